@@ -1,0 +1,93 @@
+"""Settings of the components the core ships; no torch, no numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from musengine.config import Config, setting
+from musengine.declarations import EncoderConfig, ModelConfig
+from musengine.layouts import Grid, Layout
+from musengine.quantities import GridStep
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollsReaderConfig(Config):
+    """Piano-rolls with official splits, in `.npz` or `.json` files."""
+
+    step: GridStep = setting(
+        GridStep(Fraction(1), "beat"), doc="Musical length of one row of the roll."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PianoRollConfig(EncoderConfig):
+    """A grid of time steps and pitches, 1 where a note sounds."""
+
+    lowest: int = setting(21, doc="Lowest pitch, a MIDI number.", low=0, high=127)
+    highest: int = setting(108, doc="Highest pitch, a MIDI number.", low=0, high=127)
+    step: GridStep = setting(
+        GridStep(Fraction(1, 4), "beat"),
+        doc="Length of one time step: a fraction of a beat (a quarter note), or seconds.",
+    )
+    notes: Literal["merged", "onsets"] = setting(
+        "merged",
+        doc="`merged`: a repeated note is one long note; `onsets`: a second channel marks where "
+        "each note is struck.",
+    )
+    silence_marker: bool = setting(
+        False, doc="Mark a step in which nothing sounds by its lowest pitch, and read it back so."
+    )
+    drums: bool = setting(False, doc="Read drum tracks as if they were pitched notes.")
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield a pitch range that is upside down."""
+        if self.highest < self.lowest:
+            yield "highest", f"must be at least lowest ({self.lowest}), got {self.highest}"
+        if self.silence_marker and self.notes == "onsets":
+            yield "silence_marker", 'works with notes = "merged" only'
+
+    def layout(self) -> Layout:
+        """Return the grid these settings describe."""
+        return Grid(
+            lowest=self.lowest,
+            pitches=self.highest - self.lowest + 1,
+            channels=("sound", "onset") if self.notes == "onsets" else ("sound",),
+            step=self.step,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrequenciesConfig(ModelConfig):
+    """How often each note sounds: the yardstick every trained model must beat."""
+
+    given: Literal["nothing", "pitch", "last"] = setting(
+        "last",
+        doc="What a note's probability depends on: `nothing` (one rate for all notes), its "
+        "`pitch`, or its pitch and whether it sounded one step before (`last`).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureConfig(Config):
+    """A piano-roll picture of each piece."""
+
+    format: Literal["svg", "png"] = setting(
+        "svg", doc="`svg`, or `png`, which needs the extra `pictures`."
+    )
+    width: int = setting(1200, doc="Width in pixels.", low=200, high=10000)
+    height: int = setting(420, doc="Height in pixels.", low=120, high=10000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleConfig(Config):
+    """Progress of the training on the terminal."""
+
+    every: float = setting(
+        5.0,
+        doc="Seconds between plain lines where there is no terminal to draw a bar on.",
+        low=0.1,
+        high=60.0,
+    )

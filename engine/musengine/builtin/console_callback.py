@@ -1,0 +1,55 @@
+"""The console callback: what happens during training, said by the run's console."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from musengine.builtin.configs import ConsoleConfig
+from musengine.components.callbacks import Callback, Progress
+from musengine.console import Console, Meter, duration
+
+
+class ConsoleCallback(Callback[ConsoleConfig]):
+    """Shows a progress bar on a terminal and plain lines elsewhere."""
+
+    def __init__(self, config: ConsoleConfig) -> None:
+        super().__init__(config)
+        self.console = Console.current()
+        self._meter: Meter | None = None
+        self._said = 0.0
+
+    def on_start(self, folder: Path, progress: Progress) -> None:
+        """Open the progress bar."""
+        self._meter = self.console.meter("training")
+        self._said = time.monotonic()
+
+    def on_step(self, progress: Progress) -> None:
+        """Move the bar; where there is none, print a line now and then."""
+        if self._meter is not None:
+            self._meter.show(progress.fraction, _figures(progress))
+        if not self.console.live and time.monotonic() - self._said > self.config.every:
+            self._said = time.monotonic()
+            self.console.say(f"training {progress.fraction:4.0%}  {_figures(progress)}")
+
+    def on_validation(self, progress: Progress, figures: Mapping[str, float]) -> None:
+        """Print the validation figures."""
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        self.console.say(f"step {progress.step}, epoch {progress.epoch}: validation {shown}")
+        self._said = time.monotonic()
+
+    def on_end(self, progress: Progress, reason: str) -> None:
+        """Close the bar."""
+        if self._meter is not None:
+            self._meter.close()
+        took = duration(progress.seconds)
+        self.console.say(f"training ended after {progress.step} steps, {took}: {reason}")
+
+
+def _figures(progress: Progress) -> str:
+    left = "" if progress.seconds_left is None else f"  {duration(progress.seconds_left)} left"
+    return (
+        f"epoch {progress.epoch}  step {progress.step}  loss {progress.loss:.4f} {progress.unit}"
+        f"  {progress.steps_per_second:.1f} steps/s{left}"
+    )

@@ -1,0 +1,39 @@
+"""Plain draws and the most probable choice."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from musengine.components.samplers import GridSampler, History, TokenSampler
+from musengine.declarations import NoSettings
+
+
+class Bernoulli(GridSampler[NoSettings]):
+    """Every element drawn with its own probability."""
+
+    def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
+        """Return the thresholds as they are: f is the identity."""
+        return thresholds
+
+
+class Categorical(TokenSampler[NoSettings]):
+    """Every token drawn with its own probability."""
+
+    def logits(self, logits: Tensor, history: History) -> Tensor:
+        """Return the logits as they are."""
+        return logits
+
+
+class Greedy(GridSampler[NoSettings], TokenSampler[NoSettings]):
+    """The most probable choice: an element above 1/2, the first of the likeliest tokens."""
+
+    def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
+        """Return 1/2 everywhere: f(p) is 1 above it and 0 elsewhere."""
+        return torch.full_like(thresholds, 0.5)
+
+    def logits(self, logits: Tensor, history: History) -> Tensor:
+        """Leave only the likeliest token."""
+        alone = torch.full_like(logits, -torch.inf)
+        best = logits.argmax(dim=-1, keepdim=True)
+        return alone.scatter(-1, best, logits.gather(-1, best))

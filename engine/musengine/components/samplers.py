@@ -1,0 +1,151 @@
+"""Samplers decide how choices are drawn from logits, for all pieces at once.
+
+For a grid, a Bernoulli draw from a monotone reshaping f of the probability, u < f(p), is the
+comparison of p with f⁻¹(u), known before the step; so a grid sampler maps thresholds. For tokens,
+a draw from a softmax is argmax(logits + Gumbel noise); so a token sampler maps logits.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from musengine.config import Config
+from musengine.layouts import Grid, Layout
+
+if TYPE_CHECKING:
+    from musengine.components.models import Proposal
+
+C = TypeVar("C", bound=Config)
+
+
+class PieceRandom:
+    """Uniform random numbers in [0, 1), a generator of its own for each piece.
+
+    Piece 7 gets the same numbers whether 1 or 100 pieces are made beside it, and a redraw for one
+    piece takes nothing from another.
+    """
+
+    block_size = 2**16
+    """How many numbers are drawn ahead for a piece at once, at the most."""
+
+    def __init__(self, seeds: list[int], device: torch.device) -> None:
+        self.device = device
+        self._main = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._redraw = [torch.Generator().manual_seed(seed ^ 0x5DEECE66D) for seed in seeds]
+        self._ahead: Tensor | None = None
+        self._used = 0
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Return (N, *shape), the next numbers of every piece; the shape must stay the same."""
+        if self._ahead is None or self._used >= self._ahead.shape[1]:
+            steps = max(1, min(64, self.block_size // max(1, math.prod(shape))))
+            blocks = [torch.rand((steps, *shape), generator=g) for g in self._main]
+            self._ahead, self._used = torch.stack(blocks).to(self.device), 0
+        numbers = self._ahead[:, self._used]
+        self._used += 1
+        return numbers
+
+    def redraw(self, pieces: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Return (K, *shape): fresh numbers for K chosen pieces only."""
+        chosen = [self._redraw[int(piece)] for piece in pieces]
+        return torch.stack([torch.rand(shape, generator=g) for g in chosen]).to(self.device)
+
+
+class Draw(ABC):
+    """One set of random numbers for one step; calling it turns logits into choices."""
+
+    @abstractmethod
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the choices for logits (N, ...)."""
+
+
+@dataclass(frozen=True)
+class GridDraw(Draw):
+    """Thresholds for one step of a grid.
+
+    Attributes:
+        thresholds: (N, pitches, channels) in logits: an element is 1 where its logit is greater.
+        layout: the grid.
+    """
+
+    thresholds: Tensor
+    layout: Grid
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return (N, pitches, channels) bytes; an onset stays only where its note sounds."""
+        choice = logits > self.thresholds
+        if self.layout.channels == ("sound", "onset"):
+            choice[..., 1] &= choice[..., 0]
+        return choice.to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class History:
+    """What was chosen so far.
+
+    Attributes:
+        layout: of the steps.
+        steps: (N, T, ...) all steps so far, the primer's included.
+        primed: how many of them are the primer's.
+    """
+
+    layout: Layout
+    steps: Tensor
+    primed: int
+
+
+class Sampler(ABC, Generic[C]):
+    """Base of every sampler; subclass one or more of the three kinds below."""
+
+    max_redraws = 4
+    """How many times `review` may ask for one step to be drawn again."""
+
+    def __init__(self, config: C, layout: Layout) -> None:
+        self.config = config
+        self.layout = layout
+
+    def begin(self, history: History, random: PieceRandom) -> None:
+        """Start afresh for N pieces; the history holds their primers."""
+
+    def review(self, proposal: Proposal, history: History) -> Tensor | None:
+        """Return (N,) bool, True where the step should be drawn again; None where all is well."""
+        return None
+
+    def observe(self, choice: Tensor) -> None:
+        """Be told the step (N, ...) that was chosen."""
+
+
+class GridSampler(Sampler[C]):
+    """Draws for grids."""
+
+    @abstractmethod
+    def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
+        """Map thresholds through the inverse of the reshaping f of probabilities.
+
+        Args:
+            thresholds: (N, pitches, channels) in [0, 1]; an element is 1 where its probability is
+                greater. To forbid an element return 1, to leave the draw as it is return it.
+            history: what was chosen so far.
+        """
+
+
+class TokenSampler(Sampler[C]):
+    """Draws for tokens."""
+
+    @abstractmethod
+    def logits(self, logits: Tensor, history: History) -> Tensor:
+        """Return reshaped logits (N, size); -inf forbids a token."""
+
+
+class LayoutSampler(Sampler[C]):
+    """Draws for a plugin's own layout; it stands alone, not in a chain."""
+
+    @abstractmethod
+    def draw(self, logits: Any, history: History, random: PieceRandom) -> Tensor:
+        """Return the choices (N, ...) of one step."""

@@ -1,0 +1,181 @@
+"""What a plugin says about its components: names, settings and import strings, no objects.
+
+Nothing here imports torch, so that pipelines can be listed, checked and documented without it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from musengine.config import Config
+from musengine.layouts import Layout
+
+Content = Literal["score", "text"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings(Config):
+    """A component without settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(Config):
+    """Base of an encoder's settings: the layout follows from them."""
+
+    def layout(self) -> Layout:
+        """Return the layout of the arrays, as far as it is known before any data is read."""
+        raise NotImplementedError
+
+    def produces(self) -> tuple[Content, ...]:
+        """Return what `decode` gives: a score, a text, or both in turn."""
+        return ("score",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """Base of a model's settings."""
+
+    def misfits(self, layout: Layout) -> Iterable[str]:
+        """Yield what keeps this model from working on that layout, beyond the layout's name."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """A library a component needs at run time: its module and the command that installs it."""
+
+    module: str
+    install: str
+
+    def installed(self) -> bool:
+        """Return whether the module can be found; nothing is imported but its parent packages."""
+        try:
+            return importlib.util.find_spec(self.module) is not None
+        except (ImportError, ValueError):
+            return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """One component.
+
+    Attributes:
+        name: what `type = "..."` says in a pipeline.
+        summary: one line.
+        target: where the class lives, `"package.module:Class"`; imported on first use.
+        config: its settings, a Config class in a module free of torch.
+        defaults: values this component wishes for other tables, under the user's own.
+        presets: name to values for this and other tables, chosen with `preset = "name"`.
+        requires: libraries looked for before any data is read.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    summary: str
+    target: str
+    config: type[Config] = NoSettings
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    requires: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderDeclaration(Declaration):
+    """A reader of music files or of a built-in corpus.
+
+    Attributes:
+        suffixes: file name endings it reads, lower case, with the dot.
+        scheme: the word before the colon in `path = "scheme:name"`, for corpora without a path.
+        priority: where several readers claim a suffix, the highest reads; the pipeline can name
+            another.
+    """
+
+    kind: ClassVar[str] = "reader"
+    suffixes: tuple[str, ...] = ()
+    scheme: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDeclaration(Declaration):
+    """An encoder: Score or Text to arrays and back. Its config derives from EncoderConfig."""
+
+    kind: ClassVar[str] = "encoder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDeclaration(Declaration):
+    """A model. Its config derives from ModelConfig.
+
+    Attributes:
+        layouts: names of the layouts it works on.
+        training: `gradient` (the engine's loop) or `fit` (the model's own `fit`, once).
+        generation: `stepping` (`start`, `step`) or `own` (`generate`).
+        likelihood: its output is an exact likelihood, so that NLL may be reported.
+        stateful: it can carry its state from one batch to the next (`training.feed = "stateful"`).
+        own_loss: it brings its loss; the pipeline's `[loss]` is not used.
+        uses_samplers: False for a model that draws its own choices.
+    """
+
+    kind: ClassVar[str] = "model"
+    layouts: tuple[str, ...]
+    training: Literal["gradient", "fit"] = "gradient"
+    generation: Literal["stepping", "own"] = "stepping"
+    likelihood: bool = True
+    stateful: bool = False
+    own_loss: bool = False
+    uses_samplers: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossDeclaration(Declaration):
+    """A loss; `layouts` empty means any."""
+
+    kind: ClassVar[str] = "loss"
+    layouts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerDeclaration(Declaration):
+    """A sampler; `layouts` names those it can draw for."""
+
+    kind: ClassVar[str] = "sampler"
+    layouts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDeclaration(Declaration):
+    """A metric: pieces and a reference set to named numbers."""
+
+    kind: ClassVar[str] = "metric"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterDeclaration(Declaration):
+    """A writer; `content` names what it writes, `score` or `text`."""
+
+    kind: ClassVar[str] = "writer"
+    content: tuple[Content, ...] = ("score",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbackDeclaration(Declaration):
+    """A callback, told of what happens during a run."""
+
+    kind: ClassVar[str] = "callback"
+
+
+DECLARATIONS: dict[str, type[Declaration]] = {
+    "musengine_readers": ReaderDeclaration,
+    "musengine_encoders": EncoderDeclaration,
+    "musengine_models": ModelDeclaration,
+    "musengine_losses": LossDeclaration,
+    "musengine_samplers": SamplerDeclaration,
+    "musengine_metrics": MetricDeclaration,
+    "musengine_writers": WriterDeclaration,
+    "musengine_callbacks": CallbackDeclaration,
+}
+"""Hook name to the declaration that its implementations return."""

@@ -1,0 +1,65 @@
+"""Errors a user can cause: one line saying what, where and what to do, never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class UserError(Exception):
+    """Something outside musengine is at fault; `str()` is the whole message, one line."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The message, one line for each thing that is wrong."""
+        return [" ".join(str(self).split())]
+
+
+class UnreadableError(UserError):
+    """A source that holds no usable music; the rest of the corpus goes on without it."""
+
+
+class MissingExtraError(UserError):
+    """An optional library is not installed; names the command that installs it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f'{what} needs a library that is not installed: pip install "musengine[{extra}]"'
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a configuration: where it stands and what was expected there."""
+
+    file: str
+    table: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"[{self.table}]" if self.table else ""
+        where = " ".join(part for part in (place, self.key) if part)
+        head = f"{self.file}: {where}" if where else self.file
+        return f"{head}: {self.message}"
+
+
+class ConfigError(UserError):
+    """A configuration with one or more problems, all of them reported at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each problem."""
+        return [" ".join(str(problem).split()) for problem in self.problems]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known name, or an empty string."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
+    return f"; did you mean {near[0]!r}?" if near else ""

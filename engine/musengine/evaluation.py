@@ -1,0 +1,116 @@
+"""How well a model predicts pieces it has not seen: exact likelihoods per step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from musengine.batches import whole_pieces
+from musengine.components.encoders import EncodedPiece
+from musengine.components.losses import Loss, negative_log_likelihood
+from musengine.components.models import Model, Output
+
+StepScores = Callable[[Output], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per-step figures of some pieces, each (T,), in the pieces' order."""
+
+    pieces: list[npt.NDArray[np.float64]]
+
+    @property
+    def mean(self) -> float:
+        """The mean over all steps of all pieces, each step weighted equally."""
+        return _mean(np.concatenate(self.pieces)) if self.pieces else float("nan")
+
+    @property
+    def mean_skip_first(self) -> float:
+        """The same without the first step of each piece, as some papers count."""
+        if not self.pieces:
+            return float("nan")
+        return _mean(np.concatenate([piece[1:] for piece in self.pieces]))
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures by name."""
+        return {
+            "nll": self.mean,
+            "nll_skip_first": self.mean_skip_first,
+            "steps": float(sum(len(piece) for piece in self.pieces)),
+            "pieces": float(len(self.pieces)),
+        }
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def score_pieces(
+    model: Model[Any], pieces: Sequence[EncodedPiece], *, beat: Callable[[], None] | None = None
+) -> Scores:
+    """Return the exact negative log-likelihood of every step of some pieces, in nats.
+
+    Every piece is read whole, from a fresh state, and its first step is scored too, by a model
+    that has seen nothing (Boulanger-Lewandowski et al. 2012).
+
+    Args:
+        model: one that declares a likelihood.
+        pieces: whole encoded pieces.
+        beat: called between batches.
+    """
+    return _score(model, pieces, lambda out: negative_log_likelihood(out, model.layout), beat)
+
+
+def loss_on_pieces(
+    model: Model[Any],
+    loss: Loss[Any] | None,
+    pieces: Sequence[EncodedPiece],
+    *,
+    beat: Callable[[], None] | None = None,
+) -> float:
+    """Return the loss over all steps of some pieces; for a loss of the model's own, its mean."""
+    if loss is not None:
+        return _score(model, pieces, loss.per_step, beat).mean
+    total, steps = 0.0, 0
+    for batch, output in _outputs(model, pieces, beat):
+        assert output.loss is not None
+        counted = int(batch.mask.sum())
+        total, steps = total + float(output.loss) * counted, steps + counted
+    return total / max(steps, 1)
+
+
+def _score(
+    model: Model[Any],
+    pieces: Sequence[EncodedPiece],
+    per_step: StepScores,
+    beat: Callable[[], None] | None,
+) -> Scores:
+    scores: dict[int, npt.NDArray[np.float64]] = {}
+    for batch, output in _outputs(model, pieces, beat):
+        figures_BT = per_step(output).double().cpu().numpy()
+        lengths = batch.mask.sum(dim=1).tolist()
+        for row, index in enumerate(batch.pieces.tolist()):
+            scores[index] = figures_BT[row, : lengths[row]]
+    return Scores([scores[index] for index in range(len(pieces))])
+
+
+def _outputs(
+    model: Model[Any], pieces: Sequence[EncodedPiece], beat: Callable[[], None] | None
+) -> Any:
+    device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for _, batch in whole_pieces(pieces):
+                on_device = batch.to(device)
+                yield on_device, model(on_device)
+                if beat is not None:
+                    beat()
+    finally:
+        model.train(was_training)

@@ -1,0 +1,119 @@
+"""Files that appear whole or not at all, and a lock that goes away with its process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from musengine.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place when the block ends well.
+
+    The file is fsynced before it is renamed; where the block fails nothing is left behind.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        aside = Path(name)
+        try:
+            yield aside
+            with aside.open("rb+") as written:
+                os.fsync(written.fileno())
+            _apply_umask(aside)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into one line that names the path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"cannot write {path}: {reason}; make room or choose another folder with --run-dir"
+        ) from error
+
+
+def _apply_umask(path: Path) -> None:
+    # mkstemp makes files for the owner alone; a result should have the usual permissions.
+    if os.name == "posix":
+        mask = os.umask(0)
+        os.umask(mask)
+        path.chmod(0o666 & ~mask)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def read_json(path: Path, limit: int = 64 * 2**20) -> Any:
+    """Read a JSON file of at most `limit` bytes.
+
+    Raises:
+        UserError: missing, too large or not JSON.
+    """
+    try:
+        if path.stat().st_size > limit:
+            raise UserError(f"{path} is too large to be one of musengine's files")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, message: str) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the system lets go of it when the process ends.
+
+    Raises:
+        UserError: another process holds it, said in the words of `message`.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+b")
+    with handle:
+        try:
+            _lock(handle)
+        except OSError as error:
+            raise UserError(message) from error
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: IO[bytes]) -> None:
+        handle.seek(0)
+        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(handle: IO[bytes]) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

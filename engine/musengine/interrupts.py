@@ -1,0 +1,38 @@
+"""Ctrl-C: once asks the training to stop after the step it is in, twice leaves at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+
+class StopRequest:
+    """Whether the user asked to stop."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextlib.contextmanager
+def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[StopRequest]:
+    """Catch the first Ctrl-C (or SIGTERM) inside the block; the second raises KeyboardInterrupt."""
+    stop = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+        say("stopping after this step and saving; press Ctrl-C again to leave at once")
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,60 @@
+"""What an encoder's arrays look like: compared by value, an open set that plugins extend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from musengine.quantities import GridStep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The shape and meaning of an encoded piece.
+
+    Every encoded piece is one array whose first axis is time. A plugin with arrays of another
+    kind subclasses this with a `name` of its own.
+    """
+
+    name: str
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        """The shape of one time step."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(Layout):
+    """Steps × pitches × channels of 0 and 1.
+
+    `channels` is `("sound",)`, where a note is a run of ones and repeated notes merge, or
+    `("sound", "onset")`, where the second channel marks the step in which a note is struck.
+    """
+
+    name: str = "grid"
+    lowest: int
+    pitches: int
+    channels: tuple[str, ...] = ("sound",)
+    step: GridStep
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        """(pitches, channels)."""
+        return (self.pitches, len(self.channels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens(Layout):
+    """A sequence of integers from 0 to `size - 1`.
+
+    `size` is 0 until an encoder that learns its vocabulary has seen the training part.
+    `meanings` tells samplers what a token does, where it has a meaning of its own:
+    `("pitch", 60)`, `("rest", 0)`, `("hold", 0)`, `("step", 1)`. `end` is the token after which
+    a piece is over.
+    """
+
+    name: str = "tokens"
+    size: int = 0
+    meanings: Mapping[int, tuple[str, int]] = field(default_factory=dict, hash=False)
+    end: int | None = None

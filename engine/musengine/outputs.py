@@ -1,0 +1,92 @@
+"""Generated arrays to files: decoded, given instrument and velocity, written, noted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musengine.components.encoders import Array, DecodeSettings, Encoder
+from musengine.components.writers import Writer
+from musengine.declarations import WriterDeclaration
+from musengine.files import explained, whole_file
+from musengine.pipeline import Component
+from musengine.score import Score, Text
+from musengine.tables import GenerateConfig
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one generated piece."""
+
+    stem: str
+    files: list[Path]
+    notes: int
+    """How many notes, or characters of a text."""
+
+
+def decode(
+    steps: Array, encoder: Encoder[Any], config: GenerateConfig, settings: DecodeSettings
+) -> Score | Text:
+    """Turn generated steps into music with the pipeline's instrument and velocity."""
+    content = encoder.decode(steps, settings)
+    if isinstance(content, Text):
+        return content
+    program = config.instrument.program
+    tracks = tuple(
+        track if track.is_drum else replace(track, program=program) for track in content.tracks
+    )
+    return replace(content, tracks=tracks, velocity=np.full_like(content.velocity, config.velocity))
+
+
+def write_pieces(
+    pieces: Sequence[Score | Text],
+    outputs: Sequence[Component],
+    folder: Path,
+    name: str,
+) -> list[Written]:
+    """Write every piece with every writer that can; never over an existing file.
+
+    Files are called `NAME-001` and on; numbering goes on after the highest there is.
+    """
+    number = _highest_number(folder, name)
+    writers: list[tuple[Writer[Any], WriterDeclaration]] = []
+    for output in outputs:
+        declaration = output.entry.declaration
+        assert isinstance(declaration, WriterDeclaration)
+        writers.append((output.create(), declaration))
+    written = []
+    for index, content in enumerate(pieces, number + 1):
+        kind = "text" if isinstance(content, Text) else "score"
+        stem = f"{name}-{index:03}"
+        files = []
+        for writer, declaration in writers:
+            if kind not in declaration.content:
+                continue
+            path = folder / f"{stem}{writer.suffix}"
+            with whole_file(path) as aside:
+                writer.write(content, aside)
+            files.append(path)
+        size = len(content.text) if isinstance(content, Text) else len(content)
+        written.append(Written(stem, files, size))
+    return written
+
+
+def _highest_number(folder: Path, name: str) -> int:
+    pattern = re.compile(re.escape(name) + r"-(\d+)\.")
+    if not folder.is_dir():
+        return 0
+    matches = (pattern.match(entry.name) for entry in folder.iterdir())
+    return max((int(match[1]) for match in matches if match), default=0)
+
+
+def note_origin(folder: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Append to generated.jsonl how each piece came to be, so that it can be made again."""
+    path = folder / "generated.jsonl"
+    with explained(path), path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)

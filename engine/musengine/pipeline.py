@@ -1,0 +1,453 @@
+"""A pipeline file: read, filled up from presets and defaults, and its wiring checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from musengine import settings_source
+from musengine.config import Config, build, to_table
+from musengine.declarations import (
+    EncoderConfig,
+    EncoderDeclaration,
+    LossDeclaration,
+    ModelConfig,
+    ModelDeclaration,
+    SamplerDeclaration,
+    WriterDeclaration,
+)
+from musengine.errors import ConfigError, Problem, UserError, did_you_mean
+from musengine.layouts import Layout
+from musengine.registry import Entry, Registry
+from musengine.tables import (
+    DEFAULT_STEPS,
+    CorpusConfig,
+    EvaluateConfig,
+    GenerateConfig,
+    TrainingConfig,
+)
+
+C = TypeVar("C", bound=Config)
+
+SINGLE = {"encoder": "encoder", "model": "model", "loss": "loss"}
+"""Tables that hold one component, and its kind."""
+LISTS = {"sampler": "sampler", "output": "writer", "callbacks": "callback"}
+"""Arrays of tables that hold one component each, and their kind."""
+PLAIN: dict[str, type[Config]] = {
+    "corpus": CorpusConfig,
+    "training": TrainingConfig,
+    "generate": GenerateConfig,
+    "evaluate": EvaluateConfig,
+}
+ORDER = (
+    *("corpus", "encoder", "model", "loss", "training"),
+    *("sampler", "generate", "evaluate", "output", "callbacks"),
+)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component chosen by a pipeline, with its settings."""
+
+    entry: Entry
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.entry.name
+
+    def create(self, *arguments: Any) -> Any:
+        """Import the class and build it from its settings and the arguments."""
+        return self.entry.load()(self.config, *arguments)
+
+    def table(self) -> dict[str, Any]:
+        """Return the TOML table that chooses it."""
+        return {"type": self.name, **to_table(self.config)}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline with every default filled in and its wiring checked."""
+
+    name: str
+    corpus: CorpusConfig
+    reader: Component | None
+    encoder: Component
+    model: Component
+    loss: Component | None
+    training: TrainingConfig
+    samplers: tuple[Component, ...]
+    generate: GenerateConfig
+    evaluate: EvaluateConfig
+    outputs: tuple[Component, ...]
+    callbacks: tuple[Component, ...]
+
+    @property
+    def model_declaration(self) -> ModelDeclaration:
+        """What the model's plugin says of it."""
+        declaration = self.model.entry.declaration
+        assert isinstance(declaration, ModelDeclaration)
+        return declaration
+
+    def components(self) -> list[Component]:
+        """Return every component the pipeline uses."""
+        optional = [part for part in (self.reader, self.loss) if part is not None]
+        lists = (*self.samplers, *self.outputs, *self.callbacks)
+        return [self.encoder, self.model, *optional, *lists]
+
+    def tables(self) -> dict[str, Any]:
+        """Return the whole pipeline as TOML tables, every key written out."""
+        corpus = to_table(self.corpus)
+        if self.reader is not None:
+            corpus["reader"] = self.reader.table()
+        tables: dict[str, Any] = {
+            "corpus": corpus,
+            "encoder": self.encoder.table(),
+            "model": self.model.table(),
+            "training": to_table(self.training),
+            "sampler": [sampler.table() for sampler in self.samplers],
+            "generate": to_table(self.generate),
+            "evaluate": to_table(self.evaluate),
+            "output": [output.table() for output in self.outputs],
+            "callbacks": [callback.table() for callback in self.callbacks],
+        }
+        if self.loss is not None:
+            tables["loss"] = self.loss.table()
+        return {name: tables[name] for name in ORDER if name in tables}
+
+
+def load(path: Path, registry: Registry, settings: Sequence[str] = ()) -> Pipeline:
+    """Read a pipeline file, apply `--set` settings, fill in the defaults and check the wiring.
+
+    Raises:
+        ConfigError: everything that is wrong, all at once.
+        UserError: the file cannot be read.
+    """
+    source = settings_source.read(path, settings)
+    return resolve(source, registry)
+
+
+def resolve(source: settings_source.SettingsSource, registry: Registry) -> Pipeline:
+    """Turn raw tables into a Pipeline.
+
+    Raises:
+        ConfigError: everything that is wrong, all at once.
+    """
+    return _Resolver(source, registry).resolve()
+
+
+class _Resolver:
+    """Builds the parts of one pipeline and gathers the problems on the way."""
+
+    def __init__(self, source: settings_source.SettingsSource, registry: Registry) -> None:
+        self.source, self.registry = source, registry
+        self.problems: list[Problem] = []
+
+    def resolve(self) -> Pipeline:
+        user = self._known_tables()
+        tables = self._with_defaults(user)
+        reader = self._reader(tables["corpus"])
+        plain = {name: self._plain(name, cls, tables[name]) for name, cls in PLAIN.items()}
+        encoder = self._component("encoder", "encoder", tables.get("encoder"))
+        model = self._component("model", "model", tables.get("model"))
+        if "model" not in tables:
+            there = ", ".join(self.registry.names("model"))
+            self._problem("model", "type", f"missing; say which model to train: {there}")
+        layout = self._layout(encoder)
+        self._choose_by_layout(tables, layout, encoder, model)
+        loss = self._component("loss", "loss", tables.get("loss"))
+        lists = {name: self._list(name, kind, tables[name]) for name, kind in LISTS.items()}
+        if layout is not None and encoder is not None:
+            self._check_wiring(layout, encoder, model, loss, lists)
+        self._check_feed(plain["training"], model)
+        self._check_metrics(plain["evaluate"])
+        if self.problems or encoder is None or model is None:
+            raise ConfigError(self.problems)
+        return Pipeline(
+            name=self.source.path.stem,
+            reader=reader,
+            encoder=encoder,
+            model=model,
+            loss=loss,
+            samplers=tuple(lists["sampler"]),
+            outputs=tuple(lists["output"]),
+            callbacks=tuple(lists["callbacks"]),
+            **self._finished(plain),
+        )
+
+    def _finished(self, plain: dict[str, Any]) -> dict[str, Any]:
+        training = plain["training"]
+        if training.steps is training.epochs is training.minutes is None:
+            plain["training"] = dataclasses.replace(training, steps=DEFAULT_STEPS)
+        return plain
+
+    def _problem(self, table: str, key: str, message: str) -> None:
+        file = self.source.label(table, key)
+        problem = Problem(file, table, key, message)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _known_tables(self) -> dict[str, Any]:
+        """Return the user's tables, those of the wrong kind left out and told."""
+        tables: dict[str, Any] = {}
+        for name, value in self.source.tables.items():
+            if name not in ORDER:
+                self._problem("", name, "unknown table" + did_you_mean(name, ORDER))
+            elif name in LISTS:
+                items = value if isinstance(value, list) else [value]
+                if all(isinstance(item, dict) for item in items):
+                    tables[name] = items
+                else:
+                    self._problem("", name, f"expected [[{name}]], a list of tables")
+            elif isinstance(value, dict):
+                tables[name] = value
+            else:
+                self._problem("", name, f"expected a table [{name}], got {value!r}")
+        return tables
+
+    def _with_defaults(self, user: dict[str, Any]) -> dict[str, Any]:
+        """Lay the user's tables over the preset's, over what model and encoder wish for."""
+        tables: dict[str, Any] = {name: {} for name in PLAIN} | dict.fromkeys(LISTS)
+        layers: list[Mapping[str, Any]] = []
+        # The model first: it may wish for an encoder, whose own wishes lie under the model's.
+        for table in ("model", "encoder"):
+            wanted = _overlaid(layers, table) | user.get(table, {})
+            entry = self._entry_or_none(table, wanted.get("type", "piano-roll"))
+            if entry is None:
+                continue
+            own = [entry.declaration.defaults]
+            if "preset" in user.get(table, {}):
+                own.append(self._preset(table, entry, user[table]["preset"]))
+            layers = own + layers
+        for name in ORDER:
+            if name in LISTS:
+                wishes = [layer[name] for layer in layers if name in layer]
+                tables[name] = user.get(name, wishes[-1] if wishes else None)
+                continue
+            merged = _overlaid(layers, name, user.get(name, {}).get("type"))
+            merged.update(user.get(name, {}))
+            merged.pop("preset", None) if name in SINGLE else None
+            if merged or name in PLAIN or name in user:
+                tables[name] = merged
+        if "type" not in tables.setdefault("encoder", {}):
+            tables["encoder"]["type"] = "piano-roll"
+        return tables
+
+    def _entry_or_none(self, kind: str, name: object) -> Entry | None:
+        try:
+            return self.registry.get(kind, str(name))
+        except UserError:
+            return None
+
+    def _preset(self, table: str, entry: Entry, name: object) -> Mapping[str, Any]:
+        presets = entry.declaration.presets
+        if isinstance(name, str) and name in presets:
+            return presets[name]
+        there = f"; there are: {', '.join(presets)}" if presets else "; it has none"
+        near = did_you_mean(str(name), presets) or there
+        self._problem(table, "preset", f"{entry.name!r} has no preset {name!r}{near}")
+        return {}
+
+    def _plain(self, name: str, cls: type[C], table: Mapping[str, object]) -> C | None:
+        built, problems = build(
+            cls,
+            table,
+            file=self.source.path_shown,
+            name=name,
+            base_of=lambda key: self.source.base(name, key),
+        )
+        self._take(problems)
+        return built
+
+    def _take(self, problems: list[Problem]) -> None:
+        for problem in problems:
+            self._problem(problem.table, problem.key, problem.message)
+
+    def _reader(self, corpus: dict[str, Any]) -> Component | None:
+        raw = corpus.pop("reader", None)
+        if raw is None:
+            return None
+        table = {"type": raw} if isinstance(raw, str) else raw
+        if not isinstance(table, dict):
+            self._problem("corpus", "reader", f"expected a reader's name or a table, got {raw!r}")
+            return None
+        return self._component("corpus.reader", "reader", table)
+
+    def _component(self, place: str, kind: str, table: Any) -> Component | None:
+        if table is None:
+            return None
+        settings = dict(table)
+        name = settings.pop("type", None)
+        if not isinstance(name, str):
+            there = ", ".join(self.registry.names(kind))
+            self._problem(place, "type", f"missing; name a {kind}: {there}")
+            return None
+        try:
+            entry = self.registry.get(kind, name)
+        except UserError as error:
+            self._problem(place, "type", str(error))
+            return None
+        for message in entry.missing_requirements():
+            self._problem(place, "type", message)
+        config = self._plain(place, entry.declaration.config, settings)
+        return None if config is None else Component(entry, config)
+
+    def _list(self, name: str, kind: str, items: Sequence[Any] | None) -> list[Component]:
+        built = [
+            self._component(f"{name}.{index}", kind, item) for index, item in enumerate(items or [])
+        ]
+        return [component for component in built if component is not None]
+
+    def _layout(self, encoder: Component | None) -> Layout | None:
+        if encoder is None:
+            return None
+        assert isinstance(encoder.config, EncoderConfig)
+        return encoder.config.layout()
+
+    def _choose_by_layout(
+        self,
+        tables: dict[str, Any],
+        layout: Layout | None,
+        encoder: Component | None,
+        model: Component | None,
+    ) -> None:
+        """Choose loss, sampler, outputs and callbacks where the user said nothing."""
+        if tables["callbacks"] is None:
+            tables["callbacks"] = [{"type": "console"}]
+        if layout is None or encoder is None or model is None:
+            return
+        declaration = model.entry.declaration
+        assert isinstance(declaration, ModelDeclaration)
+        if tables["output"] is None:
+            assert isinstance(encoder.config, EncoderConfig)
+            writers = {"score": ["midi", "picture"], "text": ["text"]}
+            wanted = [name for kind in encoder.config.produces() for name in writers[kind]]
+            tables["output"] = [{"type": name} for name in wanted]
+        if tables["sampler"] is None and declaration.uses_samplers:
+            plain = {"grid": "bernoulli", "tokens": "categorical"}.get(layout.name)
+            tables["sampler"] = self._only_choice("sampler", layout, plain)
+        needs_loss = declaration.training == "gradient" and not declaration.own_loss
+        if needs_loss and not tables.get("loss"):
+            plain = "cross-entropy" if layout.name in ("grid", "tokens") else None
+            tables["loss"] = (self._only_choice("loss", layout, plain) or [None])[0]
+
+    def _only_choice(self, kind: str, layout: Layout, plain: str | None) -> list[Any] | None:
+        if plain is not None:
+            return [{"type": plain}]
+        fitting = [
+            entry.name
+            for entry in self.registry.of_kind(kind)
+            if layout.name in getattr(entry.declaration, "layouts", ())
+        ]
+        if len(fitting) == 1:
+            return [{"type": fitting[0]}]
+        what = f"choose one of {', '.join(fitting)}" if fitting else "none is installed"
+        self._problem(kind, "type", f"missing for the layout {layout.name!r}; {what}")
+        return None
+
+    def _check_wiring(
+        self,
+        layout: Layout,
+        encoder: Component,
+        model: Component | None,
+        loss: Component | None,
+        lists: dict[str, list[Component]],
+    ) -> None:
+        if model is not None:
+            self._check_model(layout, encoder, model, lists["sampler"])
+        for index, sampler in enumerate(lists["sampler"]):
+            declaration = sampler.entry.declaration
+            assert isinstance(declaration, SamplerDeclaration)
+            if layout.name not in declaration.layouts:
+                message = f"{sampler.name!r} draws for {_either(declaration.layouts)}"
+                self._problem(f"sampler.{index}", "type", f"{message}, not for {layout.name}")
+        if len(lists["sampler"]) > 1 and layout.name not in ("grid", "tokens"):
+            self._problem("sampler.1", "type", f"a chain cannot draw for {layout.name!r}")
+        if loss is not None:
+            declared = loss.entry.declaration
+            assert isinstance(declared, LossDeclaration)
+            if declared.layouts and layout.name not in declared.layouts:
+                message = f"{loss.name!r} is a loss for {_either(declared.layouts)}"
+                self._problem("loss", "type", f"{message}, not for {layout.name}")
+        assert isinstance(encoder.config, EncoderConfig)
+        produced = encoder.config.produces()
+        for index, writer in enumerate(lists["output"]):
+            written = writer.entry.declaration
+            assert isinstance(written, WriterDeclaration)
+            if not set(produced) & set(written.content):
+                message = f"{writer.name!r} writes a {_either(written.content)}"
+                message += f", encoder {encoder.name!r} makes a {_either(produced)}"
+                self._problem(f"output.{index}", "type", message)
+
+    def _check_model(
+        self, layout: Layout, encoder: Component, model: Component, samplers: list[Component]
+    ) -> None:
+        declaration = model.entry.declaration
+        assert isinstance(declaration, ModelDeclaration)
+        assert isinstance(model.config, ModelConfig)
+        if layout.name not in declaration.layouts:
+            fitting = ", ".join(self._encoders_for(declaration.layouts)) or "none installed"
+            self._problem(
+                "model",
+                "type",
+                f"{model.name!r} works on {_either(declaration.layouts)}, but encoder "
+                f"{encoder.name!r} makes {layout.name}; encoders that fit: {fitting}",
+            )
+            return
+        for message in model.config.misfits(layout):
+            self._problem("model", "type", message)
+        if declaration.uses_samplers and declaration.generation == "stepping" and not samplers:
+            self._problem("sampler", "", f"{model.name!r} needs a sampler")
+
+    def _encoders_for(self, layouts: Sequence[str]) -> Iterator[str]:
+        for entry in self.registry.of_kind("encoder"):
+            assert isinstance(entry.declaration, EncoderDeclaration)
+            try:
+                config = entry.declaration.config()
+            except TypeError:  # it has a key without a default
+                continue
+            if isinstance(config, EncoderConfig) and config.layout().name in layouts:
+                yield entry.name
+
+    def _check_feed(self, training: Any, model: Component | None) -> None:
+        if not isinstance(training, TrainingConfig) or model is None:
+            return
+        declaration = model.entry.declaration
+        assert isinstance(declaration, ModelDeclaration)
+        if training.feed == "stateful" and not declaration.stateful:
+            message = f"model {model.name!r} cannot carry its state from batch to batch"
+            self._problem("training", "feed", message)
+        repeats = training.feed == "pieces" and training.fill == "repeat"
+        if repeats and training.sequence_length is None:
+            message = 'fill = "repeat" needs a length to fill up to'
+            self._problem("training", "sequence_length", message)
+
+    def _check_metrics(self, evaluate: Any) -> None:
+        for name in evaluate.metrics if isinstance(evaluate, EvaluateConfig) else ():
+            try:
+                self.registry.get("metric", name)
+            except UserError as error:
+                self._problem("evaluate", "metrics", str(error))
+
+
+def _overlaid(
+    layers: Sequence[Mapping[str, Any]], name: str, chosen: object = None
+) -> dict[str, Any]:
+    """Merge one table's layers; wishes for another component than the chosen one are dropped."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        wish = layer.get(name, {})
+        if "type" in wish and wish["type"] != merged.get("type", wish["type"]):
+            merged = {}
+        merged.update(wish)
+    if chosen is not None and merged.get("type", chosen) != chosen:
+        return {}
+    return merged
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(names)

@@ -1,0 +1,210 @@
+"""The tolerant loader: every plugin loads by itself, and what fails is recorded, never fatal."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import inspect
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pluggy
+
+from musengine import __version__, hookspecs
+from musengine.declarations import DECLARATIONS, Declaration
+from musengine.registry import Entry, Origin, Registry
+
+GROUP = "musengine"
+Status = Literal["ok", "failed", "conflict", "disabled", "missing"]
+
+
+@dataclass
+class Plugin:
+    """One entry point: whose it is, whether it loaded, and why not."""
+
+    name: str
+    origin: Origin
+    status: Status = "ok"
+    reasons: list[str] = field(default_factory=list)
+    declarations: list[Declaration] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        who = f"{self.name} ({self.origin})" if self.origin.distribution else self.name
+        return f"{who} {self.status}: {'; '.join(self.reasons)}" if self.reasons else who
+
+    def fail(self, status: Status, reason: str) -> None:
+        """Record why the plugin, or one of its names, is not usable."""
+        self.status = status
+        self.reasons.append(" ".join(reason.split()))
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """Every plugin found, and the registry of what can be used."""
+
+    plugins: tuple[Plugin, ...]
+    registry: Registry
+
+    @property
+    def broken(self) -> list[Plugin]:
+        """Plugins that failed, clash or are missing; what was disabled on purpose is not."""
+        return [plugin for plugin in self.plugins if plugin.status not in ("ok", "disabled")]
+
+
+@functools.cache
+def load() -> Plugins:
+    """Load the core's components and every installed plugin, once per process.
+
+    `MUSENGINE_PLUGINS=a,b` loads only those entry points (none if empty);
+    `MUSENGINE_STRICT=1` raises a plugin's own exception instead of recording it.
+    """
+    selection = os.environ.get("MUSENGINE_PLUGINS")
+    chosen = None if selection is None else {name.strip() for name in selection.split(",")} - {""}
+    strict = os.environ.get("MUSENGINE_STRICT") == "1"
+    return load_from(_entry_points(), chosen=chosen, strict=strict)
+
+
+def _entry_points() -> list[importlib.metadata.EntryPoint]:
+    return list(importlib.metadata.entry_points(group=GROUP))
+
+
+def load_from(
+    entry_points: Iterable[importlib.metadata.EntryPoint],
+    *,
+    chosen: set[str] | None = None,
+    strict: bool = False,
+) -> Plugins:
+    """Load plugins from entry points, each by itself.
+
+    Args:
+        entry_points: of the group `musengine`.
+        chosen: names to load, None for all.
+        strict: raise what a plugin raises.
+    """
+    core = Plugin("core", Origin("musengine", __version__))
+    registry = Registry()
+    _collect(core, "musengine.builtin", strict=True)
+    for declaration in core.declarations:
+        registry.add(Entry(declaration, core.origin), core=True)
+    found = sorted(
+        ((point, _origin(point)) for point in entry_points),
+        key=lambda pair: (pair[0].name, pair[1].distribution),
+    )
+    plugins = [_load_one(point, origin, chosen, strict) for point, origin in found]
+    _mark_duplicates(plugins)
+    for name in sorted((chosen or set()) - {plugin.name for plugin in plugins}):
+        absent = Plugin(name, Origin("", ""))
+        absent.fail("missing", "named in MUSENGINE_PLUGINS but not installed")
+        plugins.append(absent)
+    _register(plugins, registry)
+    return Plugins((core, *plugins), registry)
+
+
+def _load_one(
+    point: importlib.metadata.EntryPoint, origin: Origin, chosen: set[str] | None, strict: bool
+) -> Plugin:
+    plugin = Plugin(point.name, origin)
+    if chosen is not None and point.name not in chosen:
+        plugin.fail("disabled", "not named in MUSENGINE_PLUGINS")
+    else:
+        _collect(plugin, point, strict=strict)
+    return plugin
+
+
+def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, strict: bool) -> None:
+    """Import a plugin and gather its declarations; it is taken whole or not at all."""
+    try:
+        module = importlib.import_module(source) if isinstance(source, str) else source.load()
+        plugin.declarations = _declarations(module)
+    # A plugin may raise anything at import, SystemExit included; the rest must go on.
+    except (Exception, SystemExit) as error:
+        if strict:
+            raise
+        kind = "" if isinstance(error, _BadPluginError) else f"{type(error).__name__}: "
+        plugin.fail("failed", f"{kind}{error}")
+
+
+class _BadPluginError(Exception):
+    """The plugin loads but breaks the hooks' contract."""
+
+
+def _declarations(module: Any) -> list[Declaration]:
+    # A manager for each plugin: pluggy keeps a name registered after a failed registration, and
+    # one raising implementation would end the call for all.
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    name = manager.register(module)
+    _check_hook_names(manager, module)
+    declarations: list[Declaration] = []
+    for hook_name, expected in DECLARATIONS.items():
+        for implementation in getattr(manager.hook, hook_name).get_hookimpls():
+            result = implementation.function()
+            declarations.extend(_validated(hook_name, result, expected))
+    if not declarations:
+        raise _BadPluginError(f"{name} declares nothing; are its hooks marked with @hookimpl?")
+    return declarations
+
+
+def _check_hook_names(manager: pluggy.PluginManager, module: Any) -> None:
+    from musengine.errors import did_you_mean
+
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError:
+        for attribute in dir(module):
+            marked = manager.parse_hookimpl_opts(module, attribute)
+            if marked is not None and attribute not in DECLARATIONS:
+                near = did_you_mean(attribute, DECLARATIONS)
+                raise _BadPluginError(f"there is no hook {attribute!r}{near}") from None
+        raise
+
+
+def _validated(hook: str, result: object, expected: type[Declaration]) -> list[Declaration]:
+    if isinstance(result, (str, bytes)) or not isinstance(result, Iterable):
+        raise _BadPluginError(
+            f"{hook} must return a list of {expected.__name__}, returned {type(result).__name__}"
+        )
+    declarations = list(result)
+    for item in declarations:
+        if not isinstance(item, expected):
+            shown = item.__name__ if inspect.isclass(item) else type(item).__name__
+            raise _BadPluginError(f"{hook} must return {expected.__name__}, returned {shown}")
+    return declarations
+
+
+def _mark_duplicates(plugins: list[Plugin]) -> None:
+    by_name: dict[str, list[Plugin]] = defaultdict(list)
+    for plugin in plugins:
+        by_name[plugin.name].append(plugin)
+    for name, group in by_name.items():
+        if len(group) > 1 and any(plugin.status != "disabled" for plugin in group):
+            owners = " and ".join(str(plugin.origin) for plugin in group)
+            for plugin in group:
+                plugin.declarations = []
+                plugin.fail("conflict", f"entry point {name!r} is claimed by {owners}")
+
+
+def _register(plugins: list[Plugin], registry: Registry) -> None:
+    """Register what loaded; a clash is told to every plugin that claims the name."""
+    claims: dict[tuple[str, str], list[Plugin]] = defaultdict(list)
+    messages: dict[tuple[str, str], str] = {}
+    for plugin in plugins:
+        for declaration in plugin.declarations:
+            key = (declaration.kind, declaration.name)
+            claims[key].append(plugin)
+            if message := registry.add(Entry(declaration, plugin.origin)):
+                messages[key] = message
+    for key, message in messages.items():
+        for plugin in claims[key]:
+            plugin.fail("conflict", message)
+    registry.absent = [str(plugin) for plugin in plugins if plugin.status != "ok"]
+
+
+def _origin(point: importlib.metadata.EntryPoint) -> Origin:
+    distribution = point.dist
+    if distribution is None:
+        return Origin("unknown distribution", "")
+    return Origin(distribution.name, distribution.version)

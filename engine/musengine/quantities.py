@@ -1,0 +1,219 @@
+"""Values with a unit as people write them: lengths, grid steps, periods, meters, instruments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+from musengine.config import Quantity, resolve_path
+from musengine.errors import did_you_mean
+from musengine.instruments import GENERAL_MIDI
+
+_LENGTH_UNITS = ("steps", "beats", "bars", "seconds", "tokens")
+_PERIOD_UNITS = ("steps", "epochs", "minutes")
+
+
+def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tuple[float, str]:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(value))
+    if not isinstance(value, str) or match is None:
+        raise ValueError(f"expected {wanted}, got {value!r}")
+    number, unit = float(match[1]), match[2].lower()
+    unit = unit if unit.endswith("s") else unit + "s"
+    if unit not in units:
+        raise ValueError(f"unknown unit {match[2]!r}, expected {wanted}{did_you_mean(unit, units)}")
+    return number, unit
+
+
+def _written(number: float, unit: str) -> str:
+    shown = f"{number:g}" if number != int(number) else str(int(number))
+    return f"{shown} {unit}"
+
+
+@dataclass(frozen=True)
+class Length(Quantity):
+    """A musical length: a non-negative number of steps, beats, bars, seconds or tokens."""
+
+    number: float
+    unit: str
+    notation: ClassVar[str] = (
+        'a length such as "64 steps", "16 beats", "8 bars", "30 seconds" or "500 tokens"'
+    )
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Length:
+        """Parse `"NUMBER UNIT"`."""
+        number, unit = _number_and_unit(value, _LENGTH_UNITS, cls.notation)
+        if unit in ("steps", "tokens") and number != int(number):
+            raise ValueError(f"expected a whole number of {unit}, got {value!r}")
+        return cls(number, unit)
+
+    def to_toml(self) -> str:
+        """Return `"NUMBER UNIT"`."""
+        return _written(self.number, self.unit)
+
+
+@dataclass(frozen=True)
+class Period(Quantity):
+    """How often something happens during training: every so many steps, epochs or minutes."""
+
+    number: float
+    unit: str
+    notation: ClassVar[str] = (
+        'a whole number of steps, or a period such as "500 steps", "1 epoch" or "10 minutes"'
+    )
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Period:
+        """Parse a whole number of steps or `"NUMBER UNIT"`."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            number, unit = float(value), "steps"
+        else:
+            number, unit = _number_and_unit(value, _PERIOD_UNITS, cls.notation)
+        if number <= 0 or (unit != "minutes" and number != int(number)):
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        return cls(number, unit)
+
+    def to_toml(self) -> int | str:
+        """Return steps as a number, other units as `"NUMBER UNIT"`."""
+        return int(self.number) if self.unit == "steps" else _written(self.number, self.unit)
+
+
+@dataclass(frozen=True)
+class GridStep(Quantity):
+    """The length of one time step: a fraction of a beat (a quarter note), or seconds."""
+
+    size: Fraction
+    unit: str
+    notation: ClassVar[str] = 'a step such as "1/4 beat" or "0.3 seconds"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> GridStep:
+        """Parse `"FRACTION beat"` or `"NUMBER seconds"`, exactly."""
+        match = re.fullmatch(r"\s*(\d+/\d+|\d+(?:\.\d+)?)\s*(beats?|seconds?)\s*", str(value))
+        if not isinstance(value, str) or match is None:
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        try:
+            size = Fraction(match[1])
+        except ZeroDivisionError:
+            size = Fraction(0)
+        if not Fraction(1, 1000) <= size <= 1000:
+            raise ValueError(f"a step must lie between 1/1000 and 1000, got {value!r}")
+        return cls(size, "beat" if match[2].startswith("beat") else "seconds")
+
+    def to_toml(self) -> str:
+        """Return the exact fraction, or the decimal number where there is one."""
+        if self.unit == "seconds" and Fraction(str(float(self.size))) == self.size:
+            return f"{float(self.size):g} seconds"
+        if self.unit == "seconds":
+            return f"{self.size} seconds"
+        return f"{self.size} beat"
+
+
+@dataclass(frozen=True)
+class Meter(Quantity):
+    """A time signature such as 3/4."""
+
+    numerator: int
+    denominator: int
+    notation: ClassVar[str] = 'a meter such as "4/4" or "6/8"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Meter:
+        """Parse `"N/D"`, D a power of two up to 64."""
+        match = re.fullmatch(r"\s*(\d{1,2})/(\d{1,2})\s*", str(value))
+        if match is None or not int(match[1]) or int(match[2]) not in (1, 2, 4, 8, 16, 32, 64):
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    def to_toml(self) -> str:
+        """Return `"N/D"`."""
+        return f"{self.numerator}/{self.denominator}"
+
+    @property
+    def beats_per_bar(self) -> Fraction:
+        """The bar's length in beats (quarter notes)."""
+        return Fraction(4 * self.numerator, self.denominator)
+
+
+@dataclass(frozen=True)
+class Instrument(Quantity):
+    """A General MIDI program, 0 to 127, given by number or by name."""
+
+    program: int
+    notation: ClassVar[str] = (
+        "a General MIDI program number (0 to 127) or instrument name such as 'church organ'"
+    )
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Instrument:
+        """Parse a program number or an instrument name, letter case ignored."""
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 127:
+            return cls(value)
+        names = [name.lower() for name in GENERAL_MIDI]
+        if isinstance(value, str):
+            if value.strip().lower() in names:
+                return cls(names.index(value.strip().lower()))
+            near = did_you_mean(value.strip().lower(), names)
+            raise ValueError(f"expected {cls.notation}, got {value!r}{near}")
+        raise ValueError(f"expected {cls.notation}, got {value!r}")
+
+    def to_toml(self) -> str:
+        """Return the instrument's name."""
+        return GENERAL_MIDI[self.program]
+
+
+@dataclass(frozen=True)
+class Source(Quantity):
+    """Where music comes from: an absolute path, or `SCHEME:NAME` of a built-in corpus."""
+
+    text: str
+    notation: ClassVar[str] = 'a file, a folder or a built-in corpus such as "music21:bach"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Source:
+        """Parse a path (relative to `base`) or `SCHEME:NAME`; a scheme has two letters or more."""
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        if re.match(r"[A-Za-z][A-Za-z0-9_-]+:(?![\\/])", value):
+            return cls(value)
+        return cls(str(resolve_path(value, base)))
+
+    def to_toml(self) -> str:
+        """Return the absolute path or `SCHEME:NAME`."""
+        return self.text
+
+    @property
+    def scheme(self) -> str | None:
+        """The part before the colon, or None for a path."""
+        match = re.match(r"([A-Za-z][A-Za-z0-9_-]+):(?![\\/])", self.text)
+        return match[1] if match else None
+
+    @property
+    def name(self) -> str:
+        """The part after the scheme, or the path."""
+        return self.text.partition(":")[2] if self.scheme else self.text
+
+
+@dataclass(frozen=True)
+class Prime(Quantity):
+    """What a generated piece starts from: `corpus`, `none`, or a music file or folder."""
+
+    kind: str
+    path: Path | None = None
+    notation: ClassVar[str] = '"corpus" (stored openings), "none", or a file or folder of music'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Prime:
+        """Parse `corpus`, `none` or a path relative to `base`."""
+        if value in ("corpus", "none"):
+            return cls(str(value))
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        return cls("path", resolve_path(value, base))
+
+    def to_toml(self) -> str:
+        """Return the word or the absolute path."""
+        return str(self.path) if self.path is not None else self.kind

@@ -1,0 +1,269 @@
+"""What musengine reads and writes: a Score (notes as plain arrays), a Text, and a Piece."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.quantities import GridStep
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Part = Literal["train", "valid", "test"]
+
+DEFAULT_BPM = 120.0
+
+
+@dataclass(frozen=True)
+class Track:
+    """One part of a score: its name, General MIDI program (0 to 127), and whether it is drums."""
+
+    name: str = ""
+    program: int = 0
+    is_drum: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Score:
+    """Notes as parallel arrays with a tempo map and a meter map; make one with `from_notes`.
+
+    Times are whole ticks, `ticks_per_beat` of them to a quarter note. Notes are sorted by onset,
+    then pitch, then track.
+
+    Attributes:
+        onset: (N,) ticks from the start, at least 0.
+        duration: (N,) ticks, at least 1.
+        pitch: (N,) MIDI numbers, 0 to 127.
+        velocity: (N,) 1 to 127.
+        track: (N,) index into `tracks`.
+        ticks_per_beat: resolution.
+        tracks: the parts.
+        tempo_tick: (K,) ticks at which a tempo begins; the first is 0.
+        tempo_bpm: (K,) quarter notes per minute.
+        meter_tick: (M,) ticks at which a meter begins; the first is 0.
+        meter: (M, 2) numerator and denominator.
+        length: ticks; no note ends later.
+    """
+
+    onset: IntArray
+    duration: IntArray
+    pitch: IntArray
+    velocity: IntArray
+    track: IntArray
+    ticks_per_beat: int
+    tracks: tuple[Track, ...]
+    tempo_tick: IntArray
+    tempo_bpm: FloatArray
+    meter_tick: IntArray
+    meter: IntArray
+    length: int
+
+    @classmethod
+    def from_notes(
+        cls,
+        onset: npt.ArrayLike,
+        duration: npt.ArrayLike,
+        pitch: npt.ArrayLike,
+        velocity: npt.ArrayLike = 80,
+        track: npt.ArrayLike = 0,
+        *,
+        ticks_per_beat: int,
+        tracks: Sequence[Track] = (Track(),),
+        tempos: Sequence[tuple[int, float]] = (),
+        meters: Sequence[tuple[int, int, int]] = (),
+        length: int | None = None,
+    ) -> Score:
+        """Build a score from arrays in any order; scalars are repeated for every note.
+
+        Args:
+            onset: ticks.
+            duration: ticks; less than 1 becomes 1.
+            pitch: MIDI numbers.
+            velocity: 1 to 127.
+            track: index into `tracks`.
+            ticks_per_beat: resolution, at least 1.
+            tracks: the parts.
+            tempos: (tick, quarter notes per minute); 120 from the start where none is given.
+            meters: (tick, numerator, denominator); 4/4 from the start where none is given.
+            length: ticks; by default where the last note ends.
+
+        Raises:
+            ValueError: a value outside its range.
+        """
+        onset_N = np.atleast_1d(np.asarray(onset, dtype=np.int64))
+        shape = onset_N.shape
+        duration_N = np.maximum(_column(duration, shape), 1)
+        pitch_N, velocity_N = _column(pitch, shape), _column(velocity, shape)
+        track_N = _column(track, shape)
+        if ticks_per_beat < 1:
+            raise ValueError(f"ticks_per_beat must be at least 1, got {ticks_per_beat}")
+        _check_range("onset", onset_N, 0, 2**53)
+        _check_range("pitch", pitch_N, 0, 127)
+        _check_range("velocity", velocity_N, 1, 127)
+        _check_range("track", track_N, 0, len(tracks) - 1)
+        order = np.lexsort((track_N, pitch_N, onset_N))
+        end = int((onset_N + duration_N).max(initial=0))
+        tempo_tick, tempo_bpm = _tempo_map(tempos)
+        meter_tick, meter = _meter_map(meters)
+        return cls(
+            onset=onset_N[order],
+            duration=duration_N[order],
+            pitch=pitch_N[order],
+            velocity=velocity_N[order],
+            track=track_N[order],
+            ticks_per_beat=int(ticks_per_beat),
+            tracks=tuple(tracks),
+            tempo_tick=tempo_tick,
+            tempo_bpm=tempo_bpm,
+            meter_tick=meter_tick,
+            meter=meter,
+            length=max(end, int(length or 0)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+    @property
+    def end(self) -> IntArray:
+        """(N,) ticks at which the notes end."""
+        return self.onset + self.duration
+
+    @property
+    def is_drum(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether the note belongs to a drum track."""
+        drums = np.array([track.is_drum for track in self.tracks], dtype=bool)
+        return drums[self.track] if len(self) else np.zeros(0, dtype=bool)
+
+    def seconds(self, ticks: npt.ArrayLike) -> FloatArray:
+        """Return the time in seconds of ticks, through the tempo map."""
+        tick = np.asarray(ticks, dtype=np.float64)
+        segment = np.maximum(np.searchsorted(self.tempo_tick, tick, side="right") - 1, 0)
+        seconds_per_tick = 60.0 / (self.tempo_bpm * self.ticks_per_beat)
+        starts = np.concatenate(
+            [[0.0], np.cumsum(np.diff(self.tempo_tick) * seconds_per_tick[:-1])]
+        )
+        result: FloatArray = (
+            starts[segment] + (tick - self.tempo_tick[segment]) * seconds_per_tick[segment]
+        )
+        return result
+
+    def quantise(self, step: GridStep) -> tuple[IntArray, IntArray, int]:
+        """Return onsets and ends in grid steps, nearest step, every note at least one step long.
+
+        Each time is rounded by itself, so no remainder accumulates; a time half-way between two
+        steps goes to the later one. Fractions of a beat are computed in whole numbers, exactly.
+
+        Returns:
+            (N,) first step, (N,) step after the last, and the length of the piece in steps.
+        """
+        if step.unit == "beat":
+            first = _round_ticks(self.onset, step.size, self.ticks_per_beat)
+            after = _round_ticks(self.end, step.size, self.ticks_per_beat)
+            total = int(_round_ticks(np.array([self.length]), step.size, self.ticks_per_beat)[0])
+        else:
+            size = float(step.size)
+            # Half a nanostep of slack keeps exact halves on the later step despite rounding.
+            first = np.floor(self.seconds(self.onset) / size + 0.5 + 5e-10).astype(np.int64)
+            after = np.floor(self.seconds(self.end) / size + 0.5 + 5e-10).astype(np.int64)
+            total = int(np.floor(float(self.seconds(self.length)) / size + 0.5 + 5e-10))
+        after = np.maximum(after, first + 1)
+        return first, after, max(total, int(after.max(initial=0)))
+
+    def select(self, mask_N: npt.NDArray[np.bool_]) -> Score:
+        """Return the score with only the notes where the mask is true; nothing else changes."""
+        columns = {
+            name: getattr(self, name)[mask_N]
+            for name in ("onset", "duration", "pitch", "velocity", "track")
+        }
+        return replace(self, **columns)
+
+    def transpose(self, semitones: int) -> Score:
+        """Return the score moved by semitones; drums stay, notes leaving 0 to 127 are dropped."""
+        pitch = np.where(self.is_drum, self.pitch, self.pitch + semitones)
+        inside = (pitch >= 0) & (pitch <= 127)
+        return replace(self, pitch=np.clip(pitch, 0, 127)).select(inside)
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything heard: equal scores have equal fingerprints."""
+        digest = hashlib.sha256(str(self.ticks_per_beat).encode())
+        for values in (self.onset, self.duration, self.pitch, self.velocity, self.track):
+            digest.update(values.tobytes())
+        digest.update(self.tempo_tick.tobytes() + self.tempo_bpm.tobytes())
+        digest.update(repr((self.length, self.tracks)).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Text:
+    """Music as text: the text itself and its notation (`abc`, `text-roll`, or plain)."""
+
+    text: str
+    notation: str = "plain"
+
+    def fingerprint(self) -> str:
+        """Return a hash: equal texts have equal fingerprints."""
+        return hashlib.sha256(f"{self.notation}\n{self.text}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of a corpus.
+
+    Attributes:
+        id: stable name, unique in its corpus: the path within the source, `#N` added where a file
+            holds several.
+        content: a Score or a Text.
+        style: a word for the kind of music (a folder's name), empty if unknown.
+        part: the official split it belongs to, if its source has one.
+        warnings: what was odd about it, a line each.
+    """
+
+    id: str
+    content: Score | Text
+    style: str = ""
+    part: Part | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+
+def _column(values: npt.ArrayLike, shape: tuple[int, ...]) -> IntArray:
+    return np.broadcast_to(np.asarray(values, dtype=np.int64), shape)
+
+
+def _check_range(name: str, values: IntArray, low: int, high: int) -> None:
+    if len(values) and (values.min() < low or values.max() > high):
+        raise ValueError(f"{name} must lie between {low} and {high}")
+
+
+def _tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
+    entries: list[tuple[int, Any]] = [(tick, bpm) for tick, bpm in tempos if bpm > 0]
+    kept = _last_at_each_tick(entries, DEFAULT_BPM)
+    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
+    return ticks, np.array([bpm for _, bpm in kept], dtype=np.float64)
+
+
+def _meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
+    entries: list[tuple[int, Any]] = [(tick, (num, den)) for tick, num, den in meters]
+    kept = _last_at_each_tick(entries, (4, 4))
+    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
+    return ticks, np.array([meter for _, meter in kept], dtype=np.int64)
+
+
+def _last_at_each_tick(entries: list[tuple[int, Any]], default: Any) -> list[tuple[int, Any]]:
+    """Sort, keep the last entry at each tick, and begin at tick 0 with the default."""
+    at: dict[int, Any] = {0: default}
+    for tick, value in sorted(entries, key=lambda entry: entry[0]):
+        at[max(int(tick), 0)] = value
+    return sorted(at.items())
+
+
+def _round_ticks(ticks: IntArray, size: Fraction, ticks_per_beat: int) -> IntArray:
+    # nearest(ticks / (size * tpb)) = floor((2 * ticks * den + tpb * num) / (2 * tpb * num))
+    per_step = ticks_per_beat * size.numerator
+    result: IntArray = (2 * ticks * size.denominator + per_step) // (2 * per_step)
+    return result

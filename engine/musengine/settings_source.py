@@ -1,0 +1,120 @@
+"""The raw tables of a pipeline: a TOML file with `--set KEY=VALUE` laid over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from musengine.errors import UserError
+
+MAX_BYTES = 2**20
+
+
+@dataclass
+class SettingsSource:
+    """Raw tables, where they come from, and which keys the command line gave.
+
+    Attributes:
+        path: the pipeline file.
+        path_shown: how the user named it.
+        tables: raw TOML values.
+        given: (table, key) pairs set on the command line.
+        folder: what relative paths in the file start from.
+    """
+
+    path: Path
+    path_shown: str
+    tables: dict[str, Any]
+    folder: Path
+    given: set[tuple[str, str]] = field(default_factory=set)
+
+    def base(self, table: str, key: str) -> Path:
+        """Return the folder a key's relative paths start from: the file's, or the working one."""
+        return Path.cwd() if (table, key) in self.given else self.folder
+
+    def label(self, table: str, key: str) -> str:
+        """Return what messages name as the place of a key: the file, or `--set`."""
+        return "--set" if (table, key) in self.given else self.path_shown
+
+
+def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
+    """Read a pipeline file and apply `--set` settings.
+
+    Raises:
+        UserError: no such file, not UTF-8, not TOML (with line and column), or a bad setting.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise UserError(f"{path}: {size} bytes are too many for a pipeline file")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        hint = "; is it a folder?" if path.is_dir() else ""
+        raise UserError(f"{path}: {error.strerror or error}{hint}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text at byte {error.start}") from error
+    try:
+        tables = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise UserError(f"{path}: {place}: {error.msg}") from error
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply") from None
+    source = SettingsSource(path, str(path), tables, path.resolve().parent)
+    for assignment in settings:
+        apply(source, assignment)
+    return source
+
+
+def apply(source: SettingsSource, assignment: str) -> None:
+    """Lay `TABLE.KEY=VALUE` (or `TABLE.INDEX.KEY=VALUE` for a list of tables) over the tables.
+
+    Raises:
+        UserError: not of that form, or an index beyond the end of the list.
+    """
+    key, equals, text = assignment.partition("=")
+    names = key.strip().split(".")
+    if not equals or len(names) < 2 or not all(names):
+        raise UserError(f"--set {assignment}: expected TABLE.KEY=VALUE, as training.steps=200")
+    value = _value(assignment, text.strip())
+    place: Any = source.tables
+    for name, following in pairwise(names):
+        place = _enter(place, name, following, assignment)
+    if isinstance(place, list):
+        raise UserError(f"--set {assignment}: expected {'.'.join(names)}.KEY=VALUE")
+    place[names[-1]] = value
+    source.given.add((".".join(names[:-1]), names[-1]))
+
+
+def _enter(place: Any, name: str, following: str, assignment: str) -> Any:
+    """Return the table or list called `name`, made where there is none yet."""
+    if isinstance(place, list):
+        if not name.isdigit() or int(name) > len(place):
+            raise UserError(f"--set {assignment}: there are {len(place)} entries, no {name!r}")
+        if int(name) == len(place):
+            place.append({})
+        inner = place[int(name)]
+    else:
+        inner = place.setdefault(name, [] if following.isdigit() else {})
+        if isinstance(inner, dict) and following.isdigit():
+            inner = place[name] = [inner]
+    if not isinstance(inner, (dict, list)):
+        # A name alone, as in reader = "rolls", opens into the table it stands for.
+        inner = place[int(name) if isinstance(place, list) else name] = {"type": inner}
+    return inner
+
+
+def _value(assignment: str, text: str) -> Any:
+    """Parse a TOML value; what is none is a string, unless it was clearly meant as TOML."""
+    try:
+        return tomli.loads(f"value = {text}")["value"]
+    except (tomli.TOMLDecodeError, RecursionError) as error:
+        if not text or re.match(r"[\[{\"']", text):
+            raise UserError(f"--set {assignment}: {text!r} is not a TOML value") from error
+        return text

@@ -1,0 +1,135 @@
+"""Which files a source holds and which reader reads each; nothing is read here."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from musengine.declarations import ReaderDeclaration
+from musengine.errors import UserError, did_you_mean
+from musengine.pipeline import Component
+from musengine.quantities import Source
+from musengine.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from musengine.components.readers import Item, Reader
+
+
+@dataclass
+class Found:
+    """What was come upon beside the files to read."""
+
+    notices: list[str] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Files of no reader's kind, by their endings."""
+
+
+def find_items(
+    source: Source, registry: Registry, chosen: Component | None, found: Found
+) -> Iterator[tuple[Component, Item]]:
+    """Yield each file of a source with the reader that reads it.
+
+    Raises:
+        UserError: a path does not exist, a file has no reader, a corpus is unknown.
+    """
+    if source.scheme is not None:
+        component = _by_scheme(source.scheme, registry)
+        instance: Reader[Any] = component.create()
+        items = instance.expand(source.name)
+        if notice := instance.notice(items):
+            found.notices.append(notice)
+        yield from ((component, item) for item in items)
+        return
+    path = Path(source.text)
+    if path.is_dir():
+        yield from _folder_items(path, registry, chosen, found)
+    elif path.exists():
+        from musengine.components.readers import Item
+
+        reader = chosen or _by_suffix(path, registry)
+        if reader is None:
+            known = ", ".join(sorted(_suffixes(registry)))
+            raise UserError(f"no reader for {path}: known endings are {known}")
+        yield reader, Item(path, path.name)
+    else:
+        raise UserError(_missing(path))
+
+
+def _missing(path: Path) -> str:
+    near = ""
+    if path.parent.is_dir():
+        near = did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+    return f"{path} does not exist{near}"
+
+
+def _folder_items(
+    folder: Path, registry: Registry, chosen: Component | None, found: Found
+) -> Iterator[tuple[Component, Item]]:
+    from musengine.components.readers import Item
+
+    for path in sorted(_walk(folder)):
+        known = _by_suffix(path, registry)
+        if known is None:
+            found.ignored[path.suffix.lower() or path.name] += 1
+            continue
+        inside = path.relative_to(folder)
+        style = inside.parent.as_posix() if inside.parent != Path() else folder.name
+        yield chosen or known, Item(path, inside.as_posix(), style)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in names if not name.startswith("."))
+
+
+def _readers(registry: Registry) -> list[tuple[Entry, ReaderDeclaration]]:
+    return [
+        (entry, entry.declaration)
+        for entry in registry.of_kind("reader")
+        if isinstance(entry.declaration, ReaderDeclaration)
+    ]
+
+
+def _suffixes(registry: Registry) -> set[str]:
+    return {suffix for _, declaration in _readers(registry) for suffix in declaration.suffixes}
+
+
+def _by_suffix(path: Path, registry: Registry) -> Component | None:
+    fitting = [
+        (declaration.priority, entry)
+        for entry, declaration in _readers(registry)
+        if path.suffix.lower() in declaration.suffixes
+    ]
+    if not fitting:
+        return None
+    _, entry = max(fitting, key=lambda pair: pair[0])
+    return Component(entry, entry.declaration.config())
+
+
+def _by_scheme(scheme: str, registry: Registry) -> Component:
+    schemes = {declaration.scheme: entry for entry, declaration in _readers(registry)}
+    entry = schemes.get(scheme)
+    if entry is None:
+        near = did_you_mean(scheme, [known for known in schemes if known])
+        raise UserError(f"no reader for the corpus {scheme!r}{near}")
+    return Component(entry, entry.declaration.config())
+
+
+def check_sources(sources: Iterable[Source], registry: Registry) -> list[str]:
+    """Return what is wrong with sources as far as can be told without reading them."""
+    problems = []
+    for source in sources:
+        if source.scheme is None:
+            if not Path(source.text).exists():
+                problems.append(_missing(Path(source.text)))
+            continue
+        try:
+            problems.extend(_by_scheme(source.scheme, registry).entry.missing_requirements())
+        except UserError as error:
+            problems.append(str(error))
+    return problems

@@ -1,0 +1,160 @@
+"""The tables of a pipeline file that belong to the core: corpus, training, generate, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from musengine.config import Config, setting
+from musengine.quantities import Instrument, Length, Meter, Period, Prime, Source
+
+DEFAULT_STEPS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig(Config):
+    """`[corpus]`: where the music comes from and how it is divided."""
+
+    path: tuple[Source, ...] = setting(
+        doc="A file, a folder, a built-in corpus such as `music21:bach-chorales`, or a list.",
+        one_or_many=True,
+    )
+    valid: float = setting(
+        0.1, doc="Share of the pieces held out to measure training by.", low=0.0, below=1.0
+    )
+    test: float = setting(
+        0.0, doc="Share of the pieces held out to the very end.", low=0.0, below=1.0
+    )
+    split_seed: int = setting(0, doc="Which pieces are held out; official splits go first.", low=0)
+    key: Literal["original", "common"] = setting(
+        "original", doc="`common` moves every piece to C major or A minor, whichever it is nearer."
+    )
+    transpose: tuple[int, ...] = setting(
+        (),
+        doc="Semitones by which every training piece is also used, such as `[-2, -1, 1, 2]`.",
+        low=-24,
+        high=24,
+    )
+    jobs: int = setting(0, doc="Processes that read files; 0 for one on each core.", low=0)
+    cache: bool | Path = setting(
+        True, doc="Keep what was read and encoded for the next run; a path says where."
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield held-out shares that leave nothing, and an empty path."""
+        if self.valid + self.test >= 1:
+            yield "valid", "valid and test together must leave a share to train on"
+        if not self.path:
+            yield "path", "an empty list; name a file, a folder or a built-in corpus"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Config):
+    """`[training]`: how long, how fed, how optimised, where."""
+
+    steps: int | None = setting(
+        None, doc=f"Optimizer steps; {DEFAULT_STEPS} where no limit is given at all.", low=0
+    )
+    epochs: int | None = setting(None, doc="Passes over the training part.", low=0)
+    minutes: float | None = setting(
+        None, doc="Minutes of training; the first limit reached ends it.", low=0.0
+    )
+    feed: Literal["segments", "pieces", "stateful", "windows"] = setting(
+        "segments",
+        doc="How pieces become batches: random `segments`; whole `pieces`; `stateful`, pieces "
+        "in order with the state carried; sliding `windows` with one step to predict.",
+    )
+    batch_size: int = setting(16, doc="Rows of a batch: segments, pieces, lanes or windows.", low=1)
+    sequence_length: int | None = setting(
+        None,
+        doc="Steps of a segment (64), of a stateful stretch (64) or a window (20); with `pieces`, "
+        "the length all are brought to (none: as long as they are).",
+        low=1,
+    )
+    align: int = setting(1, doc="Segments start at multiples of this many steps.", low=1)
+    stride: int = setting(1, doc="Steps from one window to the next.", low=1)
+    fill: Literal["pad", "repeat"] = setting(
+        "pad", doc="With `pieces`: short ones are padded and masked, or repeated from the start."
+    )
+    optimizer: Literal[
+        "adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"
+    ] = setting("adam", doc="PyTorch's optimizer of that name.")
+    learning_rate: float | None = setting(
+        None, doc="Step size; by default the optimizer's own.", above=0.0
+    )
+    weight_decay: float = setting(0.0, doc="L2 penalty, decoupled with adamw.", low=0.0)
+    schedule: Literal["constant", "linear", "cosine"] = setting(
+        "constant", doc="How the learning rate falls, to zero at the end of training."
+    )
+    clip_norm: float | None = setting(None, doc="Largest L2 norm of the whole gradient.", above=0.0)
+    clip_value: float | None = setting(
+        None, doc="Largest absolute value of any element of the gradient.", above=0.0
+    )
+    precision: Literal["float32", "bfloat16", "float64"] = setting(
+        "float32", doc="`bfloat16` runs the large products in mixed precision."
+    )
+    device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.")
+    threads: int = setting(0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0)
+    seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
+    checkpoint_every: Period = setting(
+        Period(500, "steps"),
+        doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
+    )
+    keep_checkpoints: int = setting(
+        2, doc="How many of the newest checkpoints stay, beside the best one.", low=1
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield a device that PyTorch cannot have."""
+        kind = self.device.partition(":")[0]
+        if kind not in ("auto", "cpu", "cuda", "mps"):
+            yield "device", f"expected auto, cpu, cuda, cuda:N or mps, got {self.device!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(Config):
+    """`[generate]`: how many pieces, how long, from what."""
+
+    count: int = setting(4, doc="Pieces to make.", low=0, high=100_000)
+    length: Length = setting(
+        Length(30, "seconds"),
+        doc="Length of each piece, the prime not counted: steps, beats, bars, seconds or tokens.",
+    )
+    tempo: float = setting(120.0, doc="Beats (quarter notes) per minute.", low=4.0, high=1000.0)
+    meter: Meter = setting(Meter(4, 4), doc="Meter of the bars that are counted and written.")
+    instrument: Instrument = setting(
+        Instrument(0), doc="General MIDI instrument, by number (0 to 127) or name."
+    )
+    velocity: int = setting(80, doc="How hard notes are struck, as MIDI counts.", low=1, high=127)
+    prime: Prime = setting(
+        Prime("corpus"),
+        doc="What pieces start from: `corpus` (stored openings of held-out pieces), `none`, or a "
+        "file or folder of music.",
+    )
+    prime_length: Length = setting(Length(8, "beats"), doc="How much of it is read.")
+    prime_offset: Length = setting(Length(0, "steps"), doc="Where in it reading begins.")
+    include_prime: bool = setting(False, doc="Write the prime at the start of the piece.")
+    seed: int | None = setting(
+        None,
+        doc="Seed of the draws; in a run by default the training's, with `generate` a new one "
+        "each time, which is told.",
+        low=0,
+        high=2**53,
+    )
+    checkpoint: Literal["best", "last"] = setting(
+        "best", doc="Which weights are used: best on the validation part, or last."
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield a piece of no length."""
+        if not self.length.number:
+            yield "length", "must be more than nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(Config):
+    """`[evaluate]`: what is measured of the trained model."""
+
+    metrics: tuple[str, ...] = setting(("nll",), doc="Names of metrics.", one_or_many=True)

@@ -1,0 +1,235 @@
+"""The training loop, its validation and its checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from musengine import checkpoint as checkpoints
+from musengine.batches import Batches
+from musengine.components.callbacks import Callback, Progress
+from musengine.components.encoders import EncodedPiece
+from musengine.components.losses import Loss
+from musengine.components.models import Batch, Model, Output, State
+from musengine.errors import UserError
+from musengine.evaluation import loss_on_pieces, score_pieces
+from musengine.interrupts import StopRequest
+from musengine.optimisation import (
+    Place,
+    clip_gradients,
+    fraction_done,
+    is_due,
+    limit_reached,
+    load_optimizer,
+    make_optimizer,
+    mixed_precision,
+    set_learning_rate,
+)
+from musengine.runfolder import RunFolder
+from musengine.tables import TrainingConfig
+
+INTERRUPTED = "interrupted"
+_LOG_EVERY = 10
+
+
+@dataclass
+class Task:
+    """What is trained on what, and where it is written.
+
+    `meta` holds the JSON values every checkpoint carries, such as the encoder's state.
+    """
+
+    model: Model[Any]
+    loss: Loss[Any] | None
+    config: TrainingConfig
+    batches: Batches
+    valid: Sequence[EncodedPiece]
+    run: RunFolder
+    callbacks: Sequence[Callback[Any]]
+    device: torch.device
+    likelihood: bool
+    meta: Mapping[str, Any]
+
+    def tell(self, event: str, *arguments: Any) -> None:
+        """Tell every callback of an event."""
+        for callback in self.callbacks:
+            getattr(callback, event)(*arguments)
+
+    def validate(self) -> dict[str, float]:
+        """Return the figures of the validation part; empty where there is none."""
+        if not self.valid:
+            return {}
+        if self.loss is None and not self.likelihood:
+            return {"loss": loss_on_pieces(self.model, None, self.valid)}
+        if self.loss is None:
+            return {"nll": score_pieces(self.model, self.valid).mean}
+        return {"loss": loss_on_pieces(self.model, self.loss, self.valid)}
+
+    def save(self, place: Place, progress: Progress, extra: dict[str, Any], validate: bool) -> None:
+        """Validate, write a checkpoint, and note whether it is the best so far."""
+        figures = self.validate() if validate else {}
+        if figures:
+            self.run.log({"step": place.step, "epoch": place.epoch, "valid": figures})
+            self.tell("on_validation", progress, figures)
+        path = self.run.checkpoints / f"step-{place.step:09}.safetensors"
+        states = [callback.state() for callback in self.callbacks]
+        meta = {**self.meta, "place": vars(place), "valid": figures, "callbacks": states}
+        checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
+        best = self.run.state().get("best")
+        if figures and (best is None or min(figures.values()) < best["figure"]):
+            best = {"checkpoint": path.name, "figure": min(figures.values()), "step": place.step}
+            self.run.write_state(best=best)
+        self.run.remove_old_checkpoints(self.config.keep_checkpoints)
+        self.tell("on_checkpoint", progress, path)
+
+
+def fit(task: Task) -> str:
+    """Show the training part once to a model that learns by itself; returns why it ended."""
+    task.tell("on_start", task.run.path, Progress())
+    began = time.monotonic()
+    task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
+    place = Place(step=1, epoch=1, seconds=time.monotonic() - began)
+    progress = Progress(step=1, epoch=1, fraction=1.0, seconds=place.seconds)
+    task.save(place, progress, {}, validate=True)
+    reason = "the model has seen the training part"
+    task.tell("on_end", progress, reason)
+    return reason
+
+
+class Trainer:
+    """Trains a model by gradients; all that changes is in the checkpoints it writes."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.config = task.config
+        self.optimizer = make_optimizer(task.model, task.config)
+        self.place, self.saved = Place(), Place()
+        self.carried: State = None
+        self.progress = Progress()
+        self._began = time.monotonic()
+        self._step_times: deque[float] = deque(maxlen=50)
+        self._losses: list[float] = []
+
+    def train(self, stop: StopRequest) -> str:
+        """Train until a limit is reached or the user stops; returns why it ended."""
+        place, batches = self.place, self.task.batches
+        self.task.model.train()
+        self._measure()
+        self.task.tell("on_start", self.task.run.path, self.progress)
+        while (reason := limit_reached(self.config, place)) is None:
+            for batch in batches.epoch(place.epoch, first=place.batch):
+                loss = self.learn(batch)
+                place.step += 1
+                place.batch += 1
+                self._measure(loss)
+                if stop.requested:
+                    reason = INTERRUPTED
+                    break
+                if limit_reached(self.config, place):
+                    break
+                if is_due(self.config.checkpoint_every, place, self.saved):
+                    self.save()
+            else:
+                place.epoch, place.batch, self.carried = place.epoch + 1, 0, None
+                self.task.tell("on_epoch", self.progress)
+                if is_due(self.config.checkpoint_every, place, self.saved):
+                    self.save()
+            if reason is not None:
+                break
+        if place.step != self.saved.step or not self.task.run.checkpoint_paths():
+            self.save(validate=reason != INTERRUPTED)
+        self.task.tell("on_end", self.progress, reason)
+        return reason
+
+    def learn(self, batch: Batch) -> float:
+        """Take one optimizer step on a batch; returns its loss."""
+        batch = replace(batch.to(self.task.device), carried=self.carried)
+        set_learning_rate(self.optimizer, self.config.schedule, self.progress.fraction)
+        self.optimizer.zero_grad(set_to_none=True)
+        with mixed_precision(self.config.precision, self.task.device):
+            output = self.task.model(batch)
+        loss = total_loss(output, self.task.loss)
+        torch.autograd.backward(loss)
+        clip_gradients(self.optimizer, self.config)
+        self.optimizer.step()
+        if self.task.batches.feed.carries_state:
+            self.carried = checkpoints.map_tensors(output.state, Tensor.detach)
+        return float(loss.detach())
+
+    def save(self, *, validate: bool = True) -> None:
+        """Write a checkpoint of this very moment."""
+        extra = {
+            "optimizer": self.optimizer.state_dict(),
+            "carried": self.carried,
+            "random": checkpoints.random_state(),
+        }
+        self.task.save(self.place, self.progress, extra, validate)
+        self.saved = replace(self.place)
+
+    def restore(self, stored: checkpoints.Checkpoint) -> None:
+        """Go on from a checkpoint whose weights are loaded already."""
+        self.place = Place(**stored.meta["place"])
+        self.saved = replace(self.place)
+        self._began = time.monotonic() - self.place.seconds
+        load_optimizer(self.optimizer, stored.extra["optimizer"])
+        self.carried = checkpoints.map_tensors(
+            stored.extra["carried"], lambda tensor: tensor.to(self.task.device)
+        )
+        checkpoints.restore_random_state(stored.extra["random"])
+        for callback, state in zip(self.task.callbacks, stored.meta["callbacks"], strict=False):
+            callback.load_state(state)
+
+    def _measure(self, loss: float | None = None) -> None:
+        """Bring the progress up to date and tell it, after a step whose loss is given."""
+        now, place = time.monotonic(), self.place
+        place.seconds = now - self._began
+        fraction = fraction_done(self.config, place, self.task.batches.count(place.epoch))
+        self.progress = Progress(
+            step=place.step,
+            epoch=place.epoch,
+            fraction=fraction,
+            seconds=place.seconds,
+            seconds_left=place.seconds * (1 - fraction) / fraction if fraction else None,
+            loss=float("nan") if loss is None else loss,
+            unit=self.task.loss.unit if self.task.loss is not None else "",
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            steps_per_second=self._rate(now),
+        )
+        if loss is not None:
+            self._step_times.append(now)
+            self._log(loss)
+            self.task.tell("on_step", self.progress)
+
+    def _rate(self, now: float) -> float:
+        if not self._step_times or now <= self._step_times[0]:
+            return 0.0
+        return len(self._step_times) / (now - self._step_times[0])
+
+    def _log(self, loss: float) -> None:
+        if loss != loss:
+            raise UserError(
+                f"the loss is not a number any more at step {self.place.step}: set "
+                "training.clip_norm, or a smaller training.learning_rate"
+            )
+        self._losses.append(loss)
+        if self.place.step % _LOG_EVERY == 0:
+            mean = sum(self._losses) / len(self._losses)
+            self._losses.clear()
+            place = self.place
+            self.task.run.log({"step": place.step, "epoch": place.epoch, "loss": mean})
+
+
+def total_loss(output: Output, loss: Loss[Any] | None) -> Tensor:
+    """Return the scalar to descend: the model's own loss or the pipeline's, and the penalty."""
+    value = output.loss
+    if value is None:
+        if loss is None:
+            raise TypeError("the model returned no loss and the pipeline has none")
+        value = loss(output)
+    return value if output.penalty is None else value + output.penalty

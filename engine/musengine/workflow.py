@@ -1,0 +1,232 @@
+"""The work of a run from its beginning to its end: train, generate, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from musengine import checkpoint as checkpoints
+from musengine import making, reading, runfolder
+from musengine.batches import Batches
+from musengine.components.callbacks import Callback
+from musengine.components.encoders import Encoder
+from musengine.components.losses import Loss
+from musengine.console import Console
+from musengine.corpus import PARTS, Dataset, prepare, read_corpus, total_steps
+from musengine.errors import UserError
+from musengine.files import write_json
+from musengine.interrupts import stop_on_interrupt
+from musengine.optimisation import Place, choose_device, limit_reached
+from musengine.pipeline import Pipeline
+from musengine.registry import Registry
+from musengine.runfolder import RunFolder
+from musengine.sources import check_sources
+from musengine.trained import evaluate, load_trained, measure, new_model
+from musengine.training import INTERRUPTED, Task, Trainer, fit
+
+GENERATION_TABLES = ("generate", "sampler", "output")
+
+
+class Interrupted(Exception):  # noqa: N818  not an error
+    """The user stopped the training; everything is saved."""
+
+
+@dataclass
+class Session:
+    """One command's work on a run."""
+
+    pipeline: Pipeline
+    run: RunFolder
+    registry: Registry
+    dataset: Dataset | None = None
+
+    def train(self) -> None:
+        """Train, from the beginning or from where it stopped; say so where nothing is left.
+
+        Raises:
+            UserError: what the user can mend.
+            Interrupted: the user pressed Ctrl-C; everything is saved.
+        """
+        if problems := check_sources(self.pipeline.corpus.path, self.registry):
+            raise UserError(f"[corpus] path: {'; '.join(problems)}")
+        if self.run.exists:
+            self.pipeline = _continued(self.pipeline, self.run, self.registry)
+            if _finished_training(self.pipeline, self.run):
+                Console.current().say(f"{self.run.path} is trained already")
+                return
+        self.pipeline, device = _decided(self.pipeline)
+        encoder: Encoder[Any] = self.pipeline.encoder.create()
+        reading_ = read_corpus(self.pipeline, self.registry)
+        self.dataset = prepare(self.pipeline, reading_, encoder)
+        _tell_dataset(self.dataset)
+        task = _task(self.pipeline, self.run, device, encoder, self.dataset)
+        if self.run.exists:
+            self.run.check_split(self.dataset)
+            self.run.write_pipeline(self.pipeline)
+        else:
+            self.run.begin(self.pipeline, self.dataset)
+        Console.current().say(f"run folder: {self.run.path}")
+        reason = _train(task, self.pipeline, self.run)
+        if reason == INTERRUPTED:
+            raise Interrupted
+        # What was made with the weights before is out of date now.
+        self.run.write_state(trained=reason, generated=None, evaluated=None)
+
+    def generate(self) -> None:
+        """Make the run's pieces, unless they were made with these very settings."""
+        made_with = runfolder.fingerprint_of(self.pipeline.tables(), GENERATION_TABLES)
+        if self.run.state().get("generated") == made_with:
+            Console.current().say(
+                f"its pieces are in {self.run.samples}; `musengine generate {self.run.path}` "
+                "makes more, --new trains another"
+            )
+            return
+        seed = making.run_seed(self.pipeline)
+        making.generate(self.pipeline, self.run, self.registry, seed=seed)
+        self.run.write_pipeline(self.pipeline)
+        self.run.write_state(generated=made_with)
+
+    def evaluate(self) -> None:
+        """Measure the best weights on the held-out parts, unless that was done."""
+        wanted = runfolder.fingerprint_of(self.pipeline.tables(), ("evaluate",))
+        if self.run.state().get("evaluated") == wanted or not self.pipeline.evaluate.metrics:
+            return
+        held_out = PARTS[1:]
+        if self.dataset is None:
+            results = evaluate(self.pipeline, self.run, self.registry, held_out)
+        else:
+            trained = load_trained(self.pipeline, self.run)
+            results = measure(self.pipeline, trained, self.dataset, self.registry, held_out)
+        write_json(self.run.path / "evaluation.json", results)
+        self.run.write_state(evaluated=wanted)
+        tell_figures(results)
+
+    def tell_skipped(self) -> None:
+        """List what was left out of the corpus, at the end where it is seen."""
+        if self.dataset is None or not self.dataset.skipped:
+            return
+        console = Console.current()
+        console.warn(f"{len(self.dataset.skipped)} files or pieces were skipped:")
+        for entry in self.dataset.skipped[:20]:
+            console.say(f"  {entry.path}: {entry.reason}")
+        if len(self.dataset.skipped) > 20:
+            console.say(f"  all of them are listed in {self.run.path / 'split.json'}")
+
+
+def tell_figures(results: dict[str, dict[str, float]]) -> None:
+    """Say the figures of each part, a line for each."""
+    for part, figures in results.items():
+        shown = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+        Console.current().say(f"{part}: {shown}")
+
+
+def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeline:
+    """Take over what the run decided when it began; refuse what cannot change."""
+    stored = run.read_pipeline(registry)
+    changed = runfolder.refuse_changes(run.path, stored.tables(), pipeline.tables())
+    if changed:
+        Console.current().say(f"going on with changed settings: {', '.join(changed)}")
+    return replace(pipeline, training=replace(pipeline.training, device=stored.training.device))
+
+
+def _finished_training(pipeline: Pipeline, run: RunFolder) -> bool:
+    if "trained" not in run.state() or not run.checkpoint_paths():
+        return False
+    if pipeline.model_declaration.training == "fit":
+        return True
+    meta = checkpoints.load(run.checkpoint_for("last"), weights_only=True).meta
+    return limit_reached(pipeline.training, Place(**meta["place"])) is not None
+
+
+def _decided(pipeline: Pipeline) -> tuple[Pipeline, torch.device]:
+    """Decide the device and the number of threads, so that a continued run uses the same."""
+    device = choose_device(pipeline.training.device)
+    if pipeline.training.threads:
+        torch.set_num_threads(pipeline.training.threads)
+    training = replace(pipeline.training, device=str(device), threads=torch.get_num_threads())
+    return replace(pipeline, training=training), device
+
+
+def _task(
+    pipeline: Pipeline, run: RunFolder, device: torch.device, encoder: Encoder[Any], data: Dataset
+) -> Task:
+    torch.manual_seed(pipeline.training.seed)
+    batches = Batches(data.parts["train"], pipeline.training)
+    _tell_too_short(batches, data)
+    model = new_model(pipeline, encoder).to(device)
+    loss: Loss[Any] | None = None
+    if pipeline.loss is not None and not pipeline.model_declaration.own_loss:
+        loss = pipeline.loss.create(encoder.layout)
+    callbacks: list[Callback[Any]] = [callback.create() for callback in pipeline.callbacks]
+    return Task(
+        model=model,
+        loss=loss,
+        config=pipeline.training,
+        batches=batches,
+        valid=data.parts["valid"],
+        run=run,
+        callbacks=callbacks,
+        device=device,
+        likelihood=pipeline.model_declaration.likelihood,
+        meta={"encoder": encoder.state(), "model": pipeline.model.name},
+    )
+
+
+def _train(task: Task, pipeline: Pipeline, run: RunFolder) -> str:
+    console = Console.current()
+    if pipeline.model_declaration.training == "fit":
+        return fit(task)
+    parameters = sum(p.numel() for p in task.model.parameters())
+    console.say(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}")
+    trainer = Trainer(task)
+    if run.checkpoint_paths():
+        path = run.checkpoint_for("last")
+        stored = checkpoints.load(path)
+        checkpoints.load_weights(task.model, stored.model, path)
+        trainer.restore(stored)
+        run.forget_after(trainer.place.step)
+        console.say(f"going on after step {trainer.place.step} ({path.name})")
+    with stop_on_interrupt(console.warn) as stop:
+        return trainer.train(stop)
+
+
+def _tell_dataset(dataset: Dataset) -> None:
+    console = Console.current()
+    for notice in dataset.notices:
+        console.say(f"note: {notice}")
+    for part, pieces in dataset.parts.items():
+        steps = total_steps(pieces)
+        if pieces:
+            console.say(f"{part}: {len(pieces)} pieces, {steps:,} steps")
+    if not dataset.parts["valid"]:
+        console.warn(
+            "no pieces are held out, so nothing tells how well the model does on new music "
+            "(corpus.valid sets the share)"
+        )
+    for what, count in dataset.lost.items():
+        console.say(f"left out: {count:,} {what}")
+    if dataset.ignored:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
+        console.say(f"not music files: {kinds}")
+    if dataset.skipped:
+        console.warn(f"{len(dataset.skipped)} files or pieces were skipped (see the end)")
+
+
+def _tell_too_short(batches: Batches, dataset: Dataset) -> None:
+    """List pieces the way of feeding cannot use.
+
+    Raises:
+        UserError: it can use none.
+    """
+    short = batches.too_short()
+    feed = batches.feed
+    if batches.count(0) == 0:
+        longest = max((len(piece) for piece in batches.pieces), default=0)
+        raise UserError(
+            f"every training piece is too short for feed = {type(feed).__name__.lower()!r}: the "
+            f"longest has {longest} steps; set a smaller training.sequence_length"
+        )
+    reason = "too short for training.sequence_length"
+    dataset.skipped.extend(reading.Skipped(name, reason) for name in short)
