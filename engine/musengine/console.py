@@ -20,6 +20,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 piece` and `1,200 pieces`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class Meter:
     """One progress bar; without a terminal it shows nothing."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from musengine import generation, outputs, reading
 from musengine.components.encoders import Array, DecodeSettings, Encoded, EncodedPiece, Encoder
-from musengine.console import Console
+from musengine.console import Console, counted
 from musengine.corpus import cache_of
 from musengine.errors import UserError
 from musengine.pipeline import Pipeline
@@ -56,7 +56,7 @@ def generate(
             plan,
             device=trained.device,
             own=own,
-            beat=lambda share: meter.show(share, f"{config.count} pieces"),
+            beat=lambda share: meter.show(share, counted(config.count, "piece")),
         )
     if config.include_prime:
         arrays = [_joined(prime, made) for prime, made in zip(primes, arrays, strict=True)]
@@ -100,7 +100,7 @@ def _tell_written(written: Sequence[outputs.Written], seed: int, folder: Path) -
         if not piece.notes:
             console.warn(f"{piece.stem} holds no notes: train longer, or choose another sampler")
     kinds = sorted({path.suffix for piece in written for path in piece.files})
-    console.say(f"{len(written)} pieces ({', '.join(kinds)}) in {folder}, seed {seed}")
+    console.say(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
 
 
 def _primes(

@@ -286,7 +286,7 @@ def refuse_changes(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str,
 
 def _decided_by_run(table: str, key: str, value: Any) -> bool:
     """Whether the file leaves open what the run decided when it began."""
-    return table == "training" and key == "device" and value == "auto"
+    return table == "training" and (key, value) in (("device", "auto"), ("threads", 0))
 
 
 def find_folder(name: str, run_dir: Path | None, *, new: bool) -> RunFolder:
@@ -310,7 +310,12 @@ def newest_run() -> RunFolder:
     found = [RunFolder(path) for path in RUNS.glob("*") if (path / "pipeline.toml").is_file()]
     if not found:
         raise UserError(f"no run in {RUNS.resolve()}; name a run folder")
-    return max(found, key=lambda run: (run.path / "run.lock").stat().st_mtime_ns)
+    return max(found, key=_last_change)
+
+
+def _last_change(run: RunFolder) -> int:
+    files = (run.pipeline_file, run.path / "state.json", run.path / "metrics.jsonl")
+    return max(file.stat().st_mtime_ns for file in files if file.is_file())
 
 
 def versions(pipeline: Pipeline) -> dict[str, Any]:

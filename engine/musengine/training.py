@@ -118,34 +118,33 @@ class Trainer:
 
     def train(self, stop: StopRequest) -> str:
         """Train until a limit is reached or the user stops; returns why it ended."""
-        place, batches = self.place, self.task.batches
+        place = self.place
         self.task.model.train()
         self._measure()
         self.task.tell("on_start", self.task.run.path, self.progress)
-        while (reason := limit_reached(self.config, place)) is None:
-            for batch in batches.epoch(place.epoch, first=place.batch):
+        reason = limit_reached(self.config, place)
+        while reason is None:
+            for batch in self.task.batches.epoch(place.epoch, first=place.batch):
                 loss = self.learn(batch)
-                place.step += 1
-                place.batch += 1
+                self._advance()
                 self._measure(loss)
-                if stop.requested:
-                    reason = INTERRUPTED
-                    break
-                if limit_reached(self.config, place):
+                reason = INTERRUPTED if stop.requested else limit_reached(self.config, place)
+                if reason is not None:
                     break
                 if is_due(self.config.checkpoint_every, place, self.saved):
                     self.save()
-            else:
-                place.epoch, place.batch, self.carried = place.epoch + 1, 0, None
-                self.task.tell("on_epoch", self.progress)
-                if is_due(self.config.checkpoint_every, place, self.saved):
-                    self.save()
-            if reason is not None:
-                break
         if place.step != self.saved.step or not self.task.run.checkpoint_paths():
             self.save(validate=reason != INTERRUPTED)
         self.task.tell("on_end", self.progress, reason)
         return reason
+
+    def _advance(self) -> None:
+        """Move on by one batch; the last one of an epoch leads to the first of the next."""
+        place = self.place
+        place.step += 1
+        place.batch += 1
+        if place.batch == self.task.batches.count(place.epoch):
+            place.epoch, place.batch, self.carried = place.epoch + 1, 0, None
 
     def learn(self, batch: Batch) -> float:
         """Take one optimizer step on a batch; returns its loss."""
@@ -205,6 +204,8 @@ class Trainer:
             self._step_times.append(now)
             self._log(loss)
             self.task.tell("on_step", self.progress)
+            if place.batch == 0:
+                self.task.tell("on_epoch", self.progress)
 
     def _rate(self, now: float) -> float:
         if not self._step_times or now <= self._step_times[0]:

@@ -13,7 +13,7 @@ from musengine.batches import Batches
 from musengine.components.callbacks import Callback
 from musengine.components.encoders import Encoder
 from musengine.components.losses import Loss
-from musengine.console import Console
+from musengine.console import Console, counted
 from musengine.corpus import PARTS, Dataset, prepare, read_corpus, total_steps
 from musengine.errors import UserError
 from musengine.files import write_json
@@ -108,7 +108,7 @@ class Session:
         if self.dataset is None or not self.dataset.skipped:
             return
         console = Console.current()
-        console.warn(f"{len(self.dataset.skipped)} files or pieces were skipped:")
+        console.warn(f"{counted(len(self.dataset.skipped), 'file')} skipped:")
         for entry in self.dataset.skipped[:20]:
             console.say(f"  {entry.path}: {entry.reason}")
         if len(self.dataset.skipped) > 20:
@@ -128,7 +128,13 @@ def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeli
     changed = runfolder.refuse_changes(run.path, stored.tables(), pipeline.tables())
     if changed:
         Console.current().say(f"going on with changed settings: {', '.join(changed)}")
-    return replace(pipeline, training=replace(pipeline.training, device=stored.training.device))
+        run.log({"changed": changed})
+    training = replace(
+        pipeline.training,
+        device=stored.training.device,
+        threads=pipeline.training.threads or stored.training.threads,
+    )
+    return replace(pipeline, training=training)
 
 
 def _finished_training(pipeline: Pipeline, run: RunFolder) -> bool:
@@ -199,7 +205,7 @@ def _tell_dataset(dataset: Dataset) -> None:
     for part, pieces in dataset.parts.items():
         steps = total_steps(pieces)
         if pieces:
-            console.say(f"{part}: {len(pieces)} pieces, {steps:,} steps")
+            console.say(f"{part}: {counted(len(pieces), 'piece')}, {counted(steps, 'step')}")
     if not dataset.parts["valid"]:
         console.warn(
             "no pieces are held out, so nothing tells how well the model does on new music "
@@ -211,7 +217,7 @@ def _tell_dataset(dataset: Dataset) -> None:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
         console.say(f"not music files: {kinds}")
     if dataset.skipped:
-        console.warn(f"{len(dataset.skipped)} files or pieces were skipped (see the end)")
+        console.warn(f"{counted(len(dataset.skipped), 'file')} skipped (listed at the end)")
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset) -> None:

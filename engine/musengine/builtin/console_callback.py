@@ -8,7 +8,7 @@ from pathlib import Path
 
 from musengine.builtin.configs import ConsoleConfig
 from musengine.components.callbacks import Callback, Progress
-from musengine.console import Console, Meter, duration
+from musengine.console import Console, Meter, counted, duration
 
 
 class ConsoleCallback(Callback[ConsoleConfig]):
@@ -44,7 +44,7 @@ class ConsoleCallback(Callback[ConsoleConfig]):
         if self._meter is not None:
             self._meter.close()
         took = duration(progress.seconds)
-        self.console.say(f"training ended after {progress.step} steps, {took}: {reason}")
+        self.console.say(f"training ended after {counted(progress.step, 'step')}, {took}: {reason}")
 
 
 def _figures(progress: Progress) -> str:

@@ -36,13 +36,17 @@ class MidiReader(Reader[NoSettings]):
         if size > MAX_BYTES:
             raise UnreadableError(f"{size} bytes are more than the {MAX_BYTES} a file may have")
         data = item.path.read_bytes()
+        if not data.startswith(b"MThd"):
+            raise UnreadableError("not a MIDI file: it does not begin with MThd")
         try:
             parsed = miditoolkit.MidiFile(file=io.BytesIO(data))
             score = _score(parsed)
+        except EOFError as error:
+            raise UnreadableError("a damaged MIDI file: it ends too early") from error
         # A parser handed damaged bytes may raise anything; each file stands alone.
         except Exception as error:
             reason = str(error) or type(error).__name__
-            raise UnreadableError(f"not a readable MIDI file: {reason}") from error
+            raise UnreadableError(f"a damaged MIDI file: {reason}") from error
         if not len(score):
             raise UnreadableError("no notes")
         return [Piece(item.id, score, item.style)]

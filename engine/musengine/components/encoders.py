@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.declarations import EncoderConfig
-from musengine.layouts import Layout
+from musengine.layouts import Grid, Layout
 from musengine.quantities import Meter
 from musengine.score import Piece, Score, Text
 
@@ -106,5 +106,6 @@ class Encoder(ABC, Generic[C]):
         """Restore what `state` returned."""
 
     def empty(self) -> Array:
-        """Return an array of no steps."""
-        return np.zeros((0, *self.layout.step_shape), dtype=np.uint8)
+        """Return an array of no steps: bytes for a grid, else whole numbers of any size."""
+        dtype = np.uint8 if isinstance(self.layout, Grid) else np.int64
+        return np.zeros((0, *self.layout.step_shape), dtype=dtype)

@@ -1,0 +1,136 @@
+"""The three-layer LSTM: generation equals teacher forcing, its output is a likelihood."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import torch
+
+from musengine.components.losses import negative_log_likelihood
+from musengine.components.models import Batch
+from musengine.layouts import Grid
+from musengine.quantities import GridStep
+from musengine_lstm3.config import Lstm3Config
+from musengine_lstm3.model import Lstm3
+
+CHANNELS = [("sound",), ("sound", "onset")]
+
+
+def grid(channels: tuple[str, ...]) -> Grid:
+    return Grid(lowest=60, pitches=5, channels=channels, step=GridStep(Fraction(1, 4), "beat"))
+
+
+def make_model(channels: tuple[str, ...] = ("sound",), **settings: Any) -> Lstm3:
+    torch.manual_seed(0)
+    config = Lstm3Config(layers=(8, 7, 6), **settings)
+    return Lstm3(config, grid(channels)).eval()
+
+
+def make_batch(channels: tuple[str, ...], rows: int = 3, steps: int = 12) -> Batch:
+    torch.manual_seed(1)
+    roll = torch.randint(0, 2, (rows, steps + 1, 5, len(channels)), dtype=torch.uint8)
+    roll[:, 0] = 0
+    return Batch(
+        steps=roll,
+        mask=torch.ones(rows, steps, dtype=torch.bool),
+        reset=torch.ones(rows, dtype=torch.bool),
+        begins=torch.ones(rows, dtype=torch.bool),
+        position=torch.zeros(rows, dtype=torch.long),
+        pieces=torch.arange(rows),
+    )
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("skip", [True, False])
+def test_stepping_equals_teacher_forcing(
+    channels: tuple[str, ...], dtype: torch.dtype, tolerance: float, skip: bool
+) -> None:
+    model = make_model(channels, skip_connections=skip, trained_start=True).to(dtype)
+    batch = make_batch(channels)
+    with torch.inference_mode():
+        expected = model(batch).logits
+        state, last = model.start(3), None
+        for t in range(12):
+            logits, state = model.step(last, state, {})
+            torch.testing.assert_close(logits, expected[:, t], atol=tolerance, rtol=0)
+            last = batch.targets[:, t]
+
+
+def test_a_primer_read_in_one_pass_leaves_the_state_of_reading_it_by_steps() -> None:
+    model = make_model().double()
+    prime = make_batch(("sound",)).targets
+    with torch.inference_mode():
+        at_once = model.prefill(prime, model.start(3), {})
+        by_steps = super(Lstm3, model).prefill(prime, model.start(3), {})
+    torch.testing.assert_close(at_once, by_steps, atol=1e-12, rtol=0)
+
+
+def test_stretches_with_the_state_carried_equal_the_whole() -> None:
+    from dataclasses import replace
+
+    model = make_model().double()
+    batch = make_batch(("sound",))
+    whole = model(batch).logits
+    first = model(replace(batch, steps=batch.steps[:, :6], mask=batch.mask[:, :5]))
+    rest = replace(
+        batch,
+        steps=batch.steps[:, 5:],
+        mask=batch.mask[:, 5:],
+        reset=torch.zeros(3, dtype=torch.bool),
+        carried=first.state,
+    )
+    torch.testing.assert_close(
+        torch.cat([first.logits, model(rest).logits], dim=1), whole, atol=1e-12, rtol=0
+    )
+
+
+def test_a_reset_lane_forgets() -> None:
+    from dataclasses import replace
+
+    model = make_model().double()
+    batch = make_batch(("sound",))
+    carried = model(batch).state
+    reset = torch.tensor([True, False, True])
+    fresh = model(batch).logits
+    mixed = model(replace(batch, reset=reset, carried=carried)).logits
+    torch.testing.assert_close(mixed[reset], fresh[reset], atol=1e-12, rtol=0)
+    assert not torch.allclose(mixed[1], fresh[1])
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_probabilities_of_all_steps_sum_to_one(channels: tuple[str, ...]) -> None:
+    # Two pitches: every roll of one step that can occur (an onset needs its note), summed.
+    layout = Grid(lowest=60, pitches=2, channels=channels, step=GridStep(Fraction(1, 4), "beat"))
+    torch.manual_seed(0)
+    model = Lstm3(Lstm3Config(layers=(4,)), layout).double().eval()
+    notes = [(0,), (1,)] if len(channels) == 1 else [(0, 0), (1, 0), (1, 1)]
+    rolls = torch.tensor([[low, high] for low in notes for high in notes], dtype=torch.uint8)
+    steps = torch.zeros(len(rolls), 2, *layout.step_shape, dtype=torch.uint8)
+    steps[:, 1] = rolls
+    ones = torch.ones(len(rolls), dtype=torch.bool)
+    batch = Batch(
+        steps=steps,
+        mask=ones[:, None],
+        reset=ones,
+        begins=ones,
+        position=torch.zeros(len(rolls), dtype=torch.long),
+        pieces=torch.arange(len(rolls)),
+    )
+    nll = negative_log_likelihood(model(batch), layout)
+    assert torch.exp(-nll).sum().item() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_gradients_agree_with_finite_differences() -> None:
+    model = make_model(("sound", "onset"), dropout=0.0).double()
+    batch = make_batch(("sound", "onset"), rows=2, steps=3)
+    names = [name for name, _ in model.named_parameters()]
+
+    def loss(*values: torch.Tensor) -> torch.Tensor:
+        weights = dict(zip(names, values, strict=True))
+        output = torch.func.functional_call(model, weights, (batch,))
+        return negative_log_likelihood(output, model.layout).mean()
+
+    assert torch.autograd.gradcheck(loss, tuple(model.parameters()), eps=1e-6, atol=1e-7)

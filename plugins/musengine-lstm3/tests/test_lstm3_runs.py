@@ -1,0 +1,143 @@
+"""The three-layer LSTM in whole runs: it learns, goes on exactly where it stopped, repeats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from musengine import checkpoint
+from musengine.cli import main
+
+PIPELINE = """
+[corpus]
+path = "tunes.json"
+
+[encoder]
+step = "1 beat"
+lowest = 60
+highest = 72
+
+[model]
+type = "lstm3"
+layers = [12, 12, 12]
+
+[training]
+steps = 24
+batch_size = 4
+sequence_length = 8
+checkpoint_every = 6
+threads = 1
+
+[generate]
+count = 2
+length = "16 steps"
+prime_length = "4 steps"
+"""
+FEEDS = ["segments", "pieces", "stateful", "windows"]
+
+
+def tune(shift: int, length: int) -> list[list[int]]:
+    chords = ([60, 64, 67], [60, 65, 69], [62, 65, 71])
+    return [sorted({chords[(t // 4 + shift) % 3][k] for k in (0, t % 3)}) for t in range(length)]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    tunes = {
+        "train": [tune(k, 30 + 3 * k) for k in range(7)],
+        "valid": [tune(k, 24) for k in range(2)],
+        "test": [tune(2, 24)],
+    }
+    (tmp_path / "tunes.json").write_text(json.dumps(tunes))
+    (tmp_path / "pipe.toml").write_text(PIPELINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def run(*arguments: str, command: str = "run") -> int:
+    return main([command, "pipe.toml", "--quiet", *arguments])
+
+
+def last_weights(folder: Path) -> dict[str, list[float]]:
+    path = max((folder / "checkpoints").glob("*.safetensors"))
+    weights = checkpoint.load(path).model
+    return {name: tensor.flatten().tolist() for name, tensor in weights.items()}
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_continuing_equals_never_having_stopped(folder: Path, feed: str) -> None:
+    feeding = ("--set", f"training.feed={feed}")
+    assert run("--run-dir", "whole", *feeding) == 0
+    # 7 steps: in the middle of an epoch with every way of feeding.
+    assert run("--run-dir", "parts", *feeding, "--set", "training.steps=7") == 0
+    assert run("--run-dir", "parts", *feeding, "--set", "training.steps=19") == 0
+    assert run("--run-dir", "parts", *feeding) == 0
+    assert last_weights(folder / "parts") == last_weights(folder / "whole")
+    samples = (folder / "whole/samples/piece-001.mid").read_bytes()
+    assert (folder / "parts/samples/piece-005.mid").read_bytes() == samples
+
+
+def test_same_seed_same_music_other_seed_other_music(folder: Path) -> None:
+    run("--run-dir", "a")
+    run("--run-dir", "b")
+    run("--run-dir", "c", "--set", "training.seed=1")
+    music = {
+        name: [(folder / name / f"samples/piece-00{k}.mid").read_bytes() for k in (1, 2)]
+        for name in "abc"
+    }
+    assert music["a"] == music["b"]
+    assert music["a"] != music["c"]
+
+
+def test_training_lowers_the_validation_loss(folder: Path) -> None:
+    assert run("--set", "training.steps=200", "--set", "training.learning_rate=0.01") == 0
+    lines = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()
+    valid = [record["valid"]["loss"] for line in lines if "valid" in (record := json.loads(line))]
+    # Thirteen independent fair coins cost 13 ln 2 = 9.01 nats; the tunes are deterministic.
+    assert valid[-1] < 2.5 < valid[0]
+    figures = json.loads((folder / "runs/pipe/evaluation.json").read_text())
+    best = json.loads((folder / "runs/pipe/state.json").read_text())["best"]["figure"]
+    assert figures["valid"]["nll"] == pytest.approx(best, rel=1e-6)
+    assert figures["test"]["steps"] == 24
+
+
+def test_limits(folder: Path) -> None:
+    assert run("--run-dir", "epochs", "--set", "training.epochs=2", command="train") == 0
+    meta = checkpoint.load(max((folder / "epochs/checkpoints").glob("*"))).meta
+    assert meta["place"]["epoch"] == 2
+    assert run("--run-dir", "none", "--set", "training.steps=0") == 0
+    assert (folder / "none/samples/piece-002.mid").is_file()
+    assert run("--run-dir", "short", "--set", "training.minutes=0.00001", command="train") == 0
+    meta = checkpoint.load(max((folder / "short/checkpoints").glob("*"))).meta
+    assert meta["place"]["step"] <= 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["training.optimizer=sgd", "training.learning_rate=0.1"],
+        ["training.optimizer=rmsprop", "training.clip_value=1.0"],
+        ["training.optimizer=adadelta", "training.schedule=cosine"],
+        ["training.optimizer=nadam", "training.schedule=linear"],
+        ["training.precision=bfloat16"],
+        ["training.precision=float64"],
+        ["loss.type=squared-error"],
+        ["encoder.notes=onsets", "training.feed=stateful"],
+        ["encoder.silence_marker=true", "training.feed=pieces", "training.fill=repeat"],
+        ["sampler.0.type=greedy", "generate.prime=none"],
+    ],
+)
+def test_settings_run_whole(folder: Path, settings: list[str]) -> None:
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    assert run("--set", "training.steps=6", *arguments) == 0
+    assert (folder / "runs/pipe/samples/piece-002.mid").is_file()
+
+
+def test_old_checkpoints_go_the_best_stays(folder: Path) -> None:
+    assert run("--set", "training.keep_checkpoints=1", command="train") == 0
+    names = {path.name for path in (folder / "runs/pipe/checkpoints").iterdir()}
+    best = json.loads((folder / "runs/pipe/state.json").read_text())["best"]["checkpoint"]
+    assert names == {best, "step-000000024.safetensors"}

@@ -1,0 +1,70 @@
+"""A small corpus made by hand, and the command line called in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from musengine.cli import main
+
+PIPELINE = """
+[corpus]
+path = "tunes.json"
+
+[encoder]
+step = "1 beat"
+lowest = 60
+highest = 72
+
+[model]
+type = "frequencies"
+
+[training]
+batch_size = 4
+
+[generate]
+count = 2
+length = "16 steps"
+prime_length = "4 steps"
+"""
+
+
+def tune(shift: int, length: int = 40) -> list[list[int]]:
+    """An arpeggio over three chords, four steps each, with a rest at the end of each."""
+    chords = ([60, 64, 67], [60, 65, 69], [62, 65, 71])
+    steps = []
+    for t in range(length):
+        chord = chords[(t // 4 + shift) % 3]
+        steps.append([] if t % 4 == 3 else [chord[0], chord[t % 3]])
+    return steps
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a corpus of ten tunes and a pipeline."""
+    corpus = {
+        "train": [tune(k, 40 + k) for k in range(7)],
+        "valid": [tune(k) for k in range(2)],
+        "test": [tune(2)],
+    }
+    (tmp_path / "tunes.json").write_text(json.dumps(corpus))
+    (tmp_path / "pipe.toml").write_text(PIPELINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def musengine(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Call the command line; returns exit status, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = main(arguments)
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return call
