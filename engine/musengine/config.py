@@ -201,9 +201,13 @@ def _convert_plain(value: object, hint: Any, base: Path) -> object:
     if hint is Path and isinstance(value, str) and value:
         return resolve_path(value, base)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ValueError("expected a finite number")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise ValueError(f"expected a finite number, got {_shown(value)}")
+        return number
     if hint in (bool, int, str) and type(value) is hint:
         return value
     raise ValueError(f"expected {describe(hint)}, got {_shown(value)}")
@@ -230,7 +234,10 @@ def resolve_path(text: str, base: Path) -> Path:
             path = path.expanduser()
         except RuntimeError as error:
             raise ValueError(f"no home folder for {text!r}") from error
-    return Path(base, path).resolve()
+    try:
+        return Path(base, path).resolve()
+    except (OSError, RuntimeError) as error:  # links that lead round in a circle
+        raise ValueError(f"{text!r} leads nowhere: {error}") from error
 
 
 def describe(hint: Any) -> str:

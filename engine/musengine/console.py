@@ -70,7 +70,7 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.rich = RichConsole(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.rich = RichConsole(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
         Console._current = self
 
     @classmethod

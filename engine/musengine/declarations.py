@@ -54,7 +54,7 @@ class Requirement:
         """Return whether the module can be found; nothing is imported but its parent packages."""
         try:
             return importlib.util.find_spec(self.module) is not None
-        except (ImportError, ValueError):
+        except Exception:  # a parent package may raise anything when it is imported
             return False
 
 

@@ -212,17 +212,18 @@ class _Resolver:
     def _with_defaults(self, user: dict[str, Any]) -> dict[str, Any]:
         """Lay the user's tables over the preset's, over what model and encoder wish for."""
         tables: dict[str, Any] = {name: {} for name in PLAIN} | dict.fromkeys(LISTS)
-        layers: list[Mapping[str, Any]] = []
+        defaults: list[Mapping[str, Any]] = []
+        presets: list[Mapping[str, Any]] = []
         # The model first: it may wish for an encoder, whose own wishes lie under the model's.
         for table in ("model", "encoder"):
-            wanted = _overlaid(layers, table) | user.get(table, {})
+            wanted = _overlaid([*defaults, *presets], table) | user.get(table, {})
             entry = self._entry_or_none(table, wanted.get("type", "piano-roll"))
             if entry is None:
                 continue
-            own = [entry.declaration.defaults]
+            defaults.insert(0, entry.declaration.defaults)
             if "preset" in user.get(table, {}):
-                own.append(self._preset(table, entry, user[table]["preset"]))
-            layers = own + layers
+                presets.insert(0, self._preset(table, entry, user[table]["preset"]))
+        layers = [*defaults, *presets]
         for name in ORDER:
             if name in LISTS:
                 wishes = [layer[name] for layer in layers if name in layer]
@@ -284,7 +285,8 @@ class _Resolver:
         name = settings.pop("type", None)
         if not isinstance(name, str):
             there = ", ".join(self.registry.names(kind))
-            self._problem(place, "type", f"missing; name a {kind}: {there}")
+            wrong = "missing" if name is None else f"got {name!r}"
+            self._problem(place, "type", f"{wrong}; name a {kind}: {there}")
             return None
         try:
             entry = self.registry.get(kind, name)
@@ -408,9 +410,10 @@ class _Resolver:
             assert isinstance(entry.declaration, EncoderDeclaration)
             try:
                 config = entry.declaration.config()
-            except TypeError:  # it has a key without a default
+                fits = isinstance(config, EncoderConfig) and config.layout().name in layouts
+            except Exception:  # a key without a default, or another plugin's mistake
                 continue
-            if isinstance(config, EncoderConfig) and config.layout().name in layouts:
+            if fits:
                 yield entry.name
 
     def _check_feed(self, training: Any, model: Component | None) -> None:
@@ -429,9 +432,12 @@ class _Resolver:
     def _check_metrics(self, evaluate: Any) -> None:
         for name in evaluate.metrics if isinstance(evaluate, EvaluateConfig) else ():
             try:
-                self.registry.get("metric", name)
+                entry = self.registry.get("metric", name)
             except UserError as error:
                 self._problem("evaluate", "metrics", str(error))
+                continue
+            for message in entry.missing_requirements():
+                self._problem("evaluate", "metrics", message)
 
 
 def _overlaid(

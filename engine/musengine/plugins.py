@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import inspect
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,7 +16,8 @@ from typing import Any, Literal
 import pluggy
 
 from musengine import __version__, hookspecs
-from musengine.declarations import DECLARATIONS, Declaration
+from musengine.config import Config
+from musengine.declarations import DECLARATIONS, Declaration, EncoderConfig, ModelConfig
 from musengine.registry import Entry, Origin, Registry
 
 GROUP = "musengine"
@@ -64,16 +67,51 @@ def load() -> Plugins:
     selection = os.environ.get("MUSENGINE_PLUGINS")
     chosen = None if selection is None else {name.strip() for name in selection.split(",")} - {""}
     strict = os.environ.get("MUSENGINE_STRICT") == "1"
-    return load_from(_entry_points(), chosen=chosen, strict=strict)
+    points, damaged = _entry_points()
+    return load_from(points, damaged=damaged, chosen=chosen, strict=strict)
 
 
-def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    return list(importlib.metadata.entry_points(group=GROUP))
+def _entry_points() -> tuple[list[importlib.metadata.EntryPoint], list[Plugin]]:
+    """Return the entry points found, and a failed plugin for each that cannot be read."""
+    try:
+        return list(importlib.metadata.entry_points(group=GROUP)), []
+    except Exception:
+        return _entry_points_one_by_one()
+
+
+def _entry_points_one_by_one() -> tuple[list[importlib.metadata.EntryPoint], list[Plugin]]:
+    """Read each distribution by itself: the damaged metadata of one must not hide the others."""
+    points: list[importlib.metadata.EntryPoint] = []
+    damaged: list[Plugin] = []
+    seen: set[str] = set()
+    for distribution in importlib.metadata.distributions():
+        origin = _origin(distribution)
+        # The first of a name on the path is the one that is imported.
+        name = re.sub(r"[-_.]+", "-", origin.distribution).lower()
+        if origin.version and name in seen:
+            continue
+        seen.add(name)
+        try:
+            points.extend(point for point in distribution.entry_points if point.group == GROUP)
+        except Exception as error:
+            if _may_be_ours(distribution):
+                plugin = Plugin(origin.distribution, origin)
+                plugin.fail("failed", f"its entry_points.txt cannot be read: {error}")
+                damaged.append(plugin)
+    return points, damaged
+
+
+def _may_be_ours(distribution: importlib.metadata.Distribution) -> bool:
+    try:
+        return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+    except Exception:
+        return True
 
 
 def load_from(
     entry_points: Iterable[importlib.metadata.EntryPoint],
     *,
+    damaged: Iterable[Plugin] = (),
     chosen: set[str] | None = None,
     strict: bool = False,
 ) -> Plugins:
@@ -81,6 +119,7 @@ def load_from(
 
     Args:
         entry_points: of the group `musengine`.
+        damaged: plugins known to be unreadable, to be listed with the others.
         chosen: names to load, None for all.
         strict: raise what a plugin raises.
     """
@@ -90,11 +129,12 @@ def load_from(
     for declaration in core.declarations:
         registry.add(Entry(declaration, core.origin), core=True)
     found = sorted(
-        ((point, _origin(point)) for point in entry_points),
+        ((point, _origin(point.dist)) for point in entry_points),
         key=lambda pair: (pair[0].name, pair[1].distribution),
     )
     plugins = [_load_one(point, origin, chosen, strict) for point, origin in found]
     _mark_duplicates(plugins)
+    plugins.extend(damaged)
     for name in sorted((chosen or set()) - {plugin.name for plugin in plugins}):
         absent = Plugin(name, Origin("", ""))
         absent.fail("missing", "named in MUSENGINE_PLUGINS but not installed")
@@ -124,7 +164,7 @@ def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, str
         if strict:
             raise
         kind = "" if isinstance(error, _BadPluginError) else f"{type(error).__name__}: "
-        plugin.fail("failed", f"{kind}{error}")
+        plugin.fail("failed", f"{kind}{error}".rstrip(": "))
 
 
 class _BadPluginError(Exception):
@@ -172,7 +212,22 @@ def _validated(hook: str, result: object, expected: type[Declaration]) -> list[D
         if not isinstance(item, expected):
             shown = item.__name__ if inspect.isclass(item) else type(item).__name__
             raise _BadPluginError(f"{hook} must return {expected.__name__}, returned {shown}")
+        _check_fields(item)
     return declarations
+
+
+def _check_fields(item: Declaration) -> None:
+    """Refuse what would break a pipeline much later, far from its cause."""
+    base = {"encoder": EncoderConfig, "model": ModelConfig}.get(item.kind, Config)
+    if not (inspect.isclass(item.config) and issubclass(item.config, base)):
+        raise _BadPluginError(f"the config of {item.kind} {item.name!r} is no {base.__name__}")
+    for field_ in dataclasses.fields(item):
+        if isinstance(field_.default, tuple) or field_.name == "layouts":
+            value = getattr(item, field_.name)
+            if not isinstance(value, (tuple, list)):
+                raise _BadPluginError(
+                    f"{field_.name} of {item.kind} {item.name!r} must be a tuple, got {value!r}"
+                )
 
 
 def _mark_duplicates(plugins: list[Plugin]) -> None:
@@ -198,13 +253,17 @@ def _register(plugins: list[Plugin], registry: Registry) -> None:
             if message := registry.add(Entry(declaration, plugin.origin)):
                 messages[key] = message
     for key, message in messages.items():
-        for plugin in claims[key]:
+        for plugin in {id(plugin): plugin for plugin in claims[key]}.values():
             plugin.fail("conflict", message)
-    registry.absent = [str(plugin) for plugin in plugins if plugin.status != "ok"]
+    # A plugin of which only some names clash is loaded all the same.
+    missing = (plugin for plugin in plugins if plugin.status != "ok" and not plugin.declarations)
+    registry.absent = [str(plugin) for plugin in missing]
 
 
-def _origin(point: importlib.metadata.EntryPoint) -> Origin:
-    distribution = point.dist
-    if distribution is None:
-        return Origin("unknown distribution", "")
-    return Origin(distribution.name, distribution.version)
+def _origin(distribution: importlib.metadata.Distribution | None) -> Origin:
+    try:
+        assert distribution is not None
+        name, version = distribution.name, distribution.version
+    except Exception:  # a folder named like metadata that holds none
+        name, version = None, None
+    return Origin(name or "unknown distribution", version or "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +23,8 @@ def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tupl
     if not isinstance(value, str) or match is None:
         raise ValueError(f"expected {wanted}, got {value!r}")
     number, unit = float(match[1]), match[2].lower()
+    if not math.isfinite(number):
+        raise ValueError(f"expected {wanted}, got a number too large to count with")
     unit = unit if unit.endswith("s") else unit + "s"
     if unit not in units:
         raise ValueError(f"unknown unit {match[2]!r}, expected {wanted}{did_you_mean(unit, units)}")
@@ -28,8 +32,12 @@ def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tupl
 
 
 def _written(number: float, unit: str) -> str:
-    shown = f"{number:g}" if number != int(number) else str(int(number))
-    return f"{shown} {unit}"
+    return f"{_decimal(number)} {unit}"
+
+
+def _decimal(number: float) -> str:
+    """Return a number in full and without an exponent, so that it reads back as the same."""
+    return str(int(number)) if number == int(number) else format(Decimal(repr(number)), "f")
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ class GridStep(Quantity):
     def to_toml(self) -> str:
         """Return the exact fraction, or the decimal number where there is one."""
         if self.unit == "seconds" and Fraction(str(float(self.size))) == self.size:
-            return f"{float(self.size):g} seconds"
+            return f"{_decimal(float(self.size))} seconds"
         if self.unit == "seconds":
             return f"{self.size} seconds"
         return f"{self.size} beat"

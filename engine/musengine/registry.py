@@ -87,8 +87,13 @@ class Registry:
             return f"{what} is a name of the core's own"
         else:
             self.contested[key] = [self.entries.pop(key).origin, entry.origin]
-        claimants = " and ".join(str(origin) for origin in self.contested[key])
-        return f"{what} is claimed by {claimants}"
+        return f"{what} is claimed by {self._claimants(key)}"
+
+    def _claimants(self, key: tuple[str, str]) -> str:
+        origins = [str(origin) for origin in self.contested[key]]
+        if len(set(origins)) == 1:
+            return f"{origins[0]} more than once"
+        return " and ".join(dict.fromkeys(origins))
 
     def names(self, kind: str) -> list[str]:
         """Return the usable names of a kind, sorted."""
@@ -107,11 +112,10 @@ class Registry:
         entry = self.entries.get((kind, name))
         if entry is not None:
             return entry
-        if origins := self.contested.get((kind, name)):
-            claimants = " and ".join(str(origin) for origin in origins)
+        if (kind, name) in self.contested:
             raise UserError(
-                f"{kind} {name!r} is claimed by {claimants}; uninstall one, or choose plugins "
-                "with MUSENGINE_PLUGINS"
+                f"{kind} {name!r} is claimed by {self._claimants((kind, name))}; uninstall one, "
+                "or choose plugins with MUSENGINE_PLUGINS"
             )
         message = f"no {kind} {name!r} is installed" + did_you_mean(name, self.names(kind))
         if self.absent:

@@ -45,6 +45,24 @@ class _LayoutDraw(Draw):
         return self.sampler.draw(logits, self.history, self.random)
 
 
+class _Redraw(PieceRandom):
+    """The numbers of a redraw: fresh ones for the pieces sent back, none taken from the others."""
+
+    def __init__(self, random: PieceRandom, again_N: Tensor) -> None:
+        self.device, self._random, self._again_N = random.device, random, again_N
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Return (N, *shape); pieces that keep their step get numbers that are not used."""
+        numbers = torch.full((len(self._again_N), *shape), 0.5, device=self.device)
+        pieces = self._again_N.nonzero()[:, 0]
+        numbers[pieces] = self.redraw(pieces, shape)
+        return numbers
+
+    def redraw(self, pieces: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Return (K, *shape) for K chosen pieces."""
+        return self._random.redraw(pieces, shape)
+
+
 class Chain:
     """Draws step after step for N pieces of one layout."""
 
@@ -80,23 +98,15 @@ class Chain:
         return torch.stack(wanted).any(dim=0) if wanted else None
 
     def _draw(self, history: History, again_N: Tensor | None = None) -> Draw:
+        random = self.random if again_N is None else _Redraw(self.random, again_N)
         if isinstance(self.layout, Grid):
-            thresholds = self._uniform(self.layout.step_shape, again_N)
+            thresholds = random.uniform(self.layout.step_shape)
             # u < f2(f1(p)) is f1⁻¹(f2⁻¹(u)) < p: inverses apply from the last to the first.
             for sampler in reversed(self.samplers):
                 thresholds = cast(GridSampler[Any], sampler).thresholds(thresholds, history)
             return GridDraw(torch.logit(thresholds), self.layout)
         if isinstance(self.layout, Tokens):
-            noise = -torch.log(-torch.log(self._uniform((self.layout.size,), again_N)))
+            noise = -torch.log(-torch.log(random.uniform((self.layout.size,))))
             samplers = cast(tuple[TokenSampler[Any], ...], self.samplers)
             return _TokenDraw(noise, samplers, history)
-        return _LayoutDraw(cast(LayoutSampler[Any], self.samplers[0]), self.random, history)
-
-    def _uniform(self, shape: tuple[int, ...], again_N: Tensor | None) -> Tensor:
-        if again_N is None:
-            return self.random.uniform(shape)
-        pieces = again_N.nonzero()[:, 0]
-        # Pieces that keep their step get numbers too, but their redrawn choice is not used.
-        numbers = torch.full((len(again_N), *shape), 0.5, device=self.random.device)
-        numbers[pieces] = self.random.redraw(pieces, shape)
-        return numbers
+        return _LayoutDraw(cast(LayoutSampler[Any], self.samplers[0]), random, history)

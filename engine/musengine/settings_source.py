@@ -40,7 +40,8 @@ class SettingsSource:
 
     def label(self, table: str, key: str) -> str:
         """Return what messages name as the place of a key: the file, or `--set`."""
-        return "--set" if (table, key) in self.given else self.path_shown
+        whole = not table and any(place.split(".")[0] == key for place, _ in self.given)
+        return "--set" if whole or (table, key) in self.given else self.path_shown
 
 
 def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
@@ -55,8 +56,9 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
             raise UserError(f"{path}: {size} bytes are too many for a pipeline file")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        hint = "; is it a folder?" if path.is_dir() else ""
-        raise UserError(f"{path}: {error.strerror or error}{hint}") from error
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; name a pipeline file in it") from error
+        raise UserError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text at byte {error.start}") from error
     try:
@@ -64,6 +66,8 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
     except tomli.TOMLDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{path}: {place}: {error.msg}") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UserError(f"{path}: {error}") from error
     except RecursionError:
         raise UserError(f"{path}: nested too deeply") from None
     source = SettingsSource(path, str(path), tables, path.resolve().parent)
@@ -95,14 +99,16 @@ def apply(source: SettingsSource, assignment: str) -> None:
 def _enter(place: Any, name: str, following: str, assignment: str) -> Any:
     """Return the table or list called `name`, made where there is none yet."""
     if isinstance(place, list):
-        if not name.isdigit() or int(name) > len(place):
-            raise UserError(f"--set {assignment}: there are {len(place)} entries, no {name!r}")
+        if not _is_index(name) or int(name) > len(place):
+            raise UserError(
+                f"--set {assignment}: no entry {name!r} in a list of {len(place)}; 0 is the first"
+            )
         if int(name) == len(place):
             place.append({})
         inner = place[int(name)]
     else:
-        inner = place.setdefault(name, [] if following.isdigit() else {})
-        if isinstance(inner, dict) and following.isdigit():
+        inner = place.setdefault(name, [] if _is_index(following) else {})
+        if isinstance(inner, dict) and _is_index(following):
             inner = place[name] = [inner]
     if not isinstance(inner, (dict, list)):
         # A name alone, as in reader = "rolls", opens into the table it stands for.
@@ -110,11 +116,15 @@ def _enter(place: Any, name: str, following: str, assignment: str) -> Any:
     return inner
 
 
+def _is_index(name: str) -> bool:
+    return name.isdecimal() and len(name) < 10
+
+
 def _value(assignment: str, text: str) -> Any:
     """Parse a TOML value; what is none is a string, unless it was clearly meant as TOML."""
     try:
         return tomli.loads(f"value = {text}")["value"]
-    except (tomli.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         if not text or re.match(r"[\[{\"']", text):
             raise UserError(f"--set {assignment}: {text!r} is not a TOML value") from error
         return text

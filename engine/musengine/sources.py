@@ -45,9 +45,11 @@ def find_items(
         yield from ((component, item) for item in items)
         return
     path = Path(source.text)
+    if not _exists(path):
+        raise UserError(_missing(path))
     if path.is_dir():
         yield from _folder_items(path, registry, chosen, found)
-    elif path.exists():
+    else:
         from musengine.components.readers import Item
 
         reader = chosen or _by_suffix(path, registry)
@@ -55,15 +57,21 @@ def find_items(
             known = ", ".join(sorted(_suffixes(registry)))
             raise UserError(f"no reader for {path}: known endings are {known}")
         yield reader, Item(path, path.name)
-    else:
-        raise UserError(_missing(path))
 
 
 def _missing(path: Path) -> str:
-    near = ""
-    if path.parent.is_dir():
+    try:
         near = did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+    except (OSError, ValueError):
+        near = ""
     return f"{path} does not exist{near}"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a folder that may not be entered
+        return False
 
 
 def _folder_items(
@@ -125,7 +133,7 @@ def check_sources(sources: Iterable[Source], registry: Registry) -> list[str]:
     problems = []
     for source in sources:
         if source.scheme is None:
-            if not Path(source.text).exists():
+            if not _exists(Path(source.text)):
                 problems.append(_missing(Path(source.text)))
             continue
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -213,9 +214,9 @@ class Trainer:
         return len(self._step_times) / (now - self._step_times[0])
 
     def _log(self, loss: float) -> None:
-        if loss != loss:
+        if not math.isfinite(loss):
             raise UserError(
-                f"the loss is not a number any more at step {self.place.step}: set "
+                f"the loss is no finite number any more at step {self.place.step}: set "
                 "training.clip_norm, or a smaller training.learning_rate"
             )
         self._losses.append(loss)

@@ -122,11 +122,12 @@ def _until_next_strike(notes: Score) -> Any:
     """Return durations shortened so that a note ends before its pitch is struck again."""
     order = np.lexsort((notes.onset, notes.pitch))
     onset, pitch, duration = notes.onset[order], notes.pitch[order], notes.duration[order]
-    gap = np.where(pitch[1:] == pitch[:-1], onset[1:] - onset[:-1], np.iinfo(np.int64).max)
-    # Two notes struck together are both kept; their lengths then say which ends first.
-    gap = np.where(gap > 0, gap, np.iinfo(np.int64).max)
-    shortened = duration.copy()
-    shortened[:-1] = np.minimum(duration[:-1], gap)
-    result = np.empty_like(shortened)
-    result[order] = shortened
+    # Notes struck together are all kept, and all end before the next strike.
+    strike = np.concatenate([[True], (np.diff(onset) != 0) | (np.diff(pitch) != 0)])[: len(onset)]
+    first = np.append(np.nonzero(strike)[0], len(onset))
+    following = first[np.cumsum(strike)]
+    again = np.append(pitch, -1)[following] == pitch
+    gap = np.append(onset, 0)[following] - onset
+    result = np.empty_like(duration)
+    result[order] = np.where(again, np.minimum(duration, gap), duration)
     return result

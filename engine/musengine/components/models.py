@@ -207,7 +207,7 @@ def onset_weights(targets: Tensor, layout: Layout) -> Tensor | None:
 
 
 def as_steps(array: npt.NDArray[Any], device: torch.device | None = None) -> Tensor:
-    """Return an encoded array as a tensor: 0/1 grids stay bytes, tokens become int64."""
-    if array.dtype == np.uint8:
+    """Return an encoded array as a tensor: bytes and real numbers stay so, others become int64."""
+    if array.dtype == np.uint8 or array.dtype.kind == "f":
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
     return torch.from_numpy(array.astype(np.int64)).to(device)

@@ -1,0 +1,191 @@
+"""The test matrices; the list of plugins is read from plugins/*/pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")
+PLUGINS = {
+    nox.project.load_toml(str(path))["project"]["name"]: str(path.parent.relative_to(ROOT))
+    for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))
+}
+PYTEST = ("pytest", "-c", "pyproject.toml", "--rootdir=.", "-q")
+TORCHLESS = ("3.10", "3.12", "3.13")
+"""Python versions that run what needs no torch; the version nox runs under has the rest."""
+
+nox.needs_version = ">=2024.10.9"
+nox.options.error_on_external_run = True
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "no"
+nox.options.sessions = [
+    *("lint", "types", "core", "plugin", "together", "python"),
+    *("wheels", "outoftree", "docs", "readme"),
+]
+
+
+def offer_all_pyenv_versions() -> None:
+    """Let pyenv's shims find every Python it holds, the one nox runs under first."""
+    if shutil.which("pyenv") is None or "PYENV_VERSION" in os.environ:
+        return
+    listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True)
+    versions = listed.stdout.split()
+    versions.sort(key=lambda version: version != platform.python_version())
+    os.environ["PYENV_VERSION"] = ":".join(versions)
+
+
+offer_all_pyenv_versions()
+
+
+def group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def share_torch(session: nox.Session) -> None:
+    """Let the session's environment see one PyTorch that all sessions share.
+
+    It is installed once, into a folder of its own: a gigabyte for each environment would be
+    most of the time and disk that a run of all sessions takes.
+    """
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shared = ROOT / ".nox" / f"shared-torch-{version}"
+    if not (shared / "complete").is_file():
+        shutil.rmtree(shared, ignore_errors=True)
+        session.install("--target", str(shared), "torch>=2.4", silent=True)
+        (shared / "complete").touch()
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    site = session.run("python", "-c", code, silent=True)
+    assert site is not None
+    Path(site.strip(), "shared_torch.pth").write_text(f"{shared}\n", encoding="utf-8")
+
+
+def install(session: nox.Session, *what: str) -> None:
+    share_torch(session)
+    session.install(*what)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    install(session, *group("types"), "-e", ".[all]", *editable(PLUGINS.values()))
+    session.run("mypy", "engine/musengine")
+    for folder in PLUGINS.values():
+        session.run("mypy", *packages(folder))
+    session.run("mypy", *packages("tests/outoftree/markov"))
+
+
+def editable(folders: object) -> list[str]:
+    return [word for folder in folders for word in ("-e", f"./{folder}")]  # type: ignore[attr-defined]
+
+
+def packages(folder: str) -> list[str]:
+    return [str(path) for path in sorted(Path(folder).glob("musengine_*"))]
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """The core without any plugin and without any extra."""
+    install(session, *group("test"), ".")
+    session.run(*PYTEST, "-m", "not slow", "tests", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("name", list(PLUGINS))
+def plugin(session: nox.Session, name: str) -> None:
+    """Each plugin alone with the core."""
+    install(session, *group("test"), ".", f"./{PLUGINS[name]}")
+    session.run(*PYTEST, "-m", "not slow", f"{PLUGINS[name]}/tests", *session.posargs)
+
+
+@nox.session
+def together(session: nox.Session) -> None:
+    """Everything installed, all tests."""
+    everything = [f"./{folder}" for folder in PLUGINS.values()]
+    install(session, *group("test"), ".[all]", *everything)
+    session.run(*PYTEST, "-m", "not slow", "tests", "plugins", *session.posargs)
+
+
+@nox.session(python=list(TORCHLESS))
+def python(session: nox.Session) -> None:
+    """What needs no torch, on the other supported versions of Python."""
+    needed = [
+        requirement
+        for requirement in PROJECT["project"]["dependencies"]
+        if not requirement.startswith("torch")
+    ]
+    extras = PROJECT["project"]["optional-dependencies"]
+    session.install(*group("test"), *needed, *extras["music21"], *extras["pictures"])
+    session.install("--no-deps", ".")
+    session.run(*PYTEST, "-m", "not slow", *without_torch(), *session.posargs)
+
+
+def without_torch() -> list[str]:
+    """Return the unit tests none of whose imports needs torch."""
+    needs_torch = re.compile(
+        r"^\s*(?:from|import) (?:torch|musengine\.(?:batches|checkpoint|generation|recurrent|"
+        r"sampling|training|trained|workflow|evaluation|making|optimisation|cli|"
+        r"components\.(?:models|losses|samplers)|builtin\.(?:losses|samplers|frequencies)))",
+        re.MULTILINE,
+    )
+    files = sorted(Path("tests/unit").glob("test_*.py"))
+    return [str(file) for file in files if not needs_torch.search(file.read_text("utf-8"))]
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Built wheels, installed for good, run from another folder."""
+    share_torch(session)
+    session.install(*group("build"))
+    dist = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    for folder in (".", *PLUGINS.values()):
+        session.run("python", "-m", "build", "--outdir", str(dist), folder, silent=True)
+    session.install(*(str(wheel) for wheel in dist.glob("*.whl")))
+    session.run("python", str(ROOT / "tests" / "smoke.py"), str(dist))
+
+
+@nox.session
+def outoftree(session: nox.Session) -> None:
+    """A stranger's plugin, built and installed beside the core alone."""
+    install(session, *group("test"), *group("build"), ".")
+    session.run(*PYTEST, "-m", "slow", "tests/outoftree", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, warnings as errors."""
+    install(session, *group("docs"), ".", *(f"./{folder}" for folder in PLUGINS.values()))
+    session.run(
+        "sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html"
+    )
+
+
+@nox.session(venv_backend="none")
+def readme(session: nox.Session) -> None:
+    """The README's first command, exactly as written, in a clean clone."""
+    match = re.search(
+        r"<!-- quickstart -->\s*```sh\n(.*?)```", Path("README.md").read_text("utf-8"), re.DOTALL
+    )
+    assert match is not None, "README.md has no quickstart command"
+    clone = Path(session.create_tmp()) / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    environment = {**os.environ, "MUSENGINE_CACHE": str(clone / "cache")}
+    subprocess.run(["bash", "-euc", match[1]], cwd=clone, env=environment, check=True)
+    pieces = sorted((clone / "runs" / "quickstart" / "samples").glob("*.mid"))
+    assert len(pieces) == 4, f"expected 4 pieces, found {pieces}"
+    session.log("made " + ", ".join(piece.name for piece in pieces))

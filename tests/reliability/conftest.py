@@ -1,0 +1,83 @@
+"""A small corpus and pipeline for things that go wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PIPELINE = """
+[corpus]
+path = "tunes.json"
+
+[encoder]
+step = "1 beat"
+lowest = 60
+highest = 72
+
+[model]
+type = "lstm3"
+layers = [8]
+
+[training]
+steps = 12
+batch_size = 4
+sequence_length = 8
+checkpoint_every = 6
+threads = 1
+
+[generate]
+count = 1
+length = "8 steps"
+prime_length = "4 steps"
+"""
+
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with six tunes and a pipeline."""
+    pytest.importorskip("musengine_lstm3")
+    tune = [[60 + t % 5, 67] for t in range(40)]
+    tunes = {"train": [tune] * 5, "valid": [tune]}
+    (tmp_path / "tunes.json").write_text(json.dumps(tunes))
+    (tmp_path / "pipe.toml").write_text(PIPELINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def musengine(folder: Path) -> Call:
+    """Run the command line in a process of its own, as a user does."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "musengine", *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+    return call
+
+
+@pytest.fixture
+def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Call the command line in this process; it must end with one error line and status 1."""
+    from musengine.cli import main
+
+    def call(*arguments: str) -> str:
+        capfd.readouterr()
+        status = main(arguments)
+        out, err = capfd.readouterr()
+        errors = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert status == 1, err
+        assert out == ""
+        assert "Traceback" not in err
+        assert len(errors) == 1, err
+        assert err.splitlines()[-1] == errors[0] or "skipped" in err
+        return errors[0]
+
+    return call

@@ -1,0 +1,88 @@
+"""Ctrl-C: once stops after the step and saves, twice leaves at once; a run is never broken."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from musengine import checkpoint
+from musengine.cli import main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+ENDLESS = ("--set", "training.steps=1000000", "--set", "training.checkpoint_every=1000000")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "musengine", "run", "pipe.toml", *arguments]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until_training(folder: Path) -> None:
+    log = folder / "runs/pipe/metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (log.is_file() and log.stat().st_size):
+        assert time.monotonic() < deadline, "training did not begin"
+        time.sleep(0.02)
+
+
+def test_once_saves_and_goes_on_where_it_stopped(folder: Path) -> None:
+    process = start(folder, *ENDLESS)
+    wait_until_training(folder)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "the same command goes on from here" in err
+    (path,) = (folder / "runs/pipe/checkpoints").glob("*.safetensors")
+    done = checkpoint.load(path).meta["place"]["step"]
+    assert done > 0
+    # Going on takes exactly the steps that are left.
+    steps = ("--set", f"training.steps={done + 3}")
+    assert main(["run", "pipe.toml", "--quiet", *steps]) == 0
+    records = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()
+    assert json.loads(records[-1])["step"] == done + 3
+
+
+def test_twice_leaves_at_once_and_the_folder_stays_valid(folder: Path) -> None:
+    # A validation part so large that saving takes longer than the second Ctrl-C.
+    process = start(folder, *ENDLESS, "--set", "training.sequence_length=30")
+    wait_until_training(folder)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    left = [path.name for path in (folder / "runs/pipe").rglob(".*")]
+    assert left == []
+    settings = ("--set", "training.steps=5", "--set", "training.sequence_length=30")
+    assert main(["run", "pipe.toml", "--quiet", *settings]) == 0
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(folder: Path) -> None:
+    process = start(folder, *ENDLESS[:2], "--set", "training.checkpoint_every=5")
+    checkpoints = folder / "runs/pipe/checkpoints"
+    deadline = time.monotonic() + 60
+    while not list(checkpoints.glob("step-*.safetensors")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    step = max(int(path.stem.removeprefix("step-")) for path in checkpoints.glob("step-*"))
+    settings = ("--set", f"training.steps={step + 2}", "--set", "training.checkpoint_every=5")
+    assert main(["run", "pipe.toml", "--quiet", *settings]) == 0
+
+
+def test_two_processes_do_not_share_a_run(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    process = start(folder, *ENDLESS)
+    try:
+        wait_until_training(folder)
+        assert main(["run", "pipe.toml", *ENDLESS]) == 1
+        assert "in use by another musengine process" in capfd.readouterr().err
+    finally:
+        process.kill()
+        process.communicate()
