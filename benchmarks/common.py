@@ -1,0 +1,52 @@
+"""What all benchmarks share: where the data is, what machine this is, where results go."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def data_folder() -> Path:
+    """Return the real music: `MUSENGINE_DATA`, else `shared/data` beside the checkout."""
+    chosen = os.environ.get("MUSENGINE_DATA")
+    folder = Path(chosen) if chosen else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        raise SystemExit(f"no real data in {folder}; set MUSENGINE_DATA")
+    return folder
+
+
+def processor() -> str:
+    """Return the processor's name as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def write_result(name: str, command: str, figures: dict[str, Any]) -> None:
+    """Print figures and write them with what they were measured on."""
+    result = {
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "python": platform.python_version(),
+        "versions": {
+            package: importlib.metadata.version(package)
+            for package in ("musengine", "torch", "numpy")
+        },
+        "figures": figures,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(result, indent=1) + "\n"
+    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+    print(text, end="")
