@@ -218,7 +218,7 @@ class Batches:
 
     def __init__(self, pieces: Sequence[EncodedPiece], config: TrainingConfig) -> None:
         self.pieces = pieces
-        self.seed = config.seed
+        self.seed, self.repeats = config.seed, config.updates_per_batch
         self.feed = FEEDS[config.feed]([len(piece) for piece in pieces], config)
         self._current: tuple[int, Plan] | None = None
 
@@ -227,8 +227,16 @@ class Batches:
         return [self.pieces[i].id for i in self.feed.too_short()]
 
     def plan(self, epoch: int) -> Plan:
-        """Return the batches of an epoch: always the same for the same seed and epoch."""
-        return self.feed.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
+        """Return the batches of an epoch: always the same for the same seed and epoch.
+
+        Each batch stands there `updates_per_batch` times in a row.
+        """
+        plan = self.feed.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
+        return [rows for rows in plan for _ in range(self.repeats)]
+
+    def is_last_update(self, batch: int) -> bool:
+        """Return whether the batch of that index is another one than the next."""
+        return (batch + 1) % self.repeats == 0
 
     def count(self, epoch: int) -> int:
         """Return how many batches an epoch has."""

@@ -37,6 +37,7 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     one_or_many: bool = False,
+    changeable: bool = False,
 ) -> Any:
     """Declare one key of a table.
 
@@ -48,6 +49,7 @@ def setting(
         above: a bound the value must exceed.
         below: a bound the value must stay under.
         one_or_many: a single value stands for a list of one.
+        changeable: may be another when a run is continued; all else decides what the run is.
     """
     metadata = {
         "doc": doc,
@@ -56,6 +58,7 @@ def setting(
         "above": above,
         "below": below,
         "one_or_many": one_or_many,
+        "changeable": changeable,
     }
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
@@ -136,6 +139,11 @@ def to_table(config: object) -> dict[str, Any]:
         if value is not None:
             table[field.name] = value
     return table
+
+
+def changeable_keys(cls: type[Config]) -> set[str]:
+    """Return the keys of a table that may change when a run is continued."""
+    return {field.name for field in dataclasses.fields(cls) if field.metadata.get("changeable")}
 
 
 def _plain(value: object) -> Any:

@@ -19,7 +19,7 @@ from musengine.keys import tonic_shift
 from musengine.pipeline import Component, Pipeline
 from musengine.reading import Reading, Skipped, read_sources
 from musengine.registry import Registry
-from musengine.score import Part, Piece, Score
+from musengine.score import Part, Piece, Score, Text
 from musengine.tables import CorpusConfig
 
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -120,6 +120,7 @@ def encode_cached(
     key = key_of(
         "encoded",
         fingerprint,
+        _meters(piece.content),
         component.name,
         str(component.entry.origin),
         to_table(component.config),
@@ -133,6 +134,13 @@ def encode_cached(
     encoded = encoder.encode(piece.content)
     cache.put(key, {**encoded.sides, "steps": encoded.steps}, dict(encoded.lost))
     return encoded, fingerprint
+
+
+def _meters(content: Score | Text) -> list[Any]:
+    """Return the meter map, which is not heard, but which side channels may depend on."""
+    if isinstance(content, Text):
+        return []
+    return [content.meter_tick.tolist(), content.meter.tolist()]
 
 
 def divide(pieces: Sequence[Piece], config: CorpusConfig) -> dict[Part, list[Piece]]:

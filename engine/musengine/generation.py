@@ -199,7 +199,7 @@ class _Generator:
         }
 
     def _history(self, count: int) -> History:
-        return History(self.layout, self._steps[:, :count], self.primed)
+        return History(self.layout, self._steps[:, :count], self.primed, self.plan.settings)
 
     def _append(self, choice: Tensor, index: int) -> None:
         if index == self._steps.shape[1]:

@@ -51,10 +51,12 @@ class Tokens(Layout):
     `size` is 0 until an encoder that learns its vocabulary has seen the training part.
     `meanings` tells samplers what a token does, where it has a meaning of its own:
     `("pitch", 60)`, `("rest", 0)`, `("hold", 0)`, `("step", 1)`. `end` is the token after which
-    a piece is over.
+    a piece is over. `step` is how long a step lasts, where time is even: every token is one step,
+    unless some mean `("step", n)`; then only those move time on, by n steps.
     """
 
     name: str = "tokens"
     size: int = 0
+    step: GridStep | None = None
     meanings: Mapping[int, tuple[str, int]] = field(default_factory=dict, hash=False)
     end: int | None = None

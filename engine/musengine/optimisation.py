@@ -42,9 +42,15 @@ def make_optimizer(model: Model[Any], config: TrainingConfig) -> torch.optim.Opt
 
     Each group remembers its own rate as `initial_lr`, which the schedule scales.
     """
-    settings: dict[str, Any] = {"weight_decay": config.weight_decay}
-    if config.learning_rate is not None:
-        settings["lr"] = config.learning_rate
+    smoothing = {"rmsprop": "alpha", "adadelta": "rho"}.get(config.optimizer, "smoothing")
+    chosen = {
+        "lr": config.learning_rate,
+        "momentum": config.momentum,
+        smoothing: config.smoothing,
+        "eps": config.epsilon,
+        "weight_decay": config.weight_decay,
+    }
+    settings: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     optimizer = OPTIMIZERS[config.optimizer](model.parameter_groups(), **settings)
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])

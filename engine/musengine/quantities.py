@@ -109,6 +109,8 @@ class GridStep(Quantity):
             size = Fraction(0)
         if not Fraction(1, 1000) <= size <= 1000:
             raise ValueError(f"a step must lie between 1/1000 and 1000, got {value!r}")
+        if size.denominator > 10**6:  # quantising multiplies by it, in 64 bits
+            raise ValueError(f"a step's denominator may be a million at most, got {value!r}")
         return cls(size, "beat" if match[2].startswith("beat") else "seconds")
 
     def to_toml(self) -> str:

@@ -18,6 +18,7 @@ import tomli_w
 from safetensors import numpy as tensors
 
 from musengine.components.encoders import Encoded, EncodedPiece
+from musengine.config import Config, changeable_keys
 from musengine.corpus import Dataset
 from musengine.errors import ConfigError, Problem, UserError
 from musengine.files import explained, locked, read_json, whole_file, write_json, write_text
@@ -30,15 +31,7 @@ PRIMES = 8
 PRIME_STEPS = 512
 
 FREE_TABLES = frozenset({"generate", "evaluate", "sampler", "output", "callbacks"})
-FREE_KEYS = frozenset(
-    {
-        *(("training", key) for key in ("steps", "epochs", "minutes", "learning_rate", "schedule")),
-        *(("training", key) for key in ("checkpoint_every", "keep_checkpoints", "threads")),
-        *(("training", key) for key in ("weight_decay", "clip_norm", "clip_value")),
-        *(("corpus", key) for key in ("jobs", "cache")),
-    }
-)
-"""What may change when a run is continued; everything else decides what the run is."""
+"""Tables that may change when a run is continued; of the others only keys that say so."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +139,7 @@ class RunFolder:
             pipeline = resolve(source, registry)
         except ConfigError as error:
             raise ConfigError([*error.problems, *self._where_from(error)]) from error
-        stored = self._source()
-        refuse_changes(self.path, stored.tables, pipeline.tables())
+        refuse_changes(self.path, self._source().tables, pipeline)
         return pipeline
 
     def _source(self) -> SettingsSource:
@@ -256,12 +248,18 @@ def _record(line: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def refuse_changes(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def refuse_changes(folder: Path, stored: Mapping[str, Any], pipeline: Pipeline) -> list[str]:
     """Return the keys that changed and may; refuse those that decide what the run is.
+
+    Args:
+        folder: the run's, for the message.
+        stored: the tables the run was begun with.
+        pipeline: what is wanted now.
 
     Raises:
         UserError: names every such key, its old and new value, and both ways out.
     """
+    wanted, changeable = pipeline.tables(), _changeable(pipeline)
     allowed, refused = [], []
     for table in {**stored, **wanted}:
         old, new = stored.get(table, {}), wanted.get(table, {})
@@ -272,7 +270,7 @@ def refuse_changes(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str,
             before, after = old.get(key), new.get(key)
             if before == after or _decided_by_run(table, key, after):
                 continue
-            if (table, key) in FREE_KEYS:
+            if (table, key) in changeable:
                 allowed.append(f"{table}.{key}")
             else:
                 refused.append(f"{table}.{key} (was {before!r}, now {after!r})")
@@ -282,6 +280,23 @@ def refuse_changes(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str,
             "or start a new run with --new"
         )
     return allowed
+
+
+def _changeable(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Return the (table, key) pairs whose settings say that they may change."""
+    configs: dict[str, Config | None] = {
+        "corpus": pipeline.corpus,
+        "training": pipeline.training,
+        "encoder": pipeline.encoder.config,
+        "model": pipeline.model.config,
+        "loss": pipeline.loss.config if pipeline.loss is not None else None,
+    }
+    return {
+        (table, key)
+        for table, config in configs.items()
+        if config is not None
+        for key in changeable_keys(type(config))
+    }
 
 
 def _decided_by_run(table: str, key: str, value: Any) -> bool:

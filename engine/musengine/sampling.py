@@ -79,8 +79,8 @@ class Chain:
     def choose(self, model: Model[Any], context: Any, history: History) -> Proposal:
         """Let the model propose a step; draw again the pieces that a sampler sends back."""
         proposal = model.propose(context, self._draw(history))
-        for _ in range(max((sampler.max_redraws for sampler in self.samplers), default=0)):
-            again_N = self._reviewed(proposal, history)
+        for redraws in range(max((sampler.max_redraws for sampler in self.samplers), default=0)):
+            again_N = self._reviewed(proposal, history, redraws)
             if again_N is None or not bool(again_N.any()):
                 break
             redrawn = model.propose(context, self._draw(history, again_N))
@@ -92,8 +92,9 @@ class Chain:
             sampler.observe(proposal.choice)
         return proposal
 
-    def _reviewed(self, proposal: Proposal, history: History) -> Tensor | None:
-        verdicts = [sampler.review(proposal, history) for sampler in self.samplers]
+    def _reviewed(self, proposal: Proposal, history: History, redraws: int) -> Tensor | None:
+        asking = [sampler for sampler in self.samplers if redraws < sampler.max_redraws]
+        verdicts = [sampler.review(proposal, history) for sampler in asking]
         wanted = [verdict for verdict in verdicts if verdict is not None]
         return torch.stack(wanted).any(dim=0) if wanted else None
 
@@ -106,7 +107,10 @@ class Chain:
                 thresholds = cast(GridSampler[Any], sampler).thresholds(thresholds, history)
             return GridDraw(torch.logit(thresholds), self.layout)
         if isinstance(self.layout, Tokens):
-            noise = -torch.log(-torch.log(random.uniform((self.layout.size,))))
+            numbers = random.uniform((self.layout.size,))
+            # A number of exactly 0 would make the noise -inf, and the token a forbidden one.
+            numbers = numbers.clamp_min(torch.finfo(numbers.dtype).tiny)
+            noise = -torch.log(-torch.log(numbers))
             samplers = cast(tuple[TokenSampler[Any], ...], self.samplers)
             return _TokenDraw(noise, samplers, history)
         return _LayoutDraw(cast(LayoutSampler[Any], self.samplers[0]), random, history)

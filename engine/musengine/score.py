@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 Part = Literal["train", "valid", "test"]
 
 DEFAULT_BPM = 120.0
+LAST_TICK = 2**40
+"""No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Score:
     """Notes as parallel arrays with a tempo map and a meter map; make one with `from_notes`.
 
     Times are whole ticks, `ticks_per_beat` of them to a quarter note. Notes are sorted by onset,
-    then pitch, then track.
+    then pitch, track, duration and velocity.
 
     Attributes:
         onset: (N,) ticks from the start, at least 0.
@@ -103,11 +105,12 @@ class Score:
         track_N = _column(track, shape)
         if ticks_per_beat < 1:
             raise ValueError(f"ticks_per_beat must be at least 1, got {ticks_per_beat}")
-        _check_range("onset", onset_N, 0, 2**53)
+        _check_range("onset", onset_N, 0, LAST_TICK)
+        _check_range("duration", duration_N, 1, LAST_TICK)
         _check_range("pitch", pitch_N, 0, 127)
         _check_range("velocity", velocity_N, 1, 127)
         _check_range("track", track_N, 0, len(tracks) - 1)
-        order = np.lexsort((track_N, pitch_N, onset_N))
+        order = _order(onset_N, pitch_N, track_N, duration_N, velocity_N)
         end = int((onset_N + duration_N).max(initial=0))
         tempo_tick, tempo_bpm = _tempo_map(tempos)
         meter_tick, meter = _meter_map(meters)
@@ -177,8 +180,11 @@ class Score:
 
     def select(self, mask_N: npt.NDArray[np.bool_]) -> Score:
         """Return the score with only the notes where the mask is true; nothing else changes."""
+        return self._take(mask_N)
+
+    def _take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
         columns = {
-            name: getattr(self, name)[mask_N]
+            name: getattr(self, name)[chosen]
             for name in ("onset", "duration", "pitch", "velocity", "track")
         }
         return replace(self, **columns)
@@ -187,7 +193,10 @@ class Score:
         """Return the score moved by semitones; drums stay, notes leaving 0 to 127 are dropped."""
         pitch = np.where(self.is_drum, self.pitch, self.pitch + semitones)
         inside = (pitch >= 0) & (pitch <= 127)
-        return replace(self, pitch=np.clip(pitch, 0, 127)).select(inside)
+        moved = replace(self, pitch=pitch).select(inside)
+        # Pitched notes may now lie on the other side of drums struck with them.
+        columns = (moved.onset, moved.pitch, moved.track, moved.duration, moved.velocity)
+        return moved._take(_order(*columns))
 
     def fingerprint(self) -> str:
         """Return a hash of everything heard: equal scores have equal fingerprints."""
@@ -233,6 +242,12 @@ class Piece:
 
 def _column(values: npt.ArrayLike, shape: tuple[int, ...]) -> IntArray:
     return np.broadcast_to(np.asarray(values, dtype=np.int64), shape)
+
+
+def _order(
+    onset: IntArray, pitch: IntArray, track: IntArray, duration: IntArray, velocity: IntArray
+) -> IntArray:
+    return np.lexsort((velocity, duration, track, pitch, onset))
 
 
 def _check_range(name: str, values: IntArray, low: int, high: int) -> None:

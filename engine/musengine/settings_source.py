@@ -91,7 +91,11 @@ def apply(source: SettingsSource, assignment: str) -> None:
     for name, following in pairwise(names):
         place = _enter(place, name, following, assignment)
     if isinstance(place, list):
-        raise UserError(f"--set {assignment}: expected {'.'.join(names)}.KEY=VALUE")
+        *outer, index = names
+        whole = ".".join(outer)
+        raise UserError(
+            f"--set {assignment}: expected {whole}.{index}.KEY=VALUE, or {whole}=[...] for all"
+        )
     place[names[-1]] = value
     source.given.add((".".join(names[:-1]), names[-1]))
 

@@ -37,9 +37,13 @@ class CorpusConfig(Config):
         low=-24,
         high=24,
     )
-    jobs: int = setting(0, doc="Processes that read files; 0 for one on each core.", low=0)
+    jobs: int = setting(
+        0, doc="Processes that read files; 0 for one on each core.", low=0, changeable=True
+    )
     cache: bool | Path = setting(
-        True, doc="Keep what was read and encoded for the next run; a path says where."
+        True,
+        doc="Keep what was read and encoded for the next run; a path says where.",
+        changeable=True,
     )
 
     def problems(self) -> Iterable[tuple[str, str]]:
@@ -55,11 +59,14 @@ class TrainingConfig(Config):
     """`[training]`: how long, how fed, how optimised, where."""
 
     steps: int | None = setting(
-        None, doc=f"Optimizer steps; {DEFAULT_STEPS} where no limit is given at all.", low=0
+        None,
+        doc=f"Optimizer steps; {DEFAULT_STEPS} where no limit is given at all.",
+        low=0,
+        changeable=True,
     )
-    epochs: int | None = setting(None, doc="Passes over the training part.", low=0)
+    epochs: int | None = setting(None, doc="Passes over the training part.", low=0, changeable=True)
     minutes: float | None = setting(
-        None, doc="Minutes of training; the first limit reached ends it.", low=0.0
+        None, doc="Minutes of training; the first limit reached ends it.", low=0.0, changeable=True
     )
     feed: Literal["segments", "pieces", "stateful", "windows"] = setting(
         "segments",
@@ -82,35 +89,72 @@ class TrainingConfig(Config):
         "adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"
     ] = setting("adam", doc="PyTorch's optimizer of that name.")
     learning_rate: float | None = setting(
-        None, doc="Step size; by default the optimizer's own.", above=0.0
+        None, doc="Step size; by default the optimizer's own.", above=0.0, changeable=True
     )
-    weight_decay: float = setting(0.0, doc="L2 penalty, decoupled with adamw.", low=0.0)
+    momentum: float | None = setting(
+        None, doc="Momentum of sgd and rmsprop; by default none.", low=0.0, below=1.0
+    )
+    smoothing: float | None = setting(
+        None,
+        doc="Share of the past in the running mean of squared gradients: rmsprop's alpha (0.99), "
+        "adadelta's rho (0.9).",
+        low=0.0,
+        below=1.0,
+    )
+    epsilon: float | None = setting(
+        None, doc="Smallest number divided by; by default the optimizer's own.", above=0.0
+    )
+    updates_per_batch: int = setting(1, doc="Optimizer steps taken in a row on each batch.", low=1)
+    weight_decay: float = setting(
+        0.0, doc="L2 penalty, decoupled with adamw.", low=0.0, changeable=True
+    )
     schedule: Literal["constant", "linear", "cosine"] = setting(
-        "constant", doc="How the learning rate falls, to zero at the end of training."
+        "constant",
+        doc="How the learning rate falls, to zero at the end of training.",
+        changeable=True,
     )
-    clip_norm: float | None = setting(None, doc="Largest L2 norm of the whole gradient.", above=0.0)
+    clip_norm: float | None = setting(
+        None, doc="Largest L2 norm of the whole gradient.", above=0.0, changeable=True
+    )
     clip_value: float | None = setting(
-        None, doc="Largest absolute value of any element of the gradient.", above=0.0
+        None,
+        doc="Largest absolute value of any element of the gradient.",
+        above=0.0,
+        changeable=True,
     )
     precision: Literal["float32", "bfloat16", "float64"] = setting(
         "float32", doc="`bfloat16` runs the large products in mixed precision."
     )
     device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.")
-    threads: int = setting(0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0)
+    threads: int = setting(
+        0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0, changeable=True
+    )
     seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
     checkpoint_every: Period = setting(
         Period(500, "steps"),
         doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
+        changeable=True,
     )
     keep_checkpoints: int = setting(
-        2, doc="How many of the newest checkpoints stay, beside the best one.", low=1
+        2,
+        doc="How many of the newest checkpoints stay, beside the best one.",
+        low=1,
+        changeable=True,
     )
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Yield a device that PyTorch cannot have."""
+        """Yield a device PyTorch cannot have, and constants the optimizer has no use for."""
         kind = self.device.partition(":")[0]
         if kind not in ("auto", "cpu", "cuda", "mps"):
             yield "device", f"expected auto, cpu, cuda, cuda:N or mps, got {self.device!r}"
+        users = {
+            "momentum": ("sgd", "rmsprop"),
+            "smoothing": ("rmsprop", "adadelta"),
+            "epsilon": ("adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"),
+        }
+        for key, optimizers in users.items():
+            if getattr(self, key) is not None and self.optimizer not in optimizers:
+                yield key, f"{self.optimizer} has none; it is for {', '.join(optimizers)}"
 
 
 @dataclass(frozen=True, kw_only=True)

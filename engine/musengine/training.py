@@ -158,7 +158,8 @@ class Trainer:
         torch.autograd.backward(loss)
         clip_gradients(self.optimizer, self.config)
         self.optimizer.step()
-        if self.task.batches.feed.carries_state:
+        batches = self.task.batches
+        if batches.feed.carries_state and batches.is_last_update(self.place.batch):
             self.carried = checkpoints.map_tensors(output.state, Tensor.detach)
         return float(loss.detach())
 

@@ -125,7 +125,7 @@ def tell_figures(results: dict[str, dict[str, float]]) -> None:
 def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeline:
     """Take over what the run decided when it began; refuse what cannot change."""
     stored = run.read_pipeline(registry)
-    changed = runfolder.refuse_changes(run.path, stored.tables(), pipeline.tables())
+    changed = runfolder.refuse_changes(run.path, stored.tables(), pipeline)
     if changed:
         Console.current().say(f"going on with changed settings: {', '.join(changed)}")
         run.log({"changed": changed})

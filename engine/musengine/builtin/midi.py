@@ -105,7 +105,9 @@ class MidiWriter(Writer[NoSettings]):
 
 
 def _instrument(notes: Score, track: Track) -> Any:
-    instrument = miditoolkit.Instrument(track.program, track.is_drum, track.name or "Piano")
+    # The library writes names in Latin-1, as the MIDI standard leaves open.
+    name = track.name.encode("latin-1", "replace").decode("latin-1")
+    instrument = miditoolkit.Instrument(track.program, track.is_drum, name)
     duration = _until_next_strike(notes)
     for onset, length, pitch, velocity in zip(
         notes.onset.tolist(),
@@ -120,14 +122,10 @@ def _instrument(notes: Score, track: Track) -> Any:
 
 def _until_next_strike(notes: Score) -> Any:
     """Return durations shortened so that a note ends before its pitch is struck again."""
-    order = np.lexsort((notes.onset, notes.pitch))
-    onset, pitch, duration = notes.onset[order], notes.pitch[order], notes.duration[order]
-    # Notes struck together are all kept, and all end before the next strike.
-    strike = np.concatenate([[True], (np.diff(onset) != 0) | (np.diff(pitch) != 0)])[: len(onset)]
-    first = np.append(np.nonzero(strike)[0], len(onset))
-    following = first[np.cumsum(strike)]
-    again = np.append(pitch, -1)[following] == pitch
-    gap = np.append(onset, 0)[following] - onset
-    result = np.empty_like(duration)
-    result[order] = np.where(again, np.minimum(duration, gap), duration)
-    return result
+    # A number line with room for the whole piece at each pitch: the next strike of the same pitch
+    # is the next number on it, and another pitch's is further off than any note is long.
+    room = int(notes.end.max(initial=0)) + 1
+    place = notes.pitch * room + notes.onset
+    strikes = np.append(np.unique(place), np.iinfo(np.int64).max)
+    following = strikes[np.searchsorted(strikes, place, side="right")]
+    return np.minimum(notes.duration, following - place)

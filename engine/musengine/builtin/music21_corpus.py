@@ -96,10 +96,17 @@ def _chorales(bach: list[Path]) -> list[Path]:
 
     catalogue: Any = chorales.ChoraleListRKBWV
     listed = {f"bwv{number}" for number in catalogue().byBWV}
-    return [path for path in bach if path.stem in listed]
+    works: dict[str, Path] = {}
+    # A few are there in two encodings: the one that most are in is taken.
+    for path in sorted(bach, key=lambda path: (path.suffix != ".mxl", path.name)):
+        if path.stem in listed:
+            works.setdefault(path.stem, path)
+    return list(works.values())
 
 
 def _score(work: Any) -> Score:
+    # A clarinet's part is written higher than it sounds.
+    work.toSoundingPitch(inPlace=True)
     parts = list(work.parts) or [work]
     notes: list[tuple[int, int, int, int, int]] = []
     for index, part in enumerate(parts):
@@ -113,7 +120,8 @@ def _score(work: Any) -> Score:
                     notes.append((start, length, pitch.midi, 80, index))
     columns = np.array(notes, dtype=np.int64).reshape(-1, 5).T
     flat = work.flatten()
-    tempos = [(mark.offset, mark.getQuarterBPM()) for mark in flat.getElementsByClass("TempoText")]
+    words = flat.getElementsByClass("TempoText")
+    tempos = [(word.offset, word.getMetronomeMark().getQuarterBPM()) for word in words]
     marks = flat.getElementsByClass("MetronomeMark")
     tempos += [(mark.offset, mark.getQuarterBPM()) for mark in marks]
     meters = parts[0].flatten().getElementsByClass("TimeSignature")

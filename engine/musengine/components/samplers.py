@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from musengine.components.encoders import DecodeSettings
 from musengine.config import Config
 from musengine.layouts import Grid, Layout
 
@@ -93,11 +94,13 @@ class History:
         layout: of the steps.
         steps: (N, T, ...) all steps so far, the primer's included.
         primed: how many of them are the primer's.
+        settings: tempo and meter, for lengths in beats, bars or seconds.
     """
 
     layout: Layout
     steps: Tensor
     primed: int
+    settings: DecodeSettings = field(default_factory=DecodeSettings)
 
 
 class Sampler(ABC, Generic[C]):
