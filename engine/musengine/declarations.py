@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Literal
 from musengine.config import Config
 from musengine.layouts import Layout
 
-Content = Literal["score", "text"]
+Content = Literal["score", "text", "probabilities"]
+"""What a writer writes: a Score, a Text, or what the model thought while it made a piece."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +156,7 @@ class MetricDeclaration(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class WriterDeclaration(Declaration):
-    """A writer; `content` names what it writes, `score` or `text`."""
+    """A writer; `content` names what it writes."""
 
     kind: ClassVar[str] = "writer"
     content: tuple[Content, ...] = ("score",)

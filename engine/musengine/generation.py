@@ -16,7 +16,7 @@ from musengine.components.encoders import Array, DecodeSettings, Encoded, Encode
 from musengine.components.models import Model, Request, State, as_steps
 from musengine.components.samplers import History, PieceRandom, Sampler
 from musengine.errors import UserError
-from musengine.layouts import Tokens
+from musengine.layouts import Layout, Tokens
 from musengine.quantities import Length
 from musengine.sampling import Chain
 
@@ -46,6 +46,14 @@ class Plan:
     seeds: Sequence[int]
     length: Length
     settings: DecodeSettings
+
+
+@dataclass(frozen=True)
+class Made:
+    """A generated piece: steps (T, ...) and, if kept, the logits (T, ...) they were drawn from."""
+
+    steps: Array
+    logits: npt.NDArray[np.float32] | None = None
 
 
 def piece_seeds(seed: int, count: int) -> list[int]:
@@ -86,9 +94,10 @@ def generate(
     *,
     device: torch.device,
     own: bool = False,
+    keep_logits: bool = False,
     beat: Callable[[float], None] | None = None,
-) -> list[Array]:
-    """Return the generated steps of each piece, openings not included.
+) -> list[Made]:
+    """Return the generated pieces, openings not included.
 
     Pieces with openings of one length are made side by side. A piece depends on its opening and
     seed alone, not on how many are made.
@@ -100,6 +109,7 @@ def generate(
         plan: what to generate.
         device: where the model is.
         own: the model generates by itself, without samplers.
+        keep_logits: also return what the choices were drawn from.
         beat: told now and then how much is done, 0 to 1.
     """
     groups: dict[int, list[int]] = defaultdict(list)
@@ -110,7 +120,7 @@ def generate(
         for group in groups.values()
         for start in range(0, len(group), AT_ONCE)
     ]
-    pieces: dict[int, Array] = {}
+    pieces: dict[int, Made] = {}
     was_training = model.training
     model.eval()
     try:
@@ -118,7 +128,9 @@ def generate(
             if own:
                 return _own(model, encoder, plan)
             for number, chunk in enumerate(chunks):
-                generator = _Generator(model, encoder, samplers, plan, chunk, device)
+                generator = _Generator(
+                    model, encoder, samplers, plan, chunk, device, keep_logits=keep_logits
+                )
 
                 def told(share: float, number: int = number) -> None:
                     if beat is not None:
@@ -130,14 +142,14 @@ def generate(
     return [pieces[index] for index in range(len(plan.primes))]
 
 
-def _own(model: Model[Any], encoder: Encoder[Any], plan: Plan) -> list[Array]:
+def _own(model: Model[Any], encoder: Encoder[Any], plan: Plan) -> list[Made]:
     def done(index: int, steps: Array) -> bool:
         reached = steps_in(plan.length, steps, encoder, plan.settings) is not None
         return reached or len(steps) >= MOST_STEPS
 
     request = Request([prime.steps for prime in plan.primes], done, list(plan.seeds))
     pieces = model.generate(request)
-    return [_cut(steps, encoder, plan) for steps in pieces]
+    return [Made(_cut(steps, encoder, plan)) for steps in pieces]
 
 
 def _cut(steps: Array, encoder: Encoder[Any], plan: Plan) -> Array:
@@ -156,7 +168,10 @@ class _Generator:
         plan: Plan,
         chunk: Sequence[int],
         device: torch.device,
+        *,
+        keep_logits: bool,
     ) -> None:
+        self._logits: list[Tensor] | None = [] if keep_logits else None
         self.model, self.encoder, self.plan, self.device = model, encoder, plan, device
         self.layout = encoder.layout
         self.chain = Chain(samplers, self.layout)
@@ -166,7 +181,7 @@ class _Generator:
         self.primed = primes.shape[1]
         self._steps = as_steps(primes, device)
 
-    def run(self, told: Callable[[float], None]) -> list[Array]:
+    def run(self, told: Callable[[float], None]) -> list[Made]:
         """Generate until every piece is long enough."""
         state = self._read_primes()
         last = self._steps[:, -1] if self.primed else None
@@ -177,11 +192,14 @@ class _Generator:
             here = {name: side[:, 0] for name, side in sides.items()}
             context, state = self.model.step(last, state, here)
             history = self._history(self.primed + made)
-            last = self.chain.choose(self.model, context, history).choice
+            proposal = self.chain.choose(self.model, context, history)
+            last = proposal.choice
             self._append(last, self.primed + made)
+            if self._logits is not None:
+                self._logits.append(proposal.logits.float().cpu())
             made += 1
         pieces = self._steps[:, self.primed : self.primed + made].cpu().numpy()
-        return [self._finished(piece) for piece in pieces]
+        return [self._finished(row, piece) for row, piece in enumerate(pieces)]
 
     def _read_primes(self) -> State:
         state = self.model.start(len(self.first))
@@ -233,8 +251,20 @@ class _Generator:
         places = np.nonzero(piece == self.layout.end)[0]
         return int(places[0]) if len(places) else None
 
-    def _finished(self, piece: Array) -> Array:
-        return _cut(piece[: self._ended(piece)], self.encoder, self.plan)
+    def _finished(self, row: int, piece: Array) -> Made:
+        steps = _cut(piece[: self._ended(piece)], self.encoder, self.plan)
+        if not self._logits:
+            return Made(steps)
+        logits = torch.stack([step[row] for step in self._logits])
+        return Made(steps, logits[: len(steps)].numpy())
+
+
+def probabilities(logits: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.float32]:
+    """Return logits as probabilities: of each element of a grid, of each token."""
+    tensor = torch.from_numpy(logits)
+    shares = tensor.softmax(dim=-1) if isinstance(layout, Tokens) else torch.sigmoid(tensor)
+    result: npt.NDArray[np.float32] = shares.numpy()
+    return result
 
 
 def cut_prime(

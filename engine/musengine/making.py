@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from musengine import generation, outputs, reading
-from musengine.components.encoders import Array, DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.components.writers import Probabilities
 from musengine.console import Console, counted
 from musengine.corpus import cache_of
 from musengine.errors import UserError
@@ -18,6 +19,7 @@ from musengine.pipeline import Pipeline
 from musengine.quantities import Source
 from musengine.registry import Registry
 from musengine.runfolder import RunFolder
+from musengine.tables import GenerateConfig
 from musengine.trained import Trained, load_trained
 
 
@@ -47,20 +49,25 @@ def generate(
         settings=settings,
     )
     samplers = [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers]
-    own = pipeline.model_declaration.generation == "own"
+    wants_probabilities = any(
+        "probabilities" in getattr(output.entry.declaration, "content", ())
+        for output in pipeline.outputs
+    )
     with console.meter("generating") as meter:
-        arrays = generation.generate(
+        made = generation.generate(
             trained.model,
             trained.encoder,
             samplers,
             plan,
             device=trained.device,
-            own=own,
+            own=pipeline.model_declaration.generation == "own",
+            keep_logits=wants_probabilities,
             beat=lambda share: meter.show(share, counted(config.count, "piece")),
         )
-    if config.include_prime:
-        arrays = [_joined(prime, made) for prime, made in zip(primes, arrays, strict=True)]
-    pieces = [outputs.decode(made, trained.encoder, config, settings) for made in arrays]
+    pieces = [
+        _product(piece, prime, trained.encoder, config, settings)
+        for piece, prime in zip(made, primes, strict=True)
+    ]
     target = folder if folder is not None else run.samples
     written = outputs.write_pieces(pieces, pipeline.outputs, target, name)
     outputs.note_origin(target, _origins(written, names, seed, trained, pipeline))
@@ -68,8 +75,22 @@ def generate(
     return written
 
 
-def _joined(prime: Encoded, made: Array) -> Array:
-    return np.concatenate([prime.steps.astype(made.dtype), made])
+def _product(
+    made: generation.Made,
+    prime: Encoded,
+    encoder: Encoder[Any],
+    config: GenerateConfig,
+    settings: DecodeSettings,
+) -> outputs.Product:
+    steps = made.steps
+    if config.include_prime:
+        steps = np.concatenate([prime.steps.astype(steps.dtype), steps])
+    content = outputs.decode(steps, encoder, config, settings)
+    if made.logits is None:
+        return outputs.Product(content)
+    layout = encoder.layout
+    shares = generation.probabilities(made.logits, layout)
+    return outputs.Product(content, Probabilities(layout, prime.steps, made.steps, shares))
 
 
 def _origins(

@@ -12,12 +12,27 @@ from typing import Any
 import numpy as np
 
 from musengine.components.encoders import Array, DecodeSettings, Encoder
-from musengine.components.writers import Writer
-from musengine.declarations import WriterDeclaration
+from musengine.components.writers import Probabilities, Writer
+from musengine.declarations import Content, WriterDeclaration
 from musengine.files import explained, whole_file
 from musengine.pipeline import Component
 from musengine.score import Score, Text
 from musengine.tables import GenerateConfig
+
+
+@dataclass(frozen=True)
+class Product:
+    """A generated piece as writers get it; probabilities only where a writer asks for them."""
+
+    content: Score | Text
+    probabilities: Probabilities | None = None
+
+    def of_kind(self, kinds: Sequence[Content]) -> Score | Text | Probabilities | None:
+        """Return what a writer of these kinds writes of it."""
+        if self.probabilities is not None and "probabilities" in kinds:
+            return self.probabilities
+        kind = "text" if isinstance(self.content, Text) else "score"
+        return self.content if kind in kinds else None
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ def decode(
 
 
 def write_pieces(
-    pieces: Sequence[Score | Text],
+    pieces: Sequence[Product],
     outputs: Sequence[Component],
     folder: Path,
     name: str,
@@ -61,18 +76,19 @@ def write_pieces(
         assert isinstance(declaration, WriterDeclaration)
         writers.append((output.create(), declaration))
     written = []
-    for index, content in enumerate(pieces, number + 1):
-        kind = "text" if isinstance(content, Text) else "score"
+    for index, piece in enumerate(pieces, number + 1):
         stem = f"{name}-{index:03}"
         files = []
         for writer, declaration in writers:
-            if kind not in declaration.content:
+            content = piece.of_kind(declaration.content)
+            if content is None:
                 continue
             path = folder / f"{stem}{writer.suffix}"
             with whole_file(path) as aside:
                 writer.write(content, aside)
             files.append(path)
-        size = len(content.text) if isinstance(content, Text) else len(content)
+        music = piece.content
+        size = len(music.text) if isinstance(music, Text) else len(music)
         written.append(Written(stem, files, size))
     return written
 
@@ -87,6 +103,8 @@ def _highest_number(folder: Path, name: str) -> int:
 
 def note_origin(folder: Path, records: Sequence[dict[str, Any]]) -> None:
     """Append to generated.jsonl how each piece came to be, so that it can be made again."""
+    if not records:
+        return
     path = folder / "generated.jsonl"
     with explained(path), path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)

@@ -42,6 +42,7 @@ PLAIN: dict[str, type[Config]] = {
     "generate": GenerateConfig,
     "evaluate": EvaluateConfig,
 }
+_CONTENTS = {"score": "a score", "text": "a text", "probabilities": "probabilities"}
 ORDER = (
     *("corpus", "encoder", "model", "loss", "training"),
     *("sampler", "generate", "evaluate", "output", "callbacks"),
@@ -327,7 +328,7 @@ class _Resolver:
         if tables["output"] is None:
             assert isinstance(encoder.config, EncoderConfig)
             writers = {"score": ["midi", "picture"], "text": ["text"]}
-            wanted = [name for kind in encoder.config.produces() for name in writers[kind]]
+            wanted = [name for kind in encoder.config.produces() for name in writers.get(kind, [])]
             tables["output"] = [{"type": name} for name in wanted]
         if tables["sampler"] is None and declaration.uses_samplers:
             plain = {"grid": "bernoulli", "tokens": "categorical"}.get(layout.name)
@@ -377,12 +378,15 @@ class _Resolver:
                 self._problem("loss", "type", f"{message}, not for {layout.name}")
         assert isinstance(encoder.config, EncoderConfig)
         produced = encoder.config.produces()
+        if model is not None and self._steps_with_logits(model, layout):
+            produced = (*produced, "probabilities")
         for index, writer in enumerate(lists["output"]):
             written = writer.entry.declaration
             assert isinstance(written, WriterDeclaration)
             if not set(produced) & set(written.content):
-                message = f"{writer.name!r} writes a {_either(written.content)}"
-                message += f", encoder {encoder.name!r} makes a {_either(produced)}"
+                wanted = " or ".join(_CONTENTS[kind] for kind in written.content)
+                made = " and ".join(_CONTENTS[kind] for kind in produced)
+                message = f"{writer.name!r} writes {wanted}, but this pipeline makes {made}"
                 self._problem(f"output.{index}", "type", message)
 
     def _check_model(
@@ -404,6 +408,11 @@ class _Resolver:
             self._problem("model", "type", message)
         if declaration.uses_samplers and declaration.generation == "stepping" and not samplers:
             self._problem("sampler", "", f"{model.name!r} needs a sampler")
+
+    def _steps_with_logits(self, model: Component, layout: Layout) -> bool:
+        declaration = model.entry.declaration
+        assert isinstance(declaration, ModelDeclaration)
+        return declaration.generation == "stepping" and layout.name in ("grid", "tokens")
 
     def _encoders_for(self, layouts: Sequence[str]) -> Iterator[str]:
         for entry in self.registry.of_kind("encoder"):

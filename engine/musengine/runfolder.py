@@ -139,7 +139,9 @@ class RunFolder:
             pipeline = resolve(source, registry)
         except ConfigError as error:
             raise ConfigError([*error.problems, *self._where_from(error)]) from error
-        refuse_changes(self.path, self._source().tables, pipeline)
+        if settings:
+            # Resolved anew, so that keys which came with a later version count as their defaults.
+            refuse_changes(self.path, resolve(self._source(), registry).tables(), pipeline)
         return pipeline
 
     def _source(self) -> SettingsSource:

@@ -14,6 +14,7 @@ import tomli
 from musengine.errors import UserError
 
 MAX_BYTES = 2**20
+_EXPECTED = "expected TABLE.KEY=VALUE, as training.steps=200"
 
 
 @dataclass
@@ -77,16 +78,21 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
 
 
 def apply(source: SettingsSource, assignment: str) -> None:
-    """Lay `TABLE.KEY=VALUE` (or `TABLE.INDEX.KEY=VALUE` for a list of tables) over the tables.
+    """Lay `TABLE.KEY=VALUE` over the tables.
+
+    In a list of tables a key is `TABLE.INDEX.KEY`; `TABLE=[{...}]` replaces the whole list.
 
     Raises:
         UserError: not of that form, or an index beyond the end of the list.
     """
     key, equals, text = assignment.partition("=")
     names = key.strip().split(".")
-    if not equals or len(names) < 2 or not all(names):
-        raise UserError(f"--set {assignment}: expected TABLE.KEY=VALUE, as training.steps=200")
+    if not equals or not all(names):
+        raise UserError(f"--set {assignment}: {_EXPECTED}")
     value = _value(assignment, text.strip())
+    if len(names) == 1:
+        _replace(source, names[0], value, assignment)
+        return
     place: Any = source.tables
     for name, following in pairwise(names):
         place = _enter(place, name, following, assignment)
@@ -98,6 +104,15 @@ def apply(source: SettingsSource, assignment: str) -> None:
         )
     place[names[-1]] = value
     source.given.add((".".join(names[:-1]), names[-1]))
+
+
+def _replace(source: SettingsSource, name: str, value: Any, assignment: str) -> None:
+    """Put a whole list of tables in the place of another."""
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise UserError(f"--set {assignment}: {_EXPECTED}")
+    source.tables[name] = value
+    for index, item in enumerate(value):
+        source.given.update((f"{name}.{index}", key) for key in item)
 
 
 def _enter(place: Any, name: str, following: str, assignment: str) -> Any:

@@ -147,6 +147,20 @@ def musengine_writers() -> list[WriterDeclaration]:
             config=configs.PictureConfig,
         ),
         WriterDeclaration(
+            name="probabilities",
+            summary="The probabilities of every step, with the opening and the result (.npz)",
+            target="musengine.builtin.probabilities:ProbabilitiesWriter",
+            content=("probabilities",),
+        ),
+        WriterDeclaration(
+            name="heatmap",
+            summary="A heat-map of the probabilities between opening and result (PNG)",
+            target="musengine.builtin.probabilities:HeatmapWriter",
+            config=configs.HeatmapConfig,
+            content=("probabilities",),
+            requires=(Requirement(module="PIL", install='pip install "musengine[pictures]"'),),
+        ),
+        WriterDeclaration(
             name="text",
             summary="The text itself, UTF-8",
             target="musengine.builtin.text:TextWriter",

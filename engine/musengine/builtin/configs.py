@@ -82,6 +82,14 @@ class PictureConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeatmapConfig(Config):
+    """A heat-map of the probabilities between the rolls of the opening and of the result."""
+
+    width: int = setting(1200, doc="Width in pixels.", low=200, high=10000)
+    height: int = setting(900, doc="Height in pixels of all three together.", low=300, high=10000)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConsoleConfig(Config):
     """Progress of the training on the terminal."""
 

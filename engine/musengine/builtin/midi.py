@@ -11,7 +11,7 @@ import miditoolkit
 import numpy as np
 
 from musengine.components.readers import Item, Reader
-from musengine.components.writers import Writer
+from musengine.components.writers import Probabilities, Writer
 from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
 from musengine.score import Piece, Score, Text, Track
@@ -87,7 +87,7 @@ class MidiWriter(Writer[NoSettings]):
         """`.mid`."""
         return ".mid"
 
-    def write(self, content: Score | Text, path: Path) -> None:
+    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
         """Write a MIDI file of format 1; every note is ended, re-strikes are separated."""
         if not isinstance(content, Score):
             raise TypeError("the MIDI writer writes scores")

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from musengine.builtin.configs import PictureConfig
-from musengine.components.writers import Writer
+from musengine.components.writers import Probabilities, Writer
 from musengine.errors import MissingExtraError
 from musengine.score import Score, Text
 
@@ -121,7 +121,7 @@ class PictureWriter(Writer[PictureConfig]):
         """`.svg` or `.png`."""
         return f".{self.config.format}"
 
-    def write(self, content: Score | Text, path: Path) -> None:
+    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
         """Write the picture."""
         if not isinstance(content, Score):
             raise TypeError("pictures are drawn of scores")

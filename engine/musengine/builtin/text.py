@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from musengine.components.writers import Writer
+from musengine.components.writers import Probabilities, Writer
 from musengine.declarations import NoSettings
 from musengine.score import Score, Text
 
@@ -17,7 +17,7 @@ class TextWriter(Writer[NoSettings]):
         """`.txt`."""
         return ".txt"
 
-    def write(self, content: Score | Text, path: Path) -> None:
+    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
         """Write a text file."""
         if not isinstance(content, Text):
             raise TypeError("the text writer writes Text")

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from musengine.components.encoders import Array
 from musengine.config import Config
+from musengine.layouts import Layout
 from musengine.score import Score, Text
 
 C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """What a model thought while it made a piece.
+
+    Attributes:
+        layout: of the steps.
+        prime: (P, ...) the opening's steps.
+        steps: (T, ...) the steps that were chosen.
+        probabilities: (T, ...) for a grid that of each element to be 1, for tokens (T, size) that
+            of each token; the model's own, before any sampler.
+    """
+
+    layout: Layout
+    prime: Array
+    steps: Array
+    probabilities: Array
 
 
 class Writer(ABC, Generic[C]):
@@ -24,5 +45,5 @@ class Writer(ABC, Generic[C]):
         """The ending of the files it writes, with the dot."""
 
     @abstractmethod
-    def write(self, content: Score | Text, path: Path) -> None:
+    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
         """Write a file; the engine hands a temporary path and renames it when whole."""
