@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 
 Candidate = Literal["tanh", "linear"]
+Start = Literal["zero", "trained", "fixed"]
+"""The state before the first step: zeros, trained, or constants drawn once and kept."""
 LayerState = tuple[Tensor, Tensor]
 """Hidden state and cell, each (B, units)."""
 StackState = tuple[LayerState, ...]
@@ -39,8 +41,11 @@ class LSTMLayer(nn.Module):
         units: width of the hidden state and the cell.
         peepholes: the gates see the cell.
         candidate: `tanh`, or `linear` for no nonlinearity on the cell input.
-        trained_start: the state before the first step is trained; else it is zero.
+        start: what the state before the first step is.
     """
+
+    start: Tensor | None
+    """(2, units): hidden state and cell before the first step; None for zeros."""
 
     def __init__(
         self,
@@ -49,7 +54,7 @@ class LSTMLayer(nn.Module):
         *,
         peepholes: bool = False,
         candidate: Candidate = "tanh",
-        trained_start: bool = False,
+        start: Start = "zero",
     ) -> None:
         super().__init__()
         self.inputs, self.units, self.candidate = inputs, units, candidate
@@ -57,11 +62,17 @@ class LSTMLayer(nn.Module):
         self.hidden_weight = nn.Parameter(torch.empty(4 * units, units))
         self.bias = nn.Parameter(torch.empty(4 * units))
         self.peephole = nn.Parameter(torch.zeros(3, units)) if peepholes else None
-        self.start = nn.Parameter(torch.zeros(2, units)) if trained_start else None
+        if start == "trained":
+            self.start = nn.Parameter(torch.zeros(2, units))
+        else:
+            self.register_buffer("start", torch.zeros(2, units) if start == "fixed" else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform input weights, orthogonal hidden weights, forget bias 1, the rest 0."""
+        """Xavier-uniform input weights, orthogonal hidden weights, forget bias 1, the rest 0.
+
+        A fixed start is zeros until its owner fills it.
+        """
         for weight in self.input_weight.chunk(4):
             nn.init.xavier_uniform_(weight)
         for weight in self.hidden_weight.chunk(4):
@@ -134,7 +145,7 @@ class LSTMStack(nn.Module):
         candidate: `tanh` or `linear`.
         dropout: share of each layer's input dropped, the first layer's excepted; one mask for a
             sequence, constant in time (Gal and Ghahramani 2016).
-        trained_start: trained initial states.
+        start: what the state before the first step is.
     """
 
     def __init__(
@@ -146,7 +157,7 @@ class LSTMStack(nn.Module):
         peepholes: bool = False,
         candidate: Candidate = "tanh",
         dropout: float = 0.0,
-        trained_start: bool = False,
+        start: Start = "zero",
     ) -> None:
         super().__init__()
         self.skip_inputs, self.dropout = skip_inputs, dropout
@@ -159,18 +170,19 @@ class LSTMStack(nn.Module):
                 size,
                 peepholes=peepholes,
                 candidate=candidate,
-                trained_start=trained_start,
+                start=start,
             )
             for width, size in zip(widths, units, strict=True)
         )
 
     @property
-    def _typed_layers(self) -> list[LSTMLayer]:
+    def typed_layers(self) -> list[LSTMLayer]:
+        """The layers, first to last."""
         return [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
 
     def initial_state(self, pieces: int) -> StackState:
         """Return the state before the first step."""
-        return tuple(layer.initial_state(pieces) for layer in self._typed_layers)
+        return tuple(layer.initial_state(pieces) for layer in self.typed_layers)
 
     def fresh_where(self, reset_B: Tensor, state: StackState) -> StackState:
         """Return the state with the lanes where `reset_B` is true at their initial values."""
@@ -186,7 +198,7 @@ class LSTMStack(nn.Module):
         state = self.initial_state(len(x)) if state is None else state
         hidden: list[Tensor] = []
         states: list[LayerState] = []
-        for layer, layer_state in zip(self._typed_layers, state, strict=True):
+        for layer, layer_state in zip(self.typed_layers, state, strict=True):
             below = self._layer_input(x, hidden)
             if hidden and self.training and self.dropout > 0:
                 below = self.dropped(below)
@@ -199,7 +211,7 @@ class LSTMStack(nn.Module):
         """Run one step of input (B, inputs), without dropout."""
         states: list[LayerState] = []
         hidden: list[Tensor] = []
-        for layer, layer_state in zip(self._typed_layers, state, strict=True):
+        for layer, layer_state in zip(self.typed_layers, state, strict=True):
             after = layer.step(self._layer_input(x, hidden), layer_state)
             hidden.append(after[0])
             states.append(after)

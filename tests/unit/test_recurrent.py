@@ -88,7 +88,7 @@ def make_stack(**settings: object) -> LSTMStack:
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("trained", [False, True])
 def test_steps_equal_the_whole_sequence(skip: bool, trained: bool) -> None:
-    stack = make_stack(skip_inputs=skip, peepholes=True, trained_start=trained)
+    stack = make_stack(skip_inputs=skip, peepholes=True, start="trained" if trained else "zero")
     if trained:
         for layer in stack.layers:
             nn.init.normal_(layer.start)
@@ -119,7 +119,7 @@ def test_skip_inputs_reach_every_layer() -> None:
 
 
 def test_fresh_where_resets_only_the_lanes_told() -> None:
-    stack = make_stack(trained_start=True)
+    stack = make_stack(start="trained")
     nn.init.constant_(stack.layers[0].start, 0.5)
     state = stack(torch.randn(3, 4, 4, dtype=torch.float64)).state
     fresh = stack.fresh_where(torch.tensor([False, True, False]), state)
@@ -155,7 +155,7 @@ def test_gradients_agree_with_finite_differences(candidate: str) -> None:
         skip_inputs=True,
         peepholes=True,
         candidate=candidate,
-        trained_start=True,  # type: ignore[arg-type]
+        start="trained",  # type: ignore[arg-type]
     ).double()
     for parameter in stack.parameters():
         nn.init.normal_(parameter, std=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +31,42 @@ class Lstm3(Model[Lstm3Config]):
             peepholes=config.peepholes,
             candidate=config.candidate,
             dropout=config.dropout,
-            trained_start=config.trained_start,
+            start=config.start,
         )
         joined = sum(config.layers) if config.skip_connections else config.layers[-1]
         self.output = nn.Linear(joined, width)
+        if config.initialisation == "classic":
+            self._initialise_classically()
+        for layer in self.stack.typed_layers:
+            if config.start == "fixed" and layer.start is not None:
+                nn.init.uniform_(layer.start, 0.0, config.start_range)
+
+    def _initialise_classically(self) -> None:
+        """Draw all weights from N(0, sigma), biases of gates from N(0.5 / units, sigma)."""
+        sigma = self.config.weight_sigma
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, 0.0, sigma)
+        for layer in self.stack.typed_layers:
+            i, f, _, o = layer.bias.detach().chunk(4)
+            for gate in (i, f, o):
+                nn.init.normal_(gate, 0.5 / layer.units, sigma)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return a group for each layer and one for the output layer, each with its own rate."""
+        parts: list[nn.Module] = [*self.stack.typed_layers, self.output]
+        if not self.config.rates:
+            return super().parameter_groups()
+        return [
+            {"params": list(part.parameters()), "lr": rate}
+            for part, rate in zip(parts, self.config.rates, strict=True)
+        ]
+
+    def _penalty(self) -> Tensor | None:
+        """Return L1 over the weights, biases and starts left out."""
+        if not self.config.l1:
+            return None
+        weights = [p for name, p in self.named_parameters() if "weight" in name or "peep" in name]
+        return self.config.l1 * torch.stack([weight.abs().sum() for weight in weights]).sum()
 
     def _input(self, steps: Tensor) -> Tensor:
         """Return steps (..., pitches, channels) flat, in the weights' precision."""
@@ -56,6 +89,7 @@ class Lstm3(Model[Lstm3Config]):
             targets=batch.targets,
             mask=batch.mask,
             weights=onset_weights(batch.targets, self.layout),
+            penalty=self._penalty() if self.training else None,
             state=stack.state,
         )
 

@@ -6,6 +6,43 @@ from musengine.declarations import ModelDeclaration
 from musengine.hookspecs import hookimpl
 from musengine_lstm3.config import Lstm3Config
 
+CLASSIC = {
+    "encoder": {
+        "type": "piano-roll",
+        "lowest": 21,
+        "highest": 108,
+        "step": "0.3 seconds",
+        "silence_marker": True,
+    },
+    "model": {
+        "layers": [176, 176, 176],
+        "skip_connections": True,
+        "peepholes": True,
+        "dropout": 0.0,
+        "initialisation": "classic",
+        "weight_sigma": 0.1,
+        "start": "fixed",
+        "start_range": 0.01,
+        "rates": [0.001, 0.001, 0.001, 0.001],
+    },
+    "training": {
+        "epochs": 100,
+        "feed": "pieces",
+        "batch_size": 5,
+        "sequence_length": 100,
+        "fill": "repeat",
+        "updates_per_batch": 2,
+        "optimizer": "rmsprop",
+        "learning_rate": 0.001,
+        "smoothing": 0.9,
+        "epsilon": 1e-5,
+        "clip_value": 30.0,
+    },
+    "sampler": [{"type": "threshold", "threshold": 0.1}],
+    "generate": {"prime": "corpus", "prime_length": "20 steps"},
+}
+"""The constants of the original program (LSTMmusic, 2015); its faults are not among them."""
+
 
 @hookimpl
 def musengine_models() -> list[ModelDeclaration]:
@@ -18,6 +55,7 @@ def musengine_models() -> list[ModelDeclaration]:
             config=Lstm3Config,
             layouts=("grid",),
             stateful=True,
+            presets={"classic": CLASSIC},
             defaults={
                 "training": {"optimizer": "adam", "learning_rate": 0.002, "clip_norm": 1.0},
             },

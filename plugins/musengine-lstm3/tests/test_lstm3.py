@@ -48,7 +48,7 @@ def make_batch(channels: tuple[str, ...], rows: int = 3, steps: int = 12) -> Bat
 def test_stepping_equals_teacher_forcing(
     channels: tuple[str, ...], dtype: torch.dtype, tolerance: float, skip: bool
 ) -> None:
-    model = make_model(channels, skip_connections=skip, trained_start=True).to(dtype)
+    model = make_model(channels, skip_connections=skip, start="trained").to(dtype)
     batch = make_batch(channels)
     with torch.inference_mode():
         expected = model(batch).logits
@@ -134,3 +134,64 @@ def test_gradients_agree_with_finite_differences() -> None:
         return negative_log_likelihood(output, model.layout).mean()
 
     assert torch.autograd.gradcheck(loss, tuple(model.parameters()), eps=1e-6, atol=1e-7)
+
+
+def test_classic_initialisation_has_the_originals_moments() -> None:
+    torch.manual_seed(0)
+    config = Lstm3Config(layers=(100,), initialisation="classic", weight_sigma=0.1)
+    (layer,) = Lstm3(config, grid(("sound",))).stack.typed_layers
+    # 40,000 weights: their mean is within 4 · 0.1 / 200 = 0.002 of 0, their spread of 0.1.
+    assert layer.hidden_weight.mean().item() == pytest.approx(0.0, abs=0.002)
+    assert layer.hidden_weight.std().item() == pytest.approx(0.1, abs=0.002)
+    # Gate biases N(0.5 / 100, 0.1) over 300 values: mean within 4 · 0.1 / sqrt(300) = 0.023.
+    i, f, z, o = layer.bias.detach().chunk(4)
+    assert torch.cat([i, f, o]).mean().item() == pytest.approx(0.005, abs=0.023)
+    assert z.std().item() == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_fixed_start_is_kept_not_trained_and_saved() -> None:
+    model = make_model(start="fixed", start_range=0.01)
+    starts = [layer.start for layer in model.stack.typed_layers]
+    assert all(float(start.min()) >= 0 and float(start.max()) <= 0.01 for start in starts)
+    assert all(float(start.max()) > 0 for start in starts)
+    assert not any("start" in name for name, _ in model.named_parameters())
+    assert sum("start" in name for name in model.state_dict()) == 3
+
+
+def test_the_penalty_is_l1_on_weights_alone() -> None:
+    model = make_model(l1=0.5).train()
+    batch = make_batch(("sound",))
+    penalty = model(batch).penalty
+    weights = [p for name, p in model.named_parameters() if "bias" not in name]
+    expected = 0.5 * sum(float(weight.detach().abs().sum()) for weight in weights)
+    assert penalty.item() == pytest.approx(expected, rel=1e-6)
+    # Its gradient is the sign of the weight, times lambda.
+    (gradient,) = torch.autograd.grad(penalty, model.output.weight)
+    torch.testing.assert_close(gradient, 0.5 * model.output.weight.sign())
+    assert model.eval()(batch).penalty is None
+
+
+def test_each_layer_has_its_own_rate() -> None:
+    from musengine.optimisation import make_optimizer, set_learning_rate
+    from musengine.tables import TrainingConfig
+
+    model = make_model(rates=(0.1, 0.2, 0.3, 0.4))
+    optimizer = make_optimizer(model, TrainingConfig(optimizer="sgd"))
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.2, 0.3, 0.4]
+    counted = sum(len(group["params"]) for group in optimizer.param_groups)
+    assert counted == len(list(model.parameters()))
+    set_learning_rate(optimizer, "linear", 0.5)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.1, 0.15, 0.2]
+    # One step of plain gradient descent moves each layer by exactly its rate times the gradient.
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    moved = {name: float((before[name] - p).mean()) for name, p in model.named_parameters()}
+    assert moved["stack.layers.1.bias"] == pytest.approx(0.1, rel=1e-4)
+    assert moved["output.bias"] == pytest.approx(0.2, rel=1e-4)
+
+
+def test_rates_must_fit_the_layers() -> None:
+    problems = list(Lstm3Config(layers=(8, 8), rates=(0.1,)).problems())
+    assert problems == [("rates", "expected 3: one for each layer and one for the output layer")]

@@ -141,3 +141,41 @@ def test_old_checkpoints_go_the_best_stays(folder: Path) -> None:
     names = {path.name for path in (folder / "runs/pipe/checkpoints").iterdir()}
     best = json.loads((folder / "runs/pipe/state.json").read_text())["best"]["checkpoint"]
     assert names == {best, "step-000000024.safetensors"}
+
+
+def test_rates_may_change_when_training_goes_on(folder: Path) -> None:
+    rates = "model.rates=[0.01, 0.01, 0.01, 0.01]"
+    assert run("--set", rates, "--set", "training.steps=6", command="train") == 0
+    before = last_weights(folder / "runs/pipe")
+    # A rate next to nothing for the second layer leaves it where it was; the others go on.
+    slower = "model.rates=[0.01, 1e-30, 0.01, 0.01]"
+    assert run("--set", slower, "--set", "training.steps=12", command="train") == 0
+    after = last_weights(folder / "runs/pipe")
+    assert after["stack.layers.1.hidden_weight"] == before["stack.layers.1.hidden_weight"]
+    assert after["stack.layers.0.hidden_weight"] != before["stack.layers.0.hidden_weight"]
+    assert run("--set", slower, "--set", "model.layers=[9,9,9]", command="train") == 1
+
+
+def test_updates_per_batch_repeat_the_batch(folder: Path) -> None:
+    assert run("--set", "training.updates_per_batch=3", "--set", "training.steps=24") == 0
+    lines = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()
+    epochs = [record["epoch"] for line in lines if "loss" in (record := json.loads(line))]
+    # 7 tunes of 30 to 48 steps: 38 segments of 8 steps, 4 at once, about 10 batches, each thrice.
+    assert epochs == [0, 0]
+
+
+def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
+    import numpy as np
+
+    outputs = 'output=[{type="midi"}, {type="probabilities"}]'
+    assert run("--set", "training.steps=2", "--set", outputs) == 0
+    with np.load(folder / "runs/pipe/samples/piece-001.npz", allow_pickle=False) as arrays:
+        assert arrays["probabilities"].shape == arrays["steps"].shape == (16, 13, 1)
+        assert arrays["prime"].shape == (4, 13, 1)
+        assert 0 < arrays["probabilities"].min() < arrays["probabilities"].max() < 1
+    pytest.importorskip("PIL")
+    from PIL import Image
+
+    assert main(["generate", "--quiet", "--out", "heat", "--set", 'output=[{type="heatmap"}]']) == 0
+    with Image.open(folder / "heat/piece-001.heatmap.png") as image:
+        assert image.size == (1200, 900)
