@@ -28,7 +28,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "no"
 nox.options.sessions = [
     *("lint", "types", "core", "plugin", "together", "python"),
-    *("wheels", "outoftree", "docs", "readme"),
+    *("minimum", "wheels", "outoftree", "docs", "readme"),
 ]
 
 
@@ -143,6 +143,34 @@ def without_torch() -> list[str]:
     )
     files = sorted(Path("tests/unit").glob("test_*.py"))
     return [str(file) for file in files if not needs_torch.search(file.read_text("utf-8"))]
+
+
+@nox.session
+def minimum(session: nox.Session) -> None:
+    """The oldest version of every dependency that is allowed, torch apart.
+
+    PyTorch is the one that all sessions share; where another build of it can be had, add
+    `-- "torch==2.4.*"` to install the oldest.
+    """
+    share_torch(session)
+    project = PROJECT["project"]
+    extras = (word for extra in project["optional-dependencies"].values() for word in extra)
+    oldest = [
+        pinned
+        for requirement in (*project["dependencies"], *extras)
+        if (pinned := at_least(requirement)) is not None
+    ]
+    session.install(*group("test"), *oldest, *session.posargs)
+    session.install("--no-deps", ".", *(f"./{folder}" for folder in PLUGINS.values()))
+    session.run(*PYTEST, "-m", "not slow", "tests", "plugins")
+
+
+def at_least(requirement: str) -> str | None:
+    """Return `name==version` for `name>=version`, its marker kept; None for what has no bound."""
+    match = re.match(r"([\w-]+)>=([\w.]+)[^;]*(;.*)?$", requirement)
+    if match is None or match[1] == "torch":
+        return None
+    return f"{match[1]}=={match[2]}{match[3] or ''}"
 
 
 @nox.session

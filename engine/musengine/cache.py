@@ -19,7 +19,7 @@ from musengine.errors import UserError
 from musengine.files import whole_file
 from musengine.score import Piece, Score, Text, Track
 
-FORMAT = 1
+FORMAT = 2
 _COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
 _MAPS = ("tempo_tick", "tempo_bpm", "meter_tick", "meter")
 Arrays = dict[str, "np.ndarray[Any, Any]"]
@@ -60,8 +60,10 @@ class Cache:
         path = self._path(key)
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
-                meta = json.loads((file.metadata() or {})["json"])
-                return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
+                stored = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            whole = stored["digest"] == _digest(arrays, stored["json"])
+            return (arrays, json.loads(stored["json"])) if whole else None
         except (OSError, KeyError, ValueError, safetensors.SafetensorError):
             return None
 
@@ -70,7 +72,9 @@ class Cache:
         if self.folder is None:
             return
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        data = tensors.save(contiguous, metadata={"json": json.dumps(meta)})
+        text = json.dumps(meta)
+        metadata = {"json": text, "digest": _digest(contiguous, text)}
+        data = tensors.save(contiguous, metadata=metadata)
         try:
             with whole_file(self._path(key)) as aside:
                 aside.write_bytes(data)
@@ -80,6 +84,15 @@ class Cache:
     def _path(self, key: str) -> Path:
         assert self.folder is not None
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def _digest(arrays: Arrays, text: str) -> str:
+    """Return a hash of an entry, which tells a damaged one."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(repr((name, arrays[name].dtype.str, arrays[name].shape)).encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def pack_pieces(pieces: list[Piece]) -> tuple[Arrays, Any]:

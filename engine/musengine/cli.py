@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(quiet=getattr(parsed, "quiet", False))
     try:
         status: int = parsed.run(parsed)
+        sys.stdout.flush()
     except UserError as error:
         for line in error.lines:
             console.fail(line)
@@ -36,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.fail("interrupted")
         return INTERRUPT
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has seen enough.
-        sys.stdout = None
+        # The reader of our output, such as `head`, has seen enough; nor shall the exit flush it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return status
 

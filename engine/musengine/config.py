@@ -68,7 +68,8 @@ def setting(
 class Quantity:
     """A value type with a notation of its own in TOML, such as `"64 steps"`.
 
-    A subclass is a frozen dataclass and implements `from_toml` and `to_toml`.
+    A subclass is a frozen dataclass and implements `from_toml` and `to_toml`, and `schema` so that
+    editors know the notation too.
     """
 
     notation: typing.ClassVar[str] = "a value"
@@ -86,6 +87,11 @@ class Quantity:
     def to_toml(self) -> object:
         """Return the TOML value that `from_toml` turns back into this one."""
         raise NotImplementedError
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return a JSON Schema (draft 7) of what `from_toml` reads; by default anything."""
+        return {}
 
 
 def build(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
+
+LONGEST_SILENCE = 5.0
+"""Seconds after which a line is printed where there is no terminal to draw a bar on."""
 
 
 def duration(seconds: float) -> str:
@@ -26,24 +30,27 @@ def counted(number: int, noun: str) -> str:
 
 
 class Meter:
-    """One progress bar; without a terminal it shows nothing."""
+    """How far something is: a bar on a terminal, elsewhere a plain line now and then."""
 
-    def __init__(self, title: str, rich_console: RichConsole | None) -> None:
+    def __init__(self, title: str, console: Console, every: float) -> None:
+        self._title, self._console, self._every = title, console, every
         self._progress: Progress | None = None
-        if rich_console is not None:
+        if console.live:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
                 TextColumn("{task.percentage:>3.0f}%  {task.fields[figures]}"),
             )
-            self._progress = Progress(*columns, console=rich_console, transient=True)
+            self._progress = Progress(*columns, console=console.rich, transient=True)
             self._progress.start()
             self._task = self._progress.add_task(title, total=1.0, figures="")
 
     def show(self, fraction: float, figures: str) -> None:
-        """Move the bar to a fraction from 0 to 1 and show figures beside it."""
+        """Say that a fraction from 0 to 1 is done, with figures beside it."""
         if self._progress is not None:
             self._progress.update(self._task, completed=fraction, figures=escape(figures))
+        else:
+            self._console.pulse(f"{self._title} {fraction:4.0%}  {figures}", self._every)
 
     def close(self) -> None:
         """Remove the bar; may be called twice."""
@@ -70,7 +77,8 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.rich = RichConsole(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
+        self.rich = RichConsole(file=sys.stderr, highlight=False, soft_wrap=True)
+        self._said = time.monotonic()
         Console._current = self
 
     @classmethod
@@ -85,8 +93,14 @@ class Console:
 
     def say(self, message: str) -> None:
         """Print one line, never wrapped, as it is."""
+        self._said = time.monotonic()
         if not self.quiet:
             self.rich.print(message, markup=False, soft_wrap=True)
+
+    def pulse(self, message: str, every: float = LONGEST_SILENCE) -> None:
+        """Print a line if nothing was said for so many seconds, so that nobody wonders."""
+        if time.monotonic() - self._said >= every:
+            self.say(message)
 
     def warn(self, message: str) -> None:
         """Print one line that stands out; said even when quiet."""
@@ -96,6 +110,6 @@ class Console:
         """Print one error line."""
         self.rich.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
 
-    def meter(self, title: str) -> Meter:
-        """Open a progress bar."""
-        return Meter(title, self.rich if self.live else None)
+    def meter(self, title: str, every: float = LONGEST_SILENCE) -> Meter:
+        """Show how far something is; lines where there are no bars come every so many seconds."""
+        return Meter(title, self, every)

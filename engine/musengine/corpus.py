@@ -14,6 +14,7 @@ import numpy as np
 from musengine.cache import Cache, default_folder, key_of
 from musengine.components.encoders import Encoded, EncodedPiece, Encoder
 from musengine.config import to_table
+from musengine.console import Console, counted
 from musengine.errors import UnreadableError, UserError
 from musengine.keys import tonic_shift
 from musengine.pipeline import Component, Pipeline
@@ -87,9 +88,13 @@ def prepare(pipeline: Pipeline, reading: Reading, encoder: Encoder[Any]) -> Data
     dataset = Dataset({part: [] for part in PARTS}, list(reading.skipped), reading.found.notices)
     dataset.ignored = reading.found.ignored
     cache = cache_of(config)
-    for part in PARTS:
-        for piece in parts[part]:
-            _encode_into(dataset, part, piece, pipeline.encoder, encoder, cache)
+    total, done = sum(len(parts[part]) for part in PARTS), 0
+    with Console.current().meter("encoding") as meter:
+        for part in PARTS:
+            for piece in parts[part]:
+                _encode_into(dataset, part, piece, pipeline.encoder, encoder, cache)
+                done += 1
+                meter.show(done / total, f"{done} of {counted(total, 'piece')}")
     if not dataset.parts["train"]:
         raise UserError(_nothing(config, dataset.skipped, reading.found.ignored))
     return dataset

@@ -45,6 +45,19 @@ class ModelConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SamplerConfig(Config):
+    """Base of the settings of a sampler that asks more of a layout than its name."""
+
+    def misfits(self, layout: Layout) -> Iterable[str]:
+        """Yield what keeps this sampler from drawing for that layout, beyond the layout's name.
+
+        The size of a tokens layout is 0, and its meanings are not known, where they are learned
+        from the training part.
+        """
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Requirement:
     """A library a component needs at run time: its module and the command that installs it."""
 

@@ -30,6 +30,7 @@ class Grid(Layout):
 
     `channels` is `("sound",)`, where a note is a run of ones and repeated notes merge, or
     `("sound", "onset")`, where the second channel marks the step in which a note is struck.
+    With `silence_marker`, the lowest pitch alone is no note: it says that nothing sounds.
     """
 
     name: str = "grid"
@@ -37,6 +38,7 @@ class Grid(Layout):
     pitches: int
     channels: tuple[str, ...] = ("sound",)
     step: GridStep
+    silence_marker: bool = False
 
     @property
     def step_shape(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from musengine.declarations import (
     LossDeclaration,
     ModelConfig,
     ModelDeclaration,
+    SamplerConfig,
     SamplerDeclaration,
     WriterDeclaration,
 )
@@ -368,6 +369,9 @@ class _Resolver:
             if layout.name not in declaration.layouts:
                 message = f"{sampler.name!r} draws for {_either(declaration.layouts)}"
                 self._problem(f"sampler.{index}", "type", f"{message}, not for {layout.name}")
+            elif isinstance(sampler.config, SamplerConfig):
+                for message in sampler.config.misfits(layout):
+                    self._problem(f"sampler.{index}", "type", message)
         if len(lists["sampler"]) > 1 and layout.name not in ("grid", "tokens"):
             self._problem("sampler.1", "type", f"a chain cannot draw for {layout.name!r}")
         if loss is not None:
@@ -384,8 +388,8 @@ class _Resolver:
             written = writer.entry.declaration
             assert isinstance(written, WriterDeclaration)
             if not set(produced) & set(written.content):
-                wanted = " or ".join(_CONTENTS[kind] for kind in written.content)
-                made = " and ".join(_CONTENTS[kind] for kind in produced)
+                wanted = " or ".join(_CONTENTS.get(kind, kind) for kind in written.content)
+                made = " and ".join(_CONTENTS.get(kind, kind) for kind in produced)
                 message = f"{writer.name!r} writes {wanted}, but this pipeline makes {made}"
                 self._problem(f"output.{index}", "type", message)
 

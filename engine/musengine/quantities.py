@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from musengine.config import Quantity, resolve_path
 from musengine.errors import did_you_mean
@@ -19,7 +19,7 @@ _PERIOD_UNITS = ("steps", "epochs", "minutes")
 
 
 def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tuple[float, str]:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(value))
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", str(value))
     if not isinstance(value, str) or match is None:
         raise ValueError(f"expected {wanted}, got {value!r}")
     number, unit = float(match[1]), match[2].lower()
@@ -29,6 +29,32 @@ def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tupl
     if unit not in units:
         raise ValueError(f"unknown unit {match[2]!r}, expected {wanted}{did_you_mean(unit, units)}")
     return number, unit
+
+
+# The regular expressions of the schemas use only what every validator's dialect knows: no
+# lookahead, no flags, and [0-9], since \d is more than that in some.
+_DECIMAL = r"[0-9]+(\.[0-9]+)?"
+_WHOLE = r"[0-9]+(\.0+)?"
+_POSITIVE = r"(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)"
+_POSITIVE_WHOLE = r"0*[1-9][0-9]*(\.0+)?"
+_NOT_BLANK = {"type": "string", "pattern": r"\S"}
+
+
+def _text(*patterns: str, examples: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the schema of a string that is one of these, blanks around it."""
+    pattern = f"^\\s*({'|'.join(patterns)})\\s*$"
+    return {"type": "string", "pattern": pattern, **({"examples": [*examples]} if examples else {})}
+
+
+def _measured(number: str, *units: str) -> str:
+    """Return the pattern of a number with one of these units, singular or plural, in any case."""
+    words = "|".join(f"{_any_case(unit.removesuffix('s'))}[Ss]?" for unit in units)
+    return rf"{number}\s*({words})"
+
+
+def _any_case(text: str) -> str:
+    letters = (f"[{char.upper()}{char.lower()}]" if char.isalpha() else char for char in text)
+    return "".join(f"\\{char}" if char in "()+" else char for char in letters)
 
 
 def _written(number: float, unit: str) -> str:
@@ -58,6 +84,15 @@ class Length(Quantity):
             raise ValueError(f"expected a whole number of {unit}, got {value!r}")
         return cls(number, unit)
 
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return _text(
+            _measured(_WHOLE, "steps", "tokens"),
+            _measured(_DECIMAL, "beats", "bars", "seconds"),
+            examples=("64 steps", "16 beats", "8 bars", "30 seconds", "500 tokens"),
+        )
+
     def to_toml(self) -> str:
         """Return `"NUMBER UNIT"`."""
         return _written(self.number, self.unit)
@@ -84,6 +119,16 @@ class Period(Quantity):
             raise ValueError(f"expected {cls.notation}, got {value!r}")
         return cls(number, unit)
 
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        periods = _text(
+            _measured(_POSITIVE_WHOLE, "steps", "epochs"),
+            _measured(_POSITIVE, "minutes"),
+            examples=("500 steps", "1 epoch", "10 minutes"),
+        )
+        return {"anyOf": [{"type": "integer", "minimum": 1}, periods]}
+
     def to_toml(self) -> int | str:
         """Return steps as a number, other units as `"NUMBER UNIT"`."""
         return int(self.number) if self.unit == "steps" else _written(self.number, self.unit)
@@ -100,7 +145,9 @@ class GridStep(Quantity):
     @classmethod
     def from_toml(cls, value: object, base: Path) -> GridStep:
         """Parse `"FRACTION beat"` or `"NUMBER seconds"`, exactly."""
-        match = re.fullmatch(r"\s*(\d+/\d+|\d+(?:\.\d+)?)\s*(beats?|seconds?)\s*", str(value))
+        match = re.fullmatch(
+            r"\s*([0-9]+/[0-9]+|[0-9]+(?:\.[0-9]+)?)\s*(beats?|seconds?)\s*", str(value)
+        )
         if not isinstance(value, str) or match is None:
             raise ValueError(f"expected {cls.notation}, got {value!r}")
         try:
@@ -112,6 +159,17 @@ class GridStep(Quantity):
         if size.denominator > 10**6:  # quantising multiplies by it, in 64 bits
             raise ValueError(f"a step's denominator may be a million at most, got {value!r}")
         return cls(size, "beat" if match[2].startswith("beat") else "seconds")
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema; the range of a fraction is left to `from_toml`."""
+        from_one = r"0*(1000(\.0+)?|[1-9][0-9]{0,2}(\.[0-9]+)?)"
+        below_one = r"0+\.0{0,2}[1-9][0-9]*"
+        fraction = r"0*[1-9][0-9]*/0*[1-9][0-9]*"
+        return _text(
+            rf"({fraction}|{from_one}|{below_one})\s*(beats?|seconds?)",
+            examples=("1/4 beat", "0.3 seconds"),
+        )
 
     def to_toml(self) -> str:
         """Return the exact fraction, or the decimal number where there is one."""
@@ -133,10 +191,15 @@ class Meter(Quantity):
     @classmethod
     def from_toml(cls, value: object, base: Path) -> Meter:
         """Parse `"N/D"`, D a power of two up to 64."""
-        match = re.fullmatch(r"\s*(\d{1,2})/(\d{1,2})\s*", str(value))
+        match = re.fullmatch(r"\s*([0-9]{1,2})/([0-9]{1,2})\s*", str(value))
         if match is None or not int(match[1]) or int(match[2]) not in (1, 2, 4, 8, 16, 32, 64):
             raise ValueError(f"expected {cls.notation}, got {value!r}")
         return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return _text("(0?[1-9]|[1-9][0-9])/(0?[1248]|16|32|64)", examples=("4/4", "6/8"))
 
     def to_toml(self) -> str:
         """Return `"N/D"`."""
@@ -170,6 +233,17 @@ class Instrument(Quantity):
             raise ValueError(f"expected {cls.notation}, got {value!r}{near}")
         raise ValueError(f"expected {cls.notation}, got {value!r}")
 
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema; the names come first, for editors to offer."""
+        return {
+            "anyOf": [
+                {"enum": list(GENERAL_MIDI)},
+                {"type": "integer", "minimum": 0, "maximum": 127},
+                _text(*(_any_case(name) for name in GENERAL_MIDI)),
+            ]
+        }
+
     def to_toml(self) -> str:
         """Return the instrument's name."""
         return GENERAL_MIDI[self.program]
@@ -190,6 +264,11 @@ class Source(Quantity):
         if re.match(r"[A-Za-z][A-Za-z0-9_-]+:(?![\\/])", value):
             return cls(value)
         return cls(str(resolve_path(value, base)))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema; whether the path leads anywhere is left open."""
+        return {**_NOT_BLANK, "examples": ["my-midi-files", "music21:bach-chorales"]}
 
     def to_toml(self) -> str:
         """Return the absolute path or `SCHEME:NAME`."""
@@ -223,6 +302,11 @@ class Prime(Quantity):
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"expected {cls.notation}, got {value!r}")
         return cls("path", resolve_path(value, base))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return {"anyOf": [{"enum": ["corpus", "none"]}, _NOT_BLANK]}
 
     def to_toml(self) -> str:
         """Return the word or the absolute path."""

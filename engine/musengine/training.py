@@ -18,6 +18,7 @@ from musengine.components.callbacks import Callback, Progress
 from musengine.components.encoders import EncodedPiece
 from musengine.components.losses import Loss
 from musengine.components.models import Batch, Model, Output, State
+from musengine.console import Console
 from musengine.errors import UserError
 from musengine.evaluation import loss_on_pieces, score_pieces
 from musengine.interrupts import StopRequest
@@ -67,10 +68,10 @@ class Task:
         if not self.valid:
             return {}
         if self.loss is None and not self.likelihood:
-            return {"loss": loss_on_pieces(self.model, None, self.valid)}
+            return {"loss": loss_on_pieces(self.model, None, self.valid, beat=_measuring)}
         if self.loss is None:
-            return {"nll": score_pieces(self.model, self.valid).mean}
-        return {"loss": loss_on_pieces(self.model, self.loss, self.valid)}
+            return {"nll": score_pieces(self.model, self.valid, beat=_measuring).mean}
+        return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=_measuring)}
 
     def save(self, place: Place, progress: Progress, extra: dict[str, Any], validate: bool) -> None:
         """Validate, write a checkpoint, and note whether it is the best so far."""
@@ -88,6 +89,10 @@ class Task:
             self.run.write_state(best=best)
         self.run.remove_old_checkpoints(self.config.keep_checkpoints)
         self.tell("on_checkpoint", progress, path)
+
+
+def _measuring() -> None:
+    Console.current().pulse("measuring the validation part")
 
 
 def fit(task: Task) -> str:

@@ -56,6 +56,7 @@ class PianoRollConfig(EncoderConfig):
             pitches=self.highest - self.lowest + 1,
             channels=("sound", "onset") if self.notes == "onsets" else ("sound",),
             step=self.step,
+            silence_marker=self.silence_marker,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,26 +17,20 @@ class ConsoleCallback(Callback[ConsoleConfig]):
         super().__init__(config)
         self.console = Console.current()
         self._meter: Meter | None = None
-        self._said = 0.0
 
     def on_start(self, folder: Path, progress: Progress) -> None:
         """Open the progress bar."""
-        self._meter = self.console.meter("training")
-        self._said = time.monotonic()
+        self._meter = self.console.meter("training", self.config.every)
 
     def on_step(self, progress: Progress) -> None:
-        """Move the bar; where there is none, print a line now and then."""
+        """Move the bar; where there is none, a line is printed now and then."""
         if self._meter is not None:
             self._meter.show(progress.fraction, _figures(progress))
-        if not self.console.live and time.monotonic() - self._said > self.config.every:
-            self._said = time.monotonic()
-            self.console.say(f"training {progress.fraction:4.0%}  {_figures(progress)}")
 
     def on_validation(self, progress: Progress, figures: Mapping[str, float]) -> None:
         """Print the validation figures."""
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         self.console.say(f"step {progress.step}, epoch {progress.epoch}: validation {shown}")
-        self._said = time.monotonic()
 
     def on_end(self, progress: Progress, reason: str) -> None:
         """Close the bar."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from musengine.components.metrics import Evidence, Metric
+from musengine.console import Console
 from musengine.declarations import NoSettings
 from musengine.evaluation import score_pieces
 
@@ -16,4 +17,9 @@ class NegativeLogLikelihood(Metric[NoSettings]):
         """Return `nll` and `nll_skip_first` per step, `steps` and `pieces` counted."""
         if not evidence.part:
             return {}
-        return score_pieces(evidence.model, evidence.part).figures()
+        console = Console.current()
+        return score_pieces(
+            evidence.model,
+            evidence.part,
+            beat=lambda: console.pulse(f"measuring the {evidence.part_name} part"),
+        ).figures()

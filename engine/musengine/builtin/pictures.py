@@ -108,7 +108,9 @@ def _bar_ticks(score: Score, most: int = 4000) -> list[int]:
         score.meter_tick.tolist(), stops, score.meter.tolist(), strict=True
     ):
         bar = max(4 * numerator * score.ticks_per_beat / max(denominator, 1), 1.0)
-        count = min(int(np.ceil(max(stop - start, 0) / bar)), most - len(bars))
+        # A file may change its meter after the last note.
+        inside = max(min(stop, score.length) - start, 0)
+        count = min(int(np.ceil(inside / bar)), most - len(bars))
         bars.extend(int(start + number * bar) for number in range(count))
     return bars
 

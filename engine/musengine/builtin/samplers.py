@@ -29,8 +29,8 @@ class Greedy(GridSampler[NoSettings], TokenSampler[NoSettings]):
     """The most probable choice: an element above 1/2, the first of the likeliest tokens."""
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
-        """Return 1/2 everywhere: f(p) is 1 above it and 0 elsewhere."""
-        return torch.full_like(thresholds, 0.5)
+        """Return 1/2: f(p) is 1 above it and 0 elsewhere; 1 is exceeded by neither."""
+        return torch.full_like(thresholds, 0.5).masked_fill(thresholds >= 1.0, 1.0)
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Leave only the likeliest token."""

@@ -7,6 +7,7 @@ a draw from a softmax is argmax(logits + Gumbel noise); so a token sampler maps 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class PieceRandom:
 
     def __init__(self, seeds: list[int], device: torch.device) -> None:
         self.device = device
+        self._seeds = list(seeds)
         self._main = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._redraw = [torch.Generator().manual_seed(seed ^ 0x5DEECE66D) for seed in seeds]
         self._ahead: Tensor | None = None
@@ -56,6 +58,15 @@ class PieceRandom:
         """Return (K, *shape): fresh numbers for K chosen pieces only."""
         chosen = [self._redraw[int(piece)] for piece in pieces]
         return torch.stack([torch.rand(shape, generator=g) for g in chosen]).to(self.device)
+
+    def apart(self, purpose: str) -> PieceRandom:
+        """Return other numbers of the same pieces, for a purpose; nothing is taken from these.
+
+        A sampler that draws something of its own, such as once for a piece, draws it from there,
+        so that the choices stay what they are beside it.
+        """
+        digests = (hashlib.sha256(f"{seed}:{purpose}".encode()).digest() for seed in self._seeds)
+        return PieceRandom([int.from_bytes(d[:8], "big") >> 1 for d in digests], self.device)
 
 
 class Draw(ABC):
@@ -80,10 +91,16 @@ class GridDraw(Draw):
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return (N, pitches, channels) bytes; an onset stays only where its note sounds."""
-        choice = logits > self.thresholds
-        if self.layout.channels == ("sound", "onset"):
-            choice[..., 1] &= choice[..., 0]
-        return choice.to(torch.uint8)
+        choice = (logits > self.thresholds).to(torch.uint8)
+        return onsets_where_sounding(choice, self.layout)
+
+
+def onsets_where_sounding(choice: Tensor, layout: Grid) -> Tensor:
+    """Return the choice (..., pitches, channels) without the onsets where nothing sounds."""
+    if layout.channels != ("sound", "onset"):
+        return choice
+    sound = choice[..., 0]
+    return torch.stack([sound, sound & choice[..., 1]], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,29 @@ class History:
     settings: DecodeSettings = field(default_factory=DecodeSettings)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What the coming step must not and must hold, whatever the chain makes of the draw.
+
+    Of a grid these are elements; one that is both stays 0. Of tokens, `forbidden` alone counts.
+
+    Attributes:
+        forbidden: (N, *step_shape) of a grid or (N, size) of tokens, bool.
+        forced: like it.
+    """
+
+    forbidden: Tensor
+    forced: Tensor
+
+    def forbid(self, mask: Tensor) -> Limits:
+        """Return these limits with more of the choices forbidden."""
+        return Limits(self.forbidden | mask, self.forced)
+
+    def force(self, mask: Tensor) -> Limits:
+        """Return these limits with more of the choices forced."""
+        return Limits(self.forbidden, self.forced | mask)
+
+
 class Sampler(ABC, Generic[C]):
     """Base of every sampler; subclass one or more of the three kinds below."""
 
@@ -116,8 +156,35 @@ class Sampler(ABC, Generic[C]):
     def begin(self, history: History, random: PieceRandom) -> None:
         """Start afresh for N pieces; the history holds their primers."""
 
+    def limit(self, limits: Limits, history: History) -> Limits:
+        """Add what is forbidden or forced in the coming step, wherever in the chain this stands.
+
+        Limits are laid on after all reshaping of a grid's draws, and before that of tokens', so
+        that the tokens left are shaped among themselves. Tokens are never all forbidden: what
+        would leave none is left out.
+        """
+        return limits
+
     def review(self, proposal: Proposal, history: History) -> Tensor | None:
         """Return (N,) bool, True where the step should be drawn again; None where all is well."""
+        return None
+
+    def insist(self, limits: Limits, proposal: Proposal, history: History) -> Limits | None:
+        """Settle the pieces that `review` still sends back after the last redraw.
+
+        Called of every sampler of the chain, first to last, where at least one piece is sent back
+        still. With the limits returned such pieces are drawn once more from their last numbers,
+        and that step stands. So they must make sure of what `review` looks for, whatever is drawn
+        within them, for all pieces, and also for those that another sampler sent back.
+
+        Args:
+            limits: of the step, with what the samplers before this one added.
+            proposal: the step sent back, and the logits to choose by.
+            history: what was chosen so far.
+
+        Returns:
+            The limits with more added, or None to let the step stand as it is.
+        """
         return None
 
     def observe(self, choice: Tensor) -> None:
