@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from distributions import Site
 
 # Two threads on matrices this small spend their time waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,6 +22,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's cache out of the tests, and the tests out of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MUSENGINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name in ("MUSENGINE_PLUGINS", "MUSENGINE_STRICT"):
+            patch.delenv(name, raising=False)
         yield
 
 
@@ -30,3 +35,15 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set MUSENGINE_DATA")
     return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A folder on the module path for distributions that exist in one test only."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    yield Site(folder)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]

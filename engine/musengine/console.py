@@ -77,7 +77,7 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.rich = RichConsole(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.rich = RichConsole(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
         self._said = time.monotonic()
         Console._current = self
 

@@ -15,15 +15,16 @@ from musengine.errors import UserError
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, option: str = "--run-dir") -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place when the block ends well.
 
-    The file is fsynced before it is renamed; where the block fails nothing is left behind.
+    The file is fsynced before it is renamed; where the block fails nothing is left behind. The
+    option is the one that chooses another folder, for the message.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
     """
-    with explained(path):
+    with explained(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
@@ -41,14 +42,14 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, option: str = "--run-dir") -> Iterator[None]:
     """Turn the operating system's refusal to write into one line that names the path."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"cannot write {path}: {reason}; make room or choose another folder with --run-dir"
+            f"cannot write {path}: {reason}; make room or choose another folder with {option}"
         ) from error
 
 
@@ -60,9 +61,9 @@ def _apply_umask(path: Path) -> None:
         path.chmod(0o666 & ~mask)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, option: str = "--run-dir") -> None:
     """Write a text file, whole or not at all."""
-    with whole_file(path) as aside:
+    with whole_file(path, option) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
@@ -83,7 +84,7 @@ def read_json(path: Path, limit: int = 64 * 2**20) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
 
 

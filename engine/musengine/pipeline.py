@@ -148,6 +148,8 @@ class _Resolver:
     def __init__(self, source: settings_source.SettingsSource, registry: Registry) -> None:
         self.source, self.registry = source, registry
         self.problems: list[Problem] = []
+        self.wished: dict[tuple[str, str], str] = {}
+        """(table, key) to the component that wishes for its value."""
 
     def resolve(self) -> Pipeline:
         user = self._known_tables()
@@ -189,6 +191,9 @@ class _Resolver:
 
     def _problem(self, table: str, key: str, message: str) -> None:
         file = self.source.label(table, key)
+        said = self.source.tables.get(table)
+        if (table, key) in self.wished and not (isinstance(said, dict) and key in said):
+            file = self.wished[table, key]
         problem = Problem(file, table, key, message)
         if problem not in self.problems:
             self.problems.append(problem)
@@ -223,8 +228,10 @@ class _Resolver:
             if entry is None:
                 continue
             defaults.insert(0, entry.declaration.defaults)
+            self._note_wishes(entry, defaults[0])
             if "preset" in user.get(table, {}):
                 presets.insert(0, self._preset(table, entry, user[table]["preset"]))
+                self._note_wishes(entry, presets[0])
         layers = [*defaults, *presets]
         for name in ORDER:
             if name in LISTS:
@@ -239,6 +246,13 @@ class _Resolver:
         if "type" not in tables.setdefault("encoder", {}):
             tables["encoder"]["type"] = "piano-roll"
         return tables
+
+    def _note_wishes(self, entry: Entry, wishes: Mapping[str, Any]) -> None:
+        """Remember whose wish a value is, so that the user's file is not blamed for it."""
+        whose = f"{entry.declaration.kind} {entry.name!r} of {entry.origin}"
+        for table, values in wishes.items():
+            if isinstance(values, Mapping):
+                self.wished |= {(table, key): whose for key in values}
 
     def _entry_or_none(self, kind: str, name: object) -> Entry | None:
         try:
@@ -410,7 +424,9 @@ class _Resolver:
             return
         for message in model.config.misfits(layout):
             self._problem("model", "type", message)
-        if declaration.uses_samplers and declaration.generation == "stepping" and not samplers:
+        told = any(problem.table.startswith("sampler") for problem in self.problems)
+        draws = declaration.uses_samplers and declaration.generation == "stepping"
+        if draws and not samplers and not told:
             self._problem("sampler", "", f"{model.name!r} needs a sampler")
 
     def _steps_with_logits(self, model: Component, layout: Layout) -> bool:

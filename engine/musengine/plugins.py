@@ -9,7 +9,7 @@ import inspect
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -222,12 +222,16 @@ def _check_fields(item: Declaration) -> None:
     if not (inspect.isclass(item.config) and issubclass(item.config, base)):
         raise _BadPluginError(f"the config of {item.kind} {item.name!r} is no {base.__name__}")
     for field_ in dataclasses.fields(item):
+        value = getattr(item, field_.name)
         if isinstance(field_.default, tuple) or field_.name == "layouts":
-            value = getattr(item, field_.name)
             if not isinstance(value, (tuple, list)):
                 raise _BadPluginError(
                     f"{field_.name} of {item.kind} {item.name!r} must be a tuple, got {value!r}"
                 )
+        elif field_.default_factory is dict and not isinstance(value, Mapping):
+            raise _BadPluginError(
+                f"{field_.name} of {item.kind} {item.name!r} must be a mapping, got {value!r}"
+            )
 
 
 def _mark_duplicates(plugins: list[Plugin]) -> None:

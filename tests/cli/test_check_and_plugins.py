@@ -1,0 +1,207 @@
+"""The command line as a person meets it: `--help`, `plugins`, `check`, each in its own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distributions import Site, declaring
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+PIPELINE = '[corpus]\npath = "tunes"\n[model]\ntype = "frequencies"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory with a pipeline and the (empty) folder it names."""
+    (tmp_path / "tunes").mkdir()
+    (tmp_path / "pipe.toml").write_text(PIPELINE)
+    return tmp_path
+
+
+@pytest.fixture
+def musengine(folder: Path) -> Command:
+    """Run the command line in the folder, output not a terminal, as from a script."""
+
+    def run(*arguments: str, python: tuple[str, ...] = (), **more: Any) -> Any:
+        environment = {**more.pop("env", os.environ), "PYTHONUTF8": "1", "COLUMNS": "40"}
+        return subprocess.run(
+            [sys.executable, *python, "-m", "musengine", *arguments],
+            **{"capture_output": True, "text": True, "encoding": "utf-8", "cwd": folder, **more},
+            env=environment,
+            timeout=60,
+        )
+
+    return run
+
+
+class TestQuickAnswers:
+    @pytest.mark.parametrize(
+        ("arguments", "status"),
+        [
+            (["--help"], 0),
+            (["plugins", "--json"], 0),
+            (["check", "pipe.toml"], 0),
+            (["check", "pipe.toml", "--set", "model.type=nonsense"], 1),
+            (["run", "pipe.toml", "--set", "model.type=nonsense"], 1),
+        ],
+    )
+    def test_import_no_torch(self, musengine: Command, arguments: list[str], status: int) -> None:
+        done = musengine(*arguments, python=("-X", "importtime"))
+        assert done.returncode == status
+        imported = {
+            line.rpartition("|")[2].strip()
+            for line in done.stderr.splitlines()
+            if line.startswith("import time:")
+        }
+        # `argparse` shows that the list of imports was read aright.
+        assert "argparse" in imported
+        assert not {name for name in imported if name.split(".")[0] == "torch"}
+
+
+class TestCheck:
+    def test_a_fine_pipeline(self, musengine: Command) -> None:
+        done = musengine("check", "pipe.toml")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == (
+            "pipe.toml: fine: encoder piano-roll, model frequencies, samplers bernoulli\n"
+        )
+
+    def test_every_mistake_on_a_line_of_its_own(self, musengine: Command, folder: Path) -> None:
+        (folder / "pipe.toml").write_text(PIPELINE + 'gven = 1\n[training]\nsteps = "x"\n')
+        done = musengine("check", "pipe.toml", "--set", "generate.count=-1")
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [
+            "error: pipe.toml: [training] steps: expected a whole number, got 'x'",
+            "error: --set: [generate] count: must be at least 0 and at most 100000, got -1",
+            "error: pipe.toml: [model] gven: unknown key; did you mean 'given'?",
+        ]
+
+    def test_a_path_that_is_not_there(self, musengine: Command, folder: Path) -> None:
+        done = musengine("check", "pipe.toml", "--set", "corpus.path=tuns")
+        assert done.returncode == 1
+        missing = folder.resolve() / "tuns"
+        assert done.stderr == (
+            f"error: pipe.toml: [corpus] path: {missing} does not exist; did you mean 'tunes'?\n"
+        )
+
+    def test_a_path_longer_than_any_can_be(self, musengine: Command, folder: Path) -> None:
+        done = musengine("check", "pipe.toml", "--set", f"corpus.path={'x' * 5000}")
+        assert done.returncode == 1
+        assert done.stderr.endswith(" does not exist\n")
+        assert done.stderr.count("\n") == 1
+
+    def test_a_corpus_that_is_not_there(self, musengine: Command) -> None:
+        done = musengine("check", "pipe.toml", "--set", "corpus.path=musik21:bach")
+        assert done.returncode == 1
+        assert "no reader for the corpus 'musik21'; did you mean 'music21'?" in done.stderr
+
+    def test_a_mistake_in_the_toml(self, musengine: Command, folder: Path) -> None:
+        (folder / "pipe.toml").write_text("[corpus]\npath = tunes\n")
+        done = musengine("check", "pipe.toml")
+        assert done.returncode == 1
+        assert done.stderr == "error: pipe.toml: line 2, column 8: Invalid value\n"
+
+    def test_no_such_file(self, musengine: Command) -> None:
+        done = musengine("check", "pip.toml")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "error: pip.toml: No such file or directory\n"
+
+
+class TestMessages:
+    def test_are_one_line_however_long_and_just_as_they_are(
+        self, musengine: Command, folder: Path
+    ) -> None:
+        key = ":smile: [bold] \x1b[31m" + "long " * 200 + "end"
+        (folder / "pipe.toml").write_text(f"{PIPELINE}{json.dumps(key)} = 1\n")
+        done = musengine("check", "pipe.toml")
+        assert done.returncode == 1
+        assert done.stderr == f"error: pipe.toml: [model] {key}: unknown key\n"
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "word"),
+        [
+            (["chek", "pipe.toml"], "chek"),
+            (["check"], "PIPELINE.toml"),
+            (["check", "pipe.toml", "--set"], "--set"),
+            ([], "COMMAND"),
+        ],
+    )
+    def test_mistakes_exit_with_2(
+        self, musengine: Command, arguments: list[str], word: str
+    ) -> None:
+        done = musengine(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_reader_that_has_seen_enough(self, musengine: Command) -> None:
+        # What `musengine plugins | head -0` does: nobody reads the other end.
+        reading, writing = os.pipe()
+        os.close(reading)
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+        pipes = {"capture_output": False, "stdout": writing, "stderr": subprocess.PIPE}
+        done = musengine("plugins", env=environment, **pipes)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+class TestBrokenPlugins:
+    @pytest.fixture(autouse=True)
+    def _plugins(self, site: Site) -> None:
+        site.add("good-plugin", {"good": "good_module"}, "3.1", good_module=declaring("good-model"))
+        site.add("bad-plugin", {"bad": "bad_module"}, "0.2", bad_module="raise SystemExit('moon')")
+
+    def test_are_listed_with_distribution_version_and_reason(
+        self, musengine: Command, site: Site
+    ) -> None:
+        done = musengine("plugins", "--json", env=site.environment())
+        assert (done.returncode, done.stderr) == (0, "")
+        listed = {plugin["name"]: plugin for plugin in json.loads(done.stdout)}
+        assert listed["bad"] == {
+            "name": "bad",
+            "distribution": "bad-plugin",
+            "version": "0.2",
+            "status": "failed",
+            "reasons": ["SystemExit: moon"],
+            "components": [],
+        }
+        assert (listed["good"]["version"], listed["good"]["status"]) == ("3.1", "ok")
+        assert listed["good"]["components"] == [
+            {"kind": "model", "name": "good-model", "summary": "", "missing": []}
+        ]
+        done = musengine("plugins", env=site.environment())
+        assert "bad: bad-plugin 0.2  [failed: SystemExit: moon]\n" in done.stdout
+        assert "good: good-plugin 3.1  [ok]\n  model: good-model\n" in done.stdout
+
+    def test_stop_nothing_that_does_not_need_them(self, musengine: Command, site: Site) -> None:
+        warning = "warning: plugin bad (bad-plugin 0.2) failed: SystemExit: moon"
+        good = ("check", "pipe.toml", "--set", "model.type=good-model")
+        done = musengine(*good, env=site.environment())
+        assert done.returncode == 0
+        told, answer = done.stderr.splitlines()
+        assert told == warning
+        assert "model good-model" in answer
+        done = musengine(
+            *("check", "pipe.toml", "--set", "model.type=bad-model"), env=site.environment()
+        )
+        assert done.returncode == 1
+        assert "not loaded: bad (bad-plugin 0.2) failed: SystemExit: moon" in done.stderr
+
+    def test_can_be_left_out_or_looked_into(self, musengine: Command, site: Site) -> None:
+        chosen = site.environment(MUSENGINE_PLUGINS="good")
+        done = musengine("check", "pipe.toml", "--set", "model.type=good-model", env=chosen)
+        assert done.returncode == 0
+        assert "warning" not in done.stderr
+        done = musengine("check", "pipe.toml", env=site.environment(MUSENGINE_STRICT="1"))
+        assert done.returncode != 0
+        assert "moon" in done.stderr

@@ -1,0 +1,3 @@
+"""Chord progressions by a Markov chain: a musengine plugin."""
+
+from __future__ import annotations

@@ -1,0 +1,503 @@
+"""The tolerant loader: what is wrong with one plugin is told, and costs the others nothing."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distributions import Site, declaring
+from musengine import __version__, hookspecs, plugins
+from musengine.declarations import DECLARATIONS, Requirement
+from musengine.errors import UserError
+from musengine.listing import as_json, as_lines
+
+HEAD = """
+from musengine.declarations import *
+from musengine.hookspecs import hookimpl
+"""
+HOOK = HEAD + "@hookimpl\ndef musengine_models():\n    return {}\n"
+
+
+def by_name(loaded: plugins.Plugins, name: str) -> plugins.Plugin:
+    (plugin,) = [plugin for plugin in loaded.plugins if plugin.name == name]
+    return plugin
+
+
+def add_good(site: Site) -> None:
+    site.add("good-plugin", {"good": "good_module"}, good_module=declaring("good-model"))
+
+
+def assert_rest_goes_on(loaded: plugins.Plugins) -> None:
+    """The core and the plugin of `add_good` are there, whatever else is broken."""
+    assert by_name(loaded, "core").status == "ok"
+    assert loaded.registry.get("model", "frequencies").origin.distribution == "musengine"
+    assert by_name(loaded, "good").status == "ok"
+    assert str(loaded.registry.get("model", "good-model").origin) == "good-plugin 1.0"
+
+
+class TestWithoutPlugins:
+    def test_the_core_declares_something_through_every_hook(self) -> None:
+        core = plugins.load_from([])
+        declared = {declaration.kind for declaration in core.plugins[0].declarations}
+        assert declared == {expected.kind for expected in DECLARATIONS.values()}
+        assert str(core.plugins[0].origin) == f"musengine {__version__}"
+        assert core.broken == []
+
+    def test_there_are_eight_hooks_each_with_a_declaration_of_its_own(self) -> None:
+        specified = {
+            name
+            for name, _ in inspect.getmembers(hookspecs, inspect.isfunction)
+            if name.startswith("musengine_")
+        }
+        assert specified == set(DECLARATIONS)
+        assert len(specified) == 8
+
+    def test_every_class_the_core_declares_is_there_and_of_its_kind(self) -> None:
+        pytest.importorskip("torch")
+        from musengine.components import (
+            callbacks,
+            encoders,
+            losses,
+            metrics,
+            models,
+            readers,
+            samplers,
+            writers,
+        )
+
+        bases = {
+            "reader": readers.Reader,
+            "encoder": encoders.Encoder,
+            "model": models.Model,
+            "loss": losses.Loss,
+            "sampler": samplers.Sampler,
+            "metric": metrics.Metric,
+            "writer": writers.Writer,
+            "callback": callbacks.Callback,
+        }
+        for (kind, _name), entry in plugins.load_from([]).registry.entries.items():
+            if not entry.missing_requirements():
+                assert issubclass(entry.load(), bases[kind])
+
+
+class TestAWorkingPlugin:
+    EVERY_HOOK = (
+        HEAD
+        + """
+from dataclasses import dataclass
+from musengine.config import Config, setting
+from musengine.layouts import Layout
+
+@dataclass(frozen=True, kw_only=True)
+class LettersConfig(EncoderConfig):
+    def layout(self):
+        return Layout(name="letters")
+
+@hookimpl
+def musengine_readers():
+    return (ReaderDeclaration(name="abc", summary="", target="a:B", suffixes=(".abc",)),)
+
+@hookimpl
+def musengine_encoders():
+    return [EncoderDeclaration(name="letters", summary="", target="a:B", config=LettersConfig)]
+
+@hookimpl
+def musengine_models():
+    yield ModelDeclaration(
+        name="parrot", summary="Repeats", target="every_target:Parrot", config=ModelConfig,
+        layouts=("letters",),
+    )
+
+@hookimpl
+def musengine_losses():
+    return [LossDeclaration(name="hinge", summary="", target="a:B")]
+
+@hookimpl
+def musengine_samplers():
+    return [SamplerDeclaration(name="dice", summary="", target="a:B", layouts=("letters",))]
+
+@hookimpl
+def musengine_metrics():
+    return [MetricDeclaration(name="vowels", summary="", target="a:B")]
+
+@hookimpl
+def musengine_writers():
+    return [WriterDeclaration(name="lyrics", summary="", target="a:B", content=("text",))]
+
+@hookimpl
+def musengine_callbacks():
+    need = Requirement(module="no_such_module_anywhere", install="pip install bell")
+    return [CallbackDeclaration(name="bell", summary="", target="a:B", requires=(need,))]
+"""
+    )
+
+    def test_every_hook_is_heard(self, site: Site) -> None:
+        site.add(
+            "every-hook", {"every": "every_module"}, version="2.5", every_module=self.EVERY_HOOK
+        )
+        loaded = site.load()
+        offered = [(item.kind, item.name) for item in by_name(loaded, "every").declarations]
+        assert offered == [
+            ("reader", "abc"),
+            ("encoder", "letters"),
+            ("model", "parrot"),
+            ("loss", "hinge"),
+            ("sampler", "dice"),
+            ("metric", "vowels"),
+            ("writer", "lyrics"),
+            ("callback", "bell"),
+        ]
+        for kind, name in offered:
+            assert str(loaded.registry.get(kind, name).origin) == "every-hook 2.5"
+
+    def test_a_class_is_imported_on_first_use_only(self, site: Site) -> None:
+        site.add(
+            "every-hook",
+            {"every": "every_module"},
+            every_module=self.EVERY_HOOK,
+            every_target="class Parrot: pass",
+        )
+        entry = site.load().registry.get("model", "parrot")
+        assert "every_target" not in sys.modules
+        assert entry.load().__name__ == "Parrot"
+
+    def test_a_class_that_cannot_be_imported_names_its_distribution(self, site: Site) -> None:
+        add_good(site)
+        with pytest.raises(
+            UserError,
+            match=r"^model 'good-model' of good-plugin 1\.0 cannot be loaded from "
+            r"'nowhere:Nothing': ModuleNotFoundError: No module named 'nowhere'; update or "
+            r"reinstall good-plugin$",
+        ):
+            site.load().registry.get("model", "good-model").load()
+
+    def test_a_missing_library_is_told_with_the_command_that_installs_it(self, site: Site) -> None:
+        site.add("every-hook", {"every": "every_module"}, every_module=self.EVERY_HOOK)
+        entry = site.load().registry.get("callback", "bell")
+        message = "callback 'bell' needs a library that is not installed: pip install bell"
+        assert entry.missing_requirements() == [message]
+        with pytest.raises(UserError, match=message):
+            entry.load()
+
+    def test_a_library_whose_package_raises_counts_as_not_installed(self, site: Site) -> None:
+        (site.folder / "broken_package").mkdir()
+        (site.folder / "broken_package" / "__init__.py").write_text("raise RuntimeError('no')")
+        assert not Requirement(module="broken_package.part", install="").installed()
+        assert Requirement(module="json.decoder", install="").installed()
+
+    def test_the_listing_names_everything(self, site: Site) -> None:
+        site.add(
+            "every-hook", {"every": "every_module"}, version="2.5", every_module=self.EVERY_HOOK
+        )
+        loaded = site.load()
+        (listed,) = [plugin for plugin in as_json(loaded) if plugin["name"] == "every"]
+        assert (listed["distribution"], listed["version"]) == ("every-hook", "2.5")
+        assert (listed["status"], listed["reasons"]) == ("ok", [])
+        assert {"kind": "model", "name": "parrot", "summary": "Repeats", "missing": []} in listed[
+            "components"
+        ]
+        assert listed["components"][-1]["missing"] == ["pip install bell"]
+        lines = as_lines(loaded)
+        assert "every: every-hook 2.5  [ok]" in lines
+        assert "  callback: bell (*)" in lines
+        assert "  (*) needs: pip install bell" in lines
+
+
+IMPORT_FAILURES = {
+    "raise RuntimeError('the moon is\\n  wrong')": "RuntimeError: the moon is wrong",
+    "raise SystemExit(3)": "SystemExit: 3",
+    "raise RuntimeError": "RuntimeError",
+    "import no_such_module_anywhere": (
+        "ModuleNotFoundError: No module named 'no_such_module_anywhere'"
+    ),
+    "def": "SyntaxError: invalid syntax (bad_module.py, line 1)",
+}
+BROKEN_CONTRACTS = {
+    # A hook's name misspelt.
+    HEAD + "@hookimpl\ndef musengine_model():\n    return []": (
+        "there is no hook 'musengine_model'; did you mean 'musengine_models'?"
+    ),
+    HEAD + "@hookimpl\ndef something_else():\n    return []": "there is no hook 'something_else'",
+    # A hook that wants an argument, or raises.
+    HEAD + "@hookimpl\ndef musengine_models(registry):\n    return []": "{'registry'}",
+    HOOK.format("1 / 0"): "ZeroDivisionError: division by zero",
+    # Rubbish returned.
+    HOOK.format("'lstm'"): "musengine_models must return a list of ModelDeclaration, returned str",
+    HOOK.format("None"): (
+        "musengine_models must return a list of ModelDeclaration, returned NoneType"
+    ),
+    HOOK.format("[1, 2]"): "musengine_models must return ModelDeclaration, returned int",
+    HOOK.format("[ModelDeclaration]"): (
+        "musengine_models must return ModelDeclaration, returned ModelDeclaration"
+    ),
+    HOOK.format("[LossDeclaration(name='x', summary='', target='a:B')]"): (
+        "musengine_models must return ModelDeclaration, returned LossDeclaration"
+    ),
+    HOOK.format("[ModelDeclaration(name='x')]"): "TypeError: ",
+    # Declarations that would break a pipeline later.
+    HOOK.format("[ModelDeclaration(name='x', summary='', target='a:B', layouts=('grid',))]"): (
+        "the config of model 'x' is no ModelConfig"
+    ),
+    HOOK.format(
+        "[ModelDeclaration(name='x', summary='', target='a:B', layouts='grid', config=ModelConfig)]"
+    ): "layouts of model 'x' must be a tuple, got 'grid'",
+    HOOK.format(
+        "[ModelDeclaration(name='x', summary='', target='a:B', layouts=('grid',),"
+        " config=ModelConfig, defaults=[5])]"
+    ): "defaults of model 'x' must be a mapping, got [5]",
+    # Nothing declared: no hook at all, none marked, or an empty list.
+    "": "bad_module declares nothing; are its hooks marked with @hookimpl?",
+    "def musengine_models():\n    return 1": "bad_module declares nothing",
+    HOOK.format("[]"): "bad_module declares nothing",
+}
+
+
+class TestABrokenPlugin:
+    @pytest.mark.parametrize(("source", "reason"), {**IMPORT_FAILURES, **BROKEN_CONTRACTS}.items())
+    def test_is_named_with_its_reason_and_the_rest_goes_on(
+        self, site: Site, source: str, reason: str
+    ) -> None:
+        add_good(site)
+        site.add("bad-plugin", {"bad": "bad_module"}, "0.3", bad_module=source)
+        loaded = site.load()
+        assert_rest_goes_on(loaded)
+        bad = by_name(loaded, "bad")
+        assert bad.status == "failed"
+        assert str(bad.origin) == "bad-plugin 0.3"
+        assert reason in bad.reasons[0]
+        assert "\n" not in str(bad)
+        assert loaded.broken == [bad]
+
+    @pytest.mark.parametrize("source", [*IMPORT_FAILURES, *BROKEN_CONTRACTS])
+    def test_raises_when_strict(self, site: Site, source: str) -> None:
+        site.add("bad-plugin", {"bad": "bad_module"}, bad_module=source)
+        with pytest.raises((Exception, SystemExit)):
+            site.load(strict=True)
+
+    def test_one_bad_hook_takes_the_whole_plugin(self, site: Site) -> None:
+        # Half a plugin would fail later and elsewhere.
+        losses = "\n@hookimpl\ndef musengine_losses():\n    return 7\n"
+        site.add("bad-plugin", {"bad": "bad_module"}, bad_module=declaring("half") + losses)
+        loaded = site.load()
+        assert by_name(loaded, "bad").declarations == []
+        assert "half" not in loaded.registry.names("model")
+
+    def test_an_entry_point_that_leads_nowhere(self, site: Site) -> None:
+        add_good(site)
+        site.add("bad-plugin", {"bad": "good_module:nothing_here"})
+        loaded = site.load()
+        assert_rest_goes_on(loaded)
+        assert by_name(loaded, "bad").reasons[0].startswith("AttributeError: ")
+
+    def test_an_unknown_name_tells_what_is_not_loaded(self, site: Site) -> None:
+        site.add("bad-plugin", {"bad": "bad_module"}, bad_module="raise RuntimeError('moon')")
+        with pytest.raises(UserError) as caught:
+            site.load().registry.get("model", "moonlight")
+        assert str(caught.value) == (
+            "no model 'moonlight' is installed; "
+            "not loaded: bad (bad-plugin 1.0) failed: RuntimeError: moon"
+        )
+
+    def test_an_unknown_name_tells_the_nearest_or_all(self, site: Site) -> None:
+        add_good(site)
+        registry = site.load().registry
+        with pytest.raises(UserError, match="no model 'god-model' is installed; did you mean "):
+            registry.get("model", "god-model")
+        with pytest.raises(UserError) as caught:
+            registry.get("encoder", "xyz")
+        there = ", ".join(registry.names("encoder"))
+        assert str(caught.value) == f"no encoder 'xyz' is installed; there are: {there}"
+
+
+class TestDamagedMetadata:
+    def test_a_distribution_without_a_name(self, site: Site) -> None:
+        add_good(site)
+        module = declaring("nameless-model")
+        site.add(
+            "nameless", {"nameless": "nameless_module"}, metadata=False, nameless_module=module
+        )
+        # The same entry point twice, one owner without a name: sorting must not stumble.
+        site.add("good-copy", {"nameless": "nameless_module"})
+        loaded = site.load()
+        assert_rest_goes_on(loaded)
+        reasons = {
+            "; ".join(plugin.reasons) for plugin in loaded.plugins if plugin.name == "nameless"
+        }
+        assert reasons == {
+            "entry point 'nameless' is claimed by good-copy 1.0 and unknown distribution"
+        }
+
+    @pytest.mark.parametrize("text", ["[musengine]\nwords without an equals sign\n", b"[\xff"])
+    def test_entry_points_that_cannot_be_read(
+        self, site: Site, text: str | bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "path", [str(site.folder)])
+        add_good(site)
+        site.add("damaged-one", "")
+        raw = text if isinstance(text, bytes) else text.encode()
+        (site.folder / "damaged_one-1.0.dist-info" / "entry_points.txt").write_bytes(raw)
+        loaded = plugins.load.__wrapped__()
+        assert_rest_goes_on(loaded)
+        damaged = by_name(loaded, "damaged-one")
+        assert damaged.status == "failed"
+        assert damaged.reasons[0].startswith("its entry_points.txt cannot be read: ")
+
+    def test_a_damaged_distribution_that_has_nothing_to_do_with_it(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "path", [str(site.folder)])
+        add_good(site)
+        site.add("damaged-one", "[console_scripts]\nwords without an equals sign\n")
+        loaded = plugins.load.__wrapped__()
+        assert_rest_goes_on(loaded)
+        assert loaded.broken == []
+
+
+class TestClashes:
+    def test_one_entry_point_of_two_distributions(self, site: Site) -> None:
+        add_good(site)
+        site.add("first-one", {"twin": "first_module"}, "1.1", first_module=declaring("one"))
+        site.add("second-one", {"twin": "second_module"}, "2.2", second_module=declaring("two"))
+        loaded = site.load()
+        assert_rest_goes_on(loaded)
+        twins = [plugin for plugin in loaded.plugins if plugin.name == "twin"]
+        reason = "entry point 'twin' is claimed by first-one 1.1 and second-one 2.2"
+        assert [(twin.status, twin.reasons) for twin in twins] == [("conflict", [reason])] * 2
+        for name in ("one", "two"):
+            with pytest.raises(UserError, match=r"twin \(first-one 1\.1\) conflict: entry point"):
+                loaded.registry.get("model", name)
+
+    def test_one_component_name_of_two_plugins(self, site: Site) -> None:
+        add_good(site)
+        site.add("first-one", {"first": "first_module"}, first_module=declaring("same", "one"))
+        site.add("second-one", {"second": "second_module"}, second_module=declaring("two", "same"))
+        loaded = site.load()
+        assert_rest_goes_on(loaded)
+        reason = "model 'same' is claimed by first-one 1.0 and second-one 1.0"
+        for name in ("first", "second"):
+            assert by_name(loaded, name).status == "conflict"
+            assert by_name(loaded, name).reasons == [reason]
+        with pytest.raises(UserError) as caught:
+            loaded.registry.get("model", "same")
+        assert str(caught.value) == (
+            f"{reason}; uninstall one, or choose plugins with MUSENGINE_PLUGINS"
+        )
+        # Their other components are usable, and no message says that they are not loaded.
+        assert loaded.registry.get("model", "one").origin.distribution == "first-one"
+        assert loaded.registry.get("model", "two").origin.distribution == "second-one"
+        assert loaded.registry.absent == []
+
+    def test_choosing_one_of_the_two_ends_the_clash(self, site: Site) -> None:
+        site.add("first-one", {"first": "first_module"}, first_module=declaring("same"))
+        site.add("second-one", {"second": "second_module"}, second_module=declaring("same"))
+        loaded = site.load({"second"})
+        assert loaded.registry.get("model", "same").origin.distribution == "second-one"
+        assert loaded.broken == []
+
+    def test_three_claim_one_name(self, site: Site) -> None:
+        for name in ("a", "b", "c"):
+            site.add(
+                f"plugin-{name}", {name: f"module_{name}"}, **{f"module_{name}": declaring("x")}
+            )
+        loaded = site.load()
+        reason = "model 'x' is claimed by plugin-a 1.0 and plugin-b 1.0 and plugin-c 1.0"
+        assert [plugin.reasons for plugin in loaded.broken] == [[reason]] * 3
+
+    def test_one_name_for_two_kinds_is_no_clash(self, site: Site) -> None:
+        source = HEAD + (
+            "@hookimpl\ndef musengine_losses():\n"
+            "    return [LossDeclaration(name='frequencies', summary='', target='a:B')]\n"
+        )
+        site.add("one-plugin", {"one": "one_module"}, one_module=source)
+        loaded = site.load()
+        assert loaded.broken == []
+        assert loaded.registry.get("loss", "frequencies").origin.distribution == "one-plugin"
+
+    def test_one_plugin_that_declares_a_name_twice(self, site: Site) -> None:
+        site.add("one-plugin", {"one": "one_module"}, one_module=declaring("x", "y", "x"))
+        loaded = site.load()
+        reason = "model 'x' is claimed by one-plugin 1.0 more than once"
+        assert by_name(loaded, "one").reasons == [reason]
+        assert loaded.registry.get("model", "y")
+        assert "x" not in loaded.registry.names("model")
+
+    def test_the_core_keeps_its_names(self, site: Site) -> None:
+        add_good(site)
+        for name in ("first", "second"):
+            source = declaring("frequencies", f"{name}-model")
+            site.add(f"{name}-one", {name: f"{name}_module"}, **{f"{name}_module": source})
+        loaded = site.load()
+        assert_rest_goes_on(loaded)
+        for name in ("first", "second"):
+            plugin = by_name(loaded, name)
+            assert plugin.status == "conflict"
+            assert plugin.reasons == ["model 'frequencies' is a name of the core's own"]
+            assert loaded.registry.get("model", f"{name}-model")
+
+
+class TestTheEnvironment:
+    """`load` reads two variables; the plugins here stand beside whatever is installed."""
+
+    @pytest.fixture(autouse=True)
+    def _two_plugins(self, site: Site) -> None:
+        add_good(site)
+        site.add("bad-plugin", {"bad": "bad_module"}, bad_module="raise RuntimeError('moon')")
+
+    def statuses(self) -> Mapping[str, str]:
+        return {plugin.name: plugin.status for plugin in plugins.load.__wrapped__().plugins}
+
+    def test_without_them_everything_is_loaded(self) -> None:
+        statuses = self.statuses()
+        assert (statuses["core"], statuses["good"], statuses["bad"]) == ("ok", "ok", "failed")
+
+    def test_a_selection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MUSENGINE_PLUGINS", " good ,")
+        loaded = plugins.load.__wrapped__()
+        assert by_name(loaded, "good").status == "ok"
+        assert by_name(loaded, "bad").status == "disabled"
+        assert by_name(loaded, "bad").reasons == ["not named in MUSENGINE_PLUGINS"]
+        assert "bad_module" not in sys.modules
+        assert loaded.broken == []
+        with pytest.raises(UserError, match=r"bad \(bad-plugin 1\.0\) disabled: not named in"):
+            loaded.registry.get("model", "moonlight")
+
+    def test_an_empty_selection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MUSENGINE_PLUGINS", "")
+        statuses = self.statuses()
+        assert statuses.pop("core") == "ok"
+        assert set(statuses.values()) == {"disabled"}
+
+    def test_one_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MUSENGINE_PLUGINS", "good,ghost")
+        loaded = plugins.load.__wrapped__()
+        ghost = by_name(loaded, "ghost")
+        assert ghost.status == "missing"
+        assert str(ghost) == "ghost missing: named in MUSENGINE_PLUGINS but not installed"
+        assert loaded.broken == [ghost]
+        assert_rest_goes_on(loaded)
+
+    def test_strict(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MUSENGINE_STRICT", "1")
+        with pytest.raises(RuntimeError, match="moon"):
+            plugins.load.__wrapped__()
+        monkeypatch.setenv("MUSENGINE_STRICT", "0")
+        assert self.statuses()["bad"] == "failed"
+
+
+def test_loading_every_installed_plugin_imports_no_torch(site: Site, tmp_path: Path) -> None:
+    """Nor NumPy: what is declared is names and settings."""
+    add_good(site)
+    program = (
+        "import sys; from musengine import plugins; loaded = plugins.load(); "
+        "loaded.registry.get('model', 'good-model'); "
+        "print([name for name in ('torch', 'numpy', 'miditoolkit') if name in sys.modules])"
+    )
+    run: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "cwd": tmp_path}
+    done = subprocess.run([sys.executable, "-c", program], env=site.environment(), **run)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,217 @@
+"""The raw tables of a pipeline: what the file says, and `--set` laid over it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from musengine import settings_source
+from musengine.errors import UserError
+from musengine.settings_source import MAX_BYTES, SettingsSource, apply, read
+
+
+def source_of(text: str = "") -> SettingsSource:
+    tables = tomli.loads(text)
+    return SettingsSource(Path("p.toml"), "p.toml", tables, Path("/music").resolve())
+
+
+def after(assignment: str, text: str = "") -> dict[str, Any]:
+    source = source_of(text)
+    apply(source, assignment)
+    return source.tables
+
+
+def refusal(assignment: str, text: str = "") -> str:
+    with pytest.raises(UserError) as caught:
+        apply(source_of(text), assignment)
+    assert str(caught.value).startswith(f"--set {assignment}: ")
+    return str(caught.value).removeprefix(f"--set {assignment}: ")
+
+
+class TestTheFile:
+    def test_what_it_says(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.toml"
+        path.write_text('[corpus]\npath = "x"\n[[sampler]]\ntype = "a"\n')
+        source = read(path, ["training.steps=3"])
+        assert source.tables == {
+            "corpus": {"path": "x"},
+            "sampler": [{"type": "a"}],
+            "training": {"steps": 3},
+        }
+        assert source.folder == tmp_path.resolve()
+        assert source.path_shown == str(path)
+
+    def test_a_byte_order_mark_and_windows_line_ends(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.toml"
+        path.write_bytes(b"\xef\xbb\xbf[corpus]\r\npath = 'x'\r\n")
+        assert read(path).tables == {"corpus": {"path": "x"}}
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"[corpus]\npath = \n", "line 2, column 8: Invalid value"),
+            (
+                b"[corpus]\npath 'x'\n",
+                "line 2, column 6: Expected '=' after a key in a key/value pair",
+            ),
+            (b"[a]\nx = 1\nx = 2\n", "line 3, column 6: Cannot overwrite a value"),
+            (b"x = 'caf\xe9'\n", "not UTF-8 text at byte 8"),
+            (b"x = " + b"9" * 5000, "Exceeds the limit "),
+            (b"x = " + b"[" * 100_000, "nested too deeply"),
+            (b"#" * (MAX_BYTES + 1), "1048577 bytes are too many for a pipeline file"),
+        ],
+    )
+    def test_what_cannot_be_read(self, tmp_path: Path, content: bytes, message: str) -> None:
+        path = tmp_path / "p.toml"
+        path.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}: {message}")
+        assert len(caught.value.lines) == 1
+
+    def test_a_file_of_just_the_largest_size(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.toml"
+        path.write_bytes(b"#" * MAX_BYTES)
+        assert read(path).tables == {}
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError) as caught:
+            read(tmp_path / "p.toml")
+        assert str(caught.value) == f"{tmp_path / 'p.toml'}: No such file or directory"
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError) as caught:
+            read(tmp_path)
+        assert str(caught.value) == f"{tmp_path} is a folder; name a pipeline file in it"
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("200", 200),
+            ("2_000", 2000),
+            ("0.5", 0.5),
+            ("true", True),
+            ('"a b"', "a b"),
+            ("[1, 2]", [1, 2]),
+            ("{type = 'x'}", {"type": "x"}),
+            # What is no TOML is a string.
+            ("adam", "adam"),
+            ("16 beats", "16 beats"),
+            ("~/tunes", "~/tunes"),
+            ("C:\\tunes", "C:\\tunes"),
+            ("music21:bach-chorales", "music21:bach-chorales"),
+            ("a=b", "a=b"),
+            (" adam ", "adam"),
+            ("9" * 5000, "9" * 5000),
+        ],
+    )
+    def test_what_a_value_stands_for(self, text: str, value: object) -> None:
+        tables = after(f"training.key={text}")
+        assert tables == {"training": {"key": value}}
+        assert type(tables["training"]["key"]) is type(value)
+
+    @pytest.mark.parametrize("text", ["", "  ", "[1, 2", "{a", '"open', "'"])
+    def test_what_was_clearly_meant_as_toml_is_refused(self, text: str) -> None:
+        assert refusal(f"training.key={text}") == f"{text.strip()!r} is not a TOML value"
+
+
+class TestKeys:
+    def test_it_replaces_and_adds(self) -> None:
+        text = "[training]\nsteps = 1\nseed = 2"
+        assert after("training.steps=5", text) == {"training": {"steps": 5, "seed": 2}}
+        assert after("model.type=x", text)["model"] == {"type": "x"}
+
+    @pytest.mark.parametrize(
+        "assignment", ["training.steps", "steps=5", "=5", "training.=5", ".a=5"]
+    )
+    def test_what_is_no_assignment(self, assignment: str) -> None:
+        expected = "expected TABLE.KEY=VALUE, as training.steps=200"
+        assert refusal(assignment) == expected
+
+    def test_an_entry_of_a_list(self) -> None:
+        text = "[[sampler]]\ntype = 'a'\n[[sampler]]\ntype = 'b'"
+        assert after("sampler.1.heat=2", text)["sampler"] == [
+            {"type": "a"},
+            {"type": "b", "heat": 2},
+        ]
+        assert after("sampler.2.type=c", text)["sampler"][2] == {"type": "c"}
+        assert after("sampler.0.type=c")["sampler"] == [{"type": "c"}]
+        # A table where the list was meant counts as its first entry.
+        assert after("sampler.0.heat=2", "[sampler]\ntype = 'a'")["sampler"] == [
+            {"type": "a", "heat": 2}
+        ]
+
+    def test_an_entry_beyond_the_end(self) -> None:
+        text = "[[sampler]]\ntype = 'a'"
+        assert refusal("sampler.2.heat=1", text) == ("no entry '2' in a list of 1; 0 is the first")
+        assert refusal("sampler.1.heat=1") == "no entry '1' in a list of 0; 0 is the first"
+
+    @pytest.mark.parametrize("index", ["x", "-1", "²", "9" * 5000])
+    def test_what_is_no_entry(self, index: str) -> None:
+        text = "[[sampler]]\ntype = 'a'"
+        assert refusal(f"sampler.{index}.heat=1", text).startswith("no entry '")
+
+    def test_an_entry_without_a_key(self) -> None:
+        expected = "expected sampler.0.KEY=VALUE, or sampler=[...] for all"
+        assert refusal("sampler.0=b", "[[sampler]]\ntype = 'a'") == expected
+        expected = "expected model.layers.1.KEY=VALUE, or model.layers=[...] for all"
+        assert refusal("model.layers.1=5", "[model]\nlayers = [8, 8]") == expected
+
+    def test_a_name_alone_opens_into_its_table(self) -> None:
+        text = "[corpus]\nreader = 'rolls'"
+        assert after("corpus.reader.step=2", text)["corpus"]["reader"] == {
+            "type": "rolls",
+            "step": 2,
+        }
+        assert after("sampler.0.heat=2", "sampler = ['a']")["sampler"] == [{"type": "a", "heat": 2}]
+
+    def test_later_ones_win(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.toml"
+        path.write_text("[training]\nsteps = 1\n")
+        source = read(path, ["training.steps=2", "training.steps=3"])
+        assert source.tables["training"]["steps"] == 3
+
+
+class TestWhereAKeyComesFrom:
+    def test_relative_paths_and_messages(self, tmp_path: Path) -> None:
+        source = source_of("[corpus]\npath = 'x'\n[[output]]\ntype = 'a'")
+        apply(source, "corpus.cache=y")
+        apply(source, "output.0.width=5")
+        assert source.base("corpus", "path") == source.folder
+        assert source.base("corpus", "cache") == Path.cwd()
+        assert source.label("corpus", "path") == "p.toml"
+        assert source.label("corpus", "cache") == "--set"
+        assert source.label("output.0", "width") == "--set"
+        assert source.label("output.0", "type") == "p.toml"
+
+    def test_a_table_that_only_the_command_line_knows(self) -> None:
+        source = source_of("[corpus]\npath = 'x'")
+        apply(source, "trainning.steps=5")
+        assert source.label("", "trainning") == "--set"
+        assert source.label("", "corpus") == "p.toml"
+
+
+@given(
+    st.text(max_size=12) | st.from_regex(r"\A[a-c0-2.]{1,8}=[a-c0-2\[\]{}'\". =]{0,8}\Z"),
+    st.sampled_from(["", "a = 1", "[a]\nb = [1]", "[[a]]\nb = 1", "a = ['b', ['c']]", "a.b.c = 1"]),
+)
+def test_whatever_is_set_it_is_taken_or_refused(assignment: str, text: str) -> None:
+    with contextlib.suppress(UserError):
+        after(assignment, text)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=40) | st.text(max_size=40).map(lambda text: text.encode()))
+def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "p.toml"
+    path.write_bytes(content)
+    with contextlib.suppress(UserError):
+        assert isinstance(settings_source.read(path).tables, dict)
