@@ -128,10 +128,14 @@ class ModelDeclaration(Declaration):
         layouts: names of the layouts it works on.
         training: `gradient` (the engine's loop) or `fit` (the model's own `fit`, once).
         generation: `stepping` (`start`, `step`) or `own` (`generate`).
-        likelihood: its output is an exact likelihood, so that NLL may be reported.
+        likelihood: its output is an exact likelihood, so that NLL may be reported: its logits on
+            a grid or tokens, or `Output.nll`.
         stateful: it can carry its state from one batch to the next (`training.feed = "stateful"`).
         own_loss: it brings its loss; the pipeline's `[loss]` is not used.
         uses_samplers: False for a model that draws its own choices.
+        templates: starter pipelines for `musengine init`, name to the place of a commented TOML
+            file in the package, `"package:templates/name.toml"`. Its first line says what it is
+            for, and `path = "..."` in its `[corpus]` gives way to the user's own.
     """
 
     kind: ClassVar[str] = "model"
@@ -142,6 +146,7 @@ class ModelDeclaration(Declaration):
     stateful: bool = False
     own_loss: bool = False
     uses_samplers: bool = True
+    templates: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

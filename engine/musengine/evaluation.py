@@ -92,7 +92,7 @@ def _score(
 ) -> Scores:
     scores: dict[int, npt.NDArray[np.float64]] = {}
     for batch, output in _outputs(model, pieces, beat):
-        figures_BT = per_step(output).double().cpu().numpy()
+        figures_BT = per_step(output).cpu().double().numpy()
         lengths = batch.mask.sum(dim=1).tolist()
         for row, index in enumerate(batch.pieces.tolist()):
             scores[index] = figures_BT[row, : lengths[row]]

@@ -388,7 +388,9 @@ class _Resolver:
                     self._problem(f"sampler.{index}", "type", message)
         if len(lists["sampler"]) > 1 and layout.name not in ("grid", "tokens"):
             self._problem("sampler.1", "type", f"a chain cannot draw for {layout.name!r}")
-        if loss is not None:
+        if loss is not None and model is not None and _brings_its_loss(model):
+            self._problem("loss", "type", f"{model.name!r} has a loss of its own; leave it out")
+        elif loss is not None:
             declared = loss.entry.declaration
             assert isinstance(declared, LossDeclaration)
             if declared.layouts and layout.name not in declared.layouts:
@@ -428,6 +430,8 @@ class _Resolver:
         draws = declaration.uses_samplers and declaration.generation == "stepping"
         if draws and not samplers and not told:
             self._problem("sampler", "", f"{model.name!r} needs a sampler")
+        if samplers and not declaration.uses_samplers:
+            self._problem("sampler.0", "type", f"{model.name!r} draws by itself; leave it out")
 
     def _steps_with_logits(self, model: Component, layout: Layout) -> bool:
         declaration = model.entry.declaration
@@ -486,3 +490,9 @@ def _overlaid(
 
 def _either(names: Sequence[str]) -> str:
     return " or ".join(names)
+
+
+def _brings_its_loss(model: Component) -> bool:
+    declaration = model.entry.declaration
+    assert isinstance(declaration, ModelDeclaration)
+    return declaration.own_loss

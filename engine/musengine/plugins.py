@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
 import inspect
 import os
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -157,8 +159,10 @@ def _load_one(
 def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, strict: bool) -> None:
     """Import a plugin and gather its declarations; it is taken whole or not at all."""
     try:
-        module = importlib.import_module(source) if isinstance(source, str) else source.load()
-        plugin.declarations = _declarations(module)
+        # What a plugin prints must not get into output that a program reads.
+        with contextlib.redirect_stdout(sys.stderr):
+            module = importlib.import_module(source) if isinstance(source, str) else source.load()
+            plugin.declarations = _declarations(module)
     # A plugin may raise anything at import, SystemExit included; the rest must go on.
     except (Exception, SystemExit) as error:
         if strict:
@@ -221,6 +225,13 @@ def _check_fields(item: Declaration) -> None:
     base = {"encoder": EncoderConfig, "model": ModelConfig}.get(item.kind, Config)
     if not (inspect.isclass(item.config) and issubclass(item.config, base)):
         raise _BadPluginError(f"the config of {item.kind} {item.name!r} is no {base.__name__}")
+    if item.kind in ("metric", "reader"):
+        try:  # these are also used without a table of their own
+            item.config()
+        except TypeError as error:
+            raise _BadPluginError(
+                f"every key of the config of {item.kind} {item.name!r} needs a default: {error}"
+            ) from error
     for field_ in dataclasses.fields(item):
         value = getattr(item, field_.name)
         if isinstance(field_.default, tuple) or field_.name == "layouts":

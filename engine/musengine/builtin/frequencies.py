@@ -30,18 +30,18 @@ class Frequencies(Model[FrequenciesConfig]):
 
     def __init__(self, config: FrequenciesConfig, layout: Layout) -> None:
         super().__init__(config, layout)
-        self.register_buffer("counts", torch.zeros(3, 2, *layout.step_shape, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(3, 2, *layout.step_shape, dtype=torch.int64))
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Count."""
         for batch in batches:
-            targets, inputs = batch.targets.double(), batch.inputs.double()
+            targets, inputs = batch.targets.long(), batch.inputs.long()
             weights = onset_weights(batch.targets, self.layout)
-            counted = torch.ones_like(targets) if weights is None else weights.double()
+            counted = torch.ones_like(targets) if weights is None else weights.long()
             counted = counted * batch.mask[..., None, None]
             known = torch.ones_like(batch.mask)
             known[:, 0] = ~batch.begins
-            known_BTPC = known[..., None, None].double()
+            known_BTPC = known[..., None, None].long()
             cases = (torch.ones_like(inputs), known_BTPC * (1 - inputs), known_BTPC * inputs)
             for case, share in enumerate(cases):
                 self.counts[case, 0] += (share * counted).sum(dim=(0, 1))
@@ -49,7 +49,9 @@ class Frequencies(Model[FrequenciesConfig]):
 
     def _probabilities(self) -> Tensor:
         """Return (3, pitches, channels): given nothing, silence before, sound before."""
-        steps, ones = self.counts[:, 0], self.counts[:, 1]
+        # Apple's GPUs have no float64.
+        exact = torch.float32 if self.counts.device.type == "mps" else torch.float64
+        steps, ones = self.counts.to(exact).unbind(1)
         smoothed = (ones + 0.5) / (steps + 1.0)
         if self.config.given == "last":
             return smoothed
@@ -76,7 +78,7 @@ class Frequencies(Model[FrequenciesConfig]):
 
     def start(self, pieces: int) -> Tensor:
         """Return nothing to carry but the number of pieces."""
-        return self.counts.new_zeros(pieces, 0)
+        return torch.zeros((pieces, 0), device=self.counts.device)
 
     def step(
         self, last: Tensor | None, state: Tensor, sides: Mapping[str, Tensor]

@@ -39,11 +39,14 @@ class Loss(ABC, Generic[C]):
 
 
 def negative_log_likelihood(output: Output, layout: Layout) -> Tensor:
-    """Return (B, T): each step's negative log-likelihood in nats, exact for the given logits.
+    """Return (B, T): each step's negative log-likelihood in nats.
 
+    The model's own figures where it gives them, else exact for the given logits.
     For a grid the sum over its elements of the Bernoulli terms, each with its weight; for tokens
     the categorical term.
     """
+    if output.nll is not None:
+        return output.nll
     if output.logits is None or output.targets is None:
         raise TypeError("a model without logits needs a loss of its own")
     if isinstance(layout, Tokens):

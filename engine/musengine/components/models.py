@@ -80,6 +80,9 @@ class Output:
         mask: (B, T) bool, True where a step counts.
         weights: like the targets or broadcastable to them, for elements that count only
             sometimes, such as an onset where nothing sounds; None counts all.
+        nll: (B, T) the exact negative log-likelihood of each step in nats, where the logits do
+            not give it: for a plugin's own layout, or a model whose likelihood is not a product
+            of its logits' terms.
         loss: a scalar instead of the pipeline's loss.
         penalty: a scalar added to the loss, such as L1 on weights.
         state: what to carry into the next batch, in stateful feeding.
@@ -89,6 +92,7 @@ class Output:
     targets: Tensor | None = None
     mask: Tensor | None = None
     weights: Tensor | None = None
+    nll: Tensor | None = None
     loss: Tensor | None = None
     penalty: Tensor | None = None
     state: State = None

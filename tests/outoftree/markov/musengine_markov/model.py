@@ -46,14 +46,13 @@ class Markov(Model[MarkovConfig]):
                 counts.index_put_(pairs, torch.ones_like(chosen_K), accumulate=True)
 
     def forward(self, batch: Batch) -> Output:
-        """Return the mean negative log-likelihood: the figure of the validation part."""
+        """Return the negative log-likelihood of every step, which measures the chain exactly."""
         before_BTL = self._before(batch)
         probability_BT = sum(
             weight * table[before_BTL[..., lag], batch.targets]
             for lag, (weight, table) in enumerate(self._mixture())
         )
-        nll_BT = -torch.log(torch.as_tensor(probability_BT)) * batch.mask
-        return Output(loss=nll_BT.sum() / batch.mask.sum().clamp(min=1))
+        return Output(nll=-torch.log(torch.as_tensor(probability_BT)), mask=batch.mask)
 
     def start(self, pieces: int) -> Tensor:
         """Return the state (N, order): the last chords, the newest first; nothing yet."""

@@ -31,8 +31,6 @@ def musengine_models() -> list[ModelDeclaration]:
             config=MarkovConfig,
             layouts=("chord-symbols",),
             training="fit",  # it sees the training part once, no optimizer
-            likelihood=False,  # the engine's own likelihood knows grids and tokens only,
-            own_loss=True,  # so the model brings its figure for the validation part along
             # A pipeline that names this model needs to name nothing else.
             defaults={"encoder": {"type": "chords"}, "training": {"feed": "pieces"}},
         )
