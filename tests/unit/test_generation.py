@@ -1,0 +1,232 @@
+"""Step-wise generation with models whose every step is known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from musengine.builtin.configs import PianoRollConfig
+from musengine.builtin.piano_roll import PianoRoll
+from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
+from musengine.components.encoders import Array, DecodeSettings, Encoded, Encoder
+from musengine.components.models import Model, Request
+from musengine.declarations import EncoderConfig, ModelConfig, NoSettings
+from musengine.errors import UserError
+from musengine.generation import Plan, cut_prime, generate, piece_seeds, steps_in
+from musengine.layouts import Layout, Tokens
+from musengine.quantities import GridStep, Length, Meter
+from musengine.score import Score, Text
+
+CPU = torch.device("cpu")
+SETTINGS = DecodeSettings(tempo=60.0, meter=Meter(3, 4))
+
+
+class Counting(Encoder[EncoderConfig]):
+    """Tokens 0 to 9, where token n lasts n beats and 9 ends the piece."""
+
+    @property
+    def layout(self) -> Layout:
+        return Tokens(size=10, end=9)
+
+    def encode(self, content: Score | Text) -> Encoded:
+        raise NotImplementedError
+
+    def decode(self, steps: Array, settings: DecodeSettings) -> Score | Text:
+        raise NotImplementedError
+
+    def elapsed(
+        self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
+    ) -> Any:
+        scale = 1.0 if unit == "beats" else 60 / settings.tempo
+        return np.cumsum(steps.astype(np.float64)) * scale
+
+    def sides(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
+        return {"index": np.arange(first, first + count)}
+
+
+class Successor(Model[ModelConfig]):
+    """After token n comes n + 1, for certain; it notes the side channel it was given."""
+
+    def __init__(self, layout: Layout, first: int = 1, wrap: int = 9) -> None:
+        super().__init__(ModelConfig(), layout)
+        self.first, self.wrap = first, wrap
+        self.seen: list[list[int]] = []
+
+    def start(self, pieces: int) -> Tensor:
+        return torch.zeros(pieces, 0)
+
+    def step(self, last: Tensor | None, state: Tensor, sides: Mapping[str, Tensor]) -> Any:
+        self.seen.append(sides["index"].tolist())
+        following = torch.full((len(state),), self.first) if last is None else last % self.wrap + 1
+        logits = torch.full((len(state), 10), -torch.inf)
+        logits[torch.arange(len(state)), following] = 0.0
+        return logits, state
+
+
+def plan(primes: list[list[int]], length: Length, first: list[int] | None = None) -> Plan:
+    encoded = [Encoded(steps=np.array(prime, dtype=np.int64)) for prime in primes]
+    seeds = piece_seeds(0, len(primes))
+    return Plan(encoded, first or [0] * len(primes), seeds, length, SETTINGS)
+
+
+def categorical(layout: Layout) -> list[Any]:
+    return [Categorical(NoSettings(), layout)]
+
+
+def made(model: Model[Any], encoder: Encoder[Any], wanted: Plan) -> list[list[int]]:
+    pieces = generate(model, encoder, categorical(encoder.layout), wanted, device=CPU)
+    return [piece.steps.tolist() for piece in pieces]
+
+
+def test_each_piece_goes_on_from_its_own_prime() -> None:
+    encoder = Counting(EncoderConfig())
+    model = Successor(encoder.layout, wrap=8)
+    # Primes of two lengths are made in two groups, but come back in order.
+    wanted = plan([[5], [1, 2], [], [7]], Length(3, "tokens"))
+    assert made(model, encoder, wanted) == [[6, 7, 8], [3, 4, 5], [1, 2, 3], [8, 1, 2]]
+
+
+def test_the_end_token_closes_a_piece() -> None:
+    encoder = Counting(EncoderConfig())
+    wanted = plan([[5], [1]], Length(6, "tokens"))
+    assert made(Successor(encoder.layout), encoder, wanted) == [[6, 7, 8], [2, 3, 4, 5, 6, 7]]
+
+
+def test_lengths_follow_the_tokens_own_time() -> None:
+    encoder = Counting(EncoderConfig())
+    model = Successor(encoder.layout, wrap=8)
+    # From 1: 2 + 3 + 4 = 9 beats are the first to reach 2 bars of 3, as well as 6.5 beats.
+    for length in (Length(2, "bars"), Length(6.5, "beats"), Length(9, "seconds")):
+        assert made(model, encoder, plan([[1]], length)) == [[2, 3, 4]]
+
+
+def test_sides_are_those_of_the_step_to_choose() -> None:
+    encoder = Counting(EncoderConfig())
+    model = Successor(encoder.layout, wrap=8)
+    # The primes begin at steps 10 and 20 of their pieces and are 2 steps long.
+    made(model, encoder, plan([[1, 2], [3, 4]], Length(2, "tokens"), first=[10, 20]))
+    assert model.seen == [[10, 20], [11, 21], [12, 22], [13, 23]]
+
+
+def test_a_piece_whose_time_stands_still_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("musengine.generation.MOST_STEPS", 40)
+    encoder = Counting(EncoderConfig())
+    model = Successor(encoder.layout, wrap=8)
+    monkeypatch.setattr(encoder, "elapsed", lambda steps, unit, settings: np.zeros(len(steps)))
+    assert len(made(model, encoder, plan([[1]], Length(5, "beats")))[0]) == 40
+
+
+class Own(Model[ModelConfig]):
+    """Writes its pieces all at once, as a diffusion model does."""
+
+    def generate(self, request: Request) -> list[Array]:
+        pieces = []
+        for index, prime in enumerate(request.primes):
+            steps = np.full(0, 0)
+            while not request.done(index, steps):
+                steps = np.append(steps, prime[-1])
+            pieces.append(np.append(steps, [7, 7]))
+        return pieces
+
+
+def test_a_model_that_generates_by_itself_is_cut_to_length() -> None:
+    encoder = Counting(EncoderConfig())
+    model = Own(ModelConfig(), encoder.layout)
+    wanted = plan([[2], [5]], Length(6, "beats"))
+    pieces = generate(model, encoder, [], wanted, device=CPU, own=True)
+    assert [piece.steps.tolist() for piece in pieces] == [[2, 2, 2], [5, 5]]
+
+
+class Fixed(Model[ModelConfig]):
+    """A grid whose notes have the same probabilities at every step."""
+
+    def __init__(self, layout: Layout, probabilities: list[float]) -> None:
+        super().__init__(ModelConfig(), layout)
+        self.logits = torch.logit(torch.tensor(probabilities))[:, None]
+
+    def start(self, pieces: int) -> Tensor:
+        return torch.zeros(pieces, 0)
+
+    def step(self, last: Tensor | None, state: Tensor, sides: Mapping[str, Tensor]) -> Any:
+        return self.logits.expand(len(state), *self.logits.shape), state
+
+
+def grid_encoder() -> PianoRoll:
+    return PianoRoll(PianoRollConfig(lowest=60, highest=62, step=GridStep(Fraction(1, 4), "beat")))
+
+
+def grid_plan(pieces: int, steps: int) -> Plan:
+    nothing = [Encoded(steps=grid_encoder().empty())] * pieces
+    length = Length(steps, "steps")
+    return Plan(nothing, [0] * pieces, piece_seeds(3, pieces), length, SETTINGS)
+
+
+def test_drawn_notes_have_the_models_frequencies() -> None:
+    encoder = grid_encoder()
+    model = Fixed(encoder.layout, [0.0, 0.3, 1.0])
+    wanted = grid_plan(8, 500)
+    pieces = generate(model, encoder, [Bernoulli(NoSettings(), encoder.layout)], wanted, device=CPU)
+    share = np.concatenate([piece.steps for piece in pieces])[..., 0].mean(axis=0)
+    # 4000 draws of 0.3: 4 sigma = 4 · sqrt(0.21 / 4000) = 0.029.
+    assert share[1] == pytest.approx(0.3, abs=0.029)
+    assert (share[0], share[2]) == (0.0, 1.0)
+    greedy = generate(model, encoder, [Greedy(NoSettings(), encoder.layout)], wanted, device=CPU)
+    assert greedy[0].steps[..., 0].tolist() == [[0, 0, 1]] * 500
+
+
+def test_kept_logits_are_the_models() -> None:
+    encoder = grid_encoder()
+    model = Fixed(encoder.layout, [0.2, 0.5, 0.9])
+    samplers = [Bernoulli(NoSettings(), encoder.layout)]
+    wanted = grid_plan(2, 5)
+    pieces = generate(model, encoder, samplers, wanted, device=CPU, keep_logits=True)
+    assert pieces[1].logits is not None
+    assert pieces[1].logits.shape == (5, 3, 1)
+    np.testing.assert_allclose(pieces[1].logits[4, :, 0], model.logits[:, 0].numpy())
+
+
+def test_pieces_do_not_depend_on_their_neighbours() -> None:
+    encoder = grid_encoder()
+    model = Fixed(encoder.layout, [0.5, 0.5, 0.5])
+    samplers = [Bernoulli(NoSettings(), encoder.layout)]
+    few = generate(model, encoder, samplers, grid_plan(2, 100), device=CPU)
+    many = generate(model, encoder, samplers, grid_plan(90, 100), device=CPU)
+    for one, other in zip(few, many, strict=False):
+        np.testing.assert_array_equal(one.steps, other.steps)
+    assert not np.array_equal(many[0].steps, many[1].steps)
+
+
+def test_cutting_a_prime() -> None:
+    encoder = grid_encoder()
+    piece = Encoded(
+        steps=np.arange(24, dtype=np.uint8).reshape(8, 3, 1), sides={"bar": np.arange(8)}
+    )
+    # A step is a quarter of a beat: 0.5 beats are 2 steps, 1 beat is 4.
+    cut, first = cut_prime(
+        piece, Length(0.5, "beats"), Length(1, "beats"), encoder, SETTINGS, "tune"
+    )
+    assert first == 2
+    assert cut.steps[:, 0, 0].tolist() == [6, 9, 12, 15]
+    assert cut.sides["bar"].tolist() == [2, 3, 4, 5]
+    cut, _ = cut_prime(piece, Length(6, "steps"), Length(9, "beats"), encoder, SETTINGS, "tune")
+    assert len(cut.steps) == 2
+    with pytest.raises(UserError, match="tune is shorter than 8 steps"):
+        cut_prime(piece, Length(8, "steps"), Length(1, "steps"), encoder, SETTINGS, "tune")
+
+
+def test_steps_in_adds_up_inexact_tempi() -> None:
+    encoder = PianoRoll(PianoRollConfig(step=GridStep(Fraction(1, 10), "seconds")))
+    steps = np.zeros((50, 88, 1), dtype=np.uint8)
+    # 0.1 is not exact in binary, and 3 · 0.1 > 0.3 there: still three steps, not four.
+    assert steps_in(Length(0.3, "seconds"), steps, encoder, SETTINGS) == 3
+    assert steps_in(Length(5, "seconds"), steps, encoder, SETTINGS) == 50
+    assert steps_in(Length(5.1, "seconds"), steps, encoder, SETTINGS) is None
+    assert steps_in(Length(0, "bars"), steps, encoder, SETTINGS) == 0

@@ -1,0 +1,99 @@
+"""Schedules, limits, periods and clipping, by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from musengine.errors import UserError
+from musengine.optimisation import (
+    Place,
+    choose_device,
+    clip_gradients,
+    fraction_done,
+    is_due,
+    limit_reached,
+    set_learning_rate,
+)
+from musengine.quantities import Period
+from musengine.tables import TrainingConfig
+
+
+def optimizer(*rates: float) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [nn.Parameter(torch.zeros(2))], "lr": rate, "initial_lr": rate} for rate in rates
+    ]
+    return torch.optim.SGD(groups)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fraction", "factor"),
+    [
+        ("constant", 0.7, 1.0),
+        ("linear", 0.25, 0.75),
+        ("cosine", 0.0, 1.0),
+        ("cosine", 0.5, 0.5),
+        # 0.5 · (1 + cos 60°) = 0.75
+        ("cosine", 1 / 3, 0.75),
+        ("cosine", 1.0, 0.0),
+    ],
+)
+def test_schedules_scale_every_groups_own_rate(
+    schedule: str, fraction: float, factor: float
+) -> None:
+    made = optimizer(0.1, 0.02)
+    set_learning_rate(made, schedule, fraction)
+    rates = [group["lr"] for group in made.param_groups]
+    assert rates == pytest.approx([0.1 * factor, 0.02 * factor])
+
+
+def test_the_nearest_limit_counts() -> None:
+    config = TrainingConfig(steps=100, epochs=4, minutes=10.0)
+    # 20 of 100 steps; 2 epochs and 3 of 6 batches = 2.5 of 4; 1 of 10 minutes.
+    place = Place(step=20, epoch=2, batch=3, seconds=60.0)
+    assert fraction_done(config, place, 6) == pytest.approx(2.5 / 4)
+    assert limit_reached(config, place) is None
+    assert limit_reached(config, Place(step=100)) == "all 100 steps are done"
+    assert limit_reached(config, Place(epoch=4)) == "all 4 epochs are done"
+    assert limit_reached(config, Place(seconds=600.0)) == "the 10 minutes are over"
+    assert limit_reached(TrainingConfig(steps=0), Place()) == "all 0 steps are done"
+    assert fraction_done(TrainingConfig(steps=0), Place(), 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("period", "due"),
+    [
+        (Period(5, "steps"), True),
+        (Period(6, "steps"), False),
+        (Period(1, "epochs"), True),
+        (Period(2, "epochs"), False),
+        (Period(0.5, "minutes"), True),
+        (Period(1, "minutes"), False),
+    ],
+)
+def test_periods(period: Period, due: bool) -> None:
+    last = Place(step=10, epoch=1, seconds=10.0)
+    assert is_due(period, Place(step=15, epoch=2, seconds=40.0), last) is due
+
+
+def test_clipping_by_value_then_by_norm() -> None:
+    made = optimizer(0.1)
+    (parameter,) = made.param_groups[0]["params"]
+    parameter.grad = torch.tensor([30.0, -4.0])
+    clip_gradients(made, TrainingConfig(clip_value=3.0))
+    assert parameter.grad.tolist() == [3.0, -3.0]
+    # Norm 5 brought to 1: 3-4-5.
+    parameter.grad = torch.tensor([3.0, 4.0])
+    clip_gradients(made, TrainingConfig(clip_norm=1.0))
+    assert parameter.grad.tolist() == pytest.approx([0.6, 0.8], abs=1e-5)
+
+
+def test_devices() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(UserError, match="not a device"):
+        choose_device("cuda:x")
+    if torch.cuda.device_count() < 100:
+        with pytest.raises(UserError, match='use "auto"'):
+            choose_device("cuda:99")
