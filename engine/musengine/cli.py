@@ -41,7 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output, such as `head`, has seen enough; nor shall the exit flush it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except Exception as error:
+        if (blamed := _plugins_fault(error)) is None:
+            raise
+        console.fail(blamed)
+        return FAULT
     return status
+
+
+def _plugins_fault(error: Exception) -> str | None:
+    """Return a line that blames a plugin for an exception, None where it is a fault of ours."""
+    from musengine.plugins import culprit
+
+    plugin = culprit(error)
+    if plugin is None or os.environ.get("MUSENGINE_STRICT") == "1":
+        return None
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"plugin {plugin} failed: {reason}; MUSENGINE_STRICT=1 shows where"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"musengine {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_train, _add_generate, _add_evaluate, _add_check, _add_plugins):
+    for add in (
+        *(_add_run, _add_train, _add_generate, _add_evaluate),
+        *(_add_init, _add_check, _add_schema, _add_plugins),
+    ):
         add(commands)
     return parser
 
@@ -128,10 +147,25 @@ def _add_evaluate(commands: Commands) -> None:
     _add_settings(parser)
 
 
+def _add_init(commands: Commands) -> None:
+    parser = _command(commands, "init", _init, "write a commented pipeline file to start from")
+    parser.add_argument(
+        "template", nargs="?", metavar="TEMPLATE", help="what to start from (the first of --list)"
+    )
+    parser.add_argument("--corpus", metavar="DIR", help="your music: a folder, a file, a corpus")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the file (TEMPLATE.toml)")
+    parser.add_argument("--list", action="store_true", help="list the templates instead")
+
+
 def _add_check(commands: Commands) -> None:
     parser = _command(commands, "check", _check, "find every mistake in a pipeline file")
     parser.add_argument("file", type=Path, metavar="PIPELINE.toml", help="the pipeline file")
     _add_settings(parser)
+
+
+def _add_schema(commands: Commands) -> None:
+    parser = _command(commands, "schema", _schema, "print a JSON Schema of pipelines, for editors")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it to a file instead")
 
 
 def _add_plugins(commands: Commands) -> None:
@@ -153,9 +187,10 @@ def _registry(*, warn: bool = True) -> Registry:
 
 def _session(parsed: argparse.Namespace) -> Session:
     from musengine import pipeline, runfolder
+    from musengine.sources import check_sources
 
     registry = _registry()
-    loaded = pipeline.load(parsed.file, registry, parsed.settings)
+    loaded = pipeline.load(parsed.file, registry, parsed.settings, check_sources=check_sources)
     folder = runfolder.find_folder(loaded.name, parsed.run_dir, new=parsed.new)
     from musengine.workflow import Session
 
@@ -221,23 +256,48 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     return OK
 
 
+def _init(parsed: argparse.Namespace) -> int:
+    from musengine import templates
+
+    registry = _registry()
+    if parsed.list:
+        for line in templates.as_lines(registry):
+            print(line)
+    else:
+        templates.start(registry, parsed.template, parsed.corpus, parsed.out)
+    return OK
+
+
 def _check(parsed: argparse.Namespace) -> int:
     from musengine import pipeline
     from musengine.console import Console
-    from musengine.errors import ConfigError, Problem
-
-    registry = _registry()
-    loaded = pipeline.load(parsed.file, registry, parsed.settings)
     from musengine.sources import check_sources
 
-    wrong = check_sources(loaded.corpus.path, registry)
-    if wrong:
-        raise ConfigError(Problem(str(parsed.file), "corpus", "path", message) for message in wrong)
+    registry = _registry()
+    loaded = pipeline.load(parsed.file, registry, parsed.settings, check_sources=check_sources)
     chain = ", ".join(sampler.name for sampler in loaded.samplers) or "none"
     Console.current().say(
         f"{parsed.file}: fine: encoder {loaded.encoder.name}, model {loaded.model.name}, "
         f"samplers {chain}"
     )
+    return OK
+
+
+def _schema(parsed: argparse.Namespace) -> int:
+    from musengine.console import Console
+    from musengine.schema import pipeline_schema
+
+    schema, problems = pipeline_schema(_registry())
+    for problem in problems:
+        Console.current().warn(problem)
+    text = json.dumps(schema, indent=2)
+    if parsed.out is None:
+        print(text)
+        return OK
+    from musengine.files import write_text
+
+    write_text(parsed.out, text + "\n", "--out")
+    Console.current().say(f"wrote {parsed.out}")
     return OK
 
 

@@ -112,13 +112,17 @@ def limit_reached(config: TrainingConfig, place: Place) -> str | None:
 
 
 def is_due(period: Period, now: Place, last: Place) -> bool:
-    """Return whether a period has passed since the last time."""
-    passed = {
-        "steps": now.step - last.step,
-        "epochs": now.epoch - last.epoch,
-        "minutes": (now.seconds - last.seconds) / 60,
+    """Return whether a multiple of the period lies between the last time and now.
+
+    Multiples, not time passed: a run that was interrupted then saves where it would have anyway.
+    """
+    clocks = {
+        "steps": (now.step, last.step),
+        "epochs": (now.epoch, last.epoch),
+        "minutes": (now.seconds / 60, last.seconds / 60),
     }
-    return passed[period.unit] >= period.number
+    here, there = clocks[period.unit]
+    return here // period.number > there // period.number
 
 
 def choose_device(name: str) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from musengine.declarations import (
 )
 from musengine.errors import ConfigError, Problem, UserError, did_you_mean
 from musengine.layouts import Layout
+from musengine.quantities import Source
 from musengine.registry import Entry, Registry
 from musengine.tables import (
     DEFAULT_STEPS,
@@ -122,7 +123,17 @@ class Pipeline:
         return {name: tables[name] for name in ORDER if name in tables}
 
 
-def load(path: Path, registry: Registry, settings: Sequence[str] = ()) -> Pipeline:
+SourceCheck = Callable[[Sequence[Source], Registry], list[str]]
+"""Says what is wrong with the sources of a corpus, as far as can be told without reading them."""
+
+
+def load(
+    path: Path,
+    registry: Registry,
+    settings: Sequence[str] = (),
+    *,
+    check_sources: SourceCheck | None = None,
+) -> Pipeline:
     """Read a pipeline file, apply `--set` settings, fill in the defaults and check the wiring.
 
     Raises:
@@ -130,11 +141,11 @@ def load(path: Path, registry: Registry, settings: Sequence[str] = ()) -> Pipeli
         UserError: the file cannot be read.
     """
     source = settings_source.read(path, settings)
-    return resolve(source, registry)
+    return _Resolver(source, registry, check_sources).resolve()
 
 
 def resolve(source: settings_source.SettingsSource, registry: Registry) -> Pipeline:
-    """Turn raw tables into a Pipeline.
+    """Turn raw tables into a Pipeline; whether the corpus is still there is not looked at.
 
     Raises:
         ConfigError: everything that is wrong, all at once.
@@ -145,7 +156,13 @@ def resolve(source: settings_source.SettingsSource, registry: Registry) -> Pipel
 class _Resolver:
     """Builds the parts of one pipeline and gathers the problems on the way."""
 
-    def __init__(self, source: settings_source.SettingsSource, registry: Registry) -> None:
+    def __init__(
+        self,
+        source: settings_source.SettingsSource,
+        registry: Registry,
+        check_sources: SourceCheck | None = None,
+    ) -> None:
+        self.check_sources = check_sources
         self.source, self.registry = source, registry
         self.problems: list[Problem] = []
         self.wished: dict[tuple[str, str], str] = {}
@@ -168,6 +185,7 @@ class _Resolver:
         if layout is not None and encoder is not None:
             self._check_wiring(layout, encoder, model, loss, lists)
         self._check_feed(plain["training"], model)
+        self._check_sources(plain["corpus"])
         self._check_metrics(plain["evaluate"])
         if self.problems or encoder is None or model is None:
             raise ConfigError(self.problems)
@@ -240,7 +258,8 @@ class _Resolver:
                 continue
             merged = _overlaid(layers, name, user.get(name, {}).get("type"))
             merged.update(user.get(name, {}))
-            merged.pop("preset", None) if name in SINGLE else None
+            if name in ("model", "encoder"):
+                merged.pop("preset", None)
             if merged or name in PLAIN or name in user:
                 tables[name] = merged
         if "type" not in tables.setdefault("encoder", {}):
@@ -461,6 +480,12 @@ class _Resolver:
         if repeats and training.sequence_length is None:
             message = 'fill = "repeat" needs a length to fill up to'
             self._problem("training", "sequence_length", message)
+
+    def _check_sources(self, corpus: Any) -> None:
+        if self.check_sources is None or not isinstance(corpus, CorpusConfig):
+            return
+        for message in self.check_sources(corpus.path, self.registry):
+            self._problem("corpus", "path", message)
 
     def _check_metrics(self, evaluate: Any) -> None:
         for name in evaluate.metrics if isinstance(evaluate, EvaluateConfig) else ():

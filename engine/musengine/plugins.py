@@ -282,3 +282,22 @@ def _origin(distribution: importlib.metadata.Distribution | None) -> Origin:
     except Exception:  # a folder named like metadata that holds none
         name, version = None, None
     return Origin(name or "unknown distribution", version or "")
+
+
+def culprit(error: BaseException) -> Plugin | None:
+    """Return the plugin in whose code an exception was raised; None for the core's own code.
+
+    The innermost frame that belongs to either decides, so that a plugin's wrong call of a library
+    is the plugin's fault.
+    """
+    owners = {
+        declaration.target.partition(".")[0].partition(":")[0]: plugin
+        for plugin in load().plugins
+        for declaration in plugin.declarations
+    }
+    frame, found = error.__traceback__, None
+    while frame is not None:
+        package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        found = owners.get(package, found)
+        frame = frame.tb_next
+    return None if found is None or found.name == "core" else found

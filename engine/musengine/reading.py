@@ -139,3 +139,9 @@ def _read_one(job: _Job) -> list[Piece] | str:
         return error.lines[0]
     except OSError as error:
         return error.strerror or str(error)
+    # A fault of one plugin's reader must not lose what the others read.
+    except Exception as error:
+        if os.environ.get("MUSENGINE_STRICT") == "1":
+            raise
+        whose = f"reader {job.reader.name!r} of {job.reader.entry.origin}"
+        return f"{whose} failed: {type(error).__name__}: {error}"

@@ -147,13 +147,14 @@ class Chain:
         history: History,
     ) -> tuple[Tensor, Limits] | None:
         """Return which pieces are at fault still, and limits within which they cannot be."""
-        insisting = []
-        for sampler in self.samplers:
+        wanted = []
+        pairs = zip(self.samplers, verdicts, strict=True)
+        for sampler, verdict in sorted(pairs, key=lambda pair: pair[0].forces):
             insisted = sampler.insist(limits, proposal, history)
-            insisting.append(insisted is not None)
             if insisted is not None:
                 limits = self._leaving_some(limits, insisted)
-        at_fault_N = _any(compress(verdicts, insisting))
+                wanted.append(verdict)
+        at_fault_N = _any(wanted)
         return None if at_fault_N is None else (at_fault_N, limits)
 
     def _with_forced(self, proposal: Proposal, limits: Limits) -> Proposal:

@@ -195,7 +195,7 @@ class _Maker:
             wished.add("piano-roll")
         # Without a type the component is another's wish, or the engine's own choice.
         unnamed = [
-            _reference(f"{kind} {name}") for name in self.registry.names(kind) if name in wished
+            _reference(f"{kind}.{name}") for name in self.registry.names(kind) if name in wished
         ]
         if table == "loss":
             unnamed.append({"maxProperties": 0})
@@ -236,16 +236,16 @@ class _Maker:
     def _component(self, kind: str, table: str, unnamed: Sequence[Schema] = ()) -> Schema:
         entries = self.registry.of_kind(kind)
         for entry in entries:
-            self.definitions[f"{kind} {entry.name}"] = self._described(entry, table)
+            self.definitions[f"{kind}.{entry.name}"] = self._described(entry, table)
         known = {"properties": {"type": {"enum": [entry.name for entry in entries]}}}
         rules: list[Schema] = [
-            {"if": _typed(entry.name), "then": _reference(f"{kind} {entry.name}")}
+            {"if": _typed(entry.name), "then": _reference(f"{kind}.{entry.name}")}
             for entry in entries
         ]
         rules.append({"if": {"required": ["type"]}, "then": known})
         if unnamed:
             rules[-1]["else"] = _any_of(unnamed)
-        tables = [_reference(f"{kind} {entry.name}") for entry in entries]
+        tables = [_reference(f"{kind}.{entry.name}") for entry in entries]
         return {
             "type": "object",
             "additionalProperties": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,6 @@ from musengine.optimisation import Place, choose_device, limit_reached
 from musengine.pipeline import Pipeline
 from musengine.registry import Registry
 from musengine.runfolder import RunFolder
-from musengine.sources import check_sources
 from musengine.trained import evaluate, load_trained, measure, new_model
 from musengine.training import INTERRUPTED, Task, Trainer, fit
 
@@ -42,6 +42,11 @@ class Session:
     registry: Registry
     dataset: Dataset | None = None
 
+    @functools.cached_property
+    def callbacks(self) -> list[Callback[Any]]:
+        """The pipeline's callbacks, the same ones for training and generation."""
+        return [callback.create() for callback in self.pipeline.callbacks]
+
     def train(self) -> None:
         """Train, from the beginning or from where it stopped; say so where nothing is left.
 
@@ -49,8 +54,6 @@ class Session:
             UserError: what the user can mend.
             Interrupted: the user pressed Ctrl-C; everything is saved.
         """
-        if problems := check_sources(self.pipeline.corpus.path, self.registry):
-            raise UserError(f"[corpus] path: {'; '.join(problems)}")
         if self.run.exists:
             self.pipeline = _continued(self.pipeline, self.run, self.registry)
             if _finished_training(self.pipeline, self.run):
@@ -61,7 +64,7 @@ class Session:
         reading_ = read_corpus(self.pipeline, self.registry)
         self.dataset = prepare(self.pipeline, reading_, encoder)
         _tell_dataset(self.dataset)
-        task = _task(self.pipeline, self.run, device, encoder, self.dataset)
+        task = _task(self.pipeline, self.run, device, encoder, self.dataset, self.callbacks)
         if self.run.exists:
             self.run.check_split(self.dataset)
             self.run.write_pipeline(self.pipeline)
@@ -84,7 +87,10 @@ class Session:
             )
             return
         seed = making.run_seed(self.pipeline)
-        making.generate(self.pipeline, self.run, self.registry, seed=seed)
+        written = making.generate(self.pipeline, self.run, self.registry, seed=seed)
+        for path in (path for piece in written for path in piece.files):
+            for callback in self.callbacks:
+                callback.on_sample(path)
         self.run.write_pipeline(self.pipeline)
         self.run.write_state(generated=made_with)
 
@@ -107,12 +113,12 @@ class Session:
         """List what was left out of the corpus, at the end where it is seen."""
         if self.dataset is None or not self.dataset.skipped:
             return
-        console = Console.current()
-        console.warn(f"{counted(len(self.dataset.skipped), 'file')} skipped:")
-        for entry in self.dataset.skipped[:20]:
-            console.say(f"  {entry.path}: {entry.reason}")
-        if len(self.dataset.skipped) > 20:
-            console.say(f"  all of them are listed in {self.run.path / 'split.json'}")
+        console, skipped = Console.current(), self.dataset.skipped
+        for entry in skipped[:20]:
+            console.warn(f"skipped {entry.path}: {entry.reason}")
+        if len(skipped) > 20:
+            listed = self.run.path / "split.json"
+            console.warn(f"skipped {len(skipped) - 20} more; all are listed in {listed}")
 
 
 def tell_figures(results: dict[str, dict[str, float]]) -> None:
@@ -156,7 +162,12 @@ def _decided(pipeline: Pipeline) -> tuple[Pipeline, torch.device]:
 
 
 def _task(
-    pipeline: Pipeline, run: RunFolder, device: torch.device, encoder: Encoder[Any], data: Dataset
+    pipeline: Pipeline,
+    run: RunFolder,
+    device: torch.device,
+    encoder: Encoder[Any],
+    data: Dataset,
+    callbacks: list[Callback[Any]],
 ) -> Task:
     torch.manual_seed(pipeline.training.seed)
     batches = Batches(data.parts["train"], pipeline.training)
@@ -165,7 +176,6 @@ def _task(
     loss: Loss[Any] | None = None
     if pipeline.loss is not None and not pipeline.model_declaration.own_loss:
         loss = pipeline.loss.create(encoder.layout)
-    callbacks: list[Callback[Any]] = [callback.create() for callback in pipeline.callbacks]
     return Task(
         model=model,
         loss=loss,
@@ -217,7 +227,7 @@ def _tell_dataset(dataset: Dataset) -> None:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
         console.say(f"not music files: {kinds}")
     if dataset.skipped:
-        console.warn(f"{counted(len(dataset.skipped), 'file')} skipped (listed at the end)")
+        console.say(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset) -> None:

@@ -89,7 +89,7 @@ class TestCheck:
         assert done.returncode == 1
         missing = folder.resolve() / "tuns"
         assert done.stderr == (
-            f"error: pipe.toml: [corpus] path: {missing} does not exist; did you mean 'tunes'?\n"
+            f"error: --set: [corpus] path: {missing} does not exist; did you mean 'tunes'?\n"
         )
 
     def test_a_path_longer_than_any_can_be(self, musengine: Command, folder: Path) -> None:

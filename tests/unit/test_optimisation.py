@@ -64,16 +64,19 @@ def test_the_nearest_limit_counts() -> None:
 @pytest.mark.parametrize(
     ("period", "due"),
     [
+        # From step 11 to 15: 15 is a multiple of 5, 12 of 6; none of 8 and 16 lies between.
         (Period(5, "steps"), True),
-        (Period(6, "steps"), False),
+        (Period(6, "steps"), True),
+        (Period(8, "steps"), False),
         (Period(1, "epochs"), True),
-        (Period(2, "epochs"), False),
+        (Period(3, "epochs"), False),
+        # From 10 to 40 seconds: half a minute lies between, a whole one does not.
         (Period(0.5, "minutes"), True),
         (Period(1, "minutes"), False),
     ],
 )
 def test_periods(period: Period, due: bool) -> None:
-    last = Place(step=10, epoch=1, seconds=10.0)
+    last = Place(step=11, epoch=1, seconds=10.0)
     assert is_due(period, Place(step=15, epoch=2, seconds=40.0), last) is due
 
 

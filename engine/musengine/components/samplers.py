@@ -149,6 +149,9 @@ class Sampler(ABC, Generic[C]):
     max_redraws = 4
     """How many times `review` may ask for one step to be drawn again."""
 
+    forces = False
+    """Whether `insist` forces choices; it is called after those that only forbid."""
+
     def __init__(self, config: C, layout: Layout) -> None:
         self.config = config
         self.layout = layout
@@ -172,13 +175,14 @@ class Sampler(ABC, Generic[C]):
     def insist(self, limits: Limits, proposal: Proposal, history: History) -> Limits | None:
         """Settle the pieces that `review` still sends back after the last redraw.
 
-        Called of every sampler of the chain, first to last, where at least one piece is sent back
-        still. With the limits returned such pieces are drawn once more from their last numbers,
-        and that step stands. So they must make sure of what `review` looks for, whatever is drawn
-        within them, for all pieces, and also for those that another sampler sent back.
+        Called of every sampler of the chain where at least one piece is sent back still: first
+        of those that only forbid, then of those that force. With the limits returned such pieces
+        are drawn once more from their last numbers, and that step stands. So they must make sure
+        of what `review` looks for, whatever is drawn within them, for all pieces, and also for
+        those that another sampler sent back.
 
         Args:
-            limits: of the step, with what the samplers before this one added.
+            limits: of the step, with what the samplers called before this one added.
             proposal: the step sent back, and the logits to choose by.
             history: what was chosen so far.
 

@@ -1,0 +1,118 @@
+"""What several unit tests build: scores from rows, encoders, random music, encoded pieces."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from musengine.builtin.configs import PianoRollConfig
+from musengine.builtin.piano_roll import PianoRoll
+from musengine.components.encoders import Encoded, EncodedPiece
+from musengine.components.readers import Item, Reader
+from musengine.errors import UnreadableError
+from musengine.quantities import GridStep
+from musengine.score import Piece, Score, Track
+
+Note = tuple[int, ...]
+"""Onset, duration, pitch, and perhaps velocity and track."""
+
+
+def few(examples: int) -> settings:
+    """Hypothesis settings for so many examples; a slow machine is no failure."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+def score_of(notes: Iterable[Note], *, ticks_per_beat: int = 4, **more) -> Score:
+    """A score from (onset, duration, pitch[, velocity[, track]]) rows."""
+    rows = [(*note, *(80, 0)[len(note) - 3 :]) for note in notes]
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
+    return Score.from_notes(*columns, ticks_per_beat=ticks_per_beat, **more)
+
+
+def rows_of(score: Score) -> list[Note]:
+    """The notes of a score as (onset, duration, pitch, velocity, track) rows, in its order."""
+    columns = (score.onset, score.duration, score.pitch, score.velocity, score.track)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def beats(size: str) -> GridStep:
+    """A step of so many beats."""
+    return GridStep(Fraction(size), "beat")
+
+
+def seconds(size: str) -> GridStep:
+    """A step of so many seconds."""
+    return GridStep(Fraction(size), "seconds")
+
+
+def piano_roll(**options) -> PianoRoll:
+    """A piano-roll encoder."""
+    return PianoRoll(PianoRollConfig(**options))
+
+
+def encoded_piece(
+    steps: Sequence[int] | np.ndarray, name: str = "piece", *, sides: bool = False
+) -> EncodedPiece:
+    """A piece of tokens or of a grid, with its step numbers as a side channel if wished."""
+    array = np.asarray(steps)
+    channels = {"place": np.arange(len(array)) * 10} if sides else {}
+    return EncodedPiece(name, Encoded(steps=array, sides=channels), name)
+
+
+def scores(*, drums: bool = True) -> st.SearchStrategy[Score]:
+    """Small random scores of up to three tracks; notes may overlap and coincide."""
+    note = st.tuples(
+        st.integers(0, 60),
+        st.integers(1, 30),
+        st.integers(0, 127),
+        st.integers(1, 127),
+        st.integers(0, 2),
+    )
+    tracks = st.tuples(st.integers(0, 127), st.integers(0, 127), st.just(drums)).map(
+        lambda drawn: (
+            Track("lead", drawn[0]),
+            Track("", drawn[1]),
+            Track("drums", 0, drawn[2]),
+        )
+    )
+    tempos = st.lists(st.tuples(st.integers(0, 50), st.integers(20, 300)), max_size=3)
+    return st.builds(
+        lambda notes, tracks, tempos, length: score_of(
+            notes, ticks_per_beat=12, tracks=tracks, tempos=tempos, length=length
+        ),
+        st.lists(note, max_size=12),
+        tracks,
+        tempos,
+        st.integers(0, 120),
+    )
+
+
+def unpacked(archive: Path, folder: Path, count: int, suffix: str = ".mid") -> list[Path]:
+    """Unpack files of an archive, spread evenly over it; returns their paths."""
+    with tarfile.open(archive) as tar:
+        files = [entry for entry in tar.getmembers() if entry.name.endswith(suffix)]
+        chosen = files[:: max(1, len(files) // count)][:count]
+        tar.extractall(folder, members=chosen, filter="data")
+    return [folder / entry.name for entry in chosen]
+
+
+def pieces_or_refusal(reader: Reader, path: Path) -> list[Piece]:
+    """The pieces of a file, or none where it was refused in one line; nothing else is raised."""
+    lines = ["read"]
+    try:
+        return list(reader.read(Item(path, path.name)))
+    except UnreadableError as error:
+        lines = error.lines
+    assert len(lines) == 1
+    assert lines[0].strip()
+    return []
