@@ -12,6 +12,7 @@ from common import ROOT, write_result
 COMMANDS = {
     "--help": ["--help"],
     "plugins": ["plugins"],
+    "schema": ["schema"],
     "check": ["check", str(ROOT / "pipelines" / "quickstart.toml")],
 }
 RUNS = 15

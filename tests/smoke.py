@@ -36,7 +36,10 @@ def main() -> None:
         tune = [[60 + t % 5, 67] for t in range(32)]
         (folder / "tunes.json").write_text(json.dumps({"train": [tune] * 4, "valid": [tune]}))
         (folder / "small.toml").write_text(PIPELINE)
-        for command in (["plugins"], ["check", "small.toml"], ["run", "small.toml"]):
+        for command in (
+            *(["plugins"], ["schema", "--out", "schema.json"], ["init", "lstm3"]),
+            *(["check", "small.toml"], ["run", "small.toml"]),
+        ):
             subprocess.run([sys.executable, "-m", "musengine", *command], cwd=folder, check=True)
         pieces = sorted(path.name for path in (folder / "runs/small/samples").glob("*.mid"))
         assert pieces == ["piece-001.mid", "piece-002.mid"], pieces

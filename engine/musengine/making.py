@@ -69,7 +69,8 @@ def generate(
         for piece, prime in zip(made, primes, strict=True)
     ]
     target = folder if folder is not None else run.samples
-    written = outputs.write_pieces(pieces, pipeline.outputs, target, name)
+    option = "--out" if folder is not None else "--run-dir"
+    written = outputs.write_pieces(pieces, pipeline.outputs, target, name, option)
     outputs.note_origin(target, _origins(written, names, seed, trained, pipeline))
     _tell_written(written, seed, target)
     return written

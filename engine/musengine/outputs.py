@@ -64,10 +64,12 @@ def write_pieces(
     outputs: Sequence[Component],
     folder: Path,
     name: str,
+    option: str = "--run-dir",
 ) -> list[Written]:
     """Write every piece with every writer that can; never over an existing file.
 
-    Files are called `NAME-001` and on; numbering goes on after the highest there is.
+    Files are called `NAME-001` and on; numbering goes on after the highest there is. The option
+    is the one that chooses the folder, for the message where it cannot be written.
     """
     number = _highest_number(folder, name)
     writers: list[tuple[Writer[Any], WriterDeclaration]] = []
@@ -84,7 +86,7 @@ def write_pieces(
             if content is None:
                 continue
             path = folder / f"{stem}{writer.suffix}"
-            with whole_file(path) as aside:
+            with whole_file(path, option) as aside:
                 writer.write(content, aside)
             files.append(path)
         music = piece.content

@@ -80,8 +80,8 @@ def _with_path(text: str, path: str) -> Iterator[str]:
     value = tomli_w.dumps({"path": path}).removeprefix("path = ").strip()
     table = ""
     for line in text.splitlines(keepends=True):
-        if header := re.match(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]", line):
-            table = header[2] if header[1] == "[" else ""
+        if header := re.match(r"\s*\[\[?\s*([^\[\]]+?)\s*\]", line):
+            table = header[1]
         match = re.match(r"""(\s*path\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*')(.*)""", line, re.DOTALL)
         yield f"{match[1]}{value}{match[3]}" if match and table == "corpus" else line
 

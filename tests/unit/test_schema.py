@@ -291,12 +291,9 @@ class TestPipelines:
     )
     def test_the_ready_pipelines(self, path: Path, installed: Registry) -> None:
         tables = tomli.loads(path.read_text("utf-8"))
-        try:
-            whole = resolved(tables, installed)
-        except ConfigError as error:
-            wrong = [message for message in error.lines if " is installed" not in message]
-            assert wrong == []
-            pytest.skip(str(error))
+        if tables["model"]["type"] not in installed.names("model"):
+            pytest.skip(f"the model {tables['model']['type']!r} is not installed")
+        whole = resolved(tables, installed)
         assert faults(installed_schema(), tables) == set()
         assert faults(installed_schema(), whole) == set()
 

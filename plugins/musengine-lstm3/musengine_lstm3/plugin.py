@@ -56,6 +56,7 @@ def musengine_models() -> list[ModelDeclaration]:
             layouts=("grid",),
             stateful=True,
             presets={"classic": CLASSIC},
+            templates={"lstm3": "musengine_lstm3:templates/lstm3.toml"},
             defaults={
                 "training": {"optimizer": "adam", "learning_rate": 0.002, "clip_norm": 1.0},
             },

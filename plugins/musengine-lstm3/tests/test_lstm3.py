@@ -187,7 +187,9 @@ def test_each_layer_has_its_own_rate() -> None:
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    moved = {name: (before[name] - p.detach()).mean().item() for name, p in model.named_parameters()}
+    moved = {
+        name: (before[name] - p.detach()).mean().item() for name, p in model.named_parameters()
+    }
     assert moved["stack.layers.1.bias"] == pytest.approx(0.1, rel=1e-4)
     assert moved["output.bias"] == pytest.approx(0.2, rel=1e-4)
 
