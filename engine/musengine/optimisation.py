@@ -82,9 +82,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, schedule: str, fraction:
 def clip_gradients(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> None:
     """Clip each element of the gradient, then its norm, where the pipeline asks for it."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if config.clip_value is not None:
+    if config.clip_value:
         torch.nn.utils.clip_grad_value_(parameters, config.clip_value)
-    if config.clip_norm is not None:
+    if config.clip_norm:
         torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
 
 

@@ -113,13 +113,16 @@ class TrainingConfig(Config):
         doc="How the learning rate falls, to zero at the end of training.",
         changeable=True,
     )
-    clip_norm: float | None = setting(
-        None, doc="Largest L2 norm of the whole gradient.", above=0.0, changeable=True
+    clip_norm: float = setting(
+        0.0,
+        doc="Largest L2 norm of the whole gradient; 0 for no such bound.",
+        low=0.0,
+        changeable=True,
     )
-    clip_value: float | None = setting(
-        None,
-        doc="Largest absolute value of any element of the gradient.",
-        above=0.0,
+    clip_value: float = setting(
+        0.0,
+        doc="Largest absolute value of any element of the gradient; 0 for no such bound.",
+        low=0.0,
         changeable=True,
     )
     precision: Literal["float32", "bfloat16", "float64"] = setting(

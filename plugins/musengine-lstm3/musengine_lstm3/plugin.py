@@ -37,6 +37,7 @@ CLASSIC = {
         "smoothing": 0.9,
         "epsilon": 1e-5,
         "clip_value": 30.0,
+        "clip_norm": 0.0,
     },
     "sampler": [{"type": "threshold", "threshold": 0.1}],
     "generate": {"prime": "corpus", "prime_length": "20 steps"},

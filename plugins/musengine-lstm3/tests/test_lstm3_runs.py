@@ -179,3 +179,59 @@ def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
     assert main(["generate", "--quiet", "--out", "heat", "--set", 'output=[{type="heatmap"}]']) == 0
     with Image.open(folder / "heat/piece-001.heatmap.png") as image:
         assert image.size == (1200, 900)
+
+
+def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
+    pytest.importorskip("musengine_samplers")
+    import tomli
+
+    text = '[corpus]\npath = "tunes.json"\n[model]\ntype = "lstm3"\npreset = "classic"\n'
+    (folder / "classic.toml").write_text(text)
+    small = ("--set", "model.layers=[8, 8, 8]", "--set", "training.epochs=1")
+    assert main(["train", "classic.toml", "--quiet", *small]) == 0
+    tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
+    training = tables["training"]
+    assert (training["batch_size"], training["sequence_length"]) == (5, 100)
+    assert (training["feed"], training["fill"]) == ("pieces", "repeat")
+    assert (training["optimizer"], training["smoothing"]) == ("rmsprop", 0.9)
+    assert (training["epsilon"], training["updates_per_batch"]) == (1e-5, 2)
+    assert (training["clip_value"], training["clip_norm"]) == (30.0, 0.0)
+    assert tables["encoder"]["step"] == "0.3 seconds"
+    assert tables["encoder"]["silence_marker"] is True
+    assert tables["model"]["rates"] == [0.001] * 4
+    assert tables["sampler"] == [{"type": "threshold", "threshold": 0.1}]
+    # What was resolved resolves to itself: the run goes on without the preset.
+    assert main(["train", "classic.toml", "--quiet", *small, "--set", "training.epochs=2"]) == 0
+
+
+def test_the_classic_preset_on_real_piano_music(folder: Path) -> None:
+    pytest.importorskip("musengine_samplers")
+    import os
+    import tarfile
+
+    root = Path(__file__).resolve().parents[3]
+    data = Path(os.environ.get("MUSENGINE_DATA") or root.parent / "shared" / "data")
+    archive = data / "piano-midi-de" / "piano-midi-de.tar.gz"
+    if not archive.is_file():
+        pytest.skip(f"no {archive}; set MUSENGINE_DATA")
+    with tarfile.open(archive) as files:
+        chosen = [entry for entry in files.getmembers() if entry.name.endswith(".mid")][:10]
+        files.extractall(folder / "midi", members=chosen, filter="data")
+    pipeline = root / "pipelines" / "lstm3-classic.toml"
+    settings = ["corpus.path=midi", "model.layers=[16, 16, 16]", "training.epochs=1"]
+    settings += ["output=[{type='midi'}, {type='probabilities'}]", "generate.length=40 steps"]
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    assert main(["run", str(pipeline), "--quiet", "--run-dir", "classic", *arguments]) == 0
+    import miditoolkit
+    import numpy as np
+
+    midi = miditoolkit.MidiFile(folder / "classic/samples/piece-001.mid")
+    # 0.3 s at 120 beats a minute are 0.6 beats of 480 ticks: every time is a multiple of 288.
+    times = [time for note in midi.instruments[0].notes for time in (note.start, note.end)]
+    assert times
+    assert {time % 288 for time in times} == {0}
+    with np.load(folder / "classic/samples/piece-001.npz", allow_pickle=False) as arrays:
+        steps, shares = arrays["steps"][..., 0], arrays["probabilities"][..., 0]
+    assert steps.shape == shares.shape == (40, 88)
+    # Nothing at or below the threshold was drawn.
+    assert shares[steps == 1].min() > 0.1

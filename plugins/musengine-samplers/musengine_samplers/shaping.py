@@ -99,8 +99,11 @@ class Tempered(_Power[TemperedConfig]):
         again_N = torch.ones(len(history.steps), dtype=torch.bool, device=history.steps.device)
         power_N = torch.zeros(len(history.steps), device=history.steps.device)
         while bool(again_N.any()):
-            normal = torch.special.ndtri(own.redraw(again_N.nonzero()[:, 0], ()))
-            power_N[again_N] = self.config.mu + self.config.sigma * normal
+            uniform = own.redraw(again_N.nonzero()[:, 0], ()).cpu()  # not every device has ndtri
+            # A number of exactly 0 would be minus infinity.
+            normal = torch.special.ndtri(uniform.clamp_min(torch.finfo(uniform.dtype).tiny))
+            power = self.config.mu + self.config.sigma * normal
+            power_N[again_N] = power.to(power_N)
             again_N = power_N <= 0
         self.power_N = power_N
 

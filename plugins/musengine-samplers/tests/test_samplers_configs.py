@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
+import miditoolkit
 import pytest
 from sampler_toys import REGISTRY
 
@@ -83,12 +87,13 @@ def test_a_scale_without_the_encoders_notes(tmp_path: Path):
         pipeline.load(tmp_path / "pipe.toml", REGISTRY)
 
 
+def test_the_settings_need_no_torch():
+    code = "import sys, musengine_samplers.plugin; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_chain_in_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """From tunes of two notes to pieces whose guards hold, through the command line."""
-    import json
-
-    import miditoolkit
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
     tune = [[60 + (t // 4) % 3, 67] for t in range(40)]

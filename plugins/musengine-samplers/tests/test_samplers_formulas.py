@@ -139,6 +139,20 @@ def test_a_power_at_or_below_0_is_drawn_again():
     assert within(int((drawn < 1).sum()), 4000, 0.659045)
 
 
+def test_the_smallest_number_still_gives_a_power():
+    class Zeros(PieceRandom):
+        def apart(self, purpose: str) -> PieceRandom:
+            return self
+
+        def redraw(self, pieces: Tensor, shape: tuple[int, ...]) -> Tensor:
+            return torch.zeros(len(pieces), *shape)
+
+    for mu, sigma in ((1.5, 0.0), (20.0, 1.0)):
+        tempered = sampler("tempered", MERGED, mu=mu, sigma=sigma)
+        tempered.begin(history(MERGED, 1), Zeros([0], CPU))
+        assert mu - 15 * sigma <= float(tempered.power_N[0]) <= mu
+
+
 def test_a_piece_keeps_its_power_and_leaves_the_other_numbers_alone():
     many, alone = powers(1.0, 0.5, range(10)), powers(1.0, 0.5, range(7, 8))
     assert many[7] == alone[0]
