@@ -14,7 +14,7 @@ author = "The musengine authors"
 project_copyright = "The musengine authors"
 version = release = __version__
 
-extensions = ["myst_parser", "config_reference", "class_reference"]
+extensions = ["myst_parser", "config_reference", "class_reference", "results"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

@@ -122,9 +122,22 @@ class Chain:
             if settled is not None:
                 at_fault_N, limits = settled
                 proposal = _replaced(at_fault_N, propose(random, numbers, limits), proposal)
+        proposal = Proposal(self._with_silence_marked(proposal.choice), proposal.logits)
         for sampler in self.samplers:
             sampler.observe(proposal.choice)
         return proposal
+
+    def _with_silence_marked(self, choice: Tensor) -> Tensor:
+        """Mark a step in which nothing was drawn as the encoder does, where it does.
+
+        A model that has learned with marked silences has never seen a step without one; most
+        answer with silence for ever.
+        """
+        if not isinstance(self.layout, Grid) or not self.layout.silence_marker:
+            return choice
+        marked = choice.clone()
+        marked[:, 0, 0] |= ~choice[..., 0].bool().any(dim=-1)
+        return marked
 
     def _limits(self, history: History) -> Limits:
         limits = self.unlimited

@@ -230,3 +230,21 @@ def test_steps_in_adds_up_inexact_tempi() -> None:
     assert steps_in(Length(5, "seconds"), steps, encoder, SETTINGS) == 50
     assert steps_in(Length(5.1, "seconds"), steps, encoder, SETTINGS) is None
     assert steps_in(Length(0, "bars"), steps, encoder, SETTINGS) == 0
+
+
+def test_a_silent_step_is_marked_as_the_encoder_marks_it() -> None:
+    encoder = PianoRoll(
+        PianoRollConfig(
+            lowest=60, highest=62, step=GridStep(Fraction(1, 4), "beat"), silence_marker=True
+        )
+    )
+    samplers = [Bernoulli(NoSettings(), encoder.layout)]
+    # Never a note: every step holds the marker, and is read back as silence.
+    silent = Fixed(encoder.layout, [0.0, 0.0, 0.0])
+    (piece,) = generate(silent, encoder, samplers, grid_plan(1, 3), device=CPU)
+    assert piece.steps[..., 0].tolist() == [[1, 0, 0]] * 3
+    assert len(encoder.decode(piece.steps, SETTINGS)) == 0
+    # A step with a note needs none.
+    sounding = Fixed(encoder.layout, [0.0, 0.0, 1.0])
+    (piece,) = generate(sounding, encoder, samplers, grid_plan(1, 3), device=CPU)
+    assert piece.steps[..., 0].tolist() == [[0, 0, 1]] * 3

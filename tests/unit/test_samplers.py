@@ -184,3 +184,12 @@ def test_logits_of_any_precision_are_drawn_from(dtype):
     agrees(choice.double().sum(dim=(0, 1)), p, 2000)
     tokens = drawn(Categorical, p[:, 0].log().to(dtype), Tokens(size=2), pieces=50, steps=40)
     agrees(torch.bincount(tokens.flatten(), minlength=2).double(), p[:, 0], 2000)
+
+
+def test_greedy_leaves_forbidden_what_another_sampler_forbade() -> None:
+    layout = Grid(lowest=60, pitches=2, step=beats("1/4"))
+    greedy = Greedy(NoSettings(), layout)
+    history = History(layout, torch.zeros(1, 0, 2, 1), 0)
+    # A threshold of 1 says that the element must stay 0, however probable it is.
+    thresholds = torch.tensor([[[1.0], [0.2]]])
+    assert greedy.thresholds(thresholds, history).tolist() == [[[1.0], [0.5]]]

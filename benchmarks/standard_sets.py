@@ -1,0 +1,50 @@
+"""The three-layer LSTM on two of the standard sets: test NLL by both conventions."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import ROOT, data_folder, write_result
+
+RUNS = {
+    "JSB chorales": ("lstm3-jsb.toml", "jsb_chorales.npz", (0, 1, 2)),
+    "Nottingham": ("lstm3-nottingham.toml", "nottingham.npz", (0,)),
+}
+
+
+def run(pipeline: str, data: str, seed: int, target: Path) -> dict[str, float]:
+    """Train with one seed; returns the figures of the held-out parts and the wall time."""
+    path = data_folder() / "poly-benchmarks" / data
+    settings = [f"corpus.path={path}", f"training.seed={seed}", "generate.count=0"]
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "musengine", "run", str(ROOT / "pipelines" / pipeline)]
+    began = time.perf_counter()
+    subprocess.run([*command, "--run-dir", str(target), "--quiet", *arguments], check=True)
+    wall = time.perf_counter() - began
+    parts = json.loads((target / "evaluation.json").read_text())
+    return {
+        "test NLL": round(parts["test"]["nll"], 3),
+        "test NLL, first steps skipped": round(parts["test"]["nll_skip_first"], 3),
+        "validation NLL": round(parts["valid"]["nll"], 3),
+        "wall time, seconds": round(wall),
+    }
+
+
+def main() -> None:
+    """Train every pipeline with every seed, one after the other."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as name:
+        for title, (pipeline, data, seeds) in RUNS.items():
+            for seed in seeds:
+                target = Path(name) / f"{pipeline}-{seed}"
+                figures[f"{title}, seed {seed}"] = run(pipeline, data, seed, target)
+    write_result("standard_sets", "python benchmarks/standard_sets.py", figures)
+
+
+if __name__ == "__main__":
+    main()
