@@ -17,9 +17,9 @@ from musengine.config import to_table
 from musengine.console import Console, counted
 from musengine.errors import UnreadableError, UserError
 from musengine.keys import tonic_shift
-from musengine.pipeline import Component, Pipeline
+from musengine.pipeline import Pipeline
 from musengine.reading import Reading, Skipped, read_sources
-from musengine.registry import Registry
+from musengine.registry import Component, Registry
 from musengine.score import Part, Piece, Score, Text
 from musengine.tables import CorpusConfig
 

@@ -15,7 +15,7 @@ from musengine.components.encoders import Array, DecodeSettings, Encoder
 from musengine.components.writers import Probabilities, Writer
 from musengine.declarations import Content, WriterDeclaration
 from musengine.files import explained, whole_file
-from musengine.pipeline import Component
+from musengine.registry import Component
 from musengine.score import Score, Text
 from musengine.tables import GenerateConfig
 

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from musengine import settings_source
+from musengine import settings_source, wiring
 from musengine.config import Config, build, to_table
-from musengine.declarations import (
-    EncoderConfig,
-    EncoderDeclaration,
-    LossDeclaration,
-    ModelConfig,
-    ModelDeclaration,
-    SamplerConfig,
-    SamplerDeclaration,
-    WriterDeclaration,
-)
+from musengine.declarations import EncoderConfig, ModelDeclaration
 from musengine.errors import ConfigError, Problem, UserError, did_you_mean
 from musengine.layouts import Layout
 from musengine.quantities import Source
-from musengine.registry import Entry, Registry
+from musengine.registry import Component, Entry, Registry
 from musengine.tables import (
     DEFAULT_STEPS,
     CorpusConfig,
@@ -44,32 +35,10 @@ PLAIN: dict[str, type[Config]] = {
     "generate": GenerateConfig,
     "evaluate": EvaluateConfig,
 }
-_CONTENTS = {"score": "a score", "text": "a text", "probabilities": "probabilities"}
 ORDER = (
     *("corpus", "encoder", "model", "loss", "training"),
     *("sampler", "generate", "evaluate", "output", "callbacks"),
 )
-
-
-@dataclass(frozen=True)
-class Component:
-    """A component chosen by a pipeline, with its settings."""
-
-    entry: Entry
-    config: Config
-
-    @property
-    def name(self) -> str:
-        """The component's name."""
-        return self.entry.name
-
-    def create(self, *arguments: Any) -> Any:
-        """Import the class and build it from its settings and the arguments."""
-        return self.entry.load()(self.config, *arguments)
-
-    def table(self) -> dict[str, Any]:
-        """Return the TOML table that chooses it."""
-        return {"type": self.name, **to_table(self.config)}
 
 
 @dataclass(frozen=True)
@@ -92,9 +61,7 @@ class Pipeline:
     @property
     def model_declaration(self) -> ModelDeclaration:
         """What the model's plugin says of it."""
-        declaration = self.model.entry.declaration
-        assert isinstance(declaration, ModelDeclaration)
-        return declaration
+        return self.model.declared(ModelDeclaration)
 
     def components(self) -> list[Component]:
         """Return every component the pipeline uses."""
@@ -183,10 +150,16 @@ class _Resolver:
         loss = self._component("loss", "loss", tables.get("loss"))
         lists = {name: self._list(name, kind, tables[name]) for name, kind in LISTS.items()}
         if layout is not None and encoder is not None:
-            self._check_wiring(layout, encoder, model, loss, lists)
-        self._check_feed(plain["training"], model)
+            self._note(wiring.check_layout(layout, encoder, model, loss, lists, self.registry))
+            told = any(problem.table.startswith("sampler") for problem in self.problems)
+            if model is not None and not told:
+                self._note(wiring.check_drawing(model, lists["sampler"]))
+        training, evaluate = plain["training"], plain["evaluate"]
+        if model is not None and isinstance(training, TrainingConfig):
+            self._note(wiring.check_feed(training, model))
+        if isinstance(evaluate, EvaluateConfig):
+            self._note(wiring.check_metrics(evaluate, self.registry))
         self._check_sources(plain["corpus"])
-        self._check_metrics(plain["evaluate"])
         if self.problems or encoder is None or model is None:
             raise ConfigError(self.problems)
         return Pipeline(
@@ -296,12 +269,12 @@ class _Resolver:
             name=name,
             base_of=lambda key: self.source.base(name, key),
         )
-        self._take(problems)
+        self._note((problem.table, problem.key, problem.message) for problem in problems)
         return built
 
-    def _take(self, problems: list[Problem]) -> None:
-        for problem in problems:
-            self._problem(problem.table, problem.key, problem.message)
+    def _note(self, findings: Iterable[wiring.Finding]) -> None:
+        for table, key, message in findings:
+            self._problem(table, key, message)
 
     def _reader(self, corpus: dict[str, Any]) -> Component | None:
         raw = corpus.pop("reader", None)
@@ -357,8 +330,7 @@ class _Resolver:
             tables["callbacks"] = [{"type": "console"}]
         if layout is None or encoder is None or model is None:
             return
-        declaration = model.entry.declaration
-        assert isinstance(declaration, ModelDeclaration)
+        declaration = model.declared(ModelDeclaration)
         if tables["output"] is None:
             assert isinstance(encoder.config, EncoderConfig)
             writers = {"score": ["midi", "picture"], "text": ["text"]}
@@ -386,116 +358,11 @@ class _Resolver:
         self._problem(kind, "type", f"missing for the layout {layout.name!r}; {what}")
         return None
 
-    def _check_wiring(
-        self,
-        layout: Layout,
-        encoder: Component,
-        model: Component | None,
-        loss: Component | None,
-        lists: dict[str, list[Component]],
-    ) -> None:
-        if model is not None:
-            self._check_model(layout, encoder, model, lists["sampler"])
-        for index, sampler in enumerate(lists["sampler"]):
-            declaration = sampler.entry.declaration
-            assert isinstance(declaration, SamplerDeclaration)
-            if layout.name not in declaration.layouts:
-                message = f"{sampler.name!r} draws for {_either(declaration.layouts)}"
-                self._problem(f"sampler.{index}", "type", f"{message}, not for {layout.name}")
-            elif isinstance(sampler.config, SamplerConfig):
-                for message in sampler.config.misfits(layout):
-                    self._problem(f"sampler.{index}", "type", message)
-        if len(lists["sampler"]) > 1 and layout.name not in ("grid", "tokens"):
-            self._problem("sampler.1", "type", f"a chain cannot draw for {layout.name!r}")
-        if loss is not None and model is not None and _brings_its_loss(model):
-            self._problem("loss", "type", f"{model.name!r} has a loss of its own; leave it out")
-        elif loss is not None:
-            declared = loss.entry.declaration
-            assert isinstance(declared, LossDeclaration)
-            if declared.layouts and layout.name not in declared.layouts:
-                message = f"{loss.name!r} is a loss for {_either(declared.layouts)}"
-                self._problem("loss", "type", f"{message}, not for {layout.name}")
-        assert isinstance(encoder.config, EncoderConfig)
-        produced = encoder.config.produces()
-        if model is not None and self._steps_with_logits(model, layout):
-            produced = (*produced, "probabilities")
-        for index, writer in enumerate(lists["output"]):
-            written = writer.entry.declaration
-            assert isinstance(written, WriterDeclaration)
-            if not set(produced) & set(written.content):
-                wanted = " or ".join(_CONTENTS.get(kind, kind) for kind in written.content)
-                made = " and ".join(_CONTENTS.get(kind, kind) for kind in produced)
-                message = f"{writer.name!r} writes {wanted}, but this pipeline makes {made}"
-                self._problem(f"output.{index}", "type", message)
-
-    def _check_model(
-        self, layout: Layout, encoder: Component, model: Component, samplers: list[Component]
-    ) -> None:
-        declaration = model.entry.declaration
-        assert isinstance(declaration, ModelDeclaration)
-        assert isinstance(model.config, ModelConfig)
-        if layout.name not in declaration.layouts:
-            fitting = ", ".join(self._encoders_for(declaration.layouts)) or "none installed"
-            self._problem(
-                "model",
-                "type",
-                f"{model.name!r} works on {_either(declaration.layouts)}, but encoder "
-                f"{encoder.name!r} makes {layout.name}; encoders that fit: {fitting}",
-            )
-            return
-        for message in model.config.misfits(layout):
-            self._problem("model", "type", message)
-        told = any(problem.table.startswith("sampler") for problem in self.problems)
-        draws = declaration.uses_samplers and declaration.generation == "stepping"
-        if draws and not samplers and not told:
-            self._problem("sampler", "", f"{model.name!r} needs a sampler")
-        if samplers and not declaration.uses_samplers:
-            self._problem("sampler.0", "type", f"{model.name!r} draws by itself; leave it out")
-
-    def _steps_with_logits(self, model: Component, layout: Layout) -> bool:
-        declaration = model.entry.declaration
-        assert isinstance(declaration, ModelDeclaration)
-        return declaration.generation == "stepping" and layout.name in ("grid", "tokens")
-
-    def _encoders_for(self, layouts: Sequence[str]) -> Iterator[str]:
-        for entry in self.registry.of_kind("encoder"):
-            assert isinstance(entry.declaration, EncoderDeclaration)
-            try:
-                config = entry.declaration.config()
-                fits = isinstance(config, EncoderConfig) and config.layout().name in layouts
-            except Exception:  # a key without a default, or another plugin's mistake
-                continue
-            if fits:
-                yield entry.name
-
-    def _check_feed(self, training: Any, model: Component | None) -> None:
-        if not isinstance(training, TrainingConfig) or model is None:
-            return
-        declaration = model.entry.declaration
-        assert isinstance(declaration, ModelDeclaration)
-        if training.feed == "stateful" and not declaration.stateful:
-            message = f"model {model.name!r} cannot carry its state from batch to batch"
-            self._problem("training", "feed", message)
-        repeats = training.feed == "pieces" and training.fill == "repeat"
-        if repeats and training.sequence_length is None:
-            message = 'fill = "repeat" needs a length to fill up to'
-            self._problem("training", "sequence_length", message)
-
     def _check_sources(self, corpus: Any) -> None:
         if self.check_sources is None or not isinstance(corpus, CorpusConfig):
             return
         for message in self.check_sources(corpus.path, self.registry):
             self._problem("corpus", "path", message)
-
-    def _check_metrics(self, evaluate: Any) -> None:
-        for name in evaluate.metrics if isinstance(evaluate, EvaluateConfig) else ():
-            try:
-                entry = self.registry.get("metric", name)
-            except UserError as error:
-                self._problem("evaluate", "metrics", str(error))
-                continue
-            for message in entry.missing_requirements():
-                self._problem("evaluate", "metrics", message)
 
 
 def _overlaid(
@@ -511,13 +378,3 @@ def _overlaid(
     if chosen is not None and merged.get("type", chosen) != chosen:
         return {}
     return merged
-
-
-def _either(names: Sequence[str]) -> str:
-    return " or ".join(names)
-
-
-def _brings_its_loss(model: Component) -> bool:
-    declaration = model.entry.declaration
-    assert isinstance(declaration, ModelDeclaration)
-    return declaration.own_loss

@@ -14,9 +14,8 @@ from musengine.cache import Cache, key_of, pack_pieces, unpack_pieces
 from musengine.components.readers import Item
 from musengine.console import Console
 from musengine.errors import UnreadableError
-from musengine.pipeline import Component
 from musengine.quantities import Source
-from musengine.registry import Registry
+from musengine.registry import Component, Registry
 from musengine.score import Piece
 from musengine.sources import Found, find_items
 

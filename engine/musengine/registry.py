@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from musengine.config import Config, to_table
 from musengine.declarations import Declaration
 from musengine.errors import UserError, did_you_mean
+
+D = TypeVar("D", bound=Declaration)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,32 @@ class Entry:
                 f"{self.declaration.target!r}: {type(error).__name__}: {error}; "
                 f"update or reinstall {self.origin.distribution}"
             ) from error
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component chosen by a pipeline, with its settings."""
+
+    entry: Entry
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.entry.name
+
+    def declared(self, kind: type[D]) -> D:
+        """Return what its plugin says of it; a registry holds each kind's own declarations."""
+        assert isinstance(self.entry.declaration, kind)
+        return self.entry.declaration
+
+    def create(self, *arguments: Any) -> Any:
+        """Import the class and build it from its settings and the arguments."""
+        return self.entry.load()(self.config, *arguments)
+
+    def table(self) -> dict[str, Any]:
+        """Return the TOML table that chooses it."""
+        return {"type": self.name, **to_table(self.config)}
 
 
 @dataclass

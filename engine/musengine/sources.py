@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from musengine.declarations import ReaderDeclaration
 from musengine.errors import UserError, did_you_mean
-from musengine.pipeline import Component
 from musengine.quantities import Source
-from musengine.registry import Entry, Registry
+from musengine.registry import Component, Entry, Registry
 
 if TYPE_CHECKING:
     from musengine.components.readers import Item, Reader
