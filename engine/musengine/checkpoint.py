@@ -16,6 +16,8 @@ from musengine.errors import UserError
 from musengine.files import whole_file
 
 _TENSOR = "__tensor__"
+_NOT_OURS = (ValueError, TypeError, RecursionError)
+"""What reading JSON of another shape than ours ends in."""
 
 
 @dataclass
@@ -58,7 +60,7 @@ def load(path: Path, *, weights_only: bool = False) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in wanted}
         meta = json.loads(metadata["meta"])
         extra = {} if weights_only else _restore(json.loads(metadata["extra"]), tensors)
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (OSError, safetensors.SafetensorError, LookupError, *_NOT_OURS) as error:
         raise UserError(
             f"the checkpoint {path} cannot be read ({error}); delete it to go on from the one "
             "before it"

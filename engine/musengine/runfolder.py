@@ -19,6 +19,7 @@ from safetensors import numpy as tensors
 
 from musengine.components.encoders import Encoded, EncodedPiece
 from musengine.config import Config, changeable_keys
+from musengine.console import counted
 from musengine.corpus import Dataset
 from musengine.errors import ConfigError, Problem, UserError
 from musengine.files import explained, locked, read_json, whole_file, write_json, write_text
@@ -122,8 +123,8 @@ class RunFolder:
         old = {print_ for part in before.values() for print_ in part.values()}
         new = {print_ for part in now.values() for print_ in part.values()}
         raise UserError(
-            f"the music is not what {self.path} was begun with ({len(new - old)} pieces are new, "
-            f"{len(old - new)} gone); put it back as it was, or start afresh with --new"
+            f"the music is not what {self.path} was begun with ({counted(len(new - old), 'piece')} "
+            f"new, {len(old - new)} gone); put it back as it was, or start afresh with --new"
         )
 
     def read_pipeline(self, registry: Registry, settings: Sequence[str] = ()) -> Pipeline:

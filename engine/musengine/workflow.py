@@ -202,8 +202,8 @@ def _train(task: Task, pipeline: Pipeline, run: RunFolder) -> str:
         stored = checkpoints.load(path)
         checkpoints.load_weights(task.model, stored.model, path)
         trainer.restore(stored)
-        run.forget_after(trainer.place.step)
         console.say(f"going on after step {trainer.place.step} ({path.name})")
+    run.forget_after(trainer.place.step)
     with stop_on_interrupt(console.warn) as stop:
         return trainer.train(stop)
 

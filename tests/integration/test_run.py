@@ -151,7 +151,7 @@ def test_other_music_is_refused(folder: Path, musengine: Call) -> None:
     (folder / "runs/pipe/state.json").unlink()
     status, _, err = musengine("run", "pipe.toml")
     assert status == 1
-    assert "1 pieces are new, 0 gone" in err
+    assert "1 piece new, 0 gone" in err
 
 
 def test_generation_needs_only_the_run_folder(folder: Path, musengine: Call) -> None:

@@ -91,6 +91,17 @@ def test_damaged_files_are_one_line(tmp_path: Path, damage: str) -> None:
     assert len(caught.value.lines) == 1
 
 
+@pytest.mark.parametrize("extra", ['{"list": null}', "{}", "[" * 10**5, '{"__tensor__": "no"}'])
+def test_a_strangers_checkpoint_is_refused_in_one_line(tmp_path: Path, extra: str) -> None:
+    import safetensors.torch
+
+    path = tmp_path / "a.safetensors"
+    metadata = {"meta": "{}", "extra": extra}
+    path.write_bytes(safetensors.torch.save({"w": torch.zeros(1)}, metadata=metadata))
+    with pytest.raises(UserError, match="cannot be read"):
+        checkpoint.load(path)
+
+
 def test_weights_of_another_model_name_the_difference() -> None:
     layer = nn.Linear(3, 2)
     path = Path("x.safetensors")
