@@ -38,7 +38,7 @@ class Meter:
         if console.live:
             columns = (
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=10),
                 TextColumn("{task.percentage:>3.0f}%  {task.fields[figures]}"),
             )
             self._progress = Progress(*columns, console=console.rich, transient=True)

@@ -195,7 +195,8 @@ def _train(task: Task, pipeline: Pipeline, run: RunFolder) -> str:
     if pipeline.model_declaration.training == "fit":
         return fit(task)
     parameters = sum(p.numel() for p in task.model.parameters())
-    console.say(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}")
+    unit = f"; loss in {task.loss.unit}" if task.loss is not None else ""
+    console.say(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
     trainer = Trainer(task)
     if run.checkpoint_paths():
         path = run.checkpoint_for("last")

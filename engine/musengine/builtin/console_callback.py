@@ -41,8 +41,9 @@ class ConsoleCallback(Callback[ConsoleConfig]):
 
 
 def _figures(progress: Progress) -> str:
+    """Return what fits beside a bar on a terminal of 80 columns."""
     left = "" if progress.seconds_left is None else f"  {duration(progress.seconds_left)} left"
     return (
-        f"epoch {progress.epoch}  step {progress.step}  loss {progress.loss:.4f} {progress.unit}"
+        f"epoch {progress.epoch}  step {progress.step}  loss {progress.loss:.3f}"
         f"  {progress.steps_per_second:.1f} steps/s{left}"
     )
