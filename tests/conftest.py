@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from distributions import Site
 
 # Two threads on matrices this small spend their time waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("musengine", settings(), deadline=None)
+settings.load_profile("musengine")
 
 ROOT = Path(__file__).resolve().parents[1]
 
