@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 
@@ -77,7 +76,7 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.rich = RichConsole(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
+        self.rich = RichConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._said = time.monotonic()
         Console._current = self
 
