@@ -33,6 +33,15 @@ def processor() -> str:
     return platform.processor()
 
 
+def stored_figures(name: str) -> dict[str, Any]:
+    """Return the figures of an earlier result; none where there is no such file."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        return {}
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    return figures
+
+
 def write_result(name: str, command: str, figures: dict[str, Any]) -> None:
     """Print figures and write them with what they were measured on."""
     result = {
