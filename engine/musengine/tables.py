@@ -128,7 +128,7 @@ class TrainingConfig(Config):
     precision: Literal["float32", "bfloat16", "float64"] = setting(
         "float32", doc="`bfloat16` runs the large products in mixed precision."
     )
-    device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.")
+    device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.", changeable=True)
     threads: int = setting(
         0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0, changeable=True
     )

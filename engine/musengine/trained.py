@@ -13,7 +13,9 @@ from musengine import checkpoint as checkpoints
 from musengine.components.encoders import Encoder
 from musengine.components.metrics import Evidence
 from musengine.components.models import Model
+from musengine.console import Console
 from musengine.corpus import Dataset, prepare, read_corpus
+from musengine.errors import UserError
 from musengine.optimisation import choose_device
 from musengine.pipeline import Pipeline
 from musengine.registry import Registry
@@ -43,7 +45,7 @@ def load_trained(pipeline: Pipeline, run: RunFolder) -> Trained:
     Raises:
         UserError: there are none, they are damaged, or belong to another model.
     """
-    device = choose_device(pipeline.training.device)
+    device = _device_here(pipeline.training.device)
     path = run.checkpoint_for(pipeline.generate.checkpoint)
     stored = checkpoints.load(path, weights_only=True)
     encoder: Encoder[Any] = pipeline.encoder.create()
@@ -51,6 +53,16 @@ def load_trained(pipeline: Pipeline, run: RunFolder) -> Trained:
     model = new_model(pipeline, encoder)
     checkpoints.load_weights(model, stored.model, path)
     return Trained(model.to(device).eval(), encoder, device, path)
+
+
+def _device_here(name: str) -> torch.device:
+    """Return the device a run was trained on, or what there is: a folder may have moved."""
+    try:
+        return choose_device(name)
+    except UserError:
+        device = choose_device("auto")
+        Console.current().say(f"{name} is not here; using {device}")
+        return device
 
 
 def evaluate(

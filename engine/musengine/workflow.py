@@ -135,11 +135,9 @@ def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeli
     if changed:
         Console.current().say(f"going on with changed settings: {', '.join(changed)}")
         run.log({"changed": changed})
-    training = replace(
-        pipeline.training,
-        device=stored.training.device,
-        threads=pipeline.training.threads or stored.training.threads,
-    )
+    wanted, before = pipeline.training, stored.training
+    device = before.device if wanted.device == "auto" else wanted.device
+    training = replace(wanted, device=device, threads=wanted.threads or before.threads)
     return replace(pipeline, training=training)
 
 

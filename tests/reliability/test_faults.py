@@ -180,6 +180,21 @@ def test_a_gpu_asked_for_and_absent(folder: Path, fails: Fails) -> None:
     assert not (folder / "runs/pipe").exists()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_run_from_a_machine_with_a_gpu_generates_without_one(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", "pipe.toml", "--quiet"])
+    stored = folder / "runs/pipe/pipeline.toml"
+    stored.write_text(stored.read_text().replace('device = "cpu"', 'device = "cuda"'))
+    assert main(["generate", "runs/pipe"]) == 0
+    assert "cuda is not here; using " in capfd.readouterr().err
+    # Going on with the training is refused until another device is named.
+    more = ["train", "pipe.toml", "--set", "training.steps=14"]
+    assert main(more) == 1
+    assert main([*more, "--set", "training.device=cpu"]) == 0
+
+
 def test_a_missing_extra(folder: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "music21", None)
     message = fails("run", "pipe.toml", "--set", "corpus.path=music21:bach-chorales")
