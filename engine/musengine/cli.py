@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musengine import __version__
-from musengine.errors import UserError
+from musengine.errors import UserError, is_strict
 
 if TYPE_CHECKING:
     from musengine.registry import Registry
@@ -57,7 +57,7 @@ def _plugins_fault(error: Exception) -> str | None:
     from musengine.plugins import culprit
 
     plugin = culprit(error)
-    if plugin is None or os.environ.get("MUSENGINE_STRICT") == "1":
+    if plugin is None or is_strict():
         return None
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return f"plugin {plugin} failed: {reason}; MUSENGINE_STRICT=1 shows where"

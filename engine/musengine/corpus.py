@@ -77,11 +77,9 @@ def prepare(pipeline: Pipeline, reading: Reading, encoder: Encoder[Any]) -> Data
         UserError: nothing is left to train on.
     """
     config = pipeline.corpus
-    pieces = (
-        [_in_common_key(piece) for piece in reading.pieces]
-        if (config.key == "common")
-        else reading.pieces
-    )
+    pieces = reading.pieces
+    if config.key == "common":
+        pieces = [_in_common_key(piece) for piece in pieces]
     parts = divide(pieces, config)
     parts["train"] = [*parts["train"], *_transposed(parts["train"], config.transpose)]
     encoder.fit(parts["train"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -55,6 +56,11 @@ class ConfigError(UserError):
     def lines(self) -> list[str]:
         """One line for each problem."""
         return [" ".join(str(problem).split()) for problem in self.problems]
+
+
+def is_strict() -> bool:
+    """Return whether a plugin's own exception shall be raised on: `MUSENGINE_STRICT=1`."""
+    return os.environ.get("MUSENGINE_STRICT") == "1"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

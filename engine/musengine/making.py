@@ -14,6 +14,7 @@ from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece,
 from musengine.components.writers import Probabilities
 from musengine.console import Console, counted
 from musengine.corpus import cache_of
+from musengine.declarations import WriterDeclaration
 from musengine.errors import UserError
 from musengine.pipeline import Pipeline
 from musengine.quantities import Source
@@ -50,8 +51,7 @@ def generate(
     )
     samplers = [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers]
     wants_probabilities = any(
-        "probabilities" in getattr(output.entry.declaration, "content", ())
-        for output in pipeline.outputs
+        "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
     )
     with console.meter("generating") as meter:
         made = generation.generate(

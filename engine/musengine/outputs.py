@@ -74,9 +74,7 @@ def write_pieces(
     number = _highest_number(folder, name)
     writers: list[tuple[Writer[Any], WriterDeclaration]] = []
     for output in outputs:
-        declaration = output.entry.declaration
-        assert isinstance(declaration, WriterDeclaration)
-        writers.append((output.create(), declaration))
+        writers.append((output.create(), output.declared(WriterDeclaration)))
     written = []
     for index, piece in enumerate(pieces, number + 1):
         stem = f"{name}-{index:03}"

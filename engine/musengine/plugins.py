@@ -20,6 +20,7 @@ import pluggy
 from musengine import __version__, hookspecs
 from musengine.config import Config
 from musengine.declarations import DECLARATIONS, Declaration, EncoderConfig, ModelConfig
+from musengine.errors import did_you_mean, is_strict
 from musengine.registry import Entry, Origin, Registry
 
 GROUP = "musengine"
@@ -68,9 +69,8 @@ def load() -> Plugins:
     """
     selection = os.environ.get("MUSENGINE_PLUGINS")
     chosen = None if selection is None else {name.strip() for name in selection.split(",")} - {""}
-    strict = os.environ.get("MUSENGINE_STRICT") == "1"
     points, damaged = _entry_points()
-    return load_from(points, damaged=damaged, chosen=chosen, strict=strict)
+    return load_from(points, damaged=damaged, chosen=chosen, strict=is_strict())
 
 
 def _entry_points() -> tuple[list[importlib.metadata.EntryPoint], list[Plugin]]:
@@ -193,8 +193,6 @@ def _declarations(module: Any) -> list[Declaration]:
 
 
 def _check_hook_names(manager: pluggy.PluginManager, module: Any) -> None:
-    from musengine.errors import did_you_mean
-
     try:
         manager.check_pending()
     except pluggy.PluginValidationError:

@@ -8,12 +8,12 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from musengine.cache import Cache, key_of, pack_pieces, unpack_pieces
 from musengine.components.readers import Item
 from musengine.console import Console
-from musengine.errors import UnreadableError
+from musengine.errors import UnreadableError, is_strict
 from musengine.quantities import Source
 from musengine.registry import Component, Registry
 from musengine.score import Piece
@@ -93,9 +93,7 @@ def _unique(piece: Piece, seen: Counter[str]) -> Piece:
     seen[piece.id] += 1
     if seen[piece.id] == 1:
         return piece
-    return Piece(
-        f"{piece.id}~{seen[piece.id]}", piece.content, piece.style, piece.part, piece.warnings
-    )
+    return replace(piece, id=f"{piece.id}~{seen[piece.id]}")
 
 
 def _read_all(work: list[_Job], jobs: int) -> Iterator[list[Piece] | str]:
@@ -140,7 +138,7 @@ def _read_one(job: _Job) -> list[Piece] | str:
         return error.strerror or str(error)
     # A fault of one plugin's reader must not lose what the others read.
     except Exception as error:
-        if os.environ.get("MUSENGINE_STRICT") == "1":
+        if is_strict():
             raise
         whose = f"reader {job.reader.name!r} of {job.reader.entry.origin}"
         return f"{whose} failed: {type(error).__name__}: {error}"
