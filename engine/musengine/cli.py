@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         console.fail(blamed)
         return FAULT
+    finally:
+        console.close()
     return status
 
 

@@ -78,6 +78,7 @@ class Console:
         self.quiet = quiet
         self.rich = RichConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._said = time.monotonic()
+        self._meter: Meter | None = None
         Console._current = self
 
     @classmethod
@@ -106,9 +107,18 @@ class Console:
         self.rich.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
 
     def fail(self, message: str) -> None:
-        """Print one error line."""
+        """Print one error line; a bar still open is removed first."""
+        self.close()
         self.rich.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
 
     def meter(self, title: str, every: float = LONGEST_SILENCE) -> Meter:
         """Show how far something is; lines where there are no bars come every so many seconds."""
-        return Meter(title, self, every)
+        self.close()
+        self._meter = Meter(title, self, every)
+        return self._meter
+
+    def close(self) -> None:
+        """Remove a bar that is open still, so that the terminal has its cursor back."""
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
