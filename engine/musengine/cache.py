@@ -19,9 +19,9 @@ from musengine.errors import UserError
 from musengine.files import whole_file
 from musengine.score import Piece, Score, Text, Track
 
-FORMAT = 2
+FORMAT = 3
 _COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
-_MAPS = ("tempo_tick", "tempo_bpm", "meter_tick", "meter")
+_MAPS = ("tempo_tick", "tempo_bpm", "meter_tick", "meter", "key_tick", "key")
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 

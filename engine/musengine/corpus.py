@@ -62,6 +62,7 @@ def read_corpus(pipeline: Pipeline, registry: Registry) -> Reading:
         config.path,
         registry,
         reader=pipeline.reader,
+        accepts=pipeline.accepts(),
         jobs=config.jobs,
         cache=cache_of(config),
     )

@@ -30,6 +30,10 @@ class EncoderConfig(Config):
         """Return the layout of the arrays, as far as it is known before any data is read."""
         raise NotImplementedError
 
+    def accepts(self) -> tuple[Content, ...]:
+        """Return what `encode` takes: scores, texts, or both; readers are chosen by it."""
+        return ("score",)
+
     def produces(self) -> tuple[Content, ...]:
         """Return what `decode` gives: a score, a text, or both in turn."""
         return ("score",)
@@ -103,13 +107,15 @@ class ReaderDeclaration(Declaration):
     Attributes:
         suffixes: file name endings it reads, lower case, with the dot.
         scheme: the word before the colon in `path = "scheme:name"`, for corpora without a path.
-        priority: where several readers claim a suffix, the highest reads; the pipeline can name
-            another.
+        content: what it gives, scores or texts; only a reader of what the encoder takes is used.
+        priority: where several such readers claim a suffix, the highest reads; the pipeline can
+            name another.
     """
 
     kind: ClassVar[str] = "reader"
     suffixes: tuple[str, ...] = ()
     scheme: str = ""
+    content: tuple[Content, ...] = ("score",)
     priority: int = 0
 
 

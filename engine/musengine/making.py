@@ -164,7 +164,9 @@ def _read_primes(
     pipeline: Pipeline, registry: Registry, encoder: Encoder[Any]
 ) -> list[EncodedPiece]:
     path = pipeline.generate.prime.path
-    found = reading.read_sources([Source(str(path))], registry, cache=cache_of(pipeline.corpus))
+    found = reading.read_sources(
+        [Source(str(path))], registry, accepts=pipeline.accepts(), cache=cache_of(pipeline.corpus)
+    )
     pieces, reasons = [], [f"{entry.path}: {entry.reason}" for entry in found.skipped]
     for piece in found.pieces:
         try:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from musengine import settings_source, wiring
 from musengine.config import Config, build, to_table
-from musengine.declarations import EncoderConfig, ModelDeclaration
+from musengine.declarations import Content, EncoderConfig, ModelDeclaration
 from musengine.errors import ConfigError, Problem, UserError, did_you_mean
 from musengine.layouts import Layout
 from musengine.quantities import Source
@@ -68,6 +68,11 @@ class Pipeline:
         optional = [part for part in (self.reader, self.loss) if part is not None]
         lists = (*self.samplers, *self.outputs, *self.callbacks)
         return [self.encoder, self.model, *optional, *lists]
+
+    def accepts(self) -> tuple[Content, ...]:
+        """Return what the encoder takes, scores or texts: what is read is chosen by it."""
+        assert isinstance(self.encoder.config, EncoderConfig)
+        return self.encoder.config.accepts()
 
     def tables(self) -> dict[str, Any]:
         """Return the whole pipeline as TOML tables, every key written out."""

@@ -6,13 +6,14 @@ import hashlib
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from musengine.cache import Cache, key_of, pack_pieces, unpack_pieces
 from musengine.components.readers import Item
 from musengine.console import Console
+from musengine.declarations import Content
 from musengine.errors import UnreadableError, is_strict
 from musengine.quantities import Source
 from musengine.registry import Component, Registry
@@ -54,6 +55,7 @@ def read_sources(
     registry: Registry,
     *,
     reader: Component | None = None,
+    accepts: Sequence[Content] = ("score", "text"),
     jobs: int = 0,
     cache: Cache | None = None,
 ) -> Reading:
@@ -63,6 +65,7 @@ def read_sources(
         sources: files, folders, or `SCHEME:NAME` corpora.
         registry: where readers are found.
         reader: the one to use for all files, else each file's suffix decides.
+        accepts: what is wanted; readers of anything else are not asked.
         jobs: processes, 0 for one on each core.
         cache: where files read before are found.
 
@@ -73,7 +76,7 @@ def read_sources(
     work = [
         _Job(component, item, cache or Cache(None))
         for source in sources
-        for component, item in find_items(source, registry, reader, reading.found)
+        for component, item in find_items(source, registry, reader, reading.found, accepts)
     ]
     seen: Counter[str] = Counter()
     console = Console.current()

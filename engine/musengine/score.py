@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from musengine import timing
 from musengine.quantities import GridStep
+from musengine.timing import FloatArray, IntArray
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 Part = Literal["train", "valid", "test"]
 
-DEFAULT_BPM = 120.0
 LAST_TICK = 2**40
 """No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """One part of a score: its name, General MIDI program (0 to 127), and whether it is drums."""
+    """One part of a score.
+
+    Attributes:
+        name: as the file says.
+        program: General MIDI, 0 to 127.
+        is_drum: whether its pitches are drums.
+        channel: the MIDI channel, 0 to 15, it was read from; None where it has none.
+    """
 
     name: str = ""
     program: int = 0
     is_drum: bool = False
+    channel: int | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,6 +57,8 @@ class Score:
         tempo_bpm: (K,) quarter notes per minute.
         meter_tick: (M,) ticks at which a meter begins; the first is 0.
         meter: (M, 2) numerator and denominator.
+        key_tick: (J,) ticks at which a key signature begins; none may be known.
+        key: (J, 2) sharps (flats negative), and 0 for major or 1 for minor.
         length: ticks; no note ends later.
     """
 
@@ -64,6 +73,8 @@ class Score:
     tempo_bpm: FloatArray
     meter_tick: IntArray
     meter: IntArray
+    key_tick: IntArray
+    key: IntArray
     length: int
 
     @classmethod
@@ -79,6 +90,7 @@ class Score:
         tracks: Sequence[Track] = (Track(),),
         tempos: Sequence[tuple[int, float]] = (),
         meters: Sequence[tuple[int, int, int]] = (),
+        keys: Sequence[tuple[int, int, bool]] = (),
         length: int | None = None,
     ) -> Score:
         """Build a score from arrays in any order; scalars are repeated for every note.
@@ -92,7 +104,9 @@ class Score:
             ticks_per_beat: resolution, at least 1.
             tracks: the parts.
             tempos: (tick, quarter notes per minute); 120 from the start where none is given.
+                Kept in whole microseconds per quarter note, as MIDI keeps them.
             meters: (tick, numerator, denominator); 4/4 from the start where none is given.
+            keys: (tick, sharps with flats negative, whether minor).
             length: ticks; by default where the last note ends.
 
         Raises:
@@ -112,8 +126,9 @@ class Score:
         _check_range("track", track_N, 0, len(tracks) - 1)
         order = _order(onset_N, pitch_N, track_N, duration_N, velocity_N)
         end = int((onset_N + duration_N).max(initial=0))
-        tempo_tick, tempo_bpm = _tempo_map(tempos)
-        meter_tick, meter = _meter_map(meters)
+        tempo_tick, tempo_bpm = timing.tempo_map(tempos)
+        meter_tick, meter = timing.meter_map(meters)
+        key_tick, key = timing.key_map(keys)
         return cls(
             onset=onset_N[order],
             duration=duration_N[order],
@@ -126,6 +141,8 @@ class Score:
             tempo_bpm=tempo_bpm,
             meter_tick=meter_tick,
             meter=meter,
+            key_tick=key_tick,
+            key=key,
             length=max(end, int(length or 0)),
         )
 
@@ -144,17 +161,27 @@ class Score:
         return drums[self.track] if len(self) else np.zeros(0, dtype=bool)
 
     def seconds(self, ticks: npt.ArrayLike) -> FloatArray:
-        """Return the time in seconds of ticks, through the tempo map."""
-        tick = np.asarray(ticks, dtype=np.float64)
-        segment = np.maximum(np.searchsorted(self.tempo_tick, tick, side="right") - 1, 0)
-        seconds_per_tick = 60.0 / (self.tempo_bpm * self.ticks_per_beat)
-        starts = np.concatenate(
-            [[0.0], np.cumsum(np.diff(self.tempo_tick) * seconds_per_tick[:-1])]
+        """Return the times in seconds of ticks, through the tempo map."""
+        return timing.ticks_to_seconds(ticks, self.tempo_tick, self.tempo_bpm, self.ticks_per_beat)
+
+    def ticks(self, seconds: npt.ArrayLike) -> FloatArray:
+        """Return the times in ticks of seconds, fractions kept: the inverse of `seconds`."""
+        return timing.seconds_to_ticks(
+            seconds, self.tempo_tick, self.tempo_bpm, self.ticks_per_beat
         )
-        result: FloatArray = (
-            starts[segment] + (tick - self.tempo_tick[segment]) * seconds_per_tick[segment]
-        )
-        return result
+
+    def bars(self, ticks: npt.ArrayLike) -> FloatArray:
+        """Return the times in bars of ticks, through the meter map: 2.5 is amid the third bar."""
+        return timing.ticks_to_bars(ticks, self.meter_tick, self.meter, self.ticks_per_beat)
+
+    def ticks_of_bars(self, bars: npt.ArrayLike) -> FloatArray:
+        """Return the times in ticks of bars, fractions kept: the inverse of `bars`."""
+        return timing.bars_to_ticks(bars, self.meter_tick, self.meter, self.ticks_per_beat)
+
+    @property
+    def n_bars(self) -> int:
+        """How many bars the whole length takes, the last perhaps not full."""
+        return math.ceil(float(self.bars(self.length)) - 1e-9)
 
     def quantise(self, step: GridStep) -> tuple[IntArray, IntArray, int]:
         """Return onsets and ends in grid steps, nearest step, every note at least one step long.
@@ -166,9 +193,11 @@ class Score:
             (N,) first step, (N,) step after the last, and the length of the piece in steps.
         """
         if step.unit == "beat":
-            first = _round_ticks(self.onset, step.size, self.ticks_per_beat)
-            after = _round_ticks(self.end, step.size, self.ticks_per_beat)
-            total = int(_round_ticks(np.array([self.length]), step.size, self.ticks_per_beat)[0])
+            first = timing.round_ticks(self.onset, step.size, self.ticks_per_beat)
+            after = timing.round_ticks(self.end, step.size, self.ticks_per_beat)
+            total = int(
+                timing.round_ticks(np.array([self.length]), step.size, self.ticks_per_beat)[0]
+            )
         else:
             size = float(step.size)
             # Half a nanostep of slack keeps exact halves on the later step despite rounding.
@@ -180,9 +209,14 @@ class Score:
 
     def select(self, mask_N: npt.NDArray[np.bool_]) -> Score:
         """Return the score with only the notes where the mask is true; nothing else changes."""
-        return self._take(mask_N)
+        return self.take(mask_N)
 
-    def _take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
+    def in_order(self) -> Score:
+        """Return the score with its notes sorted as a Score has them."""
+        return self.take(_order(self.onset, self.pitch, self.track, self.duration, self.velocity))
+
+    def take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
+        """Return the score with the notes chosen by a mask or by indices, in that order."""
         columns = {
             name: getattr(self, name)[chosen]
             for name in ("onset", "duration", "pitch", "velocity", "track")
@@ -193,10 +227,8 @@ class Score:
         """Return the score moved by semitones; drums stay, notes leaving 0 to 127 are dropped."""
         pitch = np.where(self.is_drum, self.pitch, self.pitch + semitones)
         inside = (pitch >= 0) & (pitch <= 127)
-        moved = replace(self, pitch=pitch).select(inside)
-        # Pitched notes may now lie on the other side of drums struck with them.
-        columns = (moved.onset, moved.pitch, moved.track, moved.duration, moved.velocity)
-        return moved._take(_order(*columns))
+        # Pitched notes may then lie on the other side of drums struck with them.
+        return replace(self, pitch=pitch).select(inside).in_order()
 
     def fingerprint(self) -> str:
         """Return a hash of everything heard: equal scores have equal fingerprints."""
@@ -204,7 +236,22 @@ class Score:
         for values in (self.onset, self.duration, self.pitch, self.velocity, self.track):
             digest.update(values.tobytes())
         digest.update(self.tempo_tick.tobytes() + self.tempo_bpm.tobytes())
-        digest.update(repr((self.length, self.tracks)).encode())
+        heard = [(track.name, track.program, track.is_drum) for track in self.tracks]
+        digest.update(repr((self.length, heard)).encode())
+        return digest.hexdigest()
+
+    def notes_fingerprint(self) -> str:
+        """Return a hash of the written notes alone, by which copies of a piece are recognised.
+
+        Onsets (from the first), durations and pitches count, in beats, and which are drums;
+        velocities, tracks, tempo, resolution and silence around the music do not.
+        """
+        onset = self.onset - int(self.onset.min(initial=LAST_TICK)) if len(self) else self.onset
+        common = int(np.gcd.reduce(np.concatenate([onset, self.duration, [self.ticks_per_beat]])))
+        rows = np.stack([onset // common, self.duration // common, self.pitch, self.is_drum])
+        rows = rows[:, np.lexsort(rows)].astype(np.int64)
+        digest = hashlib.sha256(str(self.ticks_per_beat // common).encode())
+        digest.update(rows.tobytes())
         return digest.hexdigest()
 
 
@@ -218,6 +265,11 @@ class Text:
     def fingerprint(self) -> str:
         """Return a hash: equal texts have equal fingerprints."""
         return hashlib.sha256(f"{self.notation}\n{self.text}".encode()).hexdigest()
+
+    def notes_fingerprint(self) -> str:
+        """Return a hash by which copies are recognised: blanks do not count."""
+        bare = "".join(self.text.split())
+        return hashlib.sha256(f"{self.notation}\n{bare}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -253,32 +305,3 @@ def _order(
 def _check_range(name: str, values: IntArray, low: int, high: int) -> None:
     if len(values) and (values.min() < low or values.max() > high):
         raise ValueError(f"{name} must lie between {low} and {high}")
-
-
-def _tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
-    entries: list[tuple[int, Any]] = [(tick, bpm) for tick, bpm in tempos if bpm > 0]
-    kept = _last_at_each_tick(entries, DEFAULT_BPM)
-    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
-    return ticks, np.array([bpm for _, bpm in kept], dtype=np.float64)
-
-
-def _meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
-    entries: list[tuple[int, Any]] = [(tick, (num, den)) for tick, num, den in meters]
-    kept = _last_at_each_tick(entries, (4, 4))
-    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
-    return ticks, np.array([meter for _, meter in kept], dtype=np.int64)
-
-
-def _last_at_each_tick(entries: list[tuple[int, Any]], default: Any) -> list[tuple[int, Any]]:
-    """Sort, keep the last entry at each tick, and begin at tick 0 with the default."""
-    at: dict[int, Any] = {0: default}
-    for tick, value in sorted(entries, key=lambda entry: entry[0]):
-        at[max(int(tick), 0)] = value
-    return sorted(at.items())
-
-
-def _round_ticks(ticks: IntArray, size: Fraction, ticks_per_beat: int) -> IntArray:
-    # nearest(ticks / (size * tpb)) = floor((2 * ticks * den + tpb * num) / (2 * tpb * num))
-    per_step = ticks_per_beat * size.numerator
-    result: IntArray = (2 * ticks * size.denominator + per_step) // (2 * per_step)
-    return result

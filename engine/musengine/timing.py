@@ -1,0 +1,159 @@
+"""The maps that give ticks their meaning: tempo to seconds, meter to bars and beats, and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+DEFAULT_BPM = 120.0
+LONGEST_BEAT_US = 2**24 - 1
+"""The slowest tempo that MIDI can write, in microseconds per quarter note; the fastest is 1."""
+LARGEST_METER = 2**15
+"""Larger numerators and denominators mean nothing and would overflow."""
+
+
+def tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
+    """Return (K,) ticks and (K,) quarter notes per minute, the first at tick 0.
+
+    A tempo is kept as MIDI keeps it, in whole microseconds per quarter note, so that a written
+    file reads back as the same; 120 where none is given at tick 0, nonsense is left out.
+    """
+    entries: list[tuple[int, Any]] = [
+        (tick, 60e6 / min(max(round(60e6 / bpm), 1), LONGEST_BEAT_US))
+        for tick, bpm in tempos
+        if 0 < bpm < np.inf
+    ]
+    kept = _changes([(0, DEFAULT_BPM), *entries])
+    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
+    return ticks, np.array([bpm for _, bpm in kept], dtype=np.float64)
+
+
+def meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
+    """Return (M,) ticks and (M, 2) numerators and denominators, the first at tick 0.
+
+    4/4 where none is given at tick 0; nonsense (0/4) is left out.
+    """
+    entries: list[tuple[int, Any]] = [
+        (tick, (num, den))
+        for tick, num, den in meters
+        if 1 <= num <= LARGEST_METER and 1 <= den <= LARGEST_METER
+    ]
+    kept = _changes([(0, (4, 4)), *entries])
+    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
+    return ticks, np.array([meter for _, meter in kept], dtype=np.int64).reshape(-1, 2)
+
+
+def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
+    """Return (J,) ticks and (J, 2) sharps (flats negative) and 0 major or 1 minor.
+
+    Empty where no key is given; more than 7 sharps or flats are left out.
+    """
+    entries: list[tuple[int, Any]] = [
+        (tick, (sharps, int(minor))) for tick, sharps, minor in keys if -7 <= sharps <= 7
+    ]
+    kept = _changes(entries)
+    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
+    return ticks, np.array([key for _, key in kept], dtype=np.int64).reshape(-1, 2)
+
+
+def _changes(entries: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Sort, keep the last entry at each tick, and drop those that change nothing."""
+    at: dict[int, Any] = {}
+    for tick, value in sorted(entries, key=lambda entry: entry[0]):
+        at[max(int(tick), 0)] = value
+    in_order = sorted(at.items())
+    return [
+        entry
+        for index, entry in enumerate(in_order)
+        if not index or entry[1] != in_order[index - 1][1]
+    ]
+
+
+def _tempo_starts(tempo_tick: IntArray, seconds_per_tick: FloatArray) -> FloatArray:
+    """Return (K,) the seconds at which the tempos begin."""
+    return np.concatenate([[0.0], np.cumsum(np.diff(tempo_tick) * seconds_per_tick[:-1])])
+
+
+def ticks_to_seconds(
+    ticks: npt.ArrayLike, tempo_tick: IntArray, tempo_bpm: FloatArray, ticks_per_beat: int
+) -> FloatArray:
+    """Return the times in seconds of ticks."""
+    tick = np.asarray(ticks, dtype=np.float64)
+    seconds_per_tick = 60.0 / (tempo_bpm * ticks_per_beat)
+    segment = np.maximum(np.searchsorted(tempo_tick, tick, side="right") - 1, 0)
+    starts = _tempo_starts(tempo_tick, seconds_per_tick)
+    result: FloatArray = starts[segment] + (tick - tempo_tick[segment]) * seconds_per_tick[segment]
+    return result
+
+
+def seconds_to_ticks(
+    seconds: npt.ArrayLike, tempo_tick: IntArray, tempo_bpm: FloatArray, ticks_per_beat: int
+) -> FloatArray:
+    """Return the times in ticks, fractions kept, of seconds."""
+    time = np.asarray(seconds, dtype=np.float64)
+    seconds_per_tick = 60.0 / (tempo_bpm * ticks_per_beat)
+    starts = _tempo_starts(tempo_tick, seconds_per_tick)
+    segment = np.maximum(np.searchsorted(starts, time, side="right") - 1, 0)
+    result: FloatArray = tempo_tick[segment] + (time - starts[segment]) / seconds_per_tick[segment]
+    return result
+
+
+def _bar_starts(meter_tick: IntArray, bar_ticks: FloatArray) -> FloatArray:
+    """Return (M,) the number of the bar that each meter begins; a change begins a new bar."""
+    # The slack keeps a bar that is full but for a rounding error from counting as a new one.
+    bars = np.ceil(np.diff(meter_tick) / bar_ticks[:-1] - 1e-9)
+    return np.concatenate([[0.0], np.cumsum(bars)])
+
+
+def _bar_ticks(meter: IntArray, ticks_per_beat: int) -> FloatArray:
+    result: FloatArray = meter[:, 0] * 4.0 * ticks_per_beat / meter[:, 1]
+    return result
+
+
+def ticks_to_bars(
+    ticks: npt.ArrayLike, meter_tick: IntArray, meter: IntArray, ticks_per_beat: int
+) -> FloatArray:
+    """Return the times in bars: 2.5 is the middle of the third bar. A new meter begins a bar."""
+    tick = np.asarray(ticks, dtype=np.float64)
+    bar_ticks = _bar_ticks(meter, ticks_per_beat)
+    segment = np.maximum(np.searchsorted(meter_tick, tick, side="right") - 1, 0)
+    starts = _bar_starts(meter_tick, bar_ticks)
+    result: FloatArray = starts[segment] + (tick - meter_tick[segment]) / bar_ticks[segment]
+    return result
+
+
+def bars_to_ticks(
+    bars: npt.ArrayLike, meter_tick: IntArray, meter: IntArray, ticks_per_beat: int
+) -> FloatArray:
+    """Return the times in ticks, fractions kept, of bars; within a bar cut short, its end."""
+    bar = np.asarray(bars, dtype=np.float64)
+    bar_ticks = _bar_ticks(meter, ticks_per_beat)
+    starts = _bar_starts(meter_tick, bar_ticks)
+    segment = np.maximum(np.searchsorted(starts, bar, side="right") - 1, 0)
+    tick = meter_tick[segment] + (bar - starts[segment]) * bar_ticks[segment]
+    after = np.append(meter_tick[1:].astype(np.float64), np.inf)
+    result: FloatArray = np.minimum(tick, after[segment])
+    return result
+
+
+def round_ticks(ticks: IntArray, size: Fraction, ticks_per_beat: int) -> IntArray:
+    """Return the nearest step, of `size` beats each, to each tick; half-way goes up; exact."""
+    # nearest(ticks / (size * tpb)) = floor((2 * ticks * den + tpb * num) / (2 * tpb * num))
+    per_step = ticks_per_beat * size.numerator
+    result: IntArray = (2 * ticks * size.denominator + per_step) // (2 * per_step)
+    return result
+
+
+def steps_to_ticks(steps: IntArray, size: Fraction, ticks_per_beat: int) -> IntArray:
+    """Return the nearest tick to each step, of `size` beats each; half-way goes up; exact."""
+    result: IntArray = (2 * steps * ticks_per_beat * size.numerator + size.denominator) // (
+        2 * size.denominator
+    )
+    return result
