@@ -105,6 +105,7 @@ def pack_pieces(pieces: list[Piece]) -> tuple[Arrays, Any]:
             "style": piece.style,
             "part": piece.part,
             "warnings": list(piece.warnings),
+            "format": piece.format,
         }
         content = piece.content
         if isinstance(content, Text):
@@ -133,7 +134,8 @@ def unpack_pieces(arrays: Arrays, meta: Any) -> list[Piece]:
                 length=length,
                 tracks=tuple(Track(**track) for track in entry["tracks"]),
             )
+        warnings = tuple(entry["warnings"])
         pieces.append(
-            Piece(entry["id"], content, entry["style"], entry["part"], tuple(entry["warnings"]))
+            Piece(entry["id"], content, entry["style"], entry["part"], warnings, entry["format"])
         )
     return pieces

@@ -283,6 +283,7 @@ class Piece:
         style: a word for the kind of music (a folder's name), empty if unknown.
         part: the official split it belongs to, if its source has one.
         warnings: what was odd about it, a line each.
+        format: what kind of file it was read from, such as `MIDI format 1`.
     """
 
     id: str
@@ -290,6 +291,7 @@ class Piece:
     style: str = ""
     part: Part | None = None
     warnings: tuple[str, ...] = field(default=())
+    format: str = ""
 
 
 def _column(values: npt.ArrayLike, shape: tuple[int, ...]) -> IntArray:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of, scores
 from musengine import plugins
-from musengine.builtin.midi import MidiWriter
+from musengine.builtin.midi.writer import MidiWriter
 from musengine.cache import Cache, default_folder, key_of, pack_pieces, unpack_pieces
 from musengine.declarations import NoSettings
 from musengine.quantities import Source

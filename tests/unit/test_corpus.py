@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of
 from musengine import plugins
-from musengine.builtin.midi import MidiWriter
+from musengine.builtin.midi.writer import MidiWriter
 from musengine.cache import Cache
 from musengine.components.encoders import Encoded, EncodedPiece
 from musengine.corpus import (

@@ -26,7 +26,7 @@ def musengine_readers() -> list[ReaderDeclaration]:
         ReaderDeclaration(
             name="midi",
             summary="Standard MIDI files, through miditoolkit",
-            target="musengine.builtin.midi:MidiReader",
+            target="musengine.builtin.midi.reader:MidiReader",
             suffixes=(".mid", ".midi"),
         ),
         ReaderDeclaration(
@@ -138,7 +138,7 @@ def musengine_writers() -> list[WriterDeclaration]:
         WriterDeclaration(
             name="midi",
             summary="Standard MIDI files",
-            target="musengine.builtin.midi:MidiWriter",
+            target="musengine.builtin.midi.writer:MidiWriter",
         ),
         WriterDeclaration(
             name="picture",

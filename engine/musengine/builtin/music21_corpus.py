@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ class Music21CorpusReader(Reader[NoSettings]):
             )
         chosen = sorted(folders[name], key=lambda path: path.name)
         return [Item(path, f"music21:{_inside(path)}", _folder(path)) for path in chosen]
+
+    def library(self) -> str:
+        """Return the version of music21."""
+        return f"music21 {version('music21')}"
 
     def notice(self, items: list[Item]) -> str:
         """Return where the corpus's terms stand."""

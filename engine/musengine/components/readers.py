@@ -45,6 +45,13 @@ class Reader(ABC, Generic[C]):
         """
         raise NotImplementedError(f"{type(self).__name__} has no built-in corpora")
 
+    def library(self) -> str:
+        """Return the library it reads through and its version, such as `music21 10.5.1`.
+
+        Recorded in the run, and part of what a cached piece is found by.
+        """
+        return ""
+
     def notice(self, items: list[Item]) -> str:
         """Return the terms that come with the files, a line to show, or an empty string."""
         return ""
