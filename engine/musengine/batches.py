@@ -7,6 +7,7 @@ batch of any epoch exactly as if it had never stopped.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,10 @@ class Feed(ABC):
     def too_short(self) -> list[int]:
         """Return the indices of pieces this way of feeding has no use for."""
         return []
+
+    def rate_factor(self, piece: int) -> float:
+        """Return what the learning rate is multiplied by for a batch that begins with a piece."""
+        return 1.0
 
     def _batched(self, rows: list[Row], random: np.random.Generator) -> Plan:
         order = random.permutation(len(rows))
@@ -163,6 +168,13 @@ class Stateful(Feed):
         """Steps of a stretch."""
         return self.config.sequence_length or DEFAULT_SEGMENT
 
+    def rate_factor(self, piece: int) -> float:
+        """Return, with `rate_per_piece`, one over the root of its number of stretches, rounded."""
+        if not self.config.rate_per_piece:
+            return 1.0
+        stretches = math.ceil(int(self.lengths[piece]) / self.length)
+        return 1.0 / max(math.isqrt(stretches), 1)
+
     def plan(self, random: np.random.Generator) -> Plan:
         """Return the batches of one epoch, in order."""
         waiting = [int(i) for i in random.permutation(len(self.lengths)) if self.lengths[i] > 0]
@@ -237,6 +249,10 @@ class Batches:
     def is_last_update(self, batch: int) -> bool:
         """Return whether the batch of that index is another one than the next."""
         return (batch + 1) % self.repeats == 0
+
+    def rate_factor(self, batch: Batch) -> float:
+        """Return what the learning rate is multiplied by for a batch."""
+        return self.feed.rate_factor(int(batch.pieces[0]))
 
     def count(self, epoch: int) -> int:
         """Return how many batches an epoch has."""

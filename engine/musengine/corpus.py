@@ -71,8 +71,16 @@ def read_corpus(pipeline: Pipeline, registry: Registry) -> Reading:
     return reading
 
 
-def prepare(pipeline: Pipeline, reading: Reading, encoder: Encoder[Any]) -> Dataset:
+def prepare(
+    pipeline: Pipeline, reading: Reading, encoder: Encoder[Any], *, learned: bool = False
+) -> Dataset:
     """Divide, transpose and encode the pieces; the encoder learns from the training part first.
+
+    Args:
+        pipeline: what is wanted.
+        reading: the pieces.
+        encoder: what encodes them.
+        learned: the encoder has learned already, and stays as it is.
 
     Raises:
         UserError: nothing is left to train on.
@@ -83,7 +91,8 @@ def prepare(pipeline: Pipeline, reading: Reading, encoder: Encoder[Any]) -> Data
         pieces = [_in_common_key(piece) for piece in pieces]
     parts = divide(pieces, config)
     parts["train"] = [*parts["train"], *_transposed(parts["train"], config.transpose)]
-    encoder.fit(parts["train"])
+    if not learned:
+        encoder.fit(parts["train"])
     dataset = Dataset({part: [] for part in PARTS}, list(reading.skipped), reading.found.notices)
     dataset.ignored = reading.found.ignored
     cache = cache_of(config)

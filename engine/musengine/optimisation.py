@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,15 +68,51 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
         group.update(own)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, schedule: str, fraction: float) -> None:
-    """Set every group's rate for a fraction, 0 to 1, of the whole training."""
-    factors = {
-        "constant": 1.0,
-        "linear": 1.0 - fraction,
-        "cosine": 0.5 * (1.0 + math.cos(math.pi * fraction)),
-    }
+class Schedule:
+    """By what the learning rate is multiplied: by the time that is left, or by what was reached."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.best = math.inf
+        self.waited = 0
+        self.reduced = 1.0
+
+    def factor(self, fraction: float) -> float:
+        """Return the factor for a fraction, 0 to 1, of the whole training."""
+        if self.config.schedule == "plateau":
+            return self.reduced
+        factors = {
+            "constant": 1.0,
+            "linear": 1.0 - fraction,
+            "cosine": 0.5 * (1.0 + math.cos(math.pi * fraction)),
+        }
+        return factors[self.config.schedule]
+
+    def validated(self, figure: float) -> None:
+        """Take note of a validation figure, lower being better."""
+        if figure < self.best:
+            self.best, self.waited = figure, 0
+            return
+        self.waited += 1
+        if self.waited >= self.config.plateau_patience:
+            self.reduced *= self.config.plateau_factor
+            self.waited = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return what must survive an interruption, as JSON values."""
+        best = self.best if math.isfinite(self.best) else None
+        return {"best": best, "waited": self.waited, "reduced": self.reduced}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state` returned."""
+        self.best = math.inf if state["best"] is None else state["best"]
+        self.waited, self.reduced = state["waited"], state["reduced"]
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's rate to a multiple of its own."""
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * factors[schedule]
+        group["lr"] = group["initial_lr"] * factor
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> None:
@@ -145,6 +181,28 @@ def choose_device(name: str) -> torch.device:
     if device.type == "mps" and not mps:
         raise UserError('training.device: mps was asked for, but is not here; use "auto"')
     return device
+
+
+@contextlib.contextmanager
+def memory_explained(config: TrainingConfig, device: torch.device) -> Iterator[None]:
+    """Say what to set where the device's memory does not suffice for a batch.
+
+    Raises:
+        UserError: in place of what PyTorch raises.
+    """
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        exhausted = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
+        if not exhausted and not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            raise
+        raise UserError(
+            f"not enough memory on {device} for training.batch_size = {config.batch_size}: set a "
+            "smaller one, or a smaller training.sequence_length"
+        ) from error
+
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def mixed_precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:

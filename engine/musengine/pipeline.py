@@ -20,6 +20,7 @@ from musengine.tables import (
     CorpusConfig,
     EvaluateConfig,
     GenerateConfig,
+    RunConfig,
     TrainingConfig,
 )
 
@@ -30,13 +31,14 @@ SINGLE = {"encoder": "encoder", "model": "model", "loss": "loss"}
 LISTS = {"sampler": "sampler", "output": "writer", "callbacks": "callback"}
 """Arrays of tables that hold one component each, and their kind."""
 PLAIN: dict[str, type[Config]] = {
+    "run": RunConfig,
     "corpus": CorpusConfig,
     "training": TrainingConfig,
     "generate": GenerateConfig,
     "evaluate": EvaluateConfig,
 }
 ORDER = (
-    *("corpus", "encoder", "model", "loss", "training"),
+    *("run", "corpus", "encoder", "model", "loss", "training"),
     *("sampler", "generate", "evaluate", "output", "callbacks"),
 )
 
@@ -46,6 +48,7 @@ class Pipeline:
     """A pipeline with every default filled in and its wiring checked."""
 
     name: str
+    run: RunConfig
     corpus: CorpusConfig
     reader: Component | None
     encoder: Component
@@ -80,6 +83,7 @@ class Pipeline:
         if self.reader is not None:
             corpus["reader"] = self.reader.table()
         tables: dict[str, Any] = {
+            "run": to_table(self.run),
             "corpus": corpus,
             "encoder": self.encoder.table(),
             "model": self.model.table(),

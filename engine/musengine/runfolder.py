@@ -31,7 +31,7 @@ RUNS = Path("runs")
 PRIMES = 8
 PRIME_STEPS = 512
 
-FREE_TABLES = frozenset({"generate", "evaluate", "sampler", "output", "callbacks"})
+FREE_TABLES = frozenset({"run", "generate", "evaluate", "sampler", "output", "callbacks"})
 """Tables that may change when a run is continued; of the others only keys that say so."""
 
 

@@ -1,4 +1,4 @@
-"""The tables of a pipeline file that belong to the core: corpus, training, generate, evaluate."""
+"""The tables of a pipeline file that belong to the core: run, corpus, training and so on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from musengine.config import Config, setting
 from musengine.quantities import Instrument, Length, Meter, Period, Prime, Source
 
 DEFAULT_STEPS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Config):
+    """`[run]`: what a person wants to remember of the run."""
+
+    message: str = setting("", doc="A note, kept with the run and shown wherever it is named.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +115,30 @@ class TrainingConfig(Config):
     weight_decay: float = setting(
         0.0, doc="L2 penalty, decoupled with adamw.", low=0.0, changeable=True
     )
-    schedule: Literal["constant", "linear", "cosine"] = setting(
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
         "constant",
-        doc="How the learning rate falls, to zero at the end of training.",
+        doc="How the learning rate falls: `linear` and `cosine` to zero at the end of training, "
+        "`plateau` by a factor each time the validation part has not got better for a while.",
         changeable=True,
+    )
+    plateau_patience: int = setting(
+        3,
+        doc="With `plateau`: validations in a row without a better figure before the rate falls.",
+        low=1,
+        changeable=True,
+    )
+    plateau_factor: float = setting(
+        0.5,
+        doc="With `plateau`: what the rate is multiplied by.",
+        above=0.0,
+        below=1.0,
+        changeable=True,
+    )
+    rate_per_piece: bool = setting(
+        False,
+        doc="Divide the rate by the whole part of the square root of a piece's number of "
+        "stretches, so that a short piece weighs about as much as a long one; for "
+        '`feed = "stateful"` and `batch_size = 1`.',
     )
     clip_norm: float = setting(
         0.0,
@@ -133,6 +160,11 @@ class TrainingConfig(Config):
         0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0, changeable=True
     )
     seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
+    init_from: Path | None = setting(
+        None,
+        doc="A run folder or a checkpoint whose weights, and what its encoder learned, a new run "
+        "starts from.",
+    )
     checkpoint_every: Period = setting(
         Period(500, "steps"),
         doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
@@ -155,6 +187,8 @@ class TrainingConfig(Config):
             "smoothing": ("rmsprop", "adadelta"),
             "epsilon": ("adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"),
         }
+        if self.rate_per_piece and (self.feed != "stateful" or self.batch_size != 1):
+            yield "rate_per_piece", 'works with feed = "stateful" and batch_size = 1 only'
         for key, optimizers in users.items():
             if getattr(self, key) is not None and self.optimizer not in optimizers:
                 yield key, f"{self.optimizer} has none; it is for {', '.join(optimizers)}"

@@ -74,7 +74,7 @@ def evaluate(
         UserError: what the user can mend.
     """
     trained = load_trained(pipeline, run)
-    dataset = prepare(pipeline, read_corpus(pipeline, registry), trained.encoder)
+    dataset = prepare(pipeline, read_corpus(pipeline, registry), trained.encoder, learned=True)
     run.check_split(dataset)
     return measure(pipeline, trained, dataset, registry, parts)
 

@@ -24,12 +24,14 @@ from musengine.evaluation import loss_on_pieces, score_pieces
 from musengine.interrupts import StopRequest
 from musengine.optimisation import (
     Place,
+    Schedule,
     clip_gradients,
     fraction_done,
     is_due,
     limit_reached,
     load_optimizer,
     make_optimizer,
+    memory_explained,
     mixed_precision,
     set_learning_rate,
 )
@@ -73,22 +75,35 @@ class Task:
             return {"nll": score_pieces(self.model, self.valid, beat=_measuring).mean}
         return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=_measuring)}
 
-    def save(self, place: Place, progress: Progress, extra: dict[str, Any], validate: bool) -> None:
-        """Validate, write a checkpoint, and note whether it is the best so far."""
-        figures = self.validate() if validate else {}
+    def measured(self, place: Place, progress: Progress) -> dict[str, float]:
+        """Validate, log the figures and tell them."""
+        figures = self.validate()
         if figures:
             self.run.log({"step": place.step, "epoch": place.epoch, "valid": figures})
             self.tell("on_validation", progress, figures)
-        path = self.run.checkpoints / f"step-{place.step:09}.safetensors"
+        return figures
+
+    def save(
+        self, place: Place, progress: Progress, extra: dict[str, Any], figures: Mapping[str, float]
+    ) -> None:
+        """Write a checkpoint, and note whether its validation figures are the best so far."""
+        figure = min(figures.values()) if figures else None
+        path = self.run.checkpoints / checkpoint_name(place, figure)
         states = [callback.state() for callback in self.callbacks]
         meta = {**self.meta, "place": vars(place), "valid": figures, "callbacks": states}
         checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
         best = self.run.state().get("best")
-        if figures and (best is None or min(figures.values()) < best["figure"]):
-            best = {"checkpoint": path.name, "figure": min(figures.values()), "step": place.step}
+        if figure is not None and (best is None or figure < best["figure"]):
+            best = {"checkpoint": path.name, "figure": figure, "step": place.step}
             self.run.write_state(best=best)
         self.run.remove_old_checkpoints(self.config.keep_checkpoints)
         self.tell("on_checkpoint", progress, path)
+
+
+def checkpoint_name(place: Place, figure: float | None) -> str:
+    """Return a checkpoint's file name: step, epochs done, and the validation figure if any."""
+    reached = "" if figure is None else f"_valid-{figure:.4f}"
+    return f"step-{place.step:09}_epoch-{place.epoch:04}{reached}.safetensors"
 
 
 def _measuring() -> None:
@@ -102,7 +117,7 @@ def fit(task: Task) -> str:
     task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
     place = Place(step=1, epoch=1, seconds=time.monotonic() - began)
     progress = Progress(step=1, epoch=1, fraction=1.0, seconds=place.seconds)
-    task.save(place, progress, {}, validate=True)
+    task.save(place, progress, {}, task.measured(place, progress))
     reason = "the model has seen the training part"
     task.tell("on_end", progress, reason)
     return reason
@@ -115,6 +130,7 @@ class Trainer:
         self.task = task
         self.config = task.config
         self.optimizer = make_optimizer(task.model, task.config)
+        self.schedule = Schedule(task.config)
         self.place, self.saved = Place(), Place()
         self.carried: State = None
         self.progress = Progress()
@@ -153,9 +169,21 @@ class Trainer:
             place.epoch, place.batch, self.carried = place.epoch + 1, 0, None
 
     def learn(self, batch: Batch) -> float:
-        """Take one optimizer step on a batch; returns its loss."""
-        batch = replace(batch.to(self.task.device), carried=self.carried)
-        set_learning_rate(self.optimizer, self.config.schedule, self.progress.fraction)
+        """Take one optimizer step on a batch; returns its loss.
+
+        Raises:
+            UserError: the batch is too large for the device's memory.
+        """
+        batches = self.task.batches
+        factor = self.schedule.factor(self.progress.fraction) * batches.rate_factor(batch)
+        set_learning_rate(self.optimizer, factor)
+        with memory_explained(self.config, self.task.device):
+            output, loss = self._descend(replace(batch.to(self.task.device), carried=self.carried))
+        if batches.feed.carries_state and batches.is_last_update(self.place.batch):
+            self.carried = checkpoints.map_tensors(output.state, Tensor.detach)
+        return float(loss.detach())
+
+    def _descend(self, batch: Batch) -> tuple[Output, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         with mixed_precision(self.config.precision, self.task.device):
             output = self.task.model(batch)
@@ -163,19 +191,20 @@ class Trainer:
         torch.autograd.backward(loss)
         clip_gradients(self.optimizer, self.config)
         self.optimizer.step()
-        batches = self.task.batches
-        if batches.feed.carries_state and batches.is_last_update(self.place.batch):
-            self.carried = checkpoints.map_tensors(output.state, Tensor.detach)
-        return float(loss.detach())
+        return output, loss
 
     def save(self, *, validate: bool = True) -> None:
         """Write a checkpoint of this very moment."""
+        figures = self.task.measured(self.place, self.progress) if validate else {}
+        if figures:
+            self.schedule.validated(min(figures.values()))
         extra = {
             "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
             "carried": self.carried,
             "random": checkpoints.random_state(),
         }
-        self.task.save(self.place, self.progress, extra, validate)
+        self.task.save(self.place, self.progress, extra, figures)
         self.saved = replace(self.place)
 
     def restore(self, stored: checkpoints.Checkpoint) -> None:
@@ -184,6 +213,7 @@ class Trainer:
         self.saved = replace(self.place)
         self._began = time.monotonic() - self.place.seconds
         load_optimizer(self.optimizer, stored.extra["optimizer"])
+        self.schedule.load_state(stored.extra["schedule"])
         self.carried = checkpoints.map_tensors(
             stored.extra["carried"], lambda tensor: tensor.to(self.task.device)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,17 +62,22 @@ class Session:
                 return
         self.pipeline, device = _decided(self.pipeline)
         encoder: Encoder[Any] = self.pipeline.encoder.create()
+        origin = _origin(self.pipeline, self.run)
+        if origin is not None:
+            encoder.load_state(checkpoints.load(origin, weights_only=True).meta.get("encoder", {}))
         reading_ = read_corpus(self.pipeline, self.registry)
-        self.dataset = prepare(self.pipeline, reading_, encoder)
+        learned = origin is not None
+        self.dataset = prepare(self.pipeline, reading_, encoder, learned=learned)
         _tell_dataset(self.dataset)
         task = _task(self.pipeline, self.run, device, encoder, self.dataset, self.callbacks)
+        stored = None if origin is None else _load(task, origin)
         if self.run.exists:
             self.run.check_split(self.dataset)
             self.run.write_pipeline(self.pipeline)
         else:
             self.run.begin(self.pipeline, self.dataset)
         Console.current().say(f"run folder: {self.run.path}")
-        reason = _train(task, self.pipeline, self.run)
+        reason = _train(task, self.pipeline, self.run, stored)
         if reason == INTERRUPTED:
             raise Interrupted
         # What was made with the weights before is out of date now.
@@ -188,7 +194,39 @@ def _task(
     )
 
 
-def _train(task: Task, pipeline: Pipeline, run: RunFolder) -> str:
+def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
+    """Return the checkpoint that training goes on from, or that a new run starts from, if any.
+
+    Raises:
+        UserError: `training.init_from` names none.
+    """
+    if run.checkpoint_paths():
+        return run.checkpoint_for("last")
+    wanted = pipeline.training.init_from
+    if wanted is None or wanted.is_file():
+        return wanted
+    if not RunFolder(wanted).exists:
+        raise UserError(f"training.init_from: {wanted} is neither a run folder nor a checkpoint")
+    return RunFolder(wanted).checkpoint_for("best")
+
+
+def _load(task: Task, origin: Path) -> checkpoints.Checkpoint | None:
+    """Put a checkpoint's weights into the model; returns it where training goes on from it.
+
+    Raises:
+        UserError: it is damaged, or belongs to another model.
+    """
+    stored = checkpoints.load(origin)
+    checkpoints.load_weights(task.model, stored.model, origin)
+    if origin.parent == task.run.checkpoints:
+        return stored
+    Console.current().say(f"starting from the weights of {origin}")
+    return None
+
+
+def _train(
+    task: Task, pipeline: Pipeline, run: RunFolder, stored: checkpoints.Checkpoint | None
+) -> str:
     console = Console.current()
     if pipeline.model_declaration.training == "fit":
         return fit(task)
@@ -196,12 +234,9 @@ def _train(task: Task, pipeline: Pipeline, run: RunFolder) -> str:
     unit = f"; loss in {task.loss.unit}" if task.loss is not None else ""
     console.say(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
     trainer = Trainer(task)
-    if run.checkpoint_paths():
-        path = run.checkpoint_for("last")
-        stored = checkpoints.load(path)
-        checkpoints.load_weights(task.model, stored.model, path)
+    if stored is not None:
         trainer.restore(stored)
-        console.say(f"going on after step {trainer.place.step} ({path.name})")
+        console.say(f"going on after step {trainer.place.step}")
     run.forget_after(trainer.place.step)
     with stop_on_interrupt(console.warn) as stop:
         return trainer.train(stop)

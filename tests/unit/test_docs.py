@@ -280,7 +280,7 @@ def test_the_written_plugin_trains_and_generates(ran: tuple[Path, dict[str, Any]
     assert result["status"] == [0, 0, 1, 0], said
     run = folder / "runs" / "logistic"
     assert len(list((run / "samples").glob("*.mid"))) == 4
-    assert (run / "checkpoints" / "step-000000005.safetensors").is_file()
+    assert list((run / "checkpoints").glob("step-000000005_epoch-*.safetensors"))
     written = tomli.loads((run / "pipeline.toml").read_text("utf-8"))
     assert written["model"] == {"type": "logistic", "memory": 12}
     assert written["training"]["learning_rate"] == 0.01  # what the declaration wishes for

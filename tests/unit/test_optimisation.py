@@ -9,11 +9,13 @@ from torch import nn
 from musengine.errors import UserError
 from musengine.optimisation import (
     Place,
+    Schedule,
     choose_device,
     clip_gradients,
     fraction_done,
     is_due,
     limit_reached,
+    memory_explained,
     set_learning_rate,
 )
 from musengine.quantities import Period
@@ -43,9 +45,40 @@ def test_schedules_scale_every_groups_own_rate(
     schedule: str, fraction: float, factor: float
 ) -> None:
     made = optimizer(0.1, 0.02)
-    set_learning_rate(made, schedule, fraction)
+    config = TrainingConfig(schedule=schedule)  # type: ignore[arg-type]
+    set_learning_rate(made, Schedule(config).factor(fraction))
     rates = [group["lr"] for group in made.param_groups]
     assert rates == pytest.approx([0.1 * factor, 0.02 * factor])
+
+
+def test_plateau_halves_after_three_validations_without_a_better_one() -> None:
+    config = TrainingConfig(schedule="plateau")
+    schedule = Schedule(config)
+    factors = []
+    # 5 is the best until 4; three in a row are no better, then again three.
+    for figure in (6.0, 5.0, 5.0, 5.5, 7.0, 5.2, 4.0, 4.1, 4.0, 9.0):
+        schedule.validated(figure)
+        factors.append(schedule.factor(0.3))
+    assert factors == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25]
+    again = Schedule(config)
+    again.load_state(schedule.state())
+    for each in (schedule, again):
+        for figure in (4.0, 4.0, 4.0):
+            each.validated(figure)
+    assert again.factor(0.0) == schedule.factor(0.0) == 0.125
+
+
+def test_running_out_of_memory_names_the_batch_size() -> None:
+    config = TrainingConfig(batch_size=512)
+    wanted = "not enough memory on cpu for training.batch_size = 512: set a smaller one"
+    device = torch.device("cpu")
+    # Two to the 60th bytes: more than any machine's address space lets the allocator have.
+    with pytest.raises(UserError, match=wanted), memory_explained(config, device):
+        torch.empty(2**60, dtype=torch.uint8)
+    with pytest.raises(UserError, match=wanted), memory_explained(config, device):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(RuntimeError, match="must match"), memory_explained(config, device):
+        torch.zeros(2) + torch.zeros(3)
 
 
 def test_the_nearest_limit_counts() -> None:

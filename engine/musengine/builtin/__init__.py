@@ -171,12 +171,21 @@ def musengine_writers() -> list[WriterDeclaration]:
 
 @hookimpl
 def musengine_callbacks() -> list[CallbackDeclaration]:
-    """Declare the console callback."""
+    """Declare the console and the TensorBoard callback."""
     return [
         CallbackDeclaration(
             name="console",
             summary="Progress of the training on the terminal",
             target="musengine.builtin.console_callback:ConsoleCallback",
             config=configs.ConsoleConfig,
-        )
+        ),
+        CallbackDeclaration(
+            name="tensorboard",
+            summary="Curves of the training for TensorBoard",
+            target="musengine.builtin.tensorboard_callback:TensorBoardCallback",
+            config=configs.TensorBoardConfig,
+            requires=(
+                Requirement(module="tensorboard", install='pip install "musengine[tensorboard]"'),
+            ),
+        ),
     ]

@@ -91,6 +91,13 @@ class HeatmapConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TensorBoardConfig(Config):
+    """Curves of the training for TensorBoard, in the run's folder `tensorboard`."""
+
+    every: int = setting(10, doc="Optimizer steps from one point of the loss to the next.", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConsoleConfig(Config):
     """Progress of the training on the terminal."""
 

@@ -172,7 +172,7 @@ def test_the_penalty_is_l1_on_weights_alone() -> None:
 
 
 def test_each_layer_has_its_own_rate() -> None:
-    from musengine.optimisation import make_optimizer, set_learning_rate
+    from musengine.optimisation import Schedule, make_optimizer, set_learning_rate
     from musengine.tables import TrainingConfig
 
     model = make_model(rates=(0.1, 0.2, 0.3, 0.4))
@@ -180,7 +180,7 @@ def test_each_layer_has_its_own_rate() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.2, 0.3, 0.4]
     counted = sum(len(group["params"]) for group in optimizer.param_groups)
     assert counted == len(list(model.parameters()))
-    set_learning_rate(optimizer, "linear", 0.5)
+    set_learning_rate(optimizer, Schedule(TrainingConfig(schedule="linear")).factor(0.5))
     assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.1, 0.15, 0.2]
     # One step of plain gradient descent moves each layer by exactly its rate times the gradient.
     before = {name: p.detach().clone() for name, p in model.named_parameters()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,10 @@ def test_old_checkpoints_go_the_best_stays(folder: Path) -> None:
     assert run("--set", "training.keep_checkpoints=1", command="train") == 0
     names = {path.name for path in (folder / "runs/pipe/checkpoints").iterdir()}
     best = json.loads((folder / "runs/pipe/state.json").read_text())["best"]["checkpoint"]
-    assert names == {best, "step-000000024.safetensors"}
+    assert names == {best, max(names)}
+    # The name tells the step, the epochs done (7 pieces in batches of 4 segments of 8) and the
+    # validation figure.
+    assert re.fullmatch(r"step-000000024_epoch-\d{4}_valid-\d+\.\d{4}\.safetensors", max(names))
 
 
 def test_rates_may_change_when_training_goes_on(folder: Path) -> None:
