@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,19 @@ def stored_figures(name: str) -> dict[str, Any]:
     return figures
 
 
-def write_result(name: str, command: str, figures: dict[str, Any]) -> None:
+def write_result(
+    name: str,
+    command: str,
+    figures: dict[str, Any],
+    packages: Sequence[str] = ("musengine", "torch", "numpy"),
+) -> None:
     """Print figures and write them with what they were measured on."""
     result = {
         "command": command,
         "date": datetime.date.today().isoformat(),
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
         "python": platform.python_version(),
-        "versions": {
-            package: importlib.metadata.version(package)
-            for package in ("musengine", "torch", "numpy")
-        },
+        "versions": {package: importlib.metadata.version(package) for package in packages},
         "figures": figures,
     }
     RESULTS.mkdir(exist_ok=True)
