@@ -89,7 +89,7 @@ def apply(source: SettingsSource, assignment: str) -> None:
     names = key.strip().split(".")
     if not equals or not all(names):
         raise UserError(f"--set {assignment}: {_EXPECTED}")
-    value = _value(assignment, text.strip())
+    value = parse_value(assignment, text.strip())
     if len(names) == 1:
         _replace(source, names[0], value, assignment)
         return
@@ -139,8 +139,12 @@ def _is_index(name: str) -> bool:
     return name.isdecimal() and len(name) < 10
 
 
-def _value(assignment: str, text: str) -> Any:
-    """Parse a TOML value; what is none is a string, unless it was clearly meant as TOML."""
+def parse_value(assignment: str, text: str) -> Any:
+    """Parse a TOML value; what is none is a string, unless it was clearly meant as TOML.
+
+    Raises:
+        UserError: it was meant as TOML and is not; names the whole assignment.
+    """
     try:
         return tomli.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError) as error:
