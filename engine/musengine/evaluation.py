@@ -14,7 +14,9 @@ from musengine.batches import whole_pieces
 from musengine.components.encoders import EncodedPiece
 from musengine.components.losses import Loss, negative_log_likelihood
 from musengine.components.models import Model, Output
+from musengine.errors import UserError
 
+RESAMPLES = 2000
 StepScores = Callable[[Output], torch.Tensor]
 
 
@@ -36,10 +38,31 @@ class Scores:
             return float("nan")
         return _mean(np.concatenate([piece[1:] for piece in self.pieces]))
 
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the interval in which the mean lies, NaN with fewer than two pieces.
+
+        By the bootstrap over pieces (Efron 1979, percentile method, always the same draws): steps
+        of one piece resemble each other, so it is the pieces that are drawn.
+        """
+        if len(self.pieces) < 2:
+            return float("nan"), float("nan")
+        sums = np.array([piece.sum() for piece in self.pieces])
+        lengths = np.array([len(piece) for piece in self.pieces], dtype=np.float64)
+        random = np.random.default_rng(0)
+        means = []
+        for _ in range(RESAMPLES):
+            drawn = random.integers(0, len(sums), len(sums))
+            means.append(sums[drawn].sum() / max(lengths[drawn].sum(), 1.0))
+        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
     def figures(self) -> dict[str, float]:
         """Return the figures by name."""
+        low, high = self.interval()
         return {
             "nll": self.mean,
+            "nll_low": low,
+            "nll_high": high,
             "nll_skip_first": self.mean_skip_first,
             "steps": float(sum(len(piece) for piece in self.pieces)),
             "pieces": float(len(self.pieces)),
@@ -64,6 +87,28 @@ def score_pieces(
         beat: called between batches.
     """
     return _score(model, pieces, lambda out: negative_log_likelihood(out, model.layout), beat)
+
+
+def hits_on_pieces(
+    model: Model[Any], pieces: Sequence[EncodedPiece], *, beat: Callable[[], None] | None = None
+) -> Scores:
+    """Return for every step 1 where the most probable token is the right one, else 0.
+
+    Args:
+        model: one of a tokens layout that gives logits.
+        pieces: whole encoded pieces.
+        beat: called between batches.
+
+    Raises:
+        UserError: the model gives no logits.
+    """
+
+    def hits(output: Output) -> torch.Tensor:
+        if output.logits is None or output.targets is None:
+            raise UserError("accuracy: the model does not say how probable each token is")
+        return output.logits.argmax(dim=-1) == output.targets
+
+    return _score(model, pieces, hits, beat)
 
 
 def loss_on_pieces(

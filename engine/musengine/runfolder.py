@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,7 +90,8 @@ class RunFolder:
 
     def begin(self, pipeline: Pipeline, dataset: Dataset) -> None:
         """Write what a fresh run starts with; the pipeline last, since it makes it a run."""
-        write_json(self.path / "versions.json", versions(pipeline))
+        read_through = {"read_through": dataset.libraries}
+        write_json(self.path / "versions.json", versions(pipeline) | read_through)
         self.write_split(dataset)
         self._write_primes(dataset)
         self.write_pipeline(pipeline)
@@ -108,6 +110,9 @@ class RunFolder:
                 "lost": dict(dataset.lost),
                 "ignored": dict(dataset.ignored),
                 "notices": dataset.notices,
+                "warnings": {name: list(lines) for name, lines in dataset.warnings.items()},
+                "copies": dataset.copies,
+                "straddling": dataset.straddling,
             },
         )
 
@@ -184,6 +189,12 @@ class RunFolder:
     def write_state(self, **values: Any) -> None:
         """Change some values of the run's state."""
         write_json(self.path / "state.json", {**self.state(), **values})
+
+    def write_evaluation(self, results: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the figures of some parts; those of other parts stay."""
+        path = self.path / "evaluation.json"
+        before = read_json(path) if path.is_file() else {}
+        write_json(path, {**before, **without_nan(results)})
 
     def checkpoint_paths(self) -> list[Path]:
         """Return the checkpoints, oldest first."""
@@ -353,6 +364,15 @@ def versions(pipeline: Pipeline) -> dict[str, Any]:
         "distributions": installed,
         "components": components,
     }
+
+
+def without_nan(value: Any) -> Any:
+    """Return nested values with None for numbers that JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def fingerprint_of(tables: Mapping[str, Any], names: Sequence[str]) -> str:

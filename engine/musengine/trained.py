@@ -11,16 +11,27 @@ import torch
 
 from musengine import checkpoint as checkpoints
 from musengine.components.encoders import Encoder
-from musengine.components.metrics import Evidence
+from musengine.components.metrics import Evidence, Metric
 from musengine.components.models import Model
 from musengine.console import Console
 from musengine.corpus import Dataset, prepare, read_corpus
+from musengine.declarations import MetricDeclaration
 from musengine.errors import UserError
 from musengine.optimisation import choose_device
 from musengine.pipeline import Pipeline
+from musengine.references import Named, of_pieces, read_scores
 from musengine.registry import Registry
 from musengine.runfolder import RunFolder
-from musengine.score import Part
+from musengine.score import Part, Score
+
+GENERATED = "generated"
+"""What the figures of generated pieces stand under, beside those of the parts."""
+
+Figures = dict[str, Any]
+"""Numbers by name; nested mappings hold details."""
+
+NEEDS_LIKELIHOOD = ("nll", "perplexity")
+"""Metrics that are left out for models without an exact likelihood."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ def _device_here(name: str) -> torch.device:
 
 def evaluate(
     pipeline: Pipeline, run: RunFolder, registry: Registry, parts: Sequence[Part]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Figures]:
     """Measure a run's best weights on parts of its corpus; figures by part.
 
     Raises:
@@ -76,7 +87,8 @@ def evaluate(
     trained = load_trained(pipeline, run)
     dataset = prepare(pipeline, read_corpus(pipeline, registry), trained.encoder, learned=True)
     run.check_split(dataset)
-    return measure(pipeline, trained, dataset, registry, parts)
+    generated = generated_pieces(pipeline, run, registry)
+    return measure(pipeline, trained, dataset, registry, parts, generated)
 
 
 def measure(
@@ -85,18 +97,49 @@ def measure(
     dataset: Dataset,
     registry: Registry,
     parts: Sequence[Part],
-) -> dict[str, dict[str, float]]:
-    """Return the pipeline's metrics of a trained model on some parts."""
-    results: dict[str, dict[str, float]] = {}
-    for part in parts:
-        evidence = Evidence(trained.model, trained.encoder, dataset.parts[part], part)
-        figures: dict[str, float] = {}
-        for name in pipeline.evaluate.metrics:
-            if name == "nll" and not pipeline.model_declaration.likelihood:
-                continue
-            entry = registry.get("metric", name)
-            metric = entry.load()(entry.declaration.config())
-            figures.update(metric.measure(evidence))
-        if figures:
-            results[part] = figures
-    return results
+    generated: Sequence[Named] = (),
+) -> dict[str, Figures]:
+    """Return the pipeline's metrics of a trained model on some parts, and of generated pieces."""
+    wanted: dict[str, list[Metric[Any]]] = {"model": [], "pieces": []}
+    for name in pipeline.evaluate.metrics:
+        if name in NEEDS_LIKELIHOOD and not pipeline.model_declaration.likelihood:
+            continue
+        entry = registry.get("metric", name)
+        assert isinstance(entry.declaration, MetricDeclaration)
+        wanted[entry.declaration.of].append(entry.load()(entry.declaration.config()))
+    model, encoder = trained.model, trained.encoder
+    results: dict[str, Figures] = {
+        part: _measured(wanted["model"], Evidence(model, encoder, dataset.parts[part], part))
+        for part in parts
+    }
+    if wanted["pieces"] and generated:
+        held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
+        reference = of_pieces(dataset.parts["train"], held_out, encoder)
+        evidence = Evidence(model, encoder, (), GENERATED, tuple(generated), reference)
+        results[GENERATED] = _measured(wanted["pieces"], evidence)
+    return {part: figures for part, figures in results.items() if figures}
+
+
+def _measured(metrics: Sequence[Metric[Any]], evidence: Evidence) -> Figures:
+    figures: Figures = {}
+    for metric in metrics:
+        figures.update(metric.measure(evidence))
+    return figures
+
+
+def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> list[Named]:
+    """Return the scores among a run's samples, where a metric of the pipeline looks at them."""
+    looked_at = any(
+        getattr(registry.get("metric", name).declaration, "of", "") == "pieces"
+        for name in pipeline.evaluate.metrics
+    )
+    if not looked_at:
+        return []
+    try:
+        reading = read_scores([str(run.samples)], registry)
+    except UserError as error:
+        Console.current().warn(f"no generated pieces are measured: {error}")
+        return []
+    return [
+        (piece.id, piece.content) for piece in reading.pieces if isinstance(piece.content, Score)
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,22 +12,32 @@ from typing import Any
 import torch
 
 from musengine import checkpoint as checkpoints
-from musengine import making, reading, runfolder
+from musengine import making, reading, runfolder, wiring
 from musengine.batches import Batches
 from musengine.components.callbacks import Callback
 from musengine.components.encoders import Encoder
 from musengine.components.losses import Loss
 from musengine.console import Console, counted
-from musengine.corpus import PARTS, Dataset, prepare, read_corpus, total_steps
+from musengine.corpus import Dataset, prepare, read_corpus, total_steps
 from musengine.errors import UserError
-from musengine.files import write_json
 from musengine.interrupts import stop_on_interrupt
 from musengine.optimisation import Place, choose_device, limit_reached
 from musengine.pipeline import Pipeline
 from musengine.registry import Registry
 from musengine.runfolder import RunFolder
-from musengine.trained import evaluate, load_trained, measure, new_model
+from musengine.splitting import PARTS
+from musengine.trained import (
+    Figures,
+    evaluate,
+    generated_pieces,
+    load_trained,
+    measure,
+    new_model,
+)
 from musengine.training import INTERRUPTED, Task, Trainer, fit
+
+ODDITIES = 3
+"""How many pieces with something odd about them are named."""
 
 GENERATION_TABLES = ("generate", "sampler", "output")
 
@@ -69,6 +81,8 @@ class Session:
         learned = origin is not None
         self.dataset = prepare(self.pipeline, reading_, encoder, learned=learned)
         _tell_dataset(self.dataset)
+        for message in wiring.lacking(self.pipeline.outputs).values():
+            Console.current().warn(message)
         task = _task(self.pipeline, self.run, device, encoder, self.dataset, self.callbacks)
         stored = None if origin is None else _load(task, origin)
         if self.run.exists:
@@ -102,7 +116,10 @@ class Session:
 
     def evaluate(self) -> None:
         """Measure the best weights on the held-out parts, unless that was done."""
-        wanted = runfolder.fingerprint_of(self.pipeline.tables(), ("evaluate",))
+        made_with = self.run.state().get("generated")
+        wanted = runfolder.fingerprint_of(
+            {**self.pipeline.tables(), "pieces": made_with}, ("evaluate", "pieces")
+        )
         if self.run.state().get("evaluated") == wanted or not self.pipeline.evaluate.metrics:
             return
         held_out = PARTS[1:]
@@ -110,8 +127,11 @@ class Session:
             results = evaluate(self.pipeline, self.run, self.registry, held_out)
         else:
             trained = load_trained(self.pipeline, self.run)
-            results = measure(self.pipeline, trained, self.dataset, self.registry, held_out)
-        write_json(self.run.path / "evaluation.json", results)
+            generated = generated_pieces(self.pipeline, self.run, self.registry)
+            results = measure(
+                self.pipeline, trained, self.dataset, self.registry, held_out, generated
+            )
+        self.run.write_evaluation(results)
         self.run.write_state(evaluated=wanted)
         tell_figures(results)
 
@@ -127,11 +147,22 @@ class Session:
             console.warn(f"skipped {len(skipped) - 20} more; all are listed in {listed}")
 
 
-def tell_figures(results: dict[str, dict[str, float]]) -> None:
-    """Say the figures of each part, a line for each."""
+def tell_figures(results: Mapping[str, Figures]) -> None:
+    """Say the figures of each part, a line for each; details are in the run folder."""
     for part, figures in results.items():
-        shown = "  ".join(f"{name} {value:.6g}" for name, value in figures.items())
+        shown = "  ".join(
+            _shown(name, figures)
+            for name, value in figures.items()
+            if isinstance(value, (int, float)) and not name.endswith(("_low", "_high"))
+        )
         Console.current().say(f"{part}: {shown}")
+
+
+def _shown(name: str, figures: Figures) -> str:
+    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    if low is None or high is None or math.isnan(low):
+        return f"{name} {figures[name]:.6g}"
+    return f"{name} {figures[name]:.6g} ({low:.4g} to {high:.4g})"
 
 
 def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeline:
@@ -257,11 +288,40 @@ def _tell_dataset(dataset: Dataset) -> None:
         )
     for what, count in dataset.lost.items():
         console.say(f"left out: {count:,} {what}")
+    _tell_copies(dataset)
+    _tell_oddities(dataset)
     if dataset.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
         console.say(f"not music files: {kinds}")
     if dataset.skipped:
         console.say(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
+
+
+def _tell_copies(dataset: Dataset) -> None:
+    if dataset.copies:
+        number = len(dataset.copies)
+        are = "piece is a copy" if number == 1 else "pieces are copies"
+        Console.current().say(f"{number:,} {are} of others, note by note (corpus.duplicates)")
+    if dataset.straddling:
+        first = dataset.straddling[0]
+        Console.current().warn(
+            f"{counted(len(dataset.straddling), 'piece')} of one part with the notes of a piece "
+            f"held out, such as {first} and {dataset.copies[first]}; corpus.duplicates = 'drop' "
+            "leaves them out"
+        )
+
+
+def _tell_oddities(dataset: Dataset) -> None:
+    """Say what was odd about the first few pieces, and how many there are."""
+    console, odd = Console.current(), dataset.warnings
+    if not odd:
+        return
+    listed = list(odd.items())[:ODDITIES]
+    for name, lines in listed:
+        console.say(f"odd: {name}: {lines[0]}")
+    if len(odd) > len(listed):
+        left = counted(len(odd) - len(listed), "piece")
+        console.say(f"odd: {left} more, listed in the run's split.json")
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset) -> None:

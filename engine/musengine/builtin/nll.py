@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from musengine.components.metrics import Evidence, Metric
 from musengine.console import Console
 from musengine.declarations import NoSettings
 from musengine.evaluation import score_pieces
+from musengine.layouts import Tokens
 
 
 class NegativeLogLikelihood(Metric[NoSettings]):
     """Exact NLL in nats, all steps of all pieces weighted equally, and without first steps."""
 
-    def measure(self, evidence: Evidence) -> Mapping[str, float]:
-        """Return `nll` and `nll_skip_first` per step, `steps` and `pieces` counted."""
+    def measure(self, evidence: Evidence) -> Mapping[str, Any]:
+        """Return `nll` and `nll_skip_first` per step, `steps` and `pieces` counted.
+
+        `nll_low` and `nll_high` bound `nll` with 95 % confidence; `nll_per_piece` has each piece's.
+
+        Of tokens also `bits_per_token`, which for characters is bits per character.
+        """
         if not evidence.part:
             return {}
         console = Console.current()
-        return score_pieces(
+        scores = score_pieces(
             evidence.model,
             evidence.part,
             beat=lambda: console.pulse(f"measuring the {evidence.part_name} part"),
-        ).figures()
+        )
+        figures: dict[str, Any] = scores.figures()
+        if isinstance(evidence.encoder.layout, Tokens):
+            figures["bits_per_token"] = figures["nll"] / math.log(2)
+        names = [piece.id for piece in evidence.part]
+        means = [float(piece.mean()) for piece in scores.pieces]
+        figures["nll_per_piece"] = dict(zip(names, means, strict=True))
+        return figures

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from musengine.config import Config
-from musengine.score import Score, Text
+from musengine.score import Score
 
 if TYPE_CHECKING:
     from musengine.components.encoders import EncodedPiece, Encoder
@@ -18,22 +18,41 @@ C = TypeVar("C", bound=Config)
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Music to compare with, each part taken anew as often as wanted.
+
+    Attributes:
+        train: name and score of what models learn from.
+        held_out: of music of the same kind that is not in it; nothing where none is known.
+    """
+
+    train: Callable[[], Iterable[tuple[str, Score]]]
+    held_out: Callable[[], Iterable[tuple[str, Score]]]
+
+
+NO_REFERENCE = Reference(tuple, tuple)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a metric may look at; each metric takes what it needs.
 
     Attributes:
         model: the trained model, on its device, in evaluation mode.
         encoder: what encoded the pieces.
-        part: the encoded pieces of the split in question.
-        part_name: `train`, `valid` or `test`.
-        generated: generated pieces, if there are any yet.
+        part: the encoded pieces of the split in question; none for a metric of pieces.
+        part_name: `train`, `valid` or `test`; `generated` for a metric of pieces.
+        generated: for a metric of pieces, the generated ones, name and score.
+        reference: for a metric of pieces, the music that was learned from and that was held out,
+            as the encoder gives it back, so that both are on one grid.
     """
 
     model: Model[Any]
     encoder: Encoder[Any]
     part: Sequence[EncodedPiece]
     part_name: str
-    generated: Sequence[Score | Text] = ()
+    generated: Sequence[tuple[str, Score]] = ()
+    reference: Reference = NO_REFERENCE
 
 
 class Metric(ABC, Generic[C]):
@@ -43,5 +62,10 @@ class Metric(ABC, Generic[C]):
         self.config = config
 
     @abstractmethod
-    def measure(self, evidence: Evidence) -> Mapping[str, float]:
-        """Return figures by name; an empty mapping where the metric does not apply."""
+    def measure(self, evidence: Evidence) -> Mapping[str, Any]:
+        """Return figures by name; an empty mapping where the metric does not apply.
+
+        A figure is a number. Beside it `NAME_low` and `NAME_high` give its confidence interval; a
+        nested mapping holds details, such as a figure of each piece, and numbers with an interval
+        as `{"mean": ..., "low": ..., "high": ...}`. Where a figure is not defined it is NaN.
+        """
