@@ -125,14 +125,18 @@ def _figures(run: Path) -> Iterator[tuple[tuple[str, str], Figure]]:
 
 
 def _flattened(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Figure]]:
-    """Yield numbers by name, those of nested mappings with both names; of single pieces none."""
+    """Yield numbers by name, those of nested mappings with both names; of single pieces none.
+
+    Nor distances between pieces, from which overlap and divergence come.
+    """
     for name, value in figures.items():
         if isinstance(value, Mapping):
-            if name.endswith("_per_piece"):
+            if name.endswith("_per_piece") or name == "distances":
                 continue
             if "mean" in value:
                 yield f"{prefix}{name}", Figure(*(value.get(k) for k in ("mean", "low", "high")))
-                value = {k: v for k, v in value.items() if isinstance(v, Mapping)}
+                own = ("mean", "low", "high", "count")
+                value = {key: each for key, each in value.items() if key not in own}
             yield from _flattened(value, f"{prefix}{name} ")
         elif not name.endswith(("_low", "_high")) and (value is None or _is_number(value)):
             bounds = (figures.get(f"{name}_{end}") for end in ("low", "high"))

@@ -76,7 +76,9 @@ class Statistics(Metric[NoSettings]):
 
 
 def _detail(generated: FloatArray, reference: FloatArray, compared: sets.Comparison) -> Any:
-    detail: dict[str, Any] = compared.figures()
+    figures = compared.figures()
+    detail: dict[str, Any] = {name: figures.pop(name) for name in ("overlap", "divergence")}
+    detail["distances"] = figures
     if generated.shape[1] == 1:
         detail |= asdict(confidence.mean_and_interval(generated[:, 0]))
         detail["reference"] = asdict(confidence.mean_and_interval(reference[:, 0]))

@@ -1,0 +1,175 @@
+"""similarity, originality, compare and the metrics of pieces, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import miditoolkit
+import numpy as np
+import pytest
+
+from helpers import score_of
+from musengine.builtin.midi.writer import MidiWriter
+from musengine.cli import main
+from musengine.declarations import NoSettings
+from musengine.score import Score
+
+Call = Callable[..., tuple[int, str, str]]
+
+PIPELINE = """
+[corpus]
+path = "music"
+valid = 0.4
+split_seed = 1
+
+[model]
+type = "frequencies"
+
+[generate]
+count = 2
+length = "16 beats"
+
+[evaluate]
+metrics = ["nll", "similarity", "originality", "statistics"]
+"""
+
+
+def tune(seed: int) -> Score:
+    """Sixty-four eighths of a melody over whole notes of a bass."""
+    rng = np.random.default_rng(seed)
+    pitch = 60 + np.array([0, 2, 4, 5, 7, 9, 11])[rng.integers(0, 7, 64)]
+    melody = [(2 * k, 2, int(p)) for k, p in enumerate(pitch)]
+    bass = [(16 * k, 16, int(p)) for k, p in enumerate(rng.integers(36, 48, 8))]
+    return score_of(melody + bass, ticks_per_beat=4)
+
+
+@pytest.fixture
+def musengine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
+    for folder in ("music", "new"):
+        Path(folder).mkdir()
+    writer = MidiWriter(NoSettings())
+    for seed in range(10):
+        writer.write(tune(seed), Path(f"music/tune{seed}.mid"))
+    writer.write(tune(3), Path("new/copy.mid"))
+    writer.write(tune(3).transpose(4), Path("new/higher.mid"))
+    writer.write(tune(99), Path("new/other.mid"))
+    Path("pipe.toml").write_text(PIPELINE)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main(arguments)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def test_similarity_of_files_and_folders(musengine: Call) -> None:
+    status, out, err = musengine("similarity", "new", "--against", "music", "--json")
+    assert status == 0, err
+    found = {Path(entry["path"]).name: entry["similarity"] for entry in json.loads(out)}
+    assert found["copy.mid"] == pytest.approx(100.0)
+    # In another key hardly any note lies on one of the original.
+    assert 5 < found["higher.mid"] < 80
+    assert 5 < found["other.mid"] < 80
+    status, out, _ = musengine("similarity", "new/copy.mid", "--against", "music", "--sample", "5")
+    assert (status, out) == (0, "100.00 %  new/copy.mid\n")
+
+
+def test_originality_tells_copies_and_writes_what_to_hear(musengine: Call, tmp_path: Path) -> None:
+    status, out, err = musengine("originality", "new", "--against", "music", "--json", "--out", "o")
+    assert status == 0, err
+    report = json.loads(out)
+    copy, higher, other = report["pieces"]
+    for piece, semitones in ((copy, 0), (higher, -4)):
+        assert piece["ngram_share"] == 1.0
+        assert piece["longest_run"] == 64
+        assert piece["closest_passage"] == pytest.approx(1.0)
+        place = piece["closest_passage_at"]
+        assert (place["piece"], place["semitones"]) == ("tune3.mid", semitones)
+        assert place["beat"] == place["its_beat"]
+    assert other["ngram_share"] == 0.0
+    assert other["longest_run"] < 12
+    assert other["overlap"] < 0.8
+    assert report["human"]["ngram_share"]["mean"] == 0.0
+    assert report["human"]["ngram_share"]["pieces"] == 10
+    # The passages are the same music, four semitones apart.
+    passage, closest = (
+        miditoolkit.MidiFile(tmp_path / "o" / f"002-higher-{name}.mid")
+        for name in ("passage", "closest")
+    )
+    rows = [
+        sorted((note.start, note.end, note.pitch) for note in midi.instruments[0].notes)
+        for midi in (passage, closest)
+    ]
+    assert [(start, end, pitch - 4) for start, end, pitch in rows[0]] == rows[1]
+    assert len(rows[0]) > 30
+    status, out, _ = musengine("originality", "new/copy.mid", "--against", "music")
+    assert "new/copy.mid: share of n-grams found 1" in out
+    assert "held-out human music" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["similarity", "nowhere", "--against", "music"], "nowhere does not exist"),
+        (["similarity", "new", "--against", "musik"], "musik does not exist; did you mean 'music'"),
+        (["originality", "pipe.toml", "--against", "music"], "pipe.toml: known endings are"),
+        (["compare", "music"], "music is not a run folder"),
+    ],
+)
+def test_what_is_not_there_is_one_line(musengine: Call, arguments: list[str], said: str) -> None:
+    status, _, err = musengine(*arguments)
+    assert status == 1
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_run_measures_its_pieces_and_runs_are_compared(musengine: Call) -> None:
+    assert musengine("run", "pipe.toml", "--run-dir", "a", "--set", "run.message=counts")[0] == 0
+    again = ("run", "pipe.toml", "--run-dir", "b", "--set", "model.given=nothing")
+    assert musengine(*again)[0] == 0
+    figures = json.loads(Path("a/evaluation.json").read_text())
+    assert set(figures) == {"valid", "generated"}
+    valid = figures["valid"]
+    assert valid["nll_low"] <= valid["nll"] <= valid["nll_high"]
+    assert len(valid["nll_per_piece"]) == valid["pieces"] >= 2
+    generated = figures["generated"]
+    assert 0 < generated["similarity"] < 100
+    assert generated["longest_run"] >= 0
+    assert 0 <= generated["overlap_area"] <= 1
+    assert generated["statistics"]["pitch_range"]["count"] == 2
+    human = generated["originality"]["human"]["ngram_share"]
+    assert human["count"] == valid["pieces"]
+    status, out, err = musengine("compare", "a", "b", "--json")
+    assert status == 0, err
+    table = json.loads(out)
+    assert table["messages"] == ["counts", ""]
+    rows = {(row["part"], row["name"]): row for row in table["figures"]}
+    nll = rows["valid", "nll"]
+    # One rate for all 88 pitches is far worse than each pitch's own given the last step.
+    assert nll["apart"] == [False, True]
+    assert nll["values"][1]["value"] > nll["values"][0]["value"] + 1
+    assert math.isclose(nll["values"][0]["value"], valid["nll"])
+    status, out, _ = musengine("compare", "a", "b")
+    (line,) = (line for line in out.splitlines() if line.startswith("valid nll "))
+    assert line.endswith("*")
+    # A run stands for the music it was trained on, and brings its held-out pieces.
+    status, out, err = musengine("originality", "new/other.mid", "--against", "a", "--json")
+    assert status == 0, err
+    assert json.loads(out)["human"]["overlap"]["pieces"] == valid["pieces"]
+
+
+def test_a_run_without_figures_says_how_to_make_them(musengine: Call) -> None:
+    assert musengine("train", "pipe.toml", "--run-dir", "a")[0] == 0
+    status, _, err = musengine("compare", "a")
+    assert (status, "`musengine evaluate a` makes them" in err) == (1, True)
+    assert musengine("evaluate", "a", "--split", "valid", "--set", "evaluate.metrics=nll")[0] == 0
+    assert musengine("compare", "a")[0] == 0
