@@ -12,7 +12,6 @@ from musengine.errors import UnreadableError, UserError
 from musengine.quantities import Source
 from musengine.reading import Reading, read_sources
 from musengine.registry import Registry
-from musengine.runfolder import RunFolder
 from musengine.score import Score, Text
 
 Named = tuple[str, Score]
@@ -32,37 +31,18 @@ def read_scores(paths: Sequence[str], registry: Registry, jobs: int = 0) -> Read
     return reading
 
 
-def reference(against: str, registry: Registry, jobs: int = 0) -> Reference:
-    """Return the music of a run folder, or of a file, a folder or a built-in corpus.
+def of_sources(against: str, registry: Registry, jobs: int = 0) -> Reference:
+    """Return the music of a file, a folder or a built-in corpus; nothing of it is held out.
 
     Raises:
         UserError: there is none.
     """
-    if RunFolder(Path(against)).exists:
-        return of_run(RunFolder(Path(against)), registry)
     pieces = [
         (piece.id, piece.content)
         for piece in read_scores([against], registry, jobs).pieces
         if isinstance(piece.content, Score)
     ]
     return Reference(lambda: pieces, tuple)
-
-
-def of_run(run: RunFolder, registry: Registry) -> Reference:
-    """Return what a run was trained on and what it held out, as its encoder gives it back.
-
-    Raises:
-        UserError: the run is none, or its music is not there any more.
-    """
-    from musengine.corpus import prepare, read_corpus
-    from musengine.trained import load_trained
-
-    pipeline = run.read_pipeline(registry)
-    encoder = load_trained(pipeline, run).encoder
-    dataset = prepare(pipeline, read_corpus(pipeline, registry), encoder, learned=True)
-    run.check_split(dataset)
-    held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
-    return of_pieces(dataset.parts["train"], held_out, encoder)
 
 
 def of_pieces(

@@ -11,7 +11,7 @@ import torch
 
 from musengine import checkpoint as checkpoints
 from musengine.components.encoders import Encoder
-from musengine.components.metrics import Evidence, Metric
+from musengine.components.metrics import Evidence, Metric, Reference
 from musengine.components.models import Model
 from musengine.console import Console
 from musengine.corpus import Dataset, prepare, read_corpus
@@ -89,6 +89,20 @@ def evaluate(
     run.check_split(dataset)
     generated = generated_pieces(pipeline, run, registry)
     return measure(pipeline, trained, dataset, registry, parts, generated)
+
+
+def music_of(run: RunFolder, registry: Registry) -> Reference:
+    """Return what a run was trained on and what it held out, as its encoder gives it back.
+
+    Raises:
+        UserError: the run is none, or its music is not there any more.
+    """
+    pipeline = run.read_pipeline(registry)
+    encoder = load_trained(pipeline, run).encoder
+    dataset = prepare(pipeline, read_corpus(pipeline, registry), encoder, learned=True)
+    run.check_split(dataset)
+    held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
+    return of_pieces(dataset.parts["train"], held_out, encoder)
 
 
 def measure(

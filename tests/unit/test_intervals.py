@@ -31,11 +31,19 @@ def test_one_piece_has_no_interval() -> None:
 
 def test_figures_are_found_wherever_they_stand() -> None:
     figures = {
-        **{"nll": 2.0, "nll_low": 1.5, "nll_high": 2.5, "pieces": 3.0, "similarity": None},
+        "nll": 2.0,
+        "nll_low": 1.5,
+        "nll_high": 2.5,
+        "pieces": 3.0,
+        "similarity": None,
         "nll_per_piece": {"a": 1.0},
         "statistics": {
             "pitch_range": {
-                **{"overlap": 0.5, "mean": 30.0, "low": 20.0, "high": 40.0, "count": 4},
+                "overlap": 0.5,
+                "mean": 30.0,
+                "low": 20.0,
+                "high": 40.0,
+                "count": 4,
                 "distances": {"reference_mean": 1.0},
                 "reference": {"mean": 33.0, "low": 30.0, "high": 36.0, "count": 9},
             }

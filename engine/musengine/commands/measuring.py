@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from musengine.commands import OK, Commands, command, load_registry, value_of
 
 if TYPE_CHECKING:
+    from musengine.components.metrics import Reference
     from musengine.likeness import Found
     from musengine.quantities import GridStep
     from musengine.reading import Reading
@@ -101,14 +102,27 @@ def _read(parsed: argparse.Namespace, registry: Registry) -> tuple[list[str], li
     return paths, scores
 
 
+def _reference(against: str, registry: Registry) -> Reference:
+    """Return the music of a run folder, which needs torch, or of a folder, which does not."""
+    from musengine.runfolder import RunFolder
+
+    if RunFolder(Path(against)).exists:
+        from musengine.trained import music_of
+
+        return music_of(RunFolder(Path(against)), registry)
+    from musengine.references import of_sources
+
+    return of_sources(against, registry)
+
+
 def _similarity(parsed: argparse.Namespace) -> int:
     registry = load_registry()
-    from musengine import likeness, references
+    from musengine import likeness
     from musengine.console import Console
     from musengine.similarity import STEP
 
     paths, scores = _read(parsed, registry)
-    reference = references.reference(parsed.against, registry)
+    reference = _reference(parsed.against, registry)
     with Console.current().meter("comparing") as meter:
         percents = likeness.similarities(
             scores,
@@ -136,11 +150,11 @@ def _number(value: float) -> float | None:
 
 def _originality(parsed: argparse.Namespace) -> int:
     registry = load_registry()
-    from musengine import likeness, references
+    from musengine import likeness
     from musengine.console import Console
 
     paths, scores = _read(parsed, registry)
-    reference = references.reference(parsed.against, registry)
+    reference = _reference(parsed.against, registry)
     console = Console.current()
     console.say("looking through the corpus")
     index = likeness.Index(reference.train())
