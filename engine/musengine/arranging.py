@@ -71,14 +71,14 @@ def _in_force(
     ticks: IntArray, values: npt.NDArray[Any], first: int, after: int
 ) -> tuple[IntArray, npt.NDArray[Any]]:
     """Return a map's part from `first` to before `after`, with what was in force at its start."""
-    begin = max(int(np.searchsorted(ticks, first, side="right")) - 1, 0)
-    stop = max(int(np.searchsorted(ticks, after)), begin + 1)
+    before = int(np.searchsorted(ticks, first, side="right"))
+    begin, stop = max(before - 1, 0), max(int(np.searchsorted(ticks, after)), before)
     return np.maximum(ticks[begin:stop] - first, 0), values[begin:stop]
 
 
 def keep_tracks(score: Score, wanted: Collection[int]) -> Score:
     """Return the score with only these tracks, by index; the others are gone from the list too."""
-    kept = [index for index in range(len(score.tracks)) if index in set(wanted)]
+    kept = sorted(set(wanted) & set(range(len(score.tracks))))
     place = np.full(max(len(score.tracks), 1), -1, dtype=np.int64)
     place[kept] = np.arange(len(kept))
     chosen = score.select(place[score.track] >= 0)
@@ -108,11 +108,11 @@ def merge_tracks(score: Score, into: Track | None = None) -> Score:
         into: name and program of the new track; by default those of the first pitched one.
     """
     pitched = [track for track in score.tracks if not track.is_drum]
-    merged = into or (replace(pitched[0], channel=None) if pitched else Track())
+    merged = [into or replace(track, channel=None) for track in pitched[:1]]
     drums = [index for index, track in enumerate(score.tracks) if track.is_drum]
     place = np.zeros(max(len(score.tracks), 1), dtype=np.int64)
-    place[drums] = np.arange(1, len(drums) + 1)
-    tracks = (merged, *(score.tracks[index] for index in drums))
+    place[drums] = np.arange(len(merged), len(merged) + len(drums))
+    tracks = (*merged, *(score.tracks[index] for index in drums))
     together = replace(score, track=place[score.track], tracks=tracks)
     return one_note_per_key(together.in_order())
 
@@ -143,17 +143,17 @@ def until_next_strike(score: Score) -> IntArray:
 
     Where there is none, more than any note lasts.
     """
-    never = np.iinfo(np.int64).max
-    # One number line with room for the whole piece at each key: the next strike of the same key is
-    # the next number on it, and another key's is further off than any note is long.
-    room = int(score.end.max(initial=0)) + 1
-    keys, key = np.unique(score.track * 128 + score.pitch, return_inverse=True)
-    if len(keys) * room > never // 2:
-        raise ValueError("the score is too long")
-    place = key.reshape(-1) * room + score.onset
-    strikes = np.append(np.unique(place), never)
-    following = strikes[np.searchsorted(strikes, place, side="right")]
-    result: IntArray = following - place
+    key = score.track * 128 + score.pitch
+    order = np.lexsort((score.onset, key))
+    key, onset = key[order], score.onset[order]
+    # Notes of one key that are struck together have the same next strike.
+    strikes = np.append(True, (np.diff(onset) != 0) | (np.diff(key) != 0))[: len(key)]
+    first = np.nonzero(strikes)[0]
+    wait = np.full(len(first), np.iinfo(np.int64).max)
+    again = key[first[1:]] == key[first[:-1]]
+    wait[:-1][again] = np.diff(onset[first])[again]
+    result = np.empty(len(key), dtype=np.int64)
+    result[order] = wait[np.cumsum(strikes) - 1]
     return result
 
 
@@ -163,6 +163,8 @@ def overlap(score: Score) -> FloatArray:
     0 for a strictly monophonic track, and for one without notes; 1 where chords are never left.
     """
     shares = np.zeros(len(score.tracks))
+    if not len(score):
+        return shares
     time = np.concatenate([score.onset, score.end])
     change = np.repeat([1, -1], len(score))
     track = np.concatenate([score.track, score.track])
@@ -170,6 +172,7 @@ def overlap(score: Score) -> FloatArray:
     order = np.lexsort((change, time, track))
     time, change, track = time[order], change[order], track[order]
     sounding = np.cumsum(change)
+    # What lies between the end of one track and the start of the next is silence, and not counted.
     span = np.append(np.diff(time), 0)
     one = np.bincount(track, span * (sounding > 0), len(shares))
     several = np.bincount(track, span * (sounding > 1), len(shares))
@@ -183,20 +186,35 @@ def snap(score: Score, step: GridStep) -> Score:
     Snapping again changes nothing. Steps that are no whole number of ticks are rounded to the
     nearest tick, each by itself. A pitch then struck twice at once by one track is one note.
     """
-    first, after, total = score.quantise(step)
+    first, after = (score.nearest_steps(ticks, step) for ticks in (score.onset, score.end))
+    after = np.where(after > first, after, _following(score, first, step))
     onset, end = _on_ticks(score, first, step), _on_ticks(score, after, step)
-    whole = int(_on_ticks(score, np.array([total]), step)[0])
-    # Steps shorter than a tick may fall together.
-    duration = np.maximum(end - onset, 1)
-    length = max(whole, int((onset + duration).max(initial=0)))
-    snapped = replace(score, onset=onset, duration=duration, length=length)
+    total = score.nearest_steps(np.array([score.length]), step)
+    length = max(int(_on_ticks(score, total, step)[0]), int(end.max(initial=0)))
+    snapped = replace(score, onset=onset, duration=end - onset, length=length)
     return one_note_per_key(snapped.in_order())
 
 
 def _on_ticks(score: Score, steps: IntArray, step: GridStep) -> IntArray:
+    """Return the tick nearest to each step, one that belongs to it if there is any."""
     if step.unit == "beat":
-        return timing.steps_to_ticks(steps, Fraction(step.size), score.ticks_per_beat)
-    return np.floor(score.ticks(steps * float(step.size)) + 0.5).astype(np.int64)
+        ticks = timing.steps_to_ticks(steps, step.size, score.ticks_per_beat)
+    else:
+        ticks = np.floor(score.ticks(steps * float(step.size)) + 0.5).astype(np.int64)
+    # Half-way between two ticks of a step's length the later one is already the next step's.
+    result: IntArray = ticks + np.sign(steps - score.nearest_steps(ticks, step))
+    return result
+
+
+def _following(score: Score, steps: IntArray, step: GridStep) -> IntArray:
+    """Return for each step the next one to which a tick belongs: where ticks are long, a later."""
+    if step.unit == "beat":
+        border = steps * step.size.numerator * 2 + step.size.numerator
+        ticks = -(-border * score.ticks_per_beat // (2 * step.size.denominator))
+    else:
+        ticks = np.ceil(score.ticks((steps + 0.5) * float(step.size))).astype(np.int64)
+    found = score.nearest_steps(ticks, step)
+    return np.where(found > steps, found, score.nearest_steps(ticks + 1, step))
 
 
 def at_resolution(score: Score, ticks_per_beat: int) -> Score:
@@ -205,6 +223,9 @@ def at_resolution(score: Score, ticks_per_beat: int) -> Score:
     def rescaled(ticks: IntArray) -> IntArray:
         return timing.steps_to_ticks(ticks, Fraction(1, score.ticks_per_beat), ticks_per_beat)
 
+    tempo_tick, tempo_bpm = timing.without_idle_changes(rescaled(score.tempo_tick), score.tempo_bpm)
+    meter_tick, meter = timing.without_idle_changes(rescaled(score.meter_tick), score.meter)
+    key_tick, key = timing.without_idle_changes(rescaled(score.key_tick), score.key)
     onset = rescaled(score.onset)
     duration = np.maximum(rescaled(score.end) - onset, 1)
     changed = replace(
@@ -212,9 +233,12 @@ def at_resolution(score: Score, ticks_per_beat: int) -> Score:
         onset=onset,
         duration=duration,
         ticks_per_beat=ticks_per_beat,
-        tempo_tick=rescaled(score.tempo_tick),
-        meter_tick=rescaled(score.meter_tick),
-        key_tick=rescaled(score.key_tick),
+        tempo_tick=tempo_tick,
+        tempo_bpm=tempo_bpm,
+        meter_tick=meter_tick,
+        meter=meter,
+        key_tick=key_tick,
+        key=key,
         length=max(
             int(rescaled(np.array([score.length]))[0]), int((onset + duration).max(initial=0))
         ),

@@ -20,6 +20,10 @@ class UnreadableError(UserError):
     """A source that holds no usable music; the rest of the corpus goes on without it."""
 
 
+class UnwritableError(UserError):
+    """A piece that one writer cannot write; the other writers and pieces go on without it."""
+
+
 class MissingExtraError(UserError):
     """An optional library is not installed; names the command that installs it."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 GENERAL_MIDI: tuple[str, ...] = (
     "Acoustic Grand Piano", "Bright Acoustic Piano", "Electric Grand Piano", "Honky-tonk Piano",
     "Electric Piano 1", "Electric Piano 2", "Harpsichord", "Clavinet",
@@ -37,3 +39,27 @@ GENERAL_MIDI: tuple[str, ...] = (
     "Guitar Fret Noise", "Breath Noise", "Seashore", "Bird Tweet",
     "Telephone Ring", "Helicopter", "Applause", "Gunshot",
 )  # fmt: skip
+
+
+_MOST_NEAR = 4
+
+
+def near_instruments(name: str) -> list[str]:
+    """Return the instruments that a name may mean, at most four, in lower case.
+
+    Those that have all its words, or beginnings of them (`piano` is in six names); where there are
+    none, those that are spelt alike.
+    """
+    import difflib
+
+    names = [instrument.lower() for instrument in GENERAL_MIDI]
+    wanted = re.findall(r"[a-z0-9]+", name.lower())
+    having = [
+        known
+        for known in names
+        if all(any(w.startswith(part) for w in re.findall(r"[a-z0-9]+", known)) for part in wanted)
+    ]
+    if wanted and having:
+        return having[:_MOST_NEAR]
+    alike = difflib.get_close_matches(name.lower(), names, n=_MOST_NEAR, cutoff=0.75)
+    return alike or difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.55)

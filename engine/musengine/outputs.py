@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from musengine import wiring
 from musengine.components.encoders import Array, DecodeSettings, Encoder
 from musengine.components.writers import Probabilities, Writer
+from musengine.console import Console
 from musengine.declarations import Content, WriterDeclaration
+from musengine.errors import UnreadableError, UnwritableError
 from musengine.files import explained, whole_file
 from musengine.registry import Component
 from musengine.score import Score, Text
@@ -22,9 +25,18 @@ from musengine.tables import GenerateConfig
 
 @dataclass(frozen=True)
 class Product:
-    """A generated piece as writers get it; probabilities only where a writer asks for them."""
+    """A generated piece as writers get it.
+
+    Attributes:
+        content: what the encoder made of the steps.
+        score: where that is a text, the score it stands for, if any.
+        no_score: why there is none, where the encoder tells scores of texts.
+        probabilities: only where a writer asks for them.
+    """
 
     content: Score | Text
+    score: Score | None = None
+    no_score: str = ""
     probabilities: Probabilities | None = None
 
     def of_kind(self, kinds: Sequence[Content]) -> Score | Text | Probabilities | None:
@@ -32,7 +44,9 @@ class Product:
         if self.probabilities is not None and "probabilities" in kinds:
             return self.probabilities
         kind = "text" if isinstance(self.content, Text) else "score"
-        return self.content if kind in kinds else None
+        if kind in kinds:
+            return self.content
+        return self.score if "score" in kinds else None
 
 
 @dataclass(frozen=True)
@@ -43,20 +57,31 @@ class Written:
     files: list[Path]
     notes: int
     """How many notes, or characters of a text."""
+    no_score: str = ""
+    """Why its text alone was written, where a score was wanted too."""
 
 
 def decode(
     steps: Array, encoder: Encoder[Any], config: GenerateConfig, settings: DecodeSettings
-) -> Score | Text:
+) -> Product:
     """Turn generated steps into music with the pipeline's instrument and velocity."""
     content = encoder.decode(steps, settings)
-    if isinstance(content, Text):
-        return content
+    if isinstance(content, Score):
+        return Product(_played(content, config))
+    if "score" not in encoder.config.produces():
+        return Product(content)
+    try:
+        return Product(content, score=_played(encoder.score_of(content, settings), config))
+    except UnreadableError as error:
+        return Product(content, no_score=error.lines[0])
+
+
+def _played(score: Score, config: GenerateConfig) -> Score:
     program = config.instrument.program
     tracks = tuple(
-        track if track.is_drum else replace(track, program=program) for track in content.tracks
+        track if track.is_drum else replace(track, program=program) for track in score.tracks
     )
-    return replace(content, tracks=tracks, velocity=np.full_like(content.velocity, config.velocity))
+    return replace(score, tracks=tracks, velocity=np.full_like(score.velocity, config.velocity))
 
 
 def write_pieces(
@@ -72,9 +97,7 @@ def write_pieces(
     is the one that chooses the folder, for the message where it cannot be written.
     """
     number = _highest_number(folder, name)
-    writers: list[tuple[Writer[Any], WriterDeclaration]] = []
-    for output in outputs:
-        writers.append((output.create(), output.declared(WriterDeclaration)))
+    writers = _able(outputs)
     written = []
     for index, piece in enumerate(pieces, number + 1):
         stem = f"{name}-{index:03}"
@@ -84,13 +107,29 @@ def write_pieces(
             if content is None:
                 continue
             path = folder / f"{stem}{writer.suffix}"
-            with whole_file(path, option) as aside:
-                writer.write(content, aside)
-            files.append(path)
+            try:
+                with whole_file(path, option) as aside:
+                    writer.write(content, aside)
+                files.append(path)
+            except UnwritableError as error:
+                Console.current().warn(f"{path.name} is not written: {error}")
         music = piece.content
         size = len(music.text) if isinstance(music, Text) else len(music)
-        written.append(Written(stem, files, size))
+        scores_wanted = any("score" in declaration.content for _, declaration in writers)
+        written.append(Written(stem, files, size, piece.no_score if scores_wanted else ""))
     return written
+
+
+def _able(outputs: Sequence[Component]) -> list[tuple[Writer[Any], WriterDeclaration]]:
+    """Return the writers that can write on this system, and say what the others lack."""
+    lacking = wiring.lacking(outputs)
+    for message in lacking.values():
+        Console.current().warn(message)
+    return [
+        (output.create(), output.declared(WriterDeclaration))
+        for output in outputs
+        if output.name not in lacking
+    ]
 
 
 def _highest_number(folder: Path, name: str) -> int:

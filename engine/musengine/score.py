@@ -120,7 +120,7 @@ class Score:
         if ticks_per_beat < 1:
             raise ValueError(f"ticks_per_beat must be at least 1, got {ticks_per_beat}")
         _check_range("onset", onset_N, 0, LAST_TICK)
-        _check_range("duration", duration_N, 1, LAST_TICK)
+        _check_range("duration", duration_N, 0, LAST_TICK)
         _check_range("pitch", pitch_N, 0, 127)
         _check_range("velocity", velocity_N, 1, 127)
         _check_range("track", track_N, 0, len(tracks) - 1)
@@ -183,6 +183,15 @@ class Score:
         """How many bars the whole length takes, the last perhaps not full."""
         return math.ceil(float(self.bars(self.length)) - 1e-9)
 
+    @property
+    def upbeat(self) -> int:
+        """Ticks of an upbeat: of a first bar alone that is shorter than those after it; else 0."""
+        if len(self.meter_tick) < 2:
+            return 0
+        bars = self.meter[:2, 0] * 4 * self.ticks_per_beat / self.meter[:2, 1]
+        alone = self.meter_tick[1] == bars[0] < bars[1]
+        return int(self.meter_tick[1]) if alone else 0
+
     def quantise(self, step: GridStep) -> tuple[IntArray, IntArray, int]:
         """Return onsets and ends in grid steps, nearest step, every note at least one step long.
 
@@ -192,20 +201,17 @@ class Score:
         Returns:
             (N,) first step, (N,) step after the last, and the length of the piece in steps.
         """
-        if step.unit == "beat":
-            first = timing.round_ticks(self.onset, step.size, self.ticks_per_beat)
-            after = timing.round_ticks(self.end, step.size, self.ticks_per_beat)
-            total = int(
-                timing.round_ticks(np.array([self.length]), step.size, self.ticks_per_beat)[0]
-            )
-        else:
-            size = float(step.size)
-            # Half a nanostep of slack keeps exact halves on the later step despite rounding.
-            first = np.floor(self.seconds(self.onset) / size + 0.5 + 5e-10).astype(np.int64)
-            after = np.floor(self.seconds(self.end) / size + 0.5 + 5e-10).astype(np.int64)
-            total = int(np.floor(float(self.seconds(self.length)) / size + 0.5 + 5e-10))
-        after = np.maximum(after, first + 1)
+        first = self.nearest_steps(self.onset, step)
+        after = np.maximum(self.nearest_steps(self.end, step), first + 1)
+        total = int(self.nearest_steps(np.array([self.length]), step)[0])
         return first, after, max(total, int(after.max(initial=0)))
+
+    def nearest_steps(self, ticks: IntArray, step: GridStep) -> IntArray:
+        """Return the grid step nearest to each tick; half-way goes to the later step."""
+        if step.unit == "beat":
+            return timing.round_ticks(ticks, step.size, self.ticks_per_beat)
+        # Half a nanostep of slack keeps exact halves on the later step despite rounding.
+        return np.floor(self.seconds(ticks) / float(step.size) + 0.5 + 5e-10).astype(np.int64)
 
     def select(self, mask_N: npt.NDArray[np.bool_]) -> Score:
         """Return the score with only the notes where the mask is true; nothing else changes."""
@@ -224,11 +230,18 @@ class Score:
         return replace(self, **columns)
 
     def transpose(self, semitones: int) -> Score:
-        """Return the score moved by semitones; drums stay, notes leaving 0 to 127 are dropped."""
+        """Return the score moved by semitones; drums stay, notes leaving 0 to 127 are dropped.
+
+        Key signatures move with the notes, to the one with the fewest sharps or flats.
+        """
         pitch = np.where(self.is_drum, self.pitch, self.pitch + semitones)
         inside = (pitch >= 0) & (pitch <= 127)
+        key = self.key.copy()
+        if semitones % 12:
+            # A semitone is seven fifths, and twelve fifths lead back: five flats to six sharps.
+            key[:, 0] = (key[:, 0] + 7 * semitones + 5) % 12 - 5
         # Pitched notes may then lie on the other side of drums struck with them.
-        return replace(self, pitch=pitch).select(inside).in_order()
+        return replace(self, pitch=pitch, key=key).select(inside).in_order()
 
     def fingerprint(self) -> str:
         """Return a hash of everything heard: equal scores have equal fingerprints."""
@@ -295,15 +308,35 @@ class Piece:
 
 
 def _column(values: npt.ArrayLike, shape: tuple[int, ...]) -> IntArray:
-    return np.broadcast_to(np.asarray(values, dtype=np.int64), shape)
+    array = np.asarray(values, dtype=np.int64)
+    return array if array.shape == shape else np.broadcast_to(array, shape)
 
 
 def _order(
     onset: IntArray, pitch: IntArray, track: IntArray, duration: IntArray, velocity: IntArray
 ) -> IntArray:
-    return np.lexsort((velocity, duration, track, pitch, onset))
+    return sorting(onset, pitch, track, duration, velocity)
+
+
+def sorting(*columns: IntArray) -> IntArray:
+    """Return the indices that sort rows by the first column, then by the second, and so on.
+
+    Args:
+        columns: (N,) each, no value below 0.
+    """
+    bits = [int(column.max(initial=0)).bit_length() for column in columns]
+    if sum(bits) > 63:
+        return np.lexsort(columns[::-1])
+    # Packed into one number a row sorts several times faster.
+    packed = columns[0]
+    for column, width in zip(columns[1:], bits[1:], strict=True):
+        packed = packed << width | column
+    return np.argsort(packed, kind="stable")
 
 
 def _check_range(name: str, values: IntArray, low: int, high: int) -> None:
-    if len(values) and (values.min() < low or values.max() > high):
+    if not len(values):
+        return
+    # Read without a sign, a number below 0 is larger than any: one look for both bounds.
+    if values.view(np.uint64).max() > high or (low and values.min() < low):
         raise ValueError(f"{name} must lie between {low} and {high}")

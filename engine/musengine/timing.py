@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ def tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray
     file reads back as the same; 120 where none is given at tick 0, nonsense is left out.
     """
     entries: list[tuple[int, Any]] = [
-        (tick, 60e6 / min(max(round(60e6 / bpm), 1), LONGEST_BEAT_US))
+        # Bounded before it is rounded: the slowest of tempos has an endless beat.
+        (tick, 60e6 / round(min(max(60e6 / float(bpm), 1), LONGEST_BEAT_US)))
         for tick, bpm in tempos
         if 0 < bpm < np.inf
     ]
@@ -65,15 +67,26 @@ def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
 
 def _changes(entries: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     """Sort, keep the last entry at each tick, and drop those that change nothing."""
-    at: dict[int, Any] = {}
-    for tick, value in sorted(entries, key=lambda entry: entry[0]):
-        at[max(int(tick), 0)] = value
-    in_order = sorted(at.items())
-    return [
-        entry
-        for index, entry in enumerate(in_order)
-        if not index or entry[1] != in_order[index - 1][1]
-    ]
+    kept: list[tuple[int, Any]] = []
+    # Sorting keeps the order of what stands at one tick, the default first.
+    for tick, value in sorted(((max(int(t), 0), v) for t, v in entries), key=itemgetter(0)):
+        if kept and kept[-1][0] == tick:
+            kept.pop()
+        if not kept or kept[-1][1] != value:
+            kept.append((tick, value))
+    return kept
+
+
+def without_idle_changes(
+    ticks: IntArray, values: npt.NDArray[Any]
+) -> tuple[IntArray, npt.NDArray[Any]]:
+    """Return a map with the last entry at each tick, and of those only the ones that change it."""
+    last = np.append(np.diff(ticks) > 0, True)[: len(ticks)]
+    ticks, values = ticks[last], values[last]
+    changed = np.ones(len(ticks), dtype=bool)
+    differs = values[1:] != values[:-1]
+    changed[1:] = differs if values.ndim == 1 else differs.any(axis=1)
+    return ticks[changed], values[changed]
 
 
 def _tempo_starts(tempo_tick: IntArray, seconds_per_tick: FloatArray) -> FloatArray:

@@ -12,12 +12,13 @@ from musengine.declarations import (
     ModelDeclaration,
     SamplerConfig,
     SamplerDeclaration,
+    WriterConfig,
     WriterDeclaration,
 )
 from musengine.errors import UserError
 from musengine.layouts import Layout
 from musengine.registry import Component, Registry
-from musengine.tables import EvaluateConfig, TrainingConfig
+from musengine.tables import EvaluateConfig, GenerateConfig, TrainingConfig
 
 Finding = tuple[str, str, str]
 """What is wrong: table, key, message."""
@@ -120,6 +121,23 @@ def _check_outputs(
             yield f"output.{index}", "type", message
 
 
+def check_generation(generate: GenerateConfig, encoder: EncoderConfig) -> Iterator[Finding]:
+    """Yield first characters and lengths that the encoder has no notion of."""
+    if generate.prime_text is not None and "text" not in encoder.accepts():
+        yield "generate", "prime_text", "this encoder makes music from notes, not from text"
+    if encoder.tells_time():
+        return
+    lengths = {"length": generate.length}
+    if generate.prime.kind != "none" and generate.prime_text is None:
+        lengths["prime_length"] = generate.prime_length
+        if generate.prime_offset.length is not None:
+            lengths["prime_offset"] = generate.prime_offset.length
+    for key, length in lengths.items():
+        if length.number and length.unit not in ("steps", "tokens"):
+            message = "this encoder does not tell how long a token lasts; give a number of tokens"
+            yield "generate", key, message
+
+
 def check_feed(training: TrainingConfig, model: Component) -> Iterator[Finding]:
     """Yield a way of feeding that the model, or the other settings, cannot follow."""
     if training.feed == "stateful" and not model.declared(ModelDeclaration).stateful:
@@ -141,6 +159,13 @@ def check_metrics(evaluate: EvaluateConfig, registry: Registry) -> Iterator[Find
             continue
         for message in entry.missing_requirements():
             yield "evaluate", "metrics", message
+
+
+def lacking(outputs: Sequence[Component]) -> dict[str, str]:
+    """Return the writers that cannot write on this system, by name, and what they lack."""
+    configs = {output.name: output.config for output in outputs}
+    lacks = {n: c.lacks() for n, c in configs.items() if isinstance(c, WriterConfig)}
+    return {name: f"output {name!r}: {lack}" for name, lack in lacks.items() if lack}
 
 
 def _either(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from musengine.instruments import GENERAL_MIDI
+from musengine.instruments import GENERAL_MIDI, near_instruments
 from musengine.quantities import Instrument
 
 # The sixteen families of General MIDI Level 1, eight programs each, by their first instrument.
@@ -52,6 +52,28 @@ def test_every_instrument_is_found_by_number_and_by_name(program):
 def test_an_unknown_instrument_gets_the_nearest_name():
     with pytest.raises(ValueError, match="did you mean 'church organ'"):
         Instrument.from_toml("chruch organ", Path())
+    with pytest.raises(ValueError, match=r"got 'zither'$"):
+        Instrument.from_toml("zither", Path())
     for wrong in (128, -1, True, 1.0, None):
         with pytest.raises(ValueError, match="General MIDI program number"):
             Instrument.from_toml(wrong, Path())
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        # A word of the name, or its beginning, says more than the spelling of the whole.
+        ("tenor", ["tenor sax"]),
+        ("grand PIANO", ["acoustic grand piano", "electric grand piano"]),
+        ("nylon guitar", ["acoustic guitar (nylon)"]),
+        ("string ens", ["string ensemble 1", "string ensemble 2"]),
+        ("organ", ["drawbar organ", "percussive organ", "rock organ", "church organ"]),
+        ("harmonika", ["harmonica"]),
+        ("qqq", []),
+        ("", []),
+    ],
+)
+def test_near_names_share_words_or_spelling(name, near):
+    found = near_instruments(name)
+    assert found[: len(near)] == near
+    assert near or not found

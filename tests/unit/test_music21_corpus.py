@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from helpers import rows_of
-from musengine.builtin.music21_corpus import TICKS_PER_BEAT, Music21CorpusReader
-from musengine.builtin.music21_corpus import _score as score_of_work
+from musengine.builtin.music21_corpus import Music21CorpusReader
+from musengine.builtin.notation import TICKS_PER_BEAT
+from musengine.builtin.notation import score_of as score_of_work
 from musengine.components.readers import Item
 from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError, UserError
@@ -90,7 +91,10 @@ def test_a_chorale_has_four_parts_and_its_first_chord():
         (5.5, 0.5, 69),
         (6.0, 1.0, 67),
     ]
-    assert score.meter.tolist() == [[3, 4]]
+    # Bars are counted from the first full one; the upbeat is a bar of one beat.
+    assert score.meter.tolist() == [[1, 4], [3, 4]]
+    assert score.meter_tick.tolist() == [0, TICKS_PER_BEAT]
+    assert score.key.tolist() == [[1, 0]]
     # An upbeat of one beat and 20 bars and two beats of three: 1 + 62.
     assert score.length == 63 * TICKS_PER_BEAT
 
@@ -245,3 +249,35 @@ def test_nothing_is_pickled(tmp_path):
     # music21 may keep its settings; a pickle would end in .p or .p.gz.
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert left <= {".music21rc"}
+
+
+def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
+    from musengine import plugins
+    from musengine.quantities import Source
+    from musengine.score import Text
+    from musengine.sources import Found, find_items
+
+    registry, found = plugins.load().registry, Found()
+    source = Source("music21:airdsAirs")
+    for accepts, reader in (
+        (("score",), "music21"),
+        (("text",), "music21-tunes"),
+        (("score", "text"), "music21"),
+    ):
+        books = list(find_items(source, registry, None, found, accepts))
+        assert {component.name for component, _ in books} == {reader}
+        assert [item.path.name for _, item in books] == [f"book{n}.abc" for n in range(1, 7)]
+    assert all("license.txt" in notice for notice in found.notices)
+    component, item = next(iter(find_items(source, registry, None, found, ("text",))))
+    tune = component.create().read(item)[0]
+    assert tune.id == "music21:airdsAirs/book1.abc#0"
+    assert isinstance(tune.content, Text)
+    assert tune.content.notation == "abc"
+    assert tune.content.text.startswith("X:0001\nT:The Ranting Highlandman.\n")
+
+
+def test_a_corpus_without_tunes_is_no_text():
+    from musengine.builtin.music21_tunes import Music21TunesReader
+
+    with pytest.raises(UserError, match="'bach-chorales' holds no tunes in ABC notation"):
+        Music21TunesReader(NoSettings()).expand("bach-chorales")

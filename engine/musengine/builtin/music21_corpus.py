@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from musengine.builtin.notation import scores_in
 from musengine.components.readers import Item, Reader
 from musengine.declarations import NoSettings
-from musengine.errors import UnreadableError, UserError, did_you_mean
-from musengine.score import Piece, Score, Track
-
-TICKS_PER_BEAT = 480 * 21
-"""Divides evenly by 3, 5, 7, 9 and 64, so that tuplets fall on whole ticks."""
+from musengine.errors import UserError, did_you_mean
+from musengine.score import Piece
 
 CHORALES = "bach-chorales"
 NOTICE = (
@@ -64,25 +58,15 @@ class Music21CorpusReader(Reader[NoSettings]):
         Raises:
             UnreadableError: music21 cannot parse it, or it holds no notes.
         """
-        from music21 import converter, stream
+        from music21 import converter
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                parsed = converter.parse(item.path, forceSource=True, storePickle=False)
-                if isinstance(parsed, stream.Opus):
-                    works = {f"{item.id}#{i}": work for i, work in enumerate(parsed.scores)}
-                else:
-                    works = {item.id: parsed}
-                scores = {name: _score(work) for name, work in works.items()}
-            # Its parsers raise whatever a damaged file leads them to; each work stands alone.
-            except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                raise UnreadableError(f"music21 cannot read it: {reason}") from error
-        pieces = [Piece(name, score, item.style) for name, score in scores.items() if len(score)]
-        if not pieces:
-            raise UnreadableError("no notes")
-        return pieces
+        scores = scores_in(lambda: converter.parse(item.path, forceSource=True, storePickle=False))
+        many = len(scores) > 1
+        return [
+            Piece(f"{item.id}#{place}" if many else item.id, score, item.style)
+            for place, score in enumerate(scores)
+            if len(score)
+        ]
 
 
 def _inside(path: Path) -> str:
@@ -107,38 +91,3 @@ def _chorales(bach: list[Path]) -> list[Path]:
         if path.stem in listed:
             works.setdefault(path.stem, path)
     return list(works.values())
-
-
-def _score(work: Any) -> Score:
-    # A clarinet's part is written higher than it sounds.
-    work.toSoundingPitch(inPlace=True)
-    parts = list(work.parts) or [work]
-    notes: list[tuple[int, int, int, int, int]] = []
-    for index, part in enumerate(parts):
-        # Ties are joined on the part as a whole, so that a note over a bar line stays one note.
-        for element in part.flatten().stripTies().notes:
-            if element.duration.isGrace or "Harmony" in element.classes:
-                continue
-            start, length = _ticks(element.offset), _ticks(element.quarterLength)
-            for pitch in element.pitches:
-                if length > 0 and 0 <= pitch.midi <= 127:
-                    notes.append((start, length, pitch.midi, 80, index))
-    columns = np.array(notes, dtype=np.int64).reshape(-1, 5).T
-    flat = work.flatten()
-    words = flat.getElementsByClass("TempoText")
-    tempos = [(word.offset, word.getMetronomeMark().getQuarterBPM()) for word in words]
-    marks = flat.getElementsByClass("MetronomeMark")
-    tempos += [(mark.offset, mark.getQuarterBPM()) for mark in marks]
-    meters = parts[0].flatten().getElementsByClass("TimeSignature")
-    return Score.from_notes(
-        *columns,
-        ticks_per_beat=TICKS_PER_BEAT,
-        tracks=[Track(str(part.partName or "")) for part in parts],
-        tempos=[(_ticks(offset), float(bpm)) for offset, bpm in tempos if bpm],
-        meters=[(_ticks(meter.offset), meter.numerator, meter.denominator) for meter in meters],
-        length=_ticks(work.highestTime),
-    )
-
-
-def _ticks(quarters: Any) -> int:
-    return round(Fraction(quarters) * TICKS_PER_BEAT)

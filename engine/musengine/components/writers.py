@@ -46,4 +46,8 @@ class Writer(ABC, Generic[C]):
 
     @abstractmethod
     def write(self, content: Score | Text | Probabilities, path: Path) -> None:
-        """Write a file; the engine hands a temporary path and renames it when whole."""
+        """Write a file; the engine hands a temporary path and renames it when whole.
+
+        Raises:
+            UnwritableError: this writer cannot write this piece; it is told, and the others go on.
+        """

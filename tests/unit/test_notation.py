@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import io
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from helpers import pieces_or_refusal, rows_of
+from musengine.builtin import musicxml
+from musengine.builtin.musicxml import musicxml_text
+from musengine.builtin.notation import TICKS_PER_BEAT, NotationReader
+from musengine.components.readers import Item
+from musengine.declarations import NoSettings
+from musengine.errors import UnreadableError
+from musengine.score import Piece, Score
+
+pytest.importorskip("music21")
+
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN"
+ "http://www.musicxml.org/dtds/partwise.dtd">
+<score-partwise version="4.0">
+ <part-list><score-part id="P1"><part-name>Flöte</part-name>
+  <score-instrument id="I1"><instrument-name>Flute</instrument-name></score-instrument>
+  <midi-instrument id="I1"><midi-channel>1</midi-channel><midi-program>74</midi-program>
+  </midi-instrument>
+ </score-part></part-list>
+ <part id="P1">
+  <measure number="0" implicit="yes">
+   <attributes><divisions>2</divisions><key><fifths>-3</fifths><mode>minor</mode></key>
+    <time><beats>3</beats><beat-type>4</beat-type></time></attributes>
+   <direction><sound tempo="90"/></direction>
+   <note><pitch><step>G</step><octave>4</octave></pitch><duration>1</duration></note>
+  </measure>
+  <measure number="1">
+   <note><pitch><step>C</step><octave>5</octave></pitch><duration>4</duration></note>
+   <note><chord/><pitch><step>E</step><alter>-1</alter><octave>5</octave></pitch>
+    <duration>4</duration></note>
+   <note><rest/><duration>2</duration></note>
+  </measure>
+  <measure number="2">
+   <note><pitch><step>B</step><octave>3</octave></pitch><duration>6</duration></note>
+  </measure>
+ </part>
+</score-partwise>
+"""
+
+KERN = """**kern\t**kern
+*M2/4\t*M2/4
+*k[f#]\t*k[f#]
+*G:\t*G:
+=1\t=1
+4G\t8d
+.\t8e
+4D\t4f#
+=2\t=2
+2GG\t2g
+==\t==
+*-\t*-
+"""
+
+BOOK = """L:1/4
+
+X:1
+T:First
+M:2/4
+K:C
+CD|EF|]
+
+X:2
+T:Broken
+M:2/4
+K:C
+^^^^^^C D|
+
+X:3
+T:Silence
+M:2/4
+K:C
+z2|]
+
+X:4
+T:Last
+M:2/4
+K:C
+G2|]
+"""
+
+
+def read(folder: Path, name: str, data: bytes | str) -> list[Piece]:
+    path = folder / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return list(NotationReader(NoSettings()).read(Item(path, name, "style")))
+
+
+def refusal(folder: Path, name: str, data: bytes | str) -> str:
+    with pytest.raises(UnreadableError) as caught:
+        read(folder, name, data)
+    (line,) = caught.value.lines
+    return line
+
+
+def in_beats(score: Score) -> list[tuple[float, float, int]]:
+    """(onset, duration, pitch) of every note, in beats."""
+    return [
+        (onset / TICKS_PER_BEAT, duration / TICKS_PER_BEAT, pitch)
+        for onset, duration, pitch, _, _ in rows_of(score)
+    ]
+
+
+def zipped(**members: bytes | str) -> bytes:
+    """A zip archive; double underscores in the names stand for slashes, the last one for a dot."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            folder, _, last = name.rpartition("__")
+            archive.writestr(f"{folder}.{last}".replace("__", "/"), data)
+    return file.getvalue()
+
+
+CONTAINER = """<?xml version="1.0"?><container><rootfiles>
+<rootfile full-path="inside/music.xml"/></rootfiles></container>"""
+
+
+def check_the_tune(pieces: list[Piece]) -> None:
+    (piece,) = pieces
+    score = piece.content
+    assert (piece.style, piece.format, piece.warnings) == ("style", "MusicXML", ())
+    assert in_beats(score) == [(0, 0.5, 67), (0.5, 2, 72), (0.5, 2, 75), (3.5, 3, 59)]
+    assert [(track.name, track.program) for track in score.tracks] == [("Flöte", 73)]
+    assert score.tempo_bpm.tolist() == [60e6 / 666_667]
+    assert score.key.tolist() == [[-3, 1]]
+    # The upbeat of an eighth is a bar of its own: bars are counted from the first full one.
+    assert (score.meter_tick.tolist(), score.meter.tolist()) == (
+        *([0, TICKS_PER_BEAT // 2], [[1, 8], [3, 4]]),
+    )
+    assert score.bars([0, TICKS_PER_BEAT // 2, score.length]).tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("name", ["a.musicxml", "a.xml", "A.XML"])
+def test_musicxml_is_read_note_for_note(tmp_path, name):
+    pieces = read(tmp_path, name, XML)
+    check_the_tune(pieces)
+    assert pieces[0].id == name
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_musicxml_is_read_in_the_encoding_it_says(tmp_path, encoding):
+    said = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "latin-1": "ISO-8859-1"}[encoding]
+    check_the_tune(read(tmp_path, "a.xml", XML.replace("UTF-8", said, 1).encode(encoding)))
+
+
+def test_compressed_musicxml_is_read_as_its_container_says(tmp_path):
+    other = XML.replace("<step>", "<step>X")
+    container = {"META-INF__container__xml": CONTAINER}
+    data = zipped(a__xml=other, **container, inside__music__xml=XML)
+    check_the_tune(read(tmp_path, "a.mxl", data))
+    # Without a container the first file counts; and the suffix does not matter.
+    check_the_tune(read(tmp_path, "a.musicxml", zipped(music__musicxml=XML)))
+
+
+def test_humdrum_is_read(tmp_path):
+    (piece,) = read(tmp_path, "a.krn", KERN)
+    score = piece.content
+    assert piece.format == "Humdrum"
+    assert sorted(in_beats(score)) == [
+        *((0, 0.5, 62), (0, 1, 55), (0.5, 0.5, 64), (1, 1, 50), (1, 1, 66)),
+        *((2, 2, 43), (2, 2, 67)),
+    ]
+    assert len(score.tracks) == 2
+    assert (score.meter.tolist(), score.key.tolist()) == ([[2, 4]], [[1, 0]])
+
+
+def test_old_humdrum_files_need_not_be_utf8(tmp_path):
+    (piece,) = read(tmp_path, "a.krn", ("!!!COM: Dvořák\n" + KERN).encode("iso-8859-2"))
+    assert len(piece.content) == 7
+
+
+def test_a_book_of_tunes_is_read_tune_by_tune(tmp_path):
+    first, last = read(tmp_path, "book.abc", BOOK)
+    assert [first.id, last.id] == ["book.abc#0", "book.abc#3"]
+    # The book's own header says that notes are quarters.
+    assert in_beats(first.content) == [(n, 1, p) for n, p in enumerate((60, 62, 64, 65))]
+    assert in_beats(last.content) == [(0, 2, 67)]
+    broken, silent = first.warnings
+    assert broken.startswith("tune #1 (X:2, Broken) is left out: music21 cannot read it: ")
+    assert silent == "tune #2 (X:3, Silence) is left out: no notes"
+    assert last.warnings == ()
+
+
+def test_a_tune_alone_has_the_name_of_its_file(tmp_path):
+    (piece,) = read(tmp_path, "one.abc", "X:1\nM:4/4\nL:1/4\nK:C\nC4|]\n")
+    assert (piece.id, piece.format) == ("one.abc", "ABC")
+
+
+def test_a_meter_that_changes_at_the_first_full_bar_counts_there(tmp_path):
+    time = "<attributes><time><beats>2</beats><beat-type>4</beat-type></time></attributes>"
+    changed = XML.replace('<measure number="1">', f'<measure number="1">{time}')
+    (piece,) = read(tmp_path, "a.xml", changed)
+    assert piece.content.meter.tolist() == [[1, 8], [2, 4]]
+
+
+def test_a_note_is_an_eighth_where_neither_length_nor_meter_is_given(tmp_path):
+    (piece,) = read(tmp_path, "one.abc", "X:1\nT:Plain\nK:C\nCD|\n")
+    assert in_beats(piece.content) == [(0, 0.5, 60), (0.5, 0.5, 62)]
+
+
+def test_an_upbeat_is_a_bar_of_its_own_where_a_meter_can_say_so(tmp_path):
+    def meters(music: str, meter: str = "3/4") -> list[list[int]]:
+        text = f"X:1\nM:{meter}\nL:1/4\nK:C\n{music}"
+        (piece,) = read(tmp_path, "a.abc", text)
+        ticks = [tick / TICKS_PER_BEAT for tick in piece.content.meter_tick.tolist()]
+        return [[tick, *m] for tick, m in zip(ticks, piece.content.meter.tolist(), strict=True)]
+
+    assert meters("CDE|FGA|") == [[0, 3, 4]]
+    assert meters("C|DEF|GAB|") == [[0, 1, 4], [1, 3, 4]]
+    assert meters("C/|DEF|GAB|") == [[0, 1, 8], [0.5, 3, 4]]
+    # A third of a quarter is no fraction that a meter can have.
+    assert meters("(3C/2D/2E/2 C/4C/4C/12|DEF|GAB|")[0][1:] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.xml", b"", "the file is empty"),
+        ("a.xml", b"<score-partwise><part", "no XML: "),
+        ("a.xml", b"\xff\xfe\0", "no XML: "),
+        ("a.xml", b"<mei/>", "not a MusicXML score in parts: its root is 'mei'"),
+        ("a.xml", b"<score-partwise/>", ""),
+        ("a.mxl", b"PK\3\4 and no more", "a damaged compressed file: "),
+        ("a.mxl", zipped(read__me=b"hello"), "no score in the compressed file"),
+        ("a.krn", b"**dynam\n*-\n", "not a Humdrum file with notes: no **kern in it"),
+        ("a.abc", "É".encode("latin-1"), "not UTF-8: byte 0 is 0xc9, in line 1"),
+        ("a.abc", b"X:1\nK:C\nz4|\n", "no notes"),
+        ("a.abc", b"hello", "no ABC tune: no line begins with K:"),
+        ("a.abc", b"X:1\nM:99999/4\nK:C\nC|\n", "a meter of 99999/4 is not read"),
+        ("a.krn", b"**kern\n*M4/999999\n4c\n*-\n", "a meter of 4/999999 is not read"),
+        (
+            "a.xml",
+            XML.replace("<beats>3<", "<beats>30000<").encode(),
+            "a meter of 30000 is not read",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_a_line(tmp_path, name, data, reason):
+    assert refusal(tmp_path, name, data).startswith(reason)
+
+
+BOMB = """<?xml version="1.0"?>
+<!DOCTYPE score-partwise [
+ <!ENTITY a "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">
+ <!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
+ <!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">
+]>
+<score-partwise><part-list>&c;</part-list></score-partwise>"""
+FILE = """<!DOCTYPE score-partwise [<!ENTITY a SYSTEM "file:///etc/hostname">]>
+<score-partwise><part-list>&a;</part-list></score-partwise>"""
+
+
+@pytest.mark.parametrize("xml", [BOMB, FILE])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_of_a_files_own_are_refused(tmp_path, xml, encoding):
+    said = "it declares entities of its own, which no MusicXML file needs"
+    assert refusal(tmp_path, "a.xml", xml.encode(encoding)) == said
+    assert refusal(tmp_path, "a.mxl", zipped(a__xml=xml.encode(encoding))) == said
+
+
+def test_a_compressed_file_is_bounded_by_what_comes_out_of_it(monkeypatch):
+    monkeypatch.setattr(musicxml, "MAX_TEXT", 10_000)
+    spaces = XML.replace("<part-list>", " " * 20_000 + "<part-list>")
+    with pytest.raises(UnreadableError, match="uncompressed it is larger than the 10000 bytes"):
+        musicxml_text(zipped(a__xml=spaces))
+    assert "score-partwise" in musicxml_text(zipped(a__xml=XML))
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.xml", XML), ("a.krn", KERN), ("a.abc", BOOK)])
+def test_damaged_files_are_read_or_refused(tmp_path, name, text):
+    chance = random.Random(7)
+    for _ in range(12):
+        data = bytearray(text.encode())
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(len(data))] = chance.choice(b"\0<>|:[]9zC*\xff")
+        path = tmp_path / name
+        path.write_bytes(data[: chance.randint(len(data) // 2, len(data))])
+        for piece in pieces_or_refusal(NotationReader(NoSettings()), path):
+            assert len(piece.content) > 0
+
+
+def test_real_tunes_are_read(data_folder):
+    path = data_folder / "nottingham" / "ABC_cleaned" / "xmas.abc"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    reader = NotationReader(NoSettings())
+    assert reader.library().startswith("music21 ")
+    pieces = list(reader.read(Item(path, path.name)))
+    # As many as its X: lines; none is left out.
+    assert len(pieces) == path.read_text(encoding="utf-8").count("X:") > 5
+    assert pieces[0].warnings == ()
+    assert all(piece.content.length >= piece.content.end.max() > 0 for piece in pieces)
