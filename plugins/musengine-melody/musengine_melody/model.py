@@ -1,0 +1,74 @@
+"""The melody model: LSTM layers on one-hot tokens, dropout after each, a softmax over the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musengine.components.models import Batch, Model, Output
+from musengine.layouts import Layout, Tokens
+from musengine.recurrent import LSTMStack, StackOutput, StackState
+from musengine_melody.config import MelodyModelConfig
+
+
+class MelodyLSTM(Model[MelodyModelConfig]):
+    """Predicts the next token from those before; before the first there is nothing, all zeros."""
+
+    one_hot: Tensor
+    """(size + 1, size): the input for each token, and in the last row for nothing."""
+
+    def __init__(self, config: MelodyModelConfig, layout: Layout) -> None:
+        super().__init__(config, layout)
+        assert isinstance(layout, Tokens)
+        self.nothing = layout.size
+        self.stack = LSTMStack(layout.size, config.layers, dropout=config.dropout)
+        self.output = nn.Linear(config.layers[-1], layout.size)
+        table = torch.cat([torch.eye(layout.size), torch.zeros(1, layout.size)])
+        self.register_buffer("one_hot", table, persistent=False)
+
+    def _input(self, tokens: Tensor) -> Tensor:
+        """Return tokens (...) as (..., size): a look-up is faster than writing ones."""
+        return functional.embedding(tokens, self.one_hot)
+
+    def forward(self, batch: Batch) -> Output:
+        """Return logits for every step of a batch, its state carried on where there is one.
+
+        Where only the last step of each row counts, for that one alone.
+        """
+        state: StackState | None = batch.carried
+        if state is not None:
+            state = self.stack.fresh_where(batch.reset, state)
+        first_B1 = batch.inputs[:, :1].masked_fill(batch.begins[:, None], self.nothing)
+        stack: StackOutput = self.stack(
+            self._input(torch.cat([first_B1, batch.inputs[:, 1:]], dim=1)), state
+        )
+        hidden_BTU, targets, mask = stack.last, batch.targets, batch.mask
+        if not mask[:, :-1].any():
+            hidden_BTU, targets, mask = hidden_BTU[:, -1:], targets[:, -1:], mask[:, -1:]
+        if self.training and self.config.dropout > 0:
+            hidden_BTU = self.stack.dropped(hidden_BTU)
+        logits = self.output(hidden_BTU)
+        return Output(logits=logits, targets=targets, mask=mask, state=stack.state)
+
+    def start(self, pieces: int) -> StackState:
+        """Return the initial state."""
+        return self.stack.initial_state(pieces)
+
+    def step(
+        self, last: Tensor | None, state: StackState, sides: Mapping[str, Tensor]
+    ) -> tuple[Tensor, StackState]:
+        """Read one token; returns the logits (N, size) of the next."""
+        if last is None:
+            last = torch.full_like(state[0][0][:, 0], self.nothing, dtype=torch.int64)
+        stack = self.stack.step(self._input(last), state)
+        return self.output(stack.last), stack.state
+
+    def prefill(self, prime: Tensor, state: StackState, sides: Mapping[str, Tensor]) -> StackState:
+        """Read a primer in one pass, all but its last token."""
+        nothing = torch.full_like(prime[:, :1], self.nothing)
+        before = torch.cat([nothing, prime[:, :-1]], dim=1)
+        result: StackOutput = self.stack(self._input(before), state)
+        return result.state

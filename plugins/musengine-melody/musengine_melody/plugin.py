@@ -1,0 +1,83 @@
+"""What the plugin declares."""
+
+from __future__ import annotations
+
+from musengine.declarations import EncoderDeclaration, ModelDeclaration
+from musengine.hookspecs import hookimpl
+from musengine_melody.config import MelodyEncoderConfig, MelodyModelConfig
+
+CLASSIC = {
+    "corpus": {"valid": 0.2},
+    "encoder": {
+        "type": "melody",
+        "step": "0.25 seconds",
+        "hold": False,
+        "tolerance": 0.0,
+        "skyline": False,
+        "fewest_notes": 21,
+    },
+    "model": {"layers": [64], "dropout": 0.2},
+    "training": {
+        "epochs": 10,
+        "feed": "windows",
+        "sequence_length": 20,
+        "batch_size": 32,
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "schedule": "plateau",
+        "plateau_patience": 3,
+        "plateau_factor": 0.5,
+        "clip_value": 5.0,
+        "clip_norm": 0.0,
+        "checkpoint_every": "1 epoch",
+    },
+    "sampler": [{"type": "categorical"}],
+    "generate": {
+        "count": 10,
+        "length": "1000 steps",
+        "prime": "corpus",
+        "prime_length": "20 steps",
+        "velocity": 127,
+    },
+}
+"""The constants of the original program (midi-rnn, 2017); its faults are not among them."""
+
+
+@hookimpl
+def musengine_encoders() -> list[EncoderDeclaration]:
+    """Declare the encoder `melody`."""
+    return [
+        EncoderDeclaration(
+            name="melody",
+            summary="The single melodies of every score: a rest, a pitch or `hold` in each step",
+            target="musengine_melody.encoder:Melody",
+            config=MelodyEncoderConfig,
+        )
+    ]
+
+
+@hookimpl
+def musengine_models() -> list[ModelDeclaration]:
+    """Declare the model `melody`."""
+    return [
+        ModelDeclaration(
+            name="melody",
+            summary="LSTM layers on one token after another, with a softmax over the next",
+            target="musengine_melody.model:MelodyLSTM",
+            config=MelodyModelConfig,
+            layouts=("tokens",),
+            stateful=True,
+            presets={"classic": CLASSIC},
+            templates={"melody": "musengine_melody:templates/melody.toml"},
+            defaults={
+                "encoder": {"type": "melody"},
+                "training": {
+                    "feed": "stateful",
+                    "optimizer": "adam",
+                    "learning_rate": 0.003,
+                    "clip_norm": 1.0,
+                },
+                "evaluate": {"metrics": ["nll", "accuracy", "perplexity"]},
+            },
+        )
+    ]
