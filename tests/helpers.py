@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.piano_roll import PianoRoll
+from musengine.cache import Cache, Known, key_of, pack_pieces
+from musengine.catalogue import Catalogue, Listed
 from musengine.components.encoders import Encoded, EncodedPiece
 from musengine.components.readers import Item, Reader
 from musengine.errors import UnreadableError
 from musengine.quantities import GridStep
+from musengine.reading import Access, File
 from musengine.score import Piece, Score, Track
 
 Note = tuple[int, ...]
@@ -67,6 +70,24 @@ def encoded_piece(
     array = np.asarray(steps)
     channels = {"place": np.arange(len(array)) * 10} if sides else {}
     return EncodedPiece(name, Encoded(steps=array, sides=channels), name)
+
+
+def listed(pieces: Sequence[Piece]) -> list[Listed]:
+    """Pieces as a catalogue lists them, each in a file of its own."""
+    return [
+        Listed(n, 0, piece.id, piece.style, piece.part, piece.warnings, Known.of(piece.content))
+        for n, piece in enumerate(pieces)
+    ]
+
+
+def catalogue_of(pieces: Sequence[Piece], cache: Cache) -> Catalogue:
+    """A catalogue of pieces that lie in a cache; no music file is behind them."""
+    catalogue = Catalogue(Access([], cache), pieces=listed(pieces))
+    for number, piece in enumerate(pieces):
+        key = key_of("of a test", number, pack_pieces([piece])[1])
+        cache.put(key, *pack_pieces([piece]))
+        catalogue.files.append(File(0, Item(Path(piece.id), piece.id, piece.style), key))
+    return catalogue
 
 
 def scores(*, drums: bool = True) -> st.SearchStrategy[Score]:

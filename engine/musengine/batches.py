@@ -7,6 +7,7 @@ batch of any epoch exactly as if it had never stopped.
 
 from __future__ import annotations
 
+import heapq
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -178,16 +179,28 @@ class Stateful(Feed):
     def plan(self, random: np.random.Generator) -> Plan:
         """Return the batches of one epoch, in order."""
         waiting = [int(i) for i in random.permutation(len(self.lengths)) if self.lengths[i] > 0]
-        lanes: list[list[Row]] = [[] for _ in range(min(self.size, len(waiting)))]
+        # The longest first, each to the lane with least to do: then few lanes run idle at the end.
+        waiting.sort(key=lambda piece: -int(self.lengths[piece]))
+        shares: list[list[list[Row]]] = [[] for _ in range(min(self.size, len(waiting)))]
+        least = [(0, lane) for lane in range(len(shares))]
         for piece in waiting:
-            lane = min(lanes, key=len)
-            length = int(self.lengths[piece])
-            lane.extend(
-                Row(piece, start, min(start + self.length, length), reset=start == 0)
-                for start in range(0, length, self.length)
-            )
+            stretches = self._stretches(piece)
+            share, lane = least[0]
+            shares[lane].append(stretches)
+            heapq.heapreplace(least, (share + len(stretches), lane))
+        lanes = [
+            [row for piece in random.permutation(len(share)) for row in share[piece]]
+            for share in (shares[lane] for lane in random.permutation(len(shares)))
+        ]
         batches = max((len(lane) for lane in lanes), default=0)
         return [[lane[i] if i < len(lane) else IDLE for lane in lanes] for i in range(batches)]
+
+    def _stretches(self, piece: int) -> list[Row]:
+        length = int(self.lengths[piece])
+        return [
+            Row(piece, start, min(start + self.length, length), reset=start == 0)
+            for start in range(0, length, self.length)
+        ]
 
     def too_short(self) -> list[int]:
         """Return the pieces of no steps."""

@@ -1,40 +1,59 @@
-"""A corpus made ready for a model: divided by piece, moved to a key, encoded, cached."""
+"""A corpus made ready for a model: read, divided by piece, moved to a key, encoded, on disk."""
 
 from __future__ import annotations
 
-import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from musengine.cache import Cache, default_folder, key_of
-from musengine.components.encoders import Encoded, EncodedPiece, Encoder
-from musengine.config import to_table
-from musengine.console import Console, counted
-from musengine.errors import UnreadableError, UserError
-from musengine.keys import tonic_shift
+from musengine.cache import Cache, Scratch, default_folder, size_limit, trim
+from musengine.catalogue import Catalogue, survey
+from musengine.choosing import choose
+from musengine.components.encoders import EncodedPiece, Encoder
+from musengine.components.readers import Item
+from musengine.console import Console
+from musengine.encoding import Outcome, Training, Wanted, encode
+from musengine.errors import UserError
 from musengine.pipeline import Pipeline
-from musengine.reading import Reading, Skipped, read_sources
+from musengine.reading import Skipped, list_items
 from musengine.registry import Component, Registry
-from musengine.score import Part, Piece, Score, Text
+from musengine.score import Part
+from musengine.sources import Found
+from musengine.splitting import PARTS, Division, check_folders, divide, rules_of
 from musengine.tables import CorpusConfig
-
-PARTS: tuple[Part, ...] = get_args(Part)
+from musengine.taking import taking_of
 
 
 @dataclass
 class Dataset:
-    """The encoded pieces of each part, and what was left out on the way."""
+    """The encoded pieces of each part, and what was left out or odd on the way.
+
+    Attributes:
+        parts: the pieces of each part.
+        skipped: files and pieces left out, and why.
+        notices: terms that come with the music.
+        lost: what did not fit into the arrays, counted.
+        ignored: files of no reader's kind, counted by ending.
+        warnings: for a piece's id what was odd about it.
+        copies: for each piece that has the notes of another, the other's id.
+        straddling: those of them that are in another part.
+        libraries: for each reader that read, the library it read through.
+    """
 
     parts: dict[Part, list[EncodedPiece]]
     skipped: list[Skipped] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
+    straddling: list[str] = field(default_factory=list)
+    libraries: dict[str, str] = field(default_factory=dict)
 
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """Return, for each part, the ids of its pieces and hashes of their content."""
@@ -51,160 +70,141 @@ def cache_of(config: CorpusConfig) -> Cache:
     return Cache(config.cache if isinstance(config.cache, Path) else default_folder())
 
 
-def read_corpus(pipeline: Pipeline, registry: Registry) -> Reading:
-    """Read the pieces of a pipeline's corpus.
+def read_corpus(pipeline: Pipeline, registry: Registry) -> Catalogue:
+    """Read the pieces of a pipeline's corpus and list them; their music stays on disk.
 
     Raises:
         UserError: there is nothing usable; says what was found and why each was dropped.
     """
-    config = pipeline.corpus
-    reading = read_sources(
-        config.path,
-        registry,
-        reader=pipeline.reader,
-        accepts=pipeline.accepts(),
+    config, found = pipeline.corpus, Found()
+    rules_of(config)  # a list that is no list is told before an hour of reading
+    size_limit()
+    items = _chosen(pipeline, registry, found)
+    cache, keeper = _place_for(config)
+    catalogue = survey(
+        items,
+        found,
         jobs=config.jobs,
-        cache=cache_of(config),
+        cache=cache,
+        timeout=config.read_timeout,
+        keeper=keeper,
+        taking=taking_of(pipeline.encoder),
     )
-    if not reading.pieces:
-        raise UserError(_nothing(config, reading.skipped, reading.found.ignored))
-    return reading
+    if not catalogue.pieces:
+        raise UserError(_nothing(config, catalogue.skipped, found.ignored))
+    return catalogue
+
+
+def _chosen(pipeline: Pipeline, registry: Registry, found: Found) -> list[tuple[Component, Item]]:
+    config = pipeline.corpus
+    items = list_items(config.path, registry, pipeline.reader, pipeline.accepts(), found)
+    names = [(item.style, item.id) for _, item in items]
+    items = choose(items, names, config.styles, config.exclude)
+    if config.split == "folders":
+        check_folders(item for _, item in items)
+    return items
+
+
+def check_choices(pipeline: Pipeline, registry: Registry) -> None:
+    """Look, without reading music, whether what the corpus's settings name is there.
+
+    Raises:
+        UserError: a style or a folder of a part that no file is in, a list that is none.
+    """
+    config = pipeline.corpus
+    rules_of(config)
+    if config.styles or config.exclude or config.split == "folders":
+        _chosen(pipeline, registry, Found())
+
+
+def _place_for(config: CorpusConfig) -> tuple[Cache, object]:
+    """Return where music and arrays go: the cache, or a folder that goes with its keeper."""
+    cache = cache_of(config)
+    if cache.writable():
+        return cache, None
+    scratch = Scratch()
+    if cache.folder is not None:
+        Console.current().say(f"{cache.folder} cannot be written, so nothing is kept there")
+    return scratch.cache, scratch
 
 
 def prepare(
-    pipeline: Pipeline, reading: Reading, encoder: Encoder[Any], *, learned: bool = False
+    pipeline: Pipeline, catalogue: Catalogue, encoder: Encoder[Any], *, learned: bool = False
 ) -> Dataset:
     """Divide, transpose and encode the pieces; the encoder learns from the training part first.
 
     Args:
         pipeline: what is wanted.
-        reading: the pieces.
+        catalogue: the pieces.
         encoder: what encodes them.
         learned: the encoder has learned already, and stays as it is.
 
     Raises:
         UserError: nothing is left to train on.
     """
-    config = pipeline.corpus
-    pieces = reading.pieces
-    if config.key == "common":
-        pieces = [_in_common_key(piece) for piece in pieces]
-    parts = divide(pieces, config)
-    parts["train"] = [*parts["train"], *_transposed(parts["train"], config.transpose)]
-    if not learned:
-        encoder.fit(parts["train"])
-    dataset = Dataset({part: [] for part in PARTS}, list(reading.skipped), reading.found.notices)
-    dataset.ignored = reading.found.ignored
-    cache = cache_of(config)
-    total, done = sum(len(parts[part]) for part in PARTS), 0
-    with Console.current().meter("encoding") as meter:
-        for part in PARTS:
-            for piece in parts[part]:
-                _encode_into(dataset, part, piece, pipeline.encoder, encoder, cache)
-                done += 1
-                meter.show(done / total, f"{done} of {counted(total, 'piece')}")
+    config, began = pipeline.corpus, time.time()
+    division = divide(catalogue.pieces, catalogue.files, config, rules_of(config))
+    wanted = _wanted(division, config)
+    common = config.key == "common"
+    if not learned and type(encoder).fit is not Encoder.fit:
+        encoder.fit(Training(catalogue, wanted["train"], common))
+    outcome = encode(
+        [one for part in PARTS for one in wanted[part]],
+        catalogue,
+        pipeline.encoder,
+        encoder,
+        common=common,
+        jobs=config.jobs,
+        timeout=config.read_timeout,
+    )
+    dataset = _dataset(catalogue, division)
+    for part in PARTS:
+        for one in wanted[part]:
+            _add(dataset, part, one, one.key(common), outcome)
+    _trim(catalogue, began)
     if not dataset.parts["train"]:
-        raise UserError(_nothing(config, dataset.skipped, reading.found.ignored))
+        raise UserError(_nothing(config, dataset.skipped, catalogue.found.ignored))
     return dataset
 
 
-def _encode_into(
-    dataset: Dataset,
-    part: Part,
-    piece: Piece,
-    component: Component,
-    encoder: Encoder[Any],
-    cache: Cache,
-) -> None:
-    try:
-        encoded, fingerprint = encode_cached(piece, component, encoder, cache)
-    except UnreadableError as error:
-        dataset.skipped.append(Skipped(piece.id, error.lines[0]))
-        return
-    dataset.lost.update(encoded.lost)
-    dataset.parts[part].append(EncodedPiece(piece.id, encoded, fingerprint))
-
-
-def encode_cached(
-    piece: Piece, component: Component, encoder: Encoder[Any], cache: Cache
-) -> tuple[Encoded, str]:
-    """Encode one piece, or find it encoded before; returns it and the piece's fingerprint."""
-    fingerprint = piece.content.fingerprint()
-    key = key_of(
-        "encoded",
-        fingerprint,
-        _meters(piece.content),
-        component.name,
-        str(component.entry.origin),
-        to_table(component.config),
-        encoder.state(),
-    )
-    stored = cache.get(key)
-    if stored is not None:
-        arrays, lost = stored
-        steps = arrays.pop("steps")
-        return Encoded(steps=steps, sides=arrays, lost=lost), fingerprint
-    encoded = encoder.encode(piece.content)
-    cache.put(key, {**encoded.sides, "steps": encoded.steps}, dict(encoded.lost))
-    return encoded, fingerprint
-
-
-def _meters(content: Score | Text) -> list[Any]:
-    """Return the meter map, which is not heard, but which side channels may depend on."""
-    if isinstance(content, Text):
-        return []
-    return [content.meter_tick.tolist(), content.meter.tolist()]
-
-
-def divide(pieces: Sequence[Piece], config: CorpusConfig) -> dict[Part, list[Piece]]:
-    """Divide pieces into train, valid and test.
-
-    Pieces with an official part go there. If no piece has one, shares of `config.valid` and
-    `config.test` are held out by a draw from `config.split_seed`; copies of one piece always stay
-    together. Where only some have an official part, the others are trained on.
-    """
-    parts: dict[Part, list[Piece]] = {part: [] for part in PARTS}
-    if any(piece.part is not None for piece in pieces):
-        for piece in pieces:
-            parts[piece.part or "train"].append(piece)
-        return parts
-    groups: dict[str, list[Piece]] = {}
-    for piece in pieces:
-        groups.setdefault(piece.content.fingerprint(), []).append(piece)
-    # By a hash of each piece's content, not by its place in a list: a piece added to the folder
-    # moves few others to another part.
-    ranked = sorted(groups, key=lambda print_: _rank(print_, config.split_seed))
-    n_valid, n_test = round(config.valid * len(groups)), round(config.test * len(groups))
-    held_out = max(len(groups) - 1, 0)
-    n_valid = min(n_valid, held_out)
-    n_test = min(n_test, held_out - n_valid)
-    chosen: dict[str, Part] = dict.fromkeys(ranked, "train")
-    chosen.update(dict.fromkeys(ranked[:n_valid], "valid"))
-    chosen.update(dict.fromkeys(ranked[n_valid : n_valid + n_test], "test"))
-    for fingerprint, group in groups.items():
-        parts[chosen[fingerprint]].extend(group)
-    return parts
-
-
-def _rank(fingerprint: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{fingerprint}".encode()).hexdigest()
-
-
-def _in_common_key(piece: Piece) -> Piece:
-    if not isinstance(piece.content, Score):
-        return piece
-    return replace(piece, content=piece.content.transpose(tonic_shift(piece.content)))
-
-
-def _transposed(pieces: Iterable[Piece], semitones: Sequence[int]) -> list[Piece]:
-    """Return each score moved by each of the semitones, 0 left out."""
-    return [
-        replace(piece, id=f"{piece.id}{shift:+d}", content=piece.content.transpose(shift))
-        for shift in semitones
-        if shift
-        for piece in pieces
-        if isinstance(piece.content, Score)
+def _wanted(division: Division, config: CorpusConfig) -> dict[Part, list[Wanted]]:
+    """Return the pieces of each part, and after those of the training part their moved copies."""
+    wanted = {part: [Wanted(piece) for piece in division.parts[part]] for part in PARTS}
+    wanted["train"] += [
+        Wanted(piece, shift)
+        for shift in config.shifts
+        for piece in division.parts["train"]
+        if piece.known.kind == "score"
     ]
+    return wanted
+
+
+def _dataset(catalogue: Catalogue, division: Division) -> Dataset:
+    return Dataset(
+        {part: [] for part in PARTS},
+        list(catalogue.skipped),
+        catalogue.found.notices,
+        ignored=catalogue.found.ignored,
+        warnings={piece.id: piece.warnings for piece in catalogue.pieces if piece.warnings},
+        copies=division.copies,
+        straddling=division.straddling,
+        libraries=catalogue.libraries,
+    )
+
+
+def _add(dataset: Dataset, part: Part, one: Wanted, key: str, outcome: Outcome) -> None:
+    if (reason := outcome.reason(key)) is not None:
+        dataset.skipped.append(Skipped(one.id, reason))
+        return
+    dataset.lost.update(outcome.shards.lost(key))
+    dataset.parts[part].append(outcome.shards.piece(one.id, one.fingerprint, key))
+
+
+def _trim(catalogue: Catalogue, since: float) -> None:
+    """Bound the cache's size; what this preparation has used stays."""
+    folder = catalogue.access.cache.folder
+    if catalogue.keeper is None and folder is not None:
+        trim(folder, size_limit(), min(since, catalogue.began))
 
 
 def _nothing(config: CorpusConfig, skipped: Sequence[Skipped], ignored: Counter[str]) -> str:

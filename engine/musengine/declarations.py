@@ -35,8 +35,26 @@ class EncoderConfig(Config):
         return ("score",)
 
     def produces(self) -> tuple[Content, ...]:
-        """Return what `decode` gives: a score, a text, or both in turn."""
+        """Return what `decode` gives: a score, a text, or both.
+
+        An encoder of both gives the text, and has `score_of` to tell the score it stands for.
+        """
         return ("score",)
+
+    def tells_time(self) -> bool:
+        """Return whether `elapsed` tells musical time, so that lengths may be in beats or seconds.
+
+        Where it does not, the wiring check asks for lengths in tokens.
+        """
+        return True
+
+    def notation(self) -> str:
+        """Return the text notation this encoder writes scores in and reads them from, else empty.
+
+        An encoder that names one, such as `text-roll`, has `to_text` and `from_text`, so that
+        `musengine convert` turns scores into its texts and back.
+        """
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +77,18 @@ class SamplerConfig(Config):
         from the training part.
         """
         return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterConfig(Config):
+    """Base of the settings of a writer that may lack something on this system."""
+
+    def lacks(self) -> str:
+        """Return what it lacks to write at all, a line that says what to do; empty for nothing.
+
+        It is told before a run begins; the run then goes on without this writer's files.
+        """
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +169,7 @@ class ModelDeclaration(Declaration):
         stateful: it can carry its state from one batch to the next (`training.feed = "stateful"`).
         own_loss: it brings its loss; the pipeline's `[loss]` is not used.
         uses_samplers: False for a model that draws its own choices.
+        records: it can show what goes on inside (`record`).
         templates: starter pipelines for `musengine init`, name to the place of a commented TOML
             file in the package, `"package:templates/name.toml"`. Its first line says what it is
             for, and `path = "..."` in its `[corpus]` gives way to the user's own.
@@ -152,6 +183,7 @@ class ModelDeclaration(Declaration):
     stateful: bool = False
     own_loss: bool = False
     uses_samplers: bool = True
+    records: bool = False
     templates: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -173,17 +205,30 @@ class SamplerDeclaration(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricDeclaration(Declaration):
-    """A metric: pieces and a reference set to named numbers."""
+    """A metric: pieces and a reference set to named numbers.
+
+    Attributes:
+        of: `model`: asked of each held-out part, what the trained model makes of it; `pieces`:
+            asked once, of the generated pieces beside the music that was learned from.
+    """
 
     kind: ClassVar[str] = "metric"
+    of: Literal["model", "pieces"] = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WriterDeclaration(Declaration):
-    """A writer; `content` names what it writes."""
+    """A writer. Its config derives from WriterConfig where the system may lack what it needs.
+
+    Attributes:
+        content: what it writes, scores, texts, or probabilities.
+        suffixes: file name endings, with the dot, by which `musengine convert` chooses it, each
+            with the settings that make it write such files.
+    """
 
     kind: ClassVar[str] = "writer"
     content: tuple[Content, ...] = ("score",)
+    suffixes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

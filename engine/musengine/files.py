@@ -15,11 +15,12 @@ from musengine.errors import UserError
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, option: str = "--run-dir") -> Iterator[Path]:
+def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place when the block ends well.
 
     The file is fsynced before it is renamed; where the block fails nothing is left behind. The
-    option is the one that chooses another folder, for the message.
+    option is the one that chooses another folder, for the message. A file that need not be
+    `durable` is not fsynced: after a power failure it may be damaged, which its reader has to see.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
@@ -33,8 +34,9 @@ def whole_file(path: Path, option: str = "--run-dir") -> Iterator[Path]:
         aside = Path(name)
         try:
             yield aside
-            with aside.open("rb+") as written:
-                os.fsync(written.fileno())
+            if durable:
+                with aside.open("rb+") as written:
+                    os.fsync(written.fileno())
             _apply_umask(aside)
             aside.replace(path)
         finally:

@@ -166,6 +166,10 @@ class _Resolver:
         training, evaluate = plain["training"], plain["evaluate"]
         if model is not None and isinstance(training, TrainingConfig):
             self._note(wiring.check_feed(training, model))
+        generate = plain["generate"]
+        if encoder is not None and isinstance(generate, GenerateConfig):
+            assert isinstance(encoder.config, EncoderConfig)
+            self._note(wiring.check_generation(generate, encoder.config))
         if isinstance(evaluate, EvaluateConfig):
             self._note(wiring.check_metrics(evaluate, self.registry))
         self._check_sources(plain["corpus"])

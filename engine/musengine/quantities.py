@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from musengine.config import Quantity, resolve_path
 from musengine.errors import did_you_mean
-from musengine.instruments import GENERAL_MIDI
+from musengine.instruments import GENERAL_MIDI, near_instruments
 
 _LENGTH_UNITS = ("steps", "beats", "bars", "seconds", "tokens")
 _PERIOD_UNITS = ("steps", "epochs", "minutes")
@@ -96,6 +96,34 @@ class Length(Quantity):
     def to_toml(self) -> str:
         """Return `"NUMBER UNIT"`."""
         return _written(self.number, self.unit)
+
+
+@dataclass(frozen=True)
+class Offset(Quantity):
+    """Where something begins: a length from the start, or a place drawn at random."""
+
+    length: Length | None
+    """None for a random place."""
+    notation: ClassVar[str] = f'{Length.notation}, or "random"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Offset:
+        """Parse `random` or a length."""
+        if value == "random":
+            return cls(None)
+        try:
+            return cls(Length.from_toml(value, base))
+        except ValueError as error:
+            raise ValueError(f'{error}; or "random"') from error
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return {"anyOf": [{"enum": ["random"]}, Length.schema()]}
+
+    def to_toml(self) -> str:
+        """Return the word or the length."""
+        return "random" if self.length is None else self.length.to_toml()
 
 
 @dataclass(frozen=True)
@@ -229,8 +257,9 @@ class Instrument(Quantity):
         if isinstance(value, str):
             if value.strip().lower() in names:
                 return cls(names.index(value.strip().lower()))
-            near = did_you_mean(value.strip().lower(), names)
-            raise ValueError(f"expected {cls.notation}, got {value!r}{near}")
+            near = " or ".join(map(repr, near_instruments(value.strip())))
+            meant = f"; did you mean {near}?" if near else ""
+            raise ValueError(f"expected {cls.notation}, got {value!r}{meant}")
         raise ValueError(f"expected {cls.notation}, got {value!r}")
 
     @classmethod

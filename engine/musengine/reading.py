@@ -1,27 +1,30 @@
-"""From sources to pieces: find the files, read them side by side, say what was left out and why."""
+"""From files to pieces, in worker processes and by way of the cache."""
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from musengine.cache import Cache, key_of, pack_pieces, unpack_pieces
+from musengine.cache import Cache, Known, key_of, pack_pieces, unpack_pieces
 from musengine.components.readers import Item
 from musengine.console import Console
 from musengine.declarations import Content
-from musengine.errors import UnreadableError, is_strict
+from musengine.errors import UnreadableError, UserError, is_strict
 from musengine.quantities import Source
 from musengine.registry import Component, Registry
-from musengine.score import Piece
+from musengine.score import Part, Piece
 from musengine.sources import Found, find_items
+from musengine.taking import Taking
+from musengine.workers import FEW, Failure, run_apart
 
-_WORTH_A_POOL = 24
-"""Fewer files than this are read in this process: starting workers takes longer."""
+if TYPE_CHECKING:
+    from musengine.components.readers import Reader
+
+TIMEOUT = 120.0
+"""Seconds after which reading a file is given up, unless the pipeline says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,120 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was read: which reader's it is, and the key it is cached under."""
+
+    reader: int
+    item: Item
+    key: str
+
+
+Entry = tuple[str, str, "Part | None", tuple[str, ...], Known, str]
+"""Of a piece the id, style, official part, warnings, what stands for its music, and `of`."""
+
+
+def _entries(stored: Iterable[dict[str, Any]]) -> list[Entry | Skipped]:
+    """Return what the cache says of pieces, and of those that an encoder takes nothing of."""
+    return [
+        Skipped(entry["id"], entry["refused"])
+        if "refused" in entry
+        else (
+            entry["id"],
+            entry["style"],
+            entry["part"],
+            tuple(entry["warnings"]),
+            Known(**entry["known"]),
+            entry.get("of", entry["id"]),
+        )
+        for entry in stored
+    ]
+
+
 @dataclass
 class Reading:
-    """What came of reading a corpus."""
+    """What came of reading a corpus, held in memory."""
 
     pieces: list[Piece] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     found: Found = field(default_factory=Found)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One file for a worker: picklable."""
+class Access:
+    """Reads files with some readers in any process, each file once as long as the cache lasts."""
 
-    reader: Component
-    item: Item
-    cache: Cache
+    def __init__(
+        self, readers: Sequence[Component], cache: Cache, taking: Taking | None = None
+    ) -> None:
+        self.readers, self.cache, self.taking = tuple(readers), cache, taking
+        self._made: dict[int, tuple[Reader[Any], str]] = {}
+
+    def __reduce__(self) -> Any:
+        return Access, (self.readers, self.cache, self.taking)
+
+    def library(self, reader: int) -> str:
+        """Return what a reader reads through."""
+        return self._reader(reader)[1]
+
+    def key(self, reader: int, item: Item) -> str:
+        """Return what a file's pieces are cached under; looks at all its bytes."""
+        component = self.readers[reader]
+        with item.path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(2**20):
+                digest.update(block)
+        return key_of(
+            "pieces",
+            digest.hexdigest(),
+            item.id,
+            item.style,
+            component.name,
+            str(component.entry.origin),
+            self.library(reader),
+            component.config,
+            *([] if self.taking is None else self.taking.key()),
+        )
+
+    def pieces(self, file: File) -> list[Piece]:
+        """Return the pieces of a file, from the cache if they are there.
+
+        Raises:
+            UnreadableError: it holds none; the message says why.
+        """
+        if (stored := self.cache.get(file.key)) is not None:
+            return unpack_pieces(*stored)
+        if self.key(file.reader, file.item) != file.key:
+            raise UnreadableError("it changed while the corpus was being read")
+        return self._read(file)[0]
+
+    def survey(self, file: File) -> list[Entry | Skipped]:
+        """Return what there is to know of a file's pieces beside their music.
+
+        Raises:
+            UnreadableError: it holds none; the message says why.
+        """
+        known = self.survey_cached(file)
+        return known if known is not None else _entries(self._read(file)[1])
+
+    def survey_cached(self, file: File) -> list[Entry | Skipped] | None:
+        """Return what the cache keeps of a file's pieces beside their music; None for nothing."""
+        stored = self.cache.get_json(file.key)
+        return None if stored is None else _entries(stored)
+
+    def _read(self, file: File) -> tuple[list[Piece], Any]:
+        pieces = list(self._reader(file.reader)[0].read(file.item))
+        if not pieces:
+            raise UnreadableError("no pieces in it")
+        pack = pack_pieces if self.taking is None else self.taking.pack
+        arrays, entries = pack(pieces)
+        self.cache.put(file.key, arrays, entries)
+        return unpack_pieces(arrays, entries), entries
+
+    def _reader(self, index: int) -> tuple[Reader[Any], str]:
+        if index not in self._made:
+            reader: Reader[Any] = self.readers[index].create()
+            self._made[index] = reader, reader.library()
+        return self._made[index]
 
 
 def read_sources(
@@ -58,8 +159,9 @@ def read_sources(
     accepts: Sequence[Content] = ("score", "text"),
     jobs: int = 0,
     cache: Cache | None = None,
+    timeout: float = TIMEOUT,
 ) -> Reading:
-    """Read every piece of some sources.
+    """Read every piece of some sources into memory.
 
     Args:
         sources: files, folders, or `SCHEME:NAME` corpora.
@@ -68,80 +170,132 @@ def read_sources(
         accepts: what is wanted; readers of anything else are not asked.
         jobs: processes, 0 for one on each core.
         cache: where files read before are found.
+        timeout: seconds after which a file is given up.
 
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
     """
     reading = Reading()
-    work = [
-        _Job(component, item, cache or Cache(None))
-        for source in sources
-        for component, item in find_items(source, registry, reader, reading.found, accepts)
-    ]
+    items = list_items(sources, registry, reader, accepts, reading.found)
+    work = Work(_read_pieces, items, cache or Cache(None), reading.skipped)
     seen: Counter[str] = Counter()
-    console = Console.current()
-    with console.meter("reading") as meter:
-        for count, (job, result) in enumerate(zip(work, _read_all(work, jobs), strict=True), 1):
-            meter.show(count / len(work), f"{count} of {len(work)} files")
-            if isinstance(result, str):
-                reading.skipped.append(Skipped(str(job.item.path), result))
-                continue
-            for piece in result:
-                reading.pieces.append(_unique(piece, seen))
+    for _, pieces in work.results(jobs, timeout):
+        reading.pieces.extend(replace(piece, id=unique(piece.id, seen)) for piece in pieces)
     return reading
 
 
-def _unique(piece: Piece, seen: Counter[str]) -> Piece:
+def list_items(
+    sources: Iterable[Source],
+    registry: Registry,
+    reader: Component | None,
+    accepts: Sequence[Content],
+    found: Found,
+) -> list[tuple[Component, Item]]:
+    """Return the files of some sources with their readers; `found` is told of the rest."""
+    return [
+        pair for source in sources for pair in find_items(source, registry, reader, found, accepts)
+    ]
+
+
+def unique(name: str, seen: Counter[str]) -> str:
     """Two sources may hold files of one name; the later piece's id gets a number."""
-    seen[piece.id] += 1
-    if seen[piece.id] == 1:
-        return piece
-    return replace(piece, id=f"{piece.id}~{seen[piece.id]}")
+    seen[name] += 1
+    return name if seen[name] == 1 else f"{name}~{seen[name]}"
 
 
-def _read_all(work: list[_Job], jobs: int) -> Iterator[list[Piece] | str]:
-    """Yield each job's pieces, or why there are none, in order."""
-    workers = min(jobs or os.cpu_count() or 1, len(work))
-    if workers <= 1 or len(work) < _WORTH_A_POOL:
-        yield from map(_read_one, work)
-        return
-    # Spawned on every system: forking a process that holds threads or CUDA is not safe.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_be_quiet) as pool:
+class Work:
+    """Files to read by one of the functions below, and what came of each."""
+
+    def __init__(
+        self,
+        function: Any,
+        items: Sequence[tuple[Component, Item]],
+        cache: Cache,
+        skipped: list[Skipped],
+        cached: Any = None,
+        taking: Taking | None = None,
+    ) -> None:
+        self.function, self.skipped, self.cached = function, skipped, cached
+        readers: list[Component] = []
+        self.tasks: list[tuple[int, Item]] = []
+        for component, item in items:
+            # A few readers at most; a task that only counts them travels light.
+            if component not in readers:
+                readers.append(component)
+            self.tasks.append((readers.index(component), item))
+        self.access = Access(readers, cache, taking)
+
+    def results(self, jobs: int, timeout: float) -> Iterator[tuple[tuple[int, Item], Any]]:
+        """Yield what the function says of each file that can be read."""
+        lacking = [component.entry.missing_requirements() for component in self.access.readers]
+        readable = [task for task in self.tasks if not lacking[task[0]]]
+        self.skipped.extend(
+            Skipped(str(item.path), lacking[reader][0])
+            for reader, item in self.tasks
+            if lacking[reader]
+        )
+        with Console.current().meter("reading") as meter:
+            outcomes = self._outcomes(readable, jobs, timeout)
+            for count, (task, outcome) in enumerate(zip(readable, outcomes, strict=True), 1):
+                meter.show(count / len(readable), f"{count} of {len(readable)} files")
+                reason = outcome.reason if isinstance(outcome, Failure) else outcome
+                if isinstance(reason, str):
+                    self.skipped.append(Skipped(str(task[1].path), reason))
+                else:
+                    yield task, outcome
+
+    def _outcomes(
+        self, tasks: Sequence[tuple[int, Item]], jobs: int, timeout: float
+    ) -> Iterator[Any]:
+        """Yield what came of each file; those that the cache has are looked up in this process.
+
+        That takes less time than starting workers, as long as only a few have to be read.
+        """
+        known: list[Any] = []
+        absent: list[tuple[int, Item]] = []
+        if self.cached is not None:
+            look_up = _Guarded(self.cached, self.access)
+            for task in tasks:
+                known.append(look_up(task))
+                if known[-1] is None:
+                    absent.append(task)
+                if len(absent) == FEW:
+                    break
+        read = run_apart(
+            _Guarded(self.function, self.access),
+            [*absent, *tasks[len(known) :]],
+            workers=jobs,
+            timeout=timeout,
+        )
+        for outcome in known:
+            yield next(read) if outcome is None else outcome
+        yield from read
+
+
+@dataclass(frozen=True)
+class _Guarded:
+    """A function of a file that returns in words what is wrong with the file."""
+
+    function: Any
+    access: Access
+
+    def __call__(self, task: tuple[int, Item]) -> Any:
+        reader, item = task
         try:
-            yield from pool.map(_read_one, work, chunksize=4)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            file = File(reader, item, self.access.key(reader, item))
+            return self.function(self.access, file)
+        except UserError as error:
+            return error.lines[0]
+        except OSError as error:
+            return error.strerror or str(error)
+        # A fault of one plugin's reader must not lose what the others read.
+        except Exception as error:
+            if is_strict():
+                raise
+            component = self.access.readers[reader]
+            whose = f"reader {component.name!r} of {component.entry.origin}"
+            return f"{whose} failed: {type(error).__name__}: {error}"
 
 
-def _be_quiet() -> None:
-    """Leave Ctrl-C to the process that started the worker."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _read_one(job: _Job) -> list[Piece] | str:
-    try:
-        digest = hashlib.sha256(job.item.path.read_bytes()).hexdigest()
-        origin = job.reader.entry.origin
-        key = key_of("pieces", digest, job.item.id, job.item.style, job.reader.name, str(origin),
-                     job.reader.config)  # fmt: skip
-        if (stored := job.cache.get(key)) is not None:
-            return unpack_pieces(*stored)
-        pieces = list(job.reader.create().read(job.item))
-        if not pieces:
-            return "no pieces in it"
-        job.cache.put(key, *pack_pieces(pieces))
-        return pieces
-    except UnreadableError as error:
-        return error.lines[0]
-    except OSError as error:
-        return error.strerror or str(error)
-    # A fault of one plugin's reader must not lose what the others read.
-    except Exception as error:
-        if is_strict():
-            raise
-        whose = f"reader {job.reader.name!r} of {job.reader.entry.origin}"
-        return f"{whose} failed: {type(error).__name__}: {error}"
+def _read_pieces(access: Access, file: File) -> list[Piece]:
+    return access.pieces(file)

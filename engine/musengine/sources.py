@@ -47,7 +47,7 @@ def find_items(
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
     """
     if source.scheme is not None:
-        component = _by_scheme(source.scheme, registry)
+        component = _by_scheme(source.scheme, registry, accepts)
         instance: Reader[Any] = component.create()
         items = instance.expand(source.name)
         if notice := instance.notice(items):
@@ -127,22 +127,26 @@ def _suffixes(registry: Registry, accepts: Sequence[Content]) -> set[str]:
 
 def _by_suffix(path: Path, registry: Registry, accepts: Sequence[Content]) -> Component | None:
     fitting = [
-        (declaration.priority, entry)
+        # One whose library is there reads before one that would only say what it lacks.
+        (not entry.missing_requirements(), declaration.priority, entry)
         for entry, declaration in _readers(registry, accepts)
         if path.suffix.lower() in declaration.suffixes
     ]
     if not fitting:
         return None
-    _, entry = max(fitting, key=lambda pair: pair[0])
+    *_, entry = max(fitting, key=lambda found: found[:2])
     return Component(entry, entry.declaration.config())
 
 
-def _by_scheme(scheme: str, registry: Registry) -> Component:
-    schemes = {declaration.scheme: entry for entry, declaration in _readers(registry)}
-    entry = schemes.get(scheme)
-    if entry is None:
-        near = did_you_mean(scheme, [known for known in schemes if known])
+def _by_scheme(
+    scheme: str, registry: Registry, accepts: Sequence[Content] = ("score", "text")
+) -> Component:
+    readers = _readers(registry, accepts)
+    fitting = [pair for pair in readers if pair[1].scheme == scheme]
+    if not fitting:
+        near = did_you_mean(scheme, [known.scheme for _, known in readers if known.scheme])
         raise UserError(f"no reader for the corpus {scheme!r}{near}")
+    entry, _ = max(fitting, key=lambda pair: pair[1].priority)
     return Component(entry, entry.declaration.config())
 
 

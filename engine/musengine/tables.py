@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from musengine.config import Config, setting
-from musengine.quantities import Instrument, Length, Meter, Period, Prime, Source
+from musengine.quantities import Instrument, Length, Meter, Offset, Period, Prime, Source
 
 DEFAULT_STEPS = 2000
+ALL_KEYS = tuple(range(-5, 7))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +29,43 @@ class CorpusConfig(Config):
         doc="A file, a folder, a built-in corpus such as `music21:bach-chorales`, or a list.",
         one_or_many=True,
     )
-    valid: float = setting(
-        0.1, doc="Share of the pieces held out to measure training by.", low=0.0, below=1.0
+    styles: tuple[str, ...] = setting(
+        (),
+        doc="Folders that are read, by name or pattern such as `Irish/*`; none given: all.",
+        one_or_many=True,
     )
-    test: float = setting(
-        0.0, doc="Share of the pieces held out to the very end.", low=0.0, below=1.0
+    exclude: tuple[str, ...] = setting(
+        (), doc="Folders and files that are not read, by name or pattern.", one_or_many=True
+    )
+    duplicates: Literal["keep", "drop"] = setting(
+        "keep", doc="Pieces with the notes of another: `drop` takes one of each."
+    )
+    split: Literal["shares", "folders"] | Path = setting(
+        "shares",
+        doc="What says which pieces are held out: the keys below; `folders` called train, valid "
+        "and test; or a TOML or JSON file that lists `valid` and `test`, such as a run's "
+        "split.json.",
+    )
+    valid: float | tuple[str, ...] = setting(
+        0.1,
+        doc="Pieces held out to measure training by: a share, or names and patterns.",
+        low=0.0,
+        below=1.0,
+    )
+    test: float | tuple[str, ...] = setting(
+        0.0,
+        doc="Pieces held out to the very end: a share, or names and patterns.",
+        low=0.0,
+        below=1.0,
     )
     split_seed: int = setting(0, doc="Which pieces are held out; official splits go first.", low=0)
     key: Literal["original", "common"] = setting(
         "original", doc="`common` moves every piece to C major or A minor, whichever it is nearer."
     )
-    transpose: tuple[int, ...] = setting(
+    transpose: tuple[int, ...] | str = setting(
         (),
-        doc="Semitones by which every training piece is also used, such as `[-2, -1, 1, 2]`.",
+        doc="Semitones by which every training piece is also used, such as `[-2, -1, 1, 2]`, "
+        '`"-3..3"`, or `"all keys"` (-5 to 6).',
         low=-24,
         high=24,
     )
@@ -53,12 +78,55 @@ class CorpusConfig(Config):
         changeable=True,
     )
 
+    read_timeout: float = setting(
+        120.0,
+        doc="Seconds after which a file is left out that is still being read.",
+        above=0.0,
+        changeable=True,
+    )
+
+    @property
+    def shifts(self) -> tuple[int, ...]:
+        """The semitones of `transpose`, each once, without 0."""
+        return tuple(dict.fromkeys(shift for shift in _semitones(self.transpose) if shift))
+
+    def share(self, part: Literal["valid", "test"]) -> float:
+        """Return the share of a part that is drawn; 0 where its pieces are named."""
+        value = self.valid if part == "valid" else self.test
+        return 0.0 if isinstance(value, tuple) else float(value)
+
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Yield held-out shares that leave nothing, and an empty path."""
-        if self.valid + self.test >= 1:
+        """Yield held-out shares that leave nothing, an empty path, shifts that are none."""
+        if self.share("valid") + self.share("test") >= 1:
             yield "valid", "valid and test together must leave a share to train on"
+        for key in ("valid", "test"):
+            if isinstance(getattr(self, key), tuple) and self.split != "shares":
+                yield key, f"names are for split = 'shares'; split = {str(self.split)!r} says all"
         if not self.path:
             yield "path", "an empty list; name a file, a folder or a built-in corpus"
+        try:
+            _semitones(self.transpose)
+        except ValueError as error:
+            yield "transpose", str(error)
+
+
+def _semitones(value: tuple[int, ...] | str) -> tuple[int, ...]:
+    """Return the semitones a setting stands for; raises ValueError saying what was expected."""
+    if not isinstance(value, str):
+        return value
+    if value == "all keys":
+        return ALL_KEYS
+    first, between, last = value.partition("..")
+    try:
+        low, high = int(first), int(last)
+    except ValueError:
+        between = ""
+    if not between or not -24 <= low <= high <= 24:
+        raise ValueError(
+            'expected a list of semitones, a range from -24 to 24 such as "-3..3", or "all keys", '
+            f"got {value!r}"
+        )
+    return tuple(range(low, high + 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +214,13 @@ class TrainingConfig(Config):
         low=0.0,
         changeable=True,
     )
+    clip_each_norm: float = setting(
+        0.0,
+        doc="Largest L2 norm of the gradient of each weight matrix or bias by itself; 0 for no "
+        "such bound.",
+        low=0.0,
+        changeable=True,
+    )
     clip_value: float = setting(
         0.0,
         doc="Largest absolute value of any element of the gradient; 0 for no such bound.",
@@ -214,8 +289,16 @@ class GenerateConfig(Config):
         doc="What pieces start from: `corpus` (stored openings of held-out pieces), `none`, or a "
         "file or folder of music.",
     )
+    prime_text: str | None = setting(
+        None,
+        doc="The first characters of every piece, for encoders of texts; they take the place of "
+        "`prime`, and are part of what is written.",
+    )
     prime_length: Length = setting(Length(8, "beats"), doc="How much of it is read.")
-    prime_offset: Length = setting(Length(0, "steps"), doc="Where in it reading begins.")
+    prime_offset: Offset = setting(
+        Offset(Length(0, "steps")),
+        doc="Where in it reading begins; `random` draws a place for each piece.",
+    )
     include_prime: bool = setting(False, doc="Write the prime at the start of the piece.")
     seed: int | None = setting(
         None,
@@ -229,9 +312,11 @@ class GenerateConfig(Config):
     )
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Yield a piece of no length."""
+        """Yield a piece of no length, and two ways to begin."""
         if not self.length.number:
             yield "length", "must be more than nothing"
+        if self.prime_text and self.prime.kind == "path":
+            yield "prime_text", "takes the place of prime; leave one of them out"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -300,8 +300,8 @@ def _tell_dataset(dataset: Dataset) -> None:
 def _tell_copies(dataset: Dataset) -> None:
     if dataset.copies:
         number = len(dataset.copies)
-        are = "piece is a copy" if number == 1 else "pieces are copies"
-        Console.current().say(f"{number:,} {are} of others, note by note (corpus.duplicates)")
+        are = "piece is a copy of another" if number == 1 else "pieces are copies of others"
+        Console.current().say(f"{number:,} {are}, note by note (corpus.duplicates)")
     if dataset.straddling:
         first = dataset.straddling[0]
         Console.current().warn(

@@ -239,6 +239,19 @@ class TestStateful:
         assert batches.count(0) == 6
         assert IDLE not in rows(batches)
 
+    def test_a_long_piece_leaves_no_lane_idle_while_others_can_fill_it(self):
+        batches = batches_of(tokens(*[2] * 8, 16), "stateful", sequence_length=2, batch_size=2)
+        for epoch in range(5):
+            # One piece of eight stretches in one lane, eight of one in the other.
+            assert batches.count(epoch) == 8
+            assert IDLE not in rows_in(batches.plan(epoch))
+        orders = {tuple(rows_in(batches.plan(epoch))) for epoch in range(5)}
+        assert len(orders) == 5
+
+
+def rows_in(plan: list[list[Row]]) -> list[Row]:
+    return [row for batch in plan for row in batch]
+
 
 def check_whole(heard: list[int], lengths: list[int], seen: list[int]) -> None:
     """What a lane has played since its last reset is one piece from first step to last."""

@@ -169,7 +169,7 @@ def registry_of(version: str) -> Registry:
 def test_what_another_version_of_a_reader_read_is_read_again(tmp_path):
     music = tmp_path / "music"
     music.mkdir()
-    score = score_of([(0, 4, 60)], tracks=[Track("flute", 73)])
+    score = score_of([(0, 4, 60)], tracks=[Track("flute", 73, channel=0)])
     MidiWriter(NoSettings()).write(score, music / "tune.mid")
     cache = Cache(tmp_path / "cache")
 
@@ -188,7 +188,7 @@ def test_what_another_version_of_a_reader_read_is_read_again(tmp_path):
     (music / "tune.mid").rename(music / "other.mid")
     assert entries_after("1.0") == 3
     # Another tune under the same name is another tune.
-    score = score_of([(0, 4, 61)], tracks=[Track("flute", 73)])
+    score = score_of([(0, 4, 61)], tracks=[Track("flute", 73, channel=0)])
     MidiWriter(NoSettings()).write(score, music / "other.mid")
     assert entries_after("1.0") == 4
 

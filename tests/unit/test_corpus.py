@@ -1,33 +1,22 @@
 from __future__ import annotations
 
-from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from helpers import few, rows_of, score_of
+from helpers import catalogue_of, rows_of, score_of
 from musengine import plugins
 from musengine.builtin.midi.writer import MidiWriter
-from musengine.cache import Cache
 from musengine.components.encoders import Encoded, EncodedPiece
-from musengine.corpus import (
-    Dataset,
-    cache_of,
-    divide,
-    encode_cached,
-    prepare,
-    read_corpus,
-    total_steps,
-)
-from musengine.declarations import NoSettings
+from musengine.corpus import Dataset, cache_of, check_choices, prepare, read_corpus, total_steps
+from musengine.declarations import NoSettings, ReaderDeclaration, Requirement
 from musengine.errors import UserError
 from musengine.pipeline import Pipeline, load
 from musengine.quantities import Source
-from musengine.reading import Reading
+from musengine.registry import Entry, Origin
 from musengine.score import Part, Piece, Score, Text, Track
 from musengine.tables import CorpusConfig
 
@@ -41,95 +30,6 @@ def settings(**options) -> CorpusConfig:
 def tune(number: int, name: str = "", **more) -> Piece:
     """A piece of one note, another for each number."""
     return Piece(name or f"tune {number}", score_of([(0, number + 1, 60)]), **more)
-
-
-def ids(parts: dict[Part, list[Piece]]) -> dict[str, list[str]]:
-    return {part: [piece.id for piece in parts[part]] for part in PARTS}
-
-
-def part_of(parts: dict[Part, list[Piece]]) -> dict[str, str]:
-    return {piece.id: part for part, pieces in parts.items() for piece in pieces}
-
-
-class TestDividing:
-    def test_official_parts_are_respected_and_shares_are_not_drawn(self):
-        pieces = [tune(0, part="test"), tune(1), tune(2, part="valid"), tune(3, part="train")]
-        # A piece without an official part, where others have one, is trained on.
-        expected = {"train": ["tune 1", "tune 3"], "valid": ["tune 2"], "test": ["tune 0"]}
-        assert ids(divide(pieces, settings(valid=0.5))) == expected
-
-    @pytest.mark.parametrize(
-        ("count", "valid", "test", "sizes"),
-        [
-            (20, 0.1, 0.0, (18, 2, 0)),
-            (20, 0.1, 0.2, (14, 2, 4)),
-            (20, 0.0, 0.0, (20, 0, 0)),
-            # Three pieces are enough: a tenth of them is none, 0.4 of them one.
-            (3, 0.1, 0.0, (3, 0, 0)),
-            (3, 0.4, 0.4, (1, 1, 1)),
-            # Something is always left to train on.
-            (2, 0.9, 0.0, (1, 1, 0)),
-            (2, 0.45, 0.5, (1, 1, 0)),
-            (1, 0.9, 0.0, (1, 0, 0)),
-            (0, 0.1, 0.1, (0, 0, 0)),
-        ],
-    )
-    def test_shares_are_held_out(self, count, valid, test, sizes):
-        parts = divide([tune(n) for n in range(count)], settings(valid=valid, test=test))
-        assert tuple(len(parts[part]) for part in PARTS) == sizes
-        assert sorted(part_of(parts)) == sorted(f"tune {n}" for n in range(count))
-
-    @given(
-        st.lists(st.integers(0, 12), max_size=30),
-        st.floats(0, 0.49),
-        st.floats(0, 0.49),
-        st.integers(0, 5),
-    )
-    @few(80)
-    def test_copies_of_a_piece_stay_together(self, numbers, valid, test, seed):
-        pieces = [tune(number, f"{index}") for index, number in enumerate(numbers)]
-        parts = divide(pieces, settings(valid=valid, test=test, split_seed=seed))
-        assert sum(map(len, parts.values())) == len(pieces)
-        where: dict[str, set[str]] = {}
-        for part, members in parts.items():
-            for piece in members:
-                where.setdefault(piece.content.fingerprint(), set()).add(part)
-        assert all(len(found) == 1 for found in where.values())
-        # Shares are of different pieces, so that copies weigh as one.
-        held_out = Counter(part for (part,) in where.values())
-        different = len(set(numbers))
-        assert held_out["valid"] == min(round(valid * different), max(different - 1, 0))
-        assert (held_out["train"] > 0) == (different > 0)
-
-    def test_the_order_in_which_pieces_are_read_does_not_matter(self):
-        pieces = [tune(n) for n in range(30)]
-        config = settings(valid=0.2, test=0.2)
-        assert part_of(divide(pieces, config)) == part_of(divide(pieces[::-1], config))
-
-    def test_another_seed_holds_out_others(self):
-        pieces = [tune(n) for n in range(30)]
-        drawn = {
-            tuple(ids(divide(pieces, settings(valid=0.2, split_seed=seed)))["valid"])
-            for seed in range(5)
-        }
-        assert len(drawn) == 5
-
-    def test_a_piece_more_moves_few_others(self):
-        config = settings(valid=0.2, test=0.2)
-        for new in range(100, 140):
-            before = part_of(divide([tune(n) for n in range(30)], config))
-            after = part_of(divide([*(tune(n) for n in range(30)), tune(new)], config))
-            # 31 pieces hold out as many as 30 do, 6 and 6. The newcomer pushes at most one piece
-            # over each of the two borders between the parts.
-            assert sum(after[name] != part for name, part in before.items()) <= 2
-
-    def test_texts_are_divided_like_scores(self):
-        pieces = [Piece(f"{n}", Text(f"text {n % 5}")) for n in range(10)]
-        parts = divide(pieces, settings(valid=0.2))
-        # One of five different texts is held out, with its copy.
-        assert (len(parts["train"]), len(parts["valid"])) == (8, 2)
-        one, other = parts["valid"]
-        assert one.content == other.content
 
 
 def pipeline_of(folder: Path, corpus: str = "", encoder: str = "") -> Pipeline:
@@ -156,7 +56,8 @@ def pipeline_of(folder: Path, corpus: str = "", encoder: str = "") -> Pipeline:
 
 
 def made_of(pipeline: Pipeline, pieces: list[Piece]) -> Dataset:
-    return prepare(pipeline, Reading(pieces), pipeline.encoder.create())
+    catalogue = catalogue_of(pieces, cache_of(pipeline.corpus))
+    return prepare(pipeline, catalogue, pipeline.encoder.create())
 
 
 def pitches(piece: EncodedPiece) -> set[int]:
@@ -204,7 +105,7 @@ class TestPreparing:
             Piece("too low", score_of([(0, 4, 20)])),
             Piece("words", Text("la la")),
         ]
-        dataset = made_of(pipeline_of(tmp_path), pieces)
+        dataset = made_of(pipeline_of(tmp_path, "valid = 0"), pieces)
         assert [piece.id for piece in dataset.parts["train"]] == ["good"]
         assert dataset.lost == {"notes out of range": 2}
         assert {(entry.path, entry.reason) for entry in dataset.skipped} == {
@@ -264,60 +165,11 @@ class TestReading:
         ]
 
 
-class TestEncoding:
-    def cached(self, pipeline: Pipeline, piece: Piece) -> Encoded:
-        encoder = pipeline.encoder.create()
-        encoded, fingerprint = encode_cached(
-            piece, pipeline.encoder, encoder, cache_of(pipeline.corpus)
-        )
-        assert fingerprint == piece.content.fingerprint()
-        return encoded
-
-    def entries(self, pipeline: Pipeline) -> int:
-        folder = cache_of(pipeline.corpus).folder
-        return sum(path.is_file() for path in folder.rglob("*"))
-
-    def test_what_was_encoded_before_is_found_again(self, tmp_path):
-        pipeline = pipeline_of(tmp_path)
-        piece = Piece("a", score_of([(0, 4, 60), (2, 4, 99)]))
-        first = self.cached(pipeline, piece)
-        again = self.cached(pipeline, Piece("another name", piece.content))
-        assert self.entries(pipeline) == 1
-        assert np.array_equal(again.steps, first.steps)
-        assert again.steps.dtype == first.steps.dtype == np.uint8
-        assert again.lost == first.lost == {"notes out of range": 1}
-
-    def test_other_settings_and_other_music_are_encoded_anew(self, tmp_path):
-        piece = Piece("a", score_of([(0, 4, 60)]))
-        self.cached(pipeline_of(tmp_path), piece)
-        finer = pipeline_of(tmp_path, encoder='step = "1/8 beat"')
-        assert len(self.cached(finer, piece).steps) == 8
-        self.cached(finer, Piece("a", score_of([(0, 4, 61)])))
-        assert self.entries(finer) == 3
-
-    def test_pieces_that_sound_alike_in_other_meters_are_kept_apart(self, tmp_path):
-        # Nothing of it is heard, but side channels such as the place in the bar depend on it.
-        pipeline = pipeline_of(tmp_path)
-        waltz = score_of([(0, 4, 60)], meters=[(0, 3, 4)])
-        march = score_of([(0, 4, 60)], meters=[(0, 2, 4)])
-        assert waltz.fingerprint() == march.fingerprint()
-        self.cached(pipeline, Piece("waltz", waltz))
-        self.cached(pipeline, Piece("march", march))
-        assert self.entries(pipeline) == 2
-
-    def test_without_a_cache_nothing_is_written(self, tmp_path):
-        pipeline = pipeline_of(tmp_path)
-        encoder = pipeline.encoder.create()
-        piece = Piece("a", score_of([(0, 4, 60)]))
-        encoded, _ = encode_cached(piece, pipeline.encoder, encoder, Cache(None))
-        assert len(encoded.steps) == 4
-        assert not (tmp_path / "cache").exists()
-
-    def test_where_the_cache_is(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "users"))
-        assert cache_of(settings()).folder == tmp_path / "users"
-        assert cache_of(settings(cache=tmp_path / "own")).folder == tmp_path / "own"
-        assert cache_of(settings(cache=False)).folder is None
+def test_where_the_cache_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "users"))
+    assert cache_of(settings()).folder == tmp_path / "users"
+    assert cache_of(settings(cache=tmp_path / "own")).folder == tmp_path / "own"
+    assert cache_of(settings(cache=False)).folder is None
 
 
 def test_steps_are_counted():
@@ -333,3 +185,144 @@ def test_drums_keep_their_place_when_a_piece_changes_key(tmp_path):
     dataset = made_of(pipeline_of(tmp_path, 'key = "common"', "drums = true"), [piece])
     assert rows_of(piece.content)[0][:3] == (0, 1, 50)
     assert pitches(dataset.parts["train"][0]) == {50, 60, 64, 67}
+
+
+def music_of(folder: Path, *names: str) -> Path:
+    """A folder with a MIDI file of its own music for each name."""
+    for number, name in enumerate(names):
+        write(score_of([(0, number + 1, 60), (8, 2, 64)]), folder / "music" / name)
+    return folder / "music"
+
+
+def names_in(pipeline: Pipeline) -> dict[str, list[str]]:
+    """What a pipeline's corpus comes to: the ids of each part."""
+    catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+    dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
+    return {part: [piece.id for piece in dataset.parts[part]] for part in PARTS}
+
+
+class TestChoosing:
+    def test_folders_are_styles_to_choose_from(self, tmp_path):
+        music_of(tmp_path, "irish/reels/a.mid", "irish/jigs/b.mid", "bach/c.mid", "d.mid")
+
+        def chosen(corpus: str) -> list[str]:
+            return names_in(pipeline_of(tmp_path, f"valid = 0\n{corpus}"))["train"]
+
+        assert chosen('styles = "irish"') == ["irish/jigs/b.mid", "irish/reels/a.mid"]
+        assert chosen('styles = ["irish/r*", "bach"]') == ["bach/c.mid", "irish/reels/a.mid"]
+        assert chosen('exclude = ["*/reels", "d.mid"]') == ["bach/c.mid", "irish/jigs/b.mid"]
+        # Files beside the folders have the name of the whole.
+        assert chosen('styles = "music"') == ["d.mid"]
+
+    def test_a_style_that_is_not_there_is_told_before_reading(self, tmp_path):
+        music = music_of(tmp_path, "irish/a.mid", "bach/b.mid")
+        (music / "irish/a.mid").write_bytes(b"unreadable")
+        pipeline = pipeline_of(tmp_path, 'styles = ["bach", "irsh/*"]')
+        for look in (read_corpus, check_choices):
+            with pytest.raises(UserError) as caught:
+                look(pipeline, plugins.load_from([]).registry)
+            assert caught.value.lines == [
+                "corpus.styles: 'irsh/*' stands for nothing; did you mean 'irish'?; "
+                "there are: bach, irish"
+            ]
+
+    def test_folders_divide(self, tmp_path):
+        music_of(tmp_path, "train/a.mid", "train/b.mid", "valid/c.mid")
+        expected = {"train": ["train/a.mid", "train/b.mid"], "valid": ["valid/c.mid"], "test": []}
+        assert names_in(pipeline_of(tmp_path, 'split = "folders"')) == expected
+
+    def test_folders_that_are_not_there_cannot(self, tmp_path):
+        music_of(tmp_path, "a.mid")
+        pipeline = pipeline_of(tmp_path, 'split = "folders"')
+        for look in (read_corpus, check_choices):
+            with pytest.raises(UserError, match="no folder called train, valid or test"):
+                look(pipeline, plugins.load_from([]).registry)
+
+    def test_a_list_divides(self, tmp_path):
+        music_of(tmp_path, "a.mid", "b.mid", "c.mid")
+        (tmp_path / "list.toml").write_text('valid = ["b.mid"]')
+        expected = {"train": ["a.mid", "c.mid"], "valid": ["b.mid"], "test": []}
+        assert names_in(pipeline_of(tmp_path, 'split = "list.toml"')) == expected
+        pipeline = pipeline_of(tmp_path, 'split = "folder"')
+        with pytest.raises(
+            UserError, match=r'corpus.split: neither "shares" nor "folders" nor a list: .*folder'
+        ):
+            check_choices(pipeline, plugins.load_from([]).registry)
+
+    def test_names_and_another_split_contradict_each_other(self, tmp_path):
+        with pytest.raises(UserError, match="names are for split = 'shares'"):
+            pipeline_of(tmp_path, 'split = "folders"\nvalid = ["a.mid"]')
+
+
+class TestTransposing:
+    @pytest.mark.parametrize(
+        ("notation", "shifts"),
+        [
+            ("[-2, 0, 2, 2]", (-2, 2)),
+            ('"-1..2"', (-1, 1, 2)),
+            # Eleven other keys, each by the shorter way, a tritone upwards.
+            ('"all keys"', (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)),
+            ("[]", ()),
+        ],
+    )
+    def test_the_notations(self, notation, shifts, tmp_path):
+        assert pipeline_of(tmp_path, f"transpose = {notation}").corpus.shifts == shifts
+
+    @pytest.mark.parametrize("notation", ['"3..-3"', '"-30..2"', '"some"', '"1"', '"..3"'])
+    def test_what_is_none_is_an_error(self, notation, tmp_path):
+        with pytest.raises(UserError, match=r"transpose: expected a list of semitones, a range"):
+            pipeline_of(tmp_path, f"transpose = {notation}")
+
+    def test_shifts_come_on_top_of_the_common_key(self, tmp_path):
+        # The triad and scale of D major, as above: two semitones down to C, then one up.
+        notes = [(0, 8, 62), (8, 8, 66), (16, 8, 69), (24, 2, 64), (26, 2, 67), (28, 2, 73)]
+        pipeline = pipeline_of(tmp_path, 'key = "common"\ntranspose = [1]\nvalid = 0')
+        dataset = made_of(pipeline, [Piece("a", score_of(notes))])
+        assert [(piece.id, pitches(piece)) for piece in dataset.parts["train"]] == [
+            ("a", {60, 64, 67, 62, 65, 71}),
+            ("a+1", {61, 65, 68, 63, 66, 72}),
+        ]
+
+
+class TestTelling:
+    def test_what_was_odd_and_what_is_there_twice(self, tmp_path):
+        pieces = [
+            Piece("a", score_of([(0, 4, 60)]), part="train", warnings=("a note never ends",)),
+            Piece("b", score_of([(0, 4, 60)]), part="valid"),
+            Piece("c", score_of([(0, 4, 64)]), part="train"),
+        ]
+        dataset = made_of(pipeline_of(tmp_path), pieces)
+        assert dataset.warnings == {"a": ("a note never ends",)}
+        assert (dataset.copies, dataset.straddling) == ({"a": "b"}, ["a"])
+        dropped = made_of(pipeline_of(tmp_path, 'duplicates = "drop"'), pieces)
+        assert [piece.id for piece in dropped.parts["train"]] == ["c"]
+
+    def test_the_library_that_read_is_known(self, tmp_path):
+        music_of(tmp_path, "a.mid")
+        catalogue = read_corpus(pipeline_of(tmp_path), plugins.load_from([]).registry)
+        name, number = catalogue.libraries["midi"].split()
+        assert version(name) == number
+
+    def test_files_whose_reader_lacks_a_library_are_skipped_with_the_way_to_it(self, tmp_path):
+        music_of(tmp_path, "a.mid")
+        (tmp_path / "music" / "b.odd").write_bytes(b"")
+        registry = plugins.load_from([]).registry
+        lacking = Requirement(module="not_there_at_all", install="pip install not-there")
+        for name, priority in (("odd", 0), ("midi-too", 9)):
+            declaration = ReaderDeclaration(
+                name=name,
+                summary="",
+                target="nowhere:Reader",
+                suffixes=(".odd",) if name == "odd" else (".mid",),
+                priority=priority,
+                requires=(lacking,),
+            )
+            registry.add(Entry(declaration, Origin("odd", "1")))
+        catalogue = read_corpus(pipeline_of(tmp_path), registry)
+        # Of two readers of one kind of file the one that can read does, whatever its priority.
+        assert [piece.id for piece in catalogue.pieces] == ["a.mid"]
+        (skipped,) = catalogue.skipped
+        assert skipped.path == str(tmp_path / "music" / "b.odd")
+        assert skipped.reason == (
+            "reader 'odd' needs a library that is not installed: pip install not-there"
+        )

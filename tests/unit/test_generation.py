@@ -222,6 +222,22 @@ def test_cutting_a_prime() -> None:
         cut_prime(piece, Length(8, "steps"), Length(1, "steps"), encoder, SETTINGS, "tune")
 
 
+def test_cutting_a_prime_at_a_place_drawn_at_random() -> None:
+    encoder = grid_encoder()
+    piece = Encoded(steps=np.arange(24, dtype=np.uint8).reshape(8, 3, 1))
+    random = np.random.default_rng(0)
+    cuts = [
+        cut_prime(piece, random, Length(6, "steps"), encoder, SETTINGS, "tune") for _ in range(60)
+    ]
+    # Six of eight steps fit at three places, and everywhere the part is whole.
+    assert {first for _, first in cuts} == {0, 1, 2}
+    for cut, first in cuts:
+        np.testing.assert_array_equal(cut.steps, piece.steps[first : first + 6])
+    # A piece too short for the part gives what it has.
+    short, first = cut_prime(piece, random, Length(9, "steps"), encoder, SETTINGS, "tune")
+    assert (len(short.steps), first) == (8, 0)
+
+
 def test_steps_in_adds_up_inexact_tempi() -> None:
     encoder = PianoRoll(PianoRollConfig(step=GridStep(Fraction(1, 10), "seconds")))
     steps = np.zeros((50, 88, 1), dtype=np.uint8)
@@ -248,3 +264,43 @@ def test_a_silent_step_is_marked_as_the_encoder_marks_it() -> None:
     sounding = Fixed(encoder.layout, [0.0, 0.0, 1.0])
     (piece,) = generate(sounding, encoder, samplers, grid_plan(1, 3), device=CPU)
     assert piece.steps[..., 0].tolist() == [[0, 0, 1]] * 3
+
+
+class Stepping(Counting):
+    """Tokens of which 4 moves time on by one step and 8 by two; the others happen in a step."""
+
+    @property
+    def layout(self) -> Layout:
+        return Tokens(size=10, meanings={3: ("pitch", 60), 4: ("step", 1), 8: ("step", 2)})
+
+
+def test_steps_are_counted_by_the_tokens_that_move_time_on() -> None:
+    encoder = Stepping(EncoderConfig())
+    tokens = np.array([1, 4, 3, 8, 4, 2])
+    assert [steps_in(Length(n, "steps"), tokens, encoder, SETTINGS) for n in (1, 2, 3, 4)] == [
+        2,  # the token 4 ends the first step
+        4,  # the token 8 the second and the third
+        4,
+        5,
+    ]
+    assert steps_in(Length(5, "steps"), tokens, encoder, SETTINGS) is None
+    assert steps_in(Length(5, "tokens"), tokens, encoder, SETTINGS) == 5
+    # 1 to 8 hold three steps, 1 to 9 and 1 to 4 again are the fourth.
+    made = generate(
+        Successor(encoder.layout),
+        encoder,
+        categorical(encoder.layout),
+        plan([[]], Length(4, "steps")),
+        device=CPU,
+    )
+    assert made[0].steps.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4]
+
+
+def test_an_opening_has_no_end() -> None:
+    piece = Encoded(steps=np.array([1, 2, 3, 9]))  # 9 ends it
+    encoder = Counting(EncoderConfig())
+    for length, wanted in ((2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 3]), (50, [1, 2, 3])):
+        cut, _ = cut_prime(
+            piece, Length(0, "steps"), Length(length, "tokens"), encoder, SETTINGS, "it"
+        )
+        assert cut.steps.tolist() == wanted

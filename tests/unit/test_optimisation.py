@@ -133,3 +133,15 @@ def test_devices() -> None:
     if torch.cuda.device_count() < 100:
         with pytest.raises(UserError, match='use "auto"'):
             choose_device("cuda:99")
+
+
+def test_each_gradient_is_clipped_by_itself() -> None:
+    from musengine.optimisation import clip_gradients
+
+    # Norms 5 = |(3, 4)| and 0.5; with a bound of 1 the first becomes (0.6, 0.8), the second stays.
+    large, small = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(1))
+    large.grad, small.grad = torch.tensor([3.0, 4.0]), torch.tensor([0.5])
+    optimizer = torch.optim.SGD([large, small], lr=0.1)
+    clip_gradients(optimizer, TrainingConfig(clip_each_norm=1.0))
+    assert large.grad.tolist() == pytest.approx([0.6, 0.8], rel=1e-5)
+    assert small.grad.tolist() == [0.5]

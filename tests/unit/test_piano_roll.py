@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from helpers import beats, few, piano_roll, rows_of, score_of, scores, seconds
-from musengine.builtin.piano_roll import MAX_STEPS
 from musengine.components.encoders import DecodeSettings
 from musengine.errors import UnreadableError
+from musengine.grids import MAX_STEPS
 from musengine.quantities import Meter
 from musengine.score import Score, Text, Track
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine.instruments import GENERAL_MIDI
-from musengine.quantities import GridStep, Instrument, Length, Meter, Period, Prime, Source
+from musengine.quantities import GridStep, Instrument, Length, Meter, Offset, Period, Prime, Source
 
 BASE = Path("/music/here").resolve()
 
@@ -61,6 +61,17 @@ class TestLength:
     def test_more_digits_than_a_number_can_have(self) -> None:
         with pytest.raises(ValueError, match="too large to count with"):
             read(Length, "9" * 400 + " steps")
+
+
+class TestOffset:
+    def test_a_length_or_a_place_at_random(self) -> None:
+        assert read(Offset, "random") == Offset(None)
+        assert read(Offset, "4 bars") == Offset(Length(4, "bars"))
+
+    @pytest.mark.parametrize("value", ["randomly", "", 5, "3 miles"])
+    def test_what_it_refuses(self, value: object) -> None:
+        with pytest.raises(ValueError, match='; or "random"$'):
+            read(Offset, value)
 
 
 class TestPeriod:
@@ -227,6 +238,7 @@ decimals = st.decimals(Fraction(1, 1000), 1000, places=6).map(lambda number: f"{
 WRITTEN = {
     Length: with_unit(plain_numbers, "beats", "bar", "seconds")
     | with_unit(st.integers(0, 10**12), "steps", "token"),
+    Offset: st.just("random") | with_unit(plain_numbers, "beats", "bar", "seconds"),
     Period: st.integers(1, 10**12)
     | with_unit(st.integers(1, 10**12), "step", "epochs")
     | with_unit(st.floats(1e-9, 1e9).map(lambda number: format(number, ".15f")), "minutes"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from musengine.recurrent import LSTMLayer, LSTMStack
+from musengine.recurrent import LSTMLayer, LSTMStack, draw_along
 
 
 def sigmoid(x: float) -> float:
@@ -167,3 +167,111 @@ def test_gradients_agree_with_finite_differences(candidate: str) -> None:
         return out.joined
 
     assert torch.autograd.gradcheck(run, tuple(stack.parameters()), eps=1e-6, atol=1e-6)
+
+
+CANDIDATES = ["tanh", "linear"]
+
+
+def drawn_layer(candidate: str) -> LSTMLayer:
+    """Weights far from nought, a start that is not nought."""
+    torch.manual_seed(4)
+    layer = LSTMLayer(3, 4, candidate=candidate, start="trained").double()  # type: ignore[arg-type]
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    return layer
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_the_fast_path_gives_the_numbers_of_the_readable_cell(candidate: str) -> None:
+    layer = drawn_layer(candidate)
+    x = torch.randn(5, 6, 3, dtype=torch.float64)
+    state = layer.initial_state(5)
+    hidden, last = layer(x, state)
+    for t in range(6):
+        gates = x[:, t] @ layer.input_weight.t() + layer.bias
+        state = layer._cell(gates, state)
+        torch.testing.assert_close(hidden[:, t], state[0], atol=1e-12, rtol=0)
+    torch.testing.assert_close(last, state, atol=1e-12, rtol=0)
+    # A view with time first in memory, as the biaxial net hands it over, is the same sequence.
+    turned = x.transpose(0, 1).contiguous().transpose(0, 1)
+    torch.testing.assert_close(layer(turned, layer.initial_state(5))[0], hidden)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_gradients_of_the_fast_path_agree_with_finite_differences(candidate: str) -> None:
+    layer = drawn_layer(candidate)
+    x = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(x: torch.Tensor, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        weights = dict(zip(names, values, strict=True))
+        start = weights["start"]
+        state = (start[0].expand(2, -1), start[1].expand(2, -1))
+        hidden, last = torch.func.functional_call(layer, weights, (x, state))
+        return hidden, *last
+
+    assert torch.autograd.gradcheck(run, (x, *layer.parameters()), eps=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_mixed_precision_stays_near(candidate: str) -> None:
+    torch.manual_seed(5)
+    stack = LSTMStack(6, [8, 7], candidate=candidate)  # type: ignore[arg-type]
+    x = torch.randn(4, 9, 6)
+
+    def gradient() -> tuple[torch.Tensor, torch.Tensor]:
+        stack.zero_grad()
+        out = stack(x).last.float()
+        out.square().sum().backward()
+        weight = stack.layers[0].hidden_weight.grad
+        assert weight is not None
+        return out.detach(), weight
+
+    out, weight = gradient()
+    with torch.autocast("cpu", torch.bfloat16):
+        low, low_weight = gradient()
+    # bfloat16 has 8 bits: relative errors of about 2 ** -8 = 0.004 in each product.
+    torch.testing.assert_close(low, out, atol=0.02, rtol=0)
+    torch.testing.assert_close(low_weight, weight, atol=0.02 * float(weight.abs().max()), rtol=0)
+    assert not torch.equal(low, out)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+@pytest.mark.parametrize("peepholes", [False, True])
+def test_drawing_along_a_sequence_equals_reading_what_was_drawn(
+    candidate: str, peepholes: bool
+) -> None:
+    torch.manual_seed(6)
+    stack = LSTMStack(3 + 2, [6, 5], candidate=candidate, peepholes=peepholes, start="trained")  # type: ignore[arg-type]
+    output = nn.Linear(5, 2)
+    for parameter in (*stack.double().parameters(), *output.double().parameters()):
+        nn.init.normal_(parameter)
+    x = torch.randn(4, 20, 3, dtype=torch.float64)
+    thresholds = torch.randn(4, 20, 2, dtype=torch.float64)
+    bits, logits = draw_along(stack, output, x, thresholds)
+    assert bits.dtype == torch.uint8
+    below = torch.cat([torch.zeros_like(bits[:, :1]), bits[:, :-1]], dim=1)
+    read = output(stack(torch.cat([x, below.double()], dim=2)).last)
+    torch.testing.assert_close(logits, read, atol=1e-12, rtol=0)
+    first = read[..., 0] > thresholds[..., 0]
+    second = first & (read[..., 1] > thresholds[..., 1])
+    assert torch.equal(bits.bool(), torch.stack([first, second], dim=-1))
+    # Both kinds of bit are drawn, and the second is held back somewhere.
+    assert 0 < second.sum() < first.sum() < first.numel()
+    assert (~first & (read[..., 1] > thresholds[..., 1])).any()
+
+
+def test_drawing_along_has_no_use_for_skip_inputs() -> None:
+    stack = LSTMStack(3, [4, 4], skip_inputs=True)
+    with pytest.raises(ValueError, match="skip inputs"):
+        draw_along(stack, nn.Linear(4, 1), torch.zeros(1, 2, 2), torch.zeros(1, 2, 1))
+
+
+def test_a_trace_holds_every_layers_hidden_states_and_cells() -> None:
+    stack = make_stack(skip_inputs=True, peepholes=True)
+    x = torch.randn(2, 5, 4, dtype=torch.float64)
+    whole = stack(x)
+    trace = stack.trace(x)
+    for (hidden, cells), expected, last in zip(trace, whole.hidden, whole.state, strict=True):
+        torch.testing.assert_close(hidden, expected, atol=1e-12, rtol=0)
+        torch.testing.assert_close((hidden[:, -1], cells[:, -1]), last, atol=1e-12, rtol=0)

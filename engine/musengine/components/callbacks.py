@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from musengine.config import Config
+
+if TYPE_CHECKING:
+    from musengine.components.models import Batch, Model
 
 C = TypeVar("C", bound=Config)
 
@@ -40,7 +43,7 @@ class Progress:
 
 
 class Callback(Generic[C]):
-    """Told of start, step, epoch, validation, checkpoint, sample and end; all optional."""
+    """Told of start, step, batch, epoch, validation, checkpoint, sample, end; all optional."""
 
     def __init__(self, config: C) -> None:
         self.config = config
@@ -53,6 +56,20 @@ class Callback(Generic[C]):
 
     def on_epoch(self, progress: Progress) -> None:
         """A pass over the training part is done."""
+
+    def on_batch(self, progress: Progress, model: Model[Any], batch: Batch) -> None:
+        """An optimizer step on a batch is done; told after `on_step`.
+
+        The model may be looked at, but not be changed, nor the state of PyTorch's generators.
+        """
+
+    def wants_checkpoint(self, progress: Progress) -> bool:
+        """Return whether a checkpoint shall be written now, asked after every step.
+
+        The validation part is measured with those alone that `training.checkpoint_every` asks for,
+        so that a callback changes nothing of the training. All are told by `on_checkpoint`.
+        """
+        return False
 
     def on_validation(self, progress: Progress, figures: Mapping[str, float]) -> None:
         """The validation part was measured."""

@@ -70,6 +70,26 @@ class Encoder(ABC, Generic[C]):
         """The layout of its arrays; after `fit`, complete."""
         return self.config.layout()
 
+    def pieces(self, piece: Piece) -> Iterable[Piece]:
+        """Return what is learned of one piece as pieces of their own, such as its single melodies.
+
+        Asked before anything is moved, encoded or learned from. Ids must be unique: `#N` or the
+        like added to the piece's own, with its style and part. All that come of one file stay in
+        one part; copies among them are recognised like any copies. By default the piece itself.
+
+        Raises:
+            UnreadableError: there is nothing for this encoder in it; the message says why.
+        """
+        return [piece]
+
+    def copy_key(self, content: Score | Text) -> str:
+        """Return a hash by which copies of a piece are recognised; by default of the bare notes.
+
+        An encoder that leaves out more than that, such as how notes are timed, may say so here:
+        what it makes the same, or nearly so, must not be trained on and held out at once.
+        """
+        return content.notes_fingerprint()
+
     def fit(self, pieces: Iterable[Piece]) -> None:
         """Learn from the training part, before anything is encoded."""
 
@@ -81,15 +101,54 @@ class Encoder(ABC, Generic[C]):
             UnreadableError: nothing of the piece fits; the message says why.
         """
 
+    def opening(self, text: str) -> Encoded:
+        """Encode the first characters of a piece (`generate.prime_text`), for encoders of texts.
+
+        By default what `encode` makes of a text of that notation; an encoder that adds something
+        where a piece ends leaves it out here.
+
+        Raises:
+            UnreadableError: nothing begins so; the message says why.
+        """
+        return self.encode(Text(text, self.config.notation() or "plain"))
+
     @abstractmethod
     def decode(self, steps: Array, settings: DecodeSettings) -> Score | Text:
         """Turn an array back into music; never fails on an array of the layout's shape."""
+
+    def score_of(self, text: Text, settings: DecodeSettings) -> Score:
+        """Return the score that a decoded text stands for, where the encoder produces both.
+
+        Raises:
+            UnreadableError: there is no music in the text; the message says why.
+        """
+        return self.from_text(text)
 
     @abstractmethod
     def elapsed(
         self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
     ) -> npt.NDArray[np.float64]:
         """Return (T,): the musical time that has passed at the end of each step."""
+
+    def to_text(self, score: Score) -> Text:
+        """Write a score in the notation that `config.notation()` names; encoders with one do.
+
+        Raises:
+            UnreadableError: nothing of the score can be written; the message says why.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is no text notation")
+
+    def lost_in_text(self, score: Score) -> Mapping[str, int]:
+        """Return what `to_text` leaves out of a score, counted by a word."""
+        return {}
+
+    def from_text(self, text: Text) -> Score:
+        """Read a score from a text in that notation; what is not of the notation is skipped.
+
+        Raises:
+            UnreadableError: the text holds nothing of the notation.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is no text notation")
 
     def sides(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
         """Return the side channels, (count, ...) each, of generated steps from index `first` on.

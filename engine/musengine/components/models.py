@@ -107,6 +107,19 @@ class Proposal:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """Values of something inside a model, such as a layer's cells, and what its axes are.
+
+    Attributes:
+        values: whatever shape; the first two axes are the pieces and the steps.
+        axes: a name for each axis: `("piece", "step", "note", "unit")`.
+    """
+
+    values: Tensor
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Request:
     """What a model with a `generate` of its own is asked for.
 
@@ -188,6 +201,14 @@ class Model(nn.Module, Generic[C]):
             _, state = self.step(last, state, here)
             last = prime[:, t]
         return state
+
+    def record(self, batch: Batch) -> Mapping[str, Recorded]:
+        """Return what goes on inside while a batch is read, by name, for looking inside.
+
+        For models declared `records=True`. Without dropout; the same values as in `forward` and,
+        where a batch holds a generated piece, as while it was generated.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.record")
 
     def generate(self, request: Request) -> list[npt.NDArray[Any]]:
         """Return whole pieces, primes not included, for models declared `generation="own"`."""

@@ -1,0 +1,304 @@
+"""Functions run apart, in worker processes that may crash or hang without harm to the run."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, Generic, TypeVar
+
+from musengine.errors import UserError, is_strict
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FEW = 24
+"""Fewer tasks than this are done in this process: starting workers takes longer."""
+
+_AHEAD = 8
+"""Tasks a worker holds at most, so that it need not wait for its next one."""
+
+_AHEAD_BYTES = 4096
+"""Bytes of tasks that are sent to a busy worker: less than any system's pipe holds."""
+
+_WINDOW = 64
+"""How many results, times the workers, may wait for an earlier one that takes longer."""
+
+_START = 120.0
+"""Seconds a worker may take to start."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that came to nothing, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """In strict mode, what a task raised: the traceback."""
+
+    trace: str
+
+
+def run_apart(
+    function: Callable[[T], R],
+    tasks: Iterable[T],
+    *,
+    workers: int = 0,
+    timeout: float = 120.0,
+    few: int = FEW,
+) -> Iterator[R | Failure]:
+    """Yield the results of a function for some tasks, in order.
+
+    The tasks are spread over spawned processes and are taken from their source only a little ahead
+    of the results, so memory does not grow with their number. A task whose process crashes, runs
+    out of memory or takes too long becomes a Failure, and a new process does the rest; so does one
+    that raises an exception (in strict mode that is raised here). When the iteration is given up,
+    by Ctrl-C for instance, the processes are gone before anything else happens.
+
+    Fewer than `few` tasks are done in this process, which is faster but guards against
+    exceptions only. Even one worker is a process of its own otherwise.
+
+    Args:
+        function: a module's function, or a `functools.partial` of one; it, the tasks and the
+            results travel between the processes by multiprocessing's own means.
+        tasks: what it is called with.
+        workers: processes, 0 for one on each core.
+        timeout: seconds a task may take.
+        few: the number of tasks from which processes are started; 0 for always.
+
+    Raises:
+        UserError: the processes do not start.
+    """
+    source = iter(tasks)
+    first = list(itertools.islice(source, few))
+    if len(first) < few:
+        yield from (_attempt(function, task) for task in first)
+        return
+    crew = _Crew(function, workers or os.cpu_count() or 1, timeout)
+    try:
+        yield from crew.results(itertools.chain(first, source))
+    finally:
+        crew.dismiss()
+
+
+def _attempt(function: Callable[[T], R], task: T) -> R | Failure:
+    try:
+        return function(task)
+    except Exception as error:
+        if is_strict():
+            raise
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+@dataclass(eq=False)
+class _Worker:
+    """One process, the tasks it holds in the order it does them, and when it was last heard."""
+
+    process: SpawnProcess
+    pipe: connection.Connection
+    ready: bool = False
+    heard: float = field(default_factory=time.monotonic)
+    holds: deque[tuple[int, bytes]] = field(default_factory=deque)
+
+    def takes(self, data: bytes) -> bool:
+        """Whether it can be sent a task without waiting for it to read.
+
+        Waiting could last for ever, since it may itself be waiting to be read.
+        """
+        if not self.holds:
+            return True
+        held = sum(len(other) for _, other in self.holds)
+        return len(self.holds) < _AHEAD and held + len(data) <= _AHEAD_BYTES
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+class _Crew(Generic[T, R]):
+    """Some workers, the tasks to hand out and the results come in."""
+
+    def __init__(self, function: Callable[[T], R], size: int, timeout: float) -> None:
+        self.function, self.size, self.timeout = function, size, timeout
+        self.workers: list[_Worker] = []
+        self.waiting: deque[tuple[int, bytes]] = deque()
+        self.results_in: dict[int, Any] = {}
+
+    def results(self, tasks: Iterable[T]) -> Iterator[R | Failure]:
+        """Yield the results in the order of the tasks."""
+        numbered = ((index, _packed(task)) for index, task in enumerate(tasks))
+        wanted = 0
+        while True:
+            self._hand_out(numbered, wanted + _WINDOW * self.size)
+            while wanted in self.results_in:
+                result = self.results_in.pop(wanted)
+                wanted += 1
+                if isinstance(result, _Raised):
+                    raise RuntimeError(f"in a worker process:\n{result.trace}")
+                yield result
+            if any(worker.holds for worker in self.workers):
+                self._listen()
+            elif not self.waiting:
+                return
+
+    def dismiss(self) -> None:
+        """End all processes at once."""
+        for worker in self.workers:
+            worker.process.kill()
+        for worker in self.workers:
+            worker.end()
+        self.workers.clear()
+
+    def _hand_out(self, numbered: Iterator[tuple[int, bytes]], before: int) -> None:
+        """Give out tasks up to an index, those that wait first, while a worker takes them."""
+        while True:
+            entry = self.waiting.popleft() if self.waiting else next(numbered, None)
+            if entry is None:
+                return
+            if entry[0] >= before or not self._send(*entry):
+                self.waiting.appendleft(entry)
+                return
+
+    def _send(self, index: int, data: bytes) -> bool:
+        """Send a task to the worker with the fewest, a new one where all are busy."""
+        worker = min(self.workers, key=lambda worker: len(worker.holds), default=None)
+        if worker is None or (worker.holds and len(self.workers) < self.size):
+            worker = self._start()
+        elif not worker.takes(data):
+            return False
+        if not worker.holds:
+            worker.heard = time.monotonic()
+        worker.holds.append((index, data))
+        # Where it has just ended, listening to it tells.
+        with contextlib.suppress(OSError):
+            worker.pipe.send_bytes(data)
+        return True
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(self.function, theirs), daemon=True)
+        with _interrupts_held_back():
+            process.start()
+        theirs.close()
+        worker = _Worker(process, ours)
+        self.workers.append(worker)
+        return worker
+
+    def _listen(self) -> None:
+        """Wait for a message, an end or a deadline, and take note of it."""
+        busy = {worker.pipe: worker for worker in self.workers if worker.holds}
+        now = time.monotonic()
+        nearest = min(worker.heard + self._limit(worker) for worker in busy.values())
+        heard = connection.wait(list(busy), max(0.0, nearest - now))
+        for pipe, worker in busy.items():
+            if pipe in heard:
+                self._hear(worker)
+            elif time.monotonic() - worker.heard >= self._limit(worker):
+                self._give_up(worker, f"took longer than {self._limit(worker):g} seconds")
+
+    def _limit(self, worker: _Worker) -> float:
+        return self.timeout if worker.ready else _START
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            self._give_up(worker, _why_ended(worker.process.exitcode))
+            return
+        worker.heard = time.monotonic()
+        if not worker.ready:
+            worker.ready = True
+            return
+        index, _ = worker.holds.popleft()
+        self.results_in[index] = message
+
+    def _give_up(self, worker: _Worker, reason: str) -> None:
+        """End a worker; the task it was at has failed, the others go to another."""
+        self.workers.remove(worker)
+        worker.end()
+        if not worker.ready:
+            raise UserError(
+                f"worker processes do not start ({reason}); a script that uses musengine must do "
+                'so under `if __name__ == "__main__":`'
+            )
+        index, _ = worker.holds.popleft()
+        self.results_in[index] = Failure(reason)
+        self.waiting.extendleft(reversed(worker.holds))
+
+
+def _packed(task: object) -> bytes:
+    return bytes(ForkingPickler.dumps(task))
+
+
+def _why_ended(status: int | None) -> str:
+    if status is not None and status < 0:
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(-status).name
+            hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+            return f"its process crashed ({name}{hint})"
+    return f"its process crashed (exit status {status})"
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let processes started inside inherit a blocked Ctrl-C, which comes to this one afterwards.
+
+    So they cannot be interrupted amid their imports, before they ignore it themselves.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(function: Callable[[T], R], pipe: connection.Connection) -> None:
+    """Do tasks until there are no more, or nobody to send results to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):
+        pipe.send(None)
+        while True:
+            task: T = pipe.recv()
+            pipe.send_bytes(_outcome(function, task))
+
+
+def _outcome(function: Callable[[T], R], task: T) -> bytes:
+    """Return a task's result as it travels; one that cannot travel is a failure too."""
+    try:
+        return _packed(_attempt(function, task))
+    except Exception as error:
+        if is_strict():
+            return _packed(_Raised(traceback.format_exc()))
+        return _packed(Failure(f"{type(error).__name__}: {error}"))
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that started it, even amid a task that never ends."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)

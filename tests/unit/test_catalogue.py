@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from helpers import score_of
+from musengine import plugins
+from musengine.builtin.midi.writer import MidiWriter
+from musengine.cache import Cache, size_limit, trim
+from musengine.catalogue import Catalogue, survey
+from musengine.components.readers import Item, Reader
+from musengine.corpus import prepare, read_corpus
+from musengine.declarations import NoSettings, ReaderDeclaration
+from musengine.errors import UnreadableError, UserError
+from musengine.pipeline import Pipeline, load
+from musengine.reading import Skipped
+from musengine.registry import Component, Entry, Origin
+from musengine.score import Piece
+from musengine.sources import Found
+
+
+class Letters(Reader[NoSettings]):
+    """A tune of one note for each letter of a file; notes beside the file how often it is read."""
+
+    def read(self, item: Item) -> list[Piece]:
+        with item.path.with_suffix(".log").open("a") as log:
+            log.write(f"{os.getpid()}\n")
+        text = item.path.read_text()
+        if text == "exit":
+            os._exit(3)
+        if text == "bad":
+            raise UnreadableError("not letters")
+        if text == "fault":
+            raise KeyError("oh")
+        return [
+            Piece(f"{item.id}#{n}", score_of([(0, 4, ord(letter) % 128)]), item.style)
+            for n, letter in enumerate(text)
+        ]
+
+
+LETTERS = Component(
+    Entry(
+        ReaderDeclaration(name="letters", summary="", target="test_catalogue:Letters"),
+        Origin("letters-dist", "1.0"),
+    ),
+    NoSettings(),
+)
+
+
+def files_of(folder: Path, texts: Sequence[str]) -> list[tuple[Component, Item]]:
+    """Write a file for each text, and name its reader."""
+    folder.mkdir(exist_ok=True)
+    for number, text in enumerate(texts):
+        (folder / f"{number:03}.txt").write_text(text)
+    return [(LETTERS, Item(path, path.name)) for path in sorted(folder.glob("*.txt"))]
+
+
+def listed(items: Sequence[tuple[Component, Item]], cache: Cache, **more) -> Catalogue:
+    return survey(items, Found(), jobs=2, cache=cache, **more)
+
+
+def readings(folder: Path) -> dict[str, int]:
+    """How often each file was read."""
+    return {path.stem: len(path.read_text().split()) for path in sorted(folder.glob("*.log"))}
+
+
+def test_pieces_are_listed_in_the_order_of_the_files_and_found_again(tmp_path):
+    items = files_of(tmp_path / "music", ["ab", "c", "def"])
+    catalogue = listed(items, Cache(tmp_path / "cache"))
+    assert [piece.id for piece in catalogue.pieces] == [
+        "000.txt#0", "000.txt#1", "001.txt#0", "002.txt#0", "002.txt#1", "002.txt#2",
+    ]  # fmt: skip
+    for piece, letter in zip(catalogue.pieces, "abcdef", strict=True):
+        found = catalogue.access.pieces(catalogue.files[piece.file])[piece.place]
+        assert found.content.pitch.tolist() == [ord(letter)]
+        assert found.content.fingerprint() == piece.known.fingerprint
+        assert found.content.notes_fingerprint() == piece.known.notes
+    assert readings(tmp_path / "music") == {"000": 1, "001": 1, "002": 1}
+
+
+def test_files_of_one_name_get_different_ids(tmp_path):
+    one, other = (files_of(tmp_path / name, [name]) for name in "ab")
+    catalogue = listed([*one, *other], Cache(tmp_path / "cache"))
+    assert [piece.id for piece in catalogue.pieces] == ["000.txt#0", "000.txt#0~2"]
+
+
+def test_a_changed_file_is_read_again_and_no_other(tmp_path):
+    music, cache = tmp_path / "music", Cache(tmp_path / "cache")
+    texts = [chr(ord("a") + n % 26) * (1 + n // 26) for n in range(60)]
+    listed(files_of(music, texts), cache)
+    texts[7] = "other"
+    changed = listed(files_of(music, texts), cache)
+    assert readings(music) == {f"{n:03}": 2 if n == 7 else 1 for n in range(60)}
+    # Touched, but not changed: nothing is read.
+    os.utime(music / "010.txt", (1, 1))
+    assert listed(files_of(music, texts), cache).pieces == changed.pieces
+    assert sum(readings(music).values()) == 61
+
+
+def test_many_files_are_read_elsewhere_and_known_ones_looked_up_here(tmp_path):
+    music, cache = tmp_path / "music", Cache(tmp_path / "cache")
+    texts = [f"{n:03}" for n in range(80)]
+    # The first, the last and some in between are known already.
+    items = files_of(music, texts)
+    listed([items[0], *items[30:40], items[-1]], cache)
+    catalogue = listed(items, cache)
+    assert [piece.id[:3] for piece in catalogue.pieces[::3]] == texts
+    assert set(readings(music).values()) == {1}
+    processes = {path.read_text().split()[0] for path in music.glob("*.log")}
+    assert str(os.getpid()) in processes  # those of the first few that were read here
+    assert len(processes) > 1
+    again = listed(items, cache)
+    assert again.pieces == catalogue.pieces
+    assert set(readings(music).values()) == {1}
+
+
+def test_each_bad_file_is_skipped_with_its_own_reason(tmp_path):
+    texts = ["good"] * 30
+    texts[3:7] = ["bad", "exit", "fault", ""]
+    items = files_of(tmp_path / "music", texts)
+    catalogue = listed(items, Cache(tmp_path / "cache"))
+    paths = [str(item.path) for _, item in items]
+    assert catalogue.skipped == [
+        Skipped(paths[3], "not letters"),
+        Skipped(paths[4], "its process crashed (exit status 3)"),
+        Skipped(paths[5], "reader 'letters' of letters-dist 1.0 failed: KeyError: 'oh'"),
+        Skipped(paths[6], "no pieces in it"),
+    ]
+    assert len(catalogue.pieces) == 4 * 26
+
+
+def test_what_vanished_from_the_cache_is_read_again_unless_it_changed(tmp_path):
+    music, cache = tmp_path / "music", Cache(tmp_path / "cache")
+    catalogue = listed(files_of(music, ["ab", "cd"]), cache)
+    for path in (tmp_path / "cache").rglob("*.safetensors"):
+        path.unlink()
+    assert len(catalogue.access.pieces(catalogue.files[0])) == 2
+    (music / "001.txt").write_text("xyz")
+    with pytest.raises(UnreadableError, match="it changed while the corpus was being read"):
+        catalogue.access.pieces(catalogue.files[1])
+
+
+def pipeline_of(folder: Path, cache: str) -> Pipeline:
+    """A pipeline on three MIDI files."""
+    (folder / "music").mkdir()
+    for pitch in (60, 62, 64):
+        path = folder / "music" / f"{pitch}.mid"
+        MidiWriter(NoSettings()).write(score_of([(0, 4, pitch)]), path)
+    path = folder / "pipeline.toml"
+    path.write_text(f'[corpus]\npath = "music"\ncache = {cache}\n[model]\ntype = "frequencies"\n')
+    return load(path, plugins.load_from([]).registry)
+
+
+def test_without_a_cache_all_is_removed_with_the_pieces(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    pipeline = pipeline_of(tmp_path, "false")
+    catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+    dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
+    (scratch,) = (tmp_path / "temporary").iterdir()
+    pieces = dataset.parts["train"]
+    del catalogue, dataset
+    gc.collect()
+    # The pieces alone keep it.
+    assert pieces[0].encoded.steps.any()
+    assert scratch.is_dir()
+    del pieces
+    gc.collect()
+    assert not scratch.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, capsys):
+    # A file stands where the folder should be, which stops even a superuser.
+    (tmp_path / "cache").write_text("")
+    pipeline = pipeline_of(tmp_path, '"cache"')
+    catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+    assert len(prepare(pipeline, catalogue, pipeline.encoder.create()).parts["train"]) == 2
+    assert f"{tmp_path / 'cache'} cannot be written" in capsys.readouterr().err
+
+
+class TestTrimming:
+    def entries(self, folder: Path, count: int) -> list[Path]:
+        """Entries of 1,000 bytes, used one second after another, a day ago."""
+        paths = []
+        for number in range(count):
+            path = folder / f"{number:02x}" / f"{number:064x}.safetensors"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(bytes(1000))
+            os.utime(path, (time.time(), time.time() - 86400 + number))
+            paths.append(path)
+        return paths
+
+    def test_what_was_used_longest_ago_goes_first(self, tmp_path):
+        paths = self.entries(tmp_path, 6)
+        trim(tmp_path, 6000, time.time())
+        assert all(path.exists() for path in paths)
+        trim(tmp_path, 3500, time.time())
+        assert [path.exists() for path in paths] == [False] * 3 + [True] * 3
+
+    def test_what_is_in_use_stays(self, tmp_path):
+        paths = self.entries(tmp_path, 3)
+        trim(tmp_path, 0, paths[1].stat().st_mtime)
+        assert [path.exists() for path in paths] == [False, True, True]
+
+    def test_other_files_are_left_alone(self, tmp_path):
+        mine = tmp_path / "00" / "mine.safetensors"
+        mine.parent.mkdir()
+        mine.write_bytes(bytes(1000))
+        fresh, old = (tmp_path / f".{letter * 64}-x1.safetensors" for letter in "ab")
+        for path in (fresh, old):
+            path.write_bytes(b"")
+        os.utime(old, (1, 1))
+        trim(tmp_path, 0, time.time())
+        # A file that another process is writing is no entry yet; one forgotten for long goes.
+        assert (mine.exists(), fresh.exists(), old.exists()) == (True, True, False)
+
+    def test_a_preparation_trims_all_but_its_own(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("MUSENGINE_CACHE_SIZE", "0")
+        old = self.entries(tmp_path / "cache", 2)
+        pipeline = pipeline_of(tmp_path, '"cache"')
+        catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+        dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
+        assert not any(path.exists() for path in old)
+        assert dataset.parts["train"][0].encoded.steps.any()
+        assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 4  # 3 files and a shard
+
+    @pytest.mark.parametrize(("text", "size"), [("0.5", 2**29), ("2", 2**31), ("0", 0)])
+    def test_its_size_is_the_users_choice(self, text, size, monkeypatch):
+        monkeypatch.setenv("MUSENGINE_CACHE_SIZE", text)
+        assert size_limit() == size
+
+    @pytest.mark.parametrize("text", ["", "5 GB", "-1", "inf", "nan"])
+    def test_a_size_that_is_none_is_told(self, text, monkeypatch):
+        monkeypatch.setenv("MUSENGINE_CACHE_SIZE", text)
+        with pytest.raises(UserError, match="MUSENGINE_CACHE_SIZE: expected a number of GiB"):
+            size_limit()
+
+    def test_by_default_it_is_five_gibibytes(self, monkeypatch):
+        monkeypatch.delenv("MUSENGINE_CACHE_SIZE", raising=False)
+        assert size_limit() == 5 * 2**30
+
+
+def test_reading_again_after_another_version_of_the_reader(tmp_path):
+    music, cache = tmp_path / "music", Cache(tmp_path / "cache")
+    (_, item), *_ = files_of(music, ["ab"])
+    newer = replace(LETTERS, entry=replace(LETTERS.entry, origin=Origin("letters-dist", "2.0")))
+    for component in (LETTERS, newer, newer, LETTERS):
+        listed([(component, item)], cache)
+    assert readings(music) == {"000": 2}

@@ -1,0 +1,273 @@
+"""Damaged MIDI files: whatever music they hold is read, and what was odd is said in a line each."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import few, rows_of
+from musengine.builtin.midi import chunks, pairing, repair
+from musengine.builtin.midi.oddities import Oddities
+from musengine.builtin.midi.reader import MidiReader
+from musengine.components.readers import Item
+from musengine.declarations import NoSettings
+from musengine.errors import UnreadableError
+from musengine.score import LAST_TICK
+
+END = b"\x00\xff\x2f\x00"
+NOTE = b"\x00\x90\x3c\x50" + b"\x0a\x80\x3c\x40"  # C4, velocity 80, 10 ticks long
+ONE = [(0, 10, 60, 80, 0)]
+
+
+def chunk(body: bytes, name: bytes = b"MTrk", length: int | None = None) -> bytes:
+    return name + (len(body) if length is None else length).to_bytes(4, "big") + body
+
+
+def header(form: int = 1, tracks: int = 1, division: int = 96) -> bytes:
+    return chunk(b"".join(n.to_bytes(2, "big") for n in (form, tracks, division)), b"MThd")
+
+
+def read(data: bytes, folder: Path) -> tuple[list[tuple[int, ...]], tuple[str, ...]]:
+    """The notes and the warnings."""
+    path = folder / "piece.mid"
+    path.write_bytes(data)
+    (piece,) = MidiReader(NoSettings()).read(Item(path, path.name))
+    return rows_of(piece.content), piece.warnings
+
+
+TWO = [(0, 10, 60, 80, 0), (0, 10, 60, 80, 1)]
+TRACK = chunk(NOTE + END)
+
+
+@pytest.mark.parametrize(
+    ("data", "notes", "warnings"),
+    [
+        pytest.param(
+            header() + chunk(NOTE), ONE, ("track 1 has no end",), id="no end of track"
+        ),
+        pytest.param(
+            header() + chunk(NOTE + END)[:-5], ONE,
+            # Its release is cut short: the note ends at its time, where the track does.
+            ("track 1 has a wrong length", "track 1 ends too early", "1 note never released"),
+            id="cut within a note",
+        ),
+        pytest.param(
+            header(tracks=9) + TRACK + TRACK, TWO,
+            ("the header counts 9 tracks, there are 2",), id="too many counted",
+        ),
+        pytest.param(
+            header(tracks=1) + TRACK + TRACK, TWO,
+            ("the header counts 1 track, there are 2",), id="too few counted",
+        ),
+        pytest.param(
+            header(tracks=2) + chunk(NOTE + END, length=0) + TRACK, TWO,
+            ("track 1 has a wrong length",), id="a length of 0",
+        ),
+        pytest.param(
+            header(tracks=2) + chunk(NOTE + END, length=2**32 - 1) + TRACK, TWO,
+            ("track 1 has a wrong length",), id="a length beyond the file",
+        ),
+        pytest.param(
+            header(tracks=2) + chunk(NOTE + END, length=9) + chunk(NOTE + END, length=99), TWO,
+            ("track 1 has a wrong length, track 2 has a wrong length",), id="two wrong lengths",
+        ),
+        pytest.param(
+            header() + chunk(b"ab", b"XFIH") + TRACK, ONE,
+            ("1 chunk of an unknown kind ignored",), id="unknown chunk",
+        ),
+        pytest.param(
+            header() + TRACK + b"\0\0\r\n", ONE,
+            ("4 bytes between or after the tracks ignored",), id="junk at the end",
+        ),
+        pytest.param(
+            b"\0" * 128 + header() + TRACK, ONE,
+            ("128 bytes before the header ignored",), id="junk before",
+        ),
+        pytest.param(TRACK, ONE, ("there is no header",), id="no header"),
+        pytest.param(
+            header(form=7) + TRACK, ONE,
+            ("the header gives format 7, which there is not: read as format 1",), id="format 7",
+        ),
+        pytest.param(
+            header(form=0, tracks=2) + TRACK + TRACK, TWO,
+            ("the header gives format 0, which has one track: read as format 1",),
+            id="format 0 with two tracks",
+        ),
+        pytest.param(
+            header(division=0) + TRACK, ONE,
+            ("the header gives no time division: 480 ticks to a beat are taken",),
+            id="no division",
+        ),
+        pytest.param(
+            header(division=0xF000) + TRACK, ONE,
+            (
+                "the header's time division, 16 frames a second of 0 ticks each, is none: "
+                "480 ticks to a beat are taken",
+            ),
+            id="impossible frames",
+        ),
+        pytest.param(
+            b"MThd\0\0\0\1" + header()[8:] + TRACK, ONE,
+            ("the header has a wrong length",), id="wrong length of the header",
+        ),
+        pytest.param(
+            b"MThd\0\0\0\x08" + header()[8:] + b"\1\2" + TRACK, ONE, (), id="a longer header",
+        ),
+        pytest.param(
+            # A controller of 200, then a velocity of 200, which counts as 127.
+            header() + chunk(b"\0\xb0\x07\xc8" + b"\0\x90\x3c\xc8\x0a\x80\x3c\0" + END),
+            [(0, 10, 60, 127, 0)], ("2 data bytes above 127",), id="data above 127",
+        ),
+        pytest.param(
+            # A pitch of 200 is none; the events around it keep their time.
+            header() + chunk(b"\x05\x90\xc8\x50" + NOTE + END),
+            [(5, 10, 60, 80, 0)], ("1 data byte above 127",), id="pitch above 127",
+        ),
+        pytest.param(
+            # Six bytes of time count as no time.
+            header() + chunk(b"\x81\x81\x81\x81\x81\x01" + NOTE[1:] + END),
+            ONE, ("1 number of more than four bytes taken as 0",), id="a time too long",
+        ),
+        pytest.param(
+            # Data bytes before any status: 05 is taken for a time, 11 for data of nothing.
+            header() + chunk(b"\x05\x11" + NOTE + END),
+            [(5, 10, 60, 80, 0)], ("1 byte of no event ignored",), id="data of no event",
+        ),
+        pytest.param(
+            header() + chunk(NOTE + END + b"\0\0\0"), ONE,
+            ("3 bytes after the end of a track ignored",), id="more after the end",
+        ),
+        pytest.param(
+            header() + chunk(NOTE + b"\0\xff\x01\x60text"), ONE,
+            ("track 1 ends too early",), id="a text too long",
+        ),
+        pytest.param(
+            # The clock and the song position pointer have no place in a file.
+            header() + chunk(b"\0\xf8\0\xf2\1\2" + NOTE + END), ONE, (), id="system messages",
+        ),
+    ],
+)  # fmt: skip
+def test_what_there_is_is_read_and_what_was_odd_is_told(tmp_path, data, notes, warnings):
+    assert read(data, tmp_path) == (notes, warnings)
+
+
+def test_many_odd_tracks_are_one_line(tmp_path):
+    data = header(tracks=8) + chunk(NOTE) * 8
+    assert read(data, tmp_path)[1] == (
+        "track 1 has no end, track 2 has no end, track 3 has no end, track 4 has no end, "
+        "track 5 has no end, and 3 tracks more",
+    )
+
+
+def test_a_track_that_runs_past_all_time_is_cut(tmp_path):
+    # 4,096 waits of 2**28 - 1 ticks stay below 2**40, the next does not.
+    waits = b"\xff\xff\xff\x7f\xb0\x07\x00" + b"\xff\xff\xff\x7f\x07\x00" * 4096
+    notes, warnings = read(header() + chunk(NOTE + waits + NOTE + END), tmp_path)
+    assert notes == ONE
+    assert f"track 1 runs on past tick {LAST_TICK} and is cut" in warnings
+
+
+def test_a_million_notes_are_read_and_more_than_a_file_may_have_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(repair, "MAX_NOTES", 1000)
+    monkeypatch.setattr(repair.Room, "__init__", small_room)
+    few_notes = b"\0\x90\x3c\x40" + b"\0\x3c\x00\0\x3c\x40" * 999
+    notes, _ = read(header() + chunk(few_notes), tmp_path)
+    assert len(notes) == 1000
+    with pytest.raises(UnreadableError, match="more than 1000 notes"):
+        read(header() + chunk(few_notes + b"\0\x3c\x00\0\x3c\x40"), tmp_path)
+
+
+def small_room(self: repair.Room) -> None:
+    self.strokes, self.changes = 2000, 100
+
+
+def test_too_many_changes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(repair.Room, "__init__", small_room)
+    with pytest.raises(UnreadableError, match="changes of program, tempo, meter, key"):
+        read(header() + chunk(NOTE + b"\0\xc0\x05" * 101), tmp_path)
+
+
+def test_65535_tracks_in_a_kilobyte(tmp_path):
+    notes, warnings = read(header(tracks=65_535) + TRACK + chunk(b"") * 100, tmp_path)
+    assert notes == ONE
+    assert "the header counts 65,535 tracks, there are 101" in warnings
+
+
+def test_deep_riff_is_no_music(tmp_path):
+    with pytest.raises(UnreadableError, match="does not begin with MThd"):
+        read(b"RIFF\xff\xff\xff\xffLIST" * 4000, tmp_path)
+
+
+def test_parts_of_a_file_beyond_its_end_are_not_there():
+    odd = Oddities()
+    found = chunks.take_apart(header(tracks=3) + b"MTrk\x7f\xff\xff\xff" + b"MTr", odd)
+    assert found.tracks == [b"MTr"]
+
+
+def pairs_by_hand(
+    events: list[tuple[int, int, bool]], track_end: int
+) -> tuple[list[tuple[int, int]], int]:
+    """The rule, event by event: brackets tell who hangs, the others are first in, first out."""
+    ends: dict[int, int] = {}
+    hanging = 0
+    for key in {key for _, key, _ in events}:
+        own = [(at, tick, strike) for at, (tick, k, strike) in enumerate(events) if k == key]
+        brackets: list[int] = []
+        used: list[int] = []
+        for at, _, strike in own:
+            if strike:
+                brackets.append(at)
+            elif brackets:
+                brackets.pop()
+                used.append(at)
+        strikes = [at for at, _, strike in own if strike]
+        for at, release in zip((s for s in strikes if s not in brackets), used, strict=True):
+            ends[at] = events[release][0]
+        for at in brackets:
+            later = [s for s in strikes if s > at]
+            ends[at] = events[later[0]][0] if later else track_end
+        hanging += len(brackets)
+    return sorted(ends.items()), hanging
+
+
+event = st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans())
+
+
+@given(steps=st.lists(event, max_size=40), rest=st.integers(0, 3))
+@few(400)
+def test_pairing_is_the_rule_event_by_event(steps, rest):
+    ticks = list(itertools.accumulate(wait for wait, _, _ in steps))
+    events = [(tick, key, strike) for tick, (_, key, strike) in zip(ticks, steps, strict=True)]
+    track_end = (ticks[-1] if ticks else 0) + rest
+    struck, end, hanging = pairing.pair(
+        np.array(ticks, dtype=np.int64),
+        np.array([key for _, key, _ in events], dtype=np.int64),
+        np.array([strike for _, _, strike in events], dtype=bool),
+        track_end,
+    )
+    found = list(zip(struck.tolist(), end.tolist(), strict=True))
+    assert (found, hanging) == pairs_by_hand(events, track_end)
+
+
+note = st.tuples(st.integers(0, 4), st.integers(0, 12), st.integers(0, 2))
+
+
+@given(notes=st.lists(note, max_size=30), wide=st.booleans())
+@few(400)
+def test_cutting_is_the_rule_note_by_note(notes, wide):
+    onset = list(itertools.accumulate(wait for wait, _, _ in notes))
+    key = [each * (100_000 if wide else 1) for _, _, each in notes]
+    end = [start + length for start, (_, length, _) in zip(onset, notes, strict=True)]
+    by_hand = [
+        min([stop, *(o for o, k in zip(onset, key, strict=True) if k == own and o > start)])
+        for start, stop, own in zip(onset, end, key, strict=True)
+    ]
+    arrays = [np.array(values, dtype=np.int64) for values in (onset, end, key)]
+    found, cut = pairing.cut_at_next_strike(*arrays)
+    assert found.tolist() == by_hand
+    assert cut == sum(a < b for a, b in zip(by_hand, end, strict=True))

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+from safetensors.numpy import load_file
+
+from helpers import few
+from musengine import shards as module
+from musengine.components.encoders import Encoded, EncodedPiece
+from musengine.errors import UserError
+from musengine.shards import Shards, storable, write_shards
+
+KINDS = st.sampled_from(["u1", "i1", "u2", "i4", "i8", "f4", "f8", "?"]).map(np.dtype)
+
+
+@st.composite
+def encoded(draw: st.DrawFn) -> Encoded:
+    """A few steps of any kind of number and shape, perhaps with side channels."""
+    steps = draw(st.integers(0, 5))
+
+    def array(inner: tuple[int, ...]) -> np.ndarray:
+        return draw(arrays_of.arrays(draw(KINDS), (steps, *inner)))
+
+    inner = draw(st.sampled_from([(), (3,), (2, 2), (0,)]))
+    names = draw(st.sets(st.sampled_from(["bar", "style"])))
+    lost = draw(st.sampled_from([{}, {"notes out of range": 3}]))
+    return Encoded(steps=array(inner), sides={name: array(()) for name in names}, lost=lost)
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    equal = np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return equal and one.dtype == other.dtype and one.shape == other.shape
+
+
+def alike(one: Encoded, other: Encoded) -> bool:
+    return (
+        same(one.steps, other.steps)
+        and one.sides.keys() == other.sides.keys()
+        and all(same(one.sides[name], other.sides[name]) for name in one.sides)
+        and one.lost == other.lost
+    )
+
+
+@given(pieces=st.lists(encoded(), min_size=1, max_size=6), full=st.sampled_from([1, 60, 10**6]))
+@few(80)
+def test_pieces_come_back_as_they_were(pieces, full, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FULL", full)
+        paths = write_shards(folder, [(f"key {n}", piece) for n, piece in enumerate(pieces)])
+    # No two pieces of more than a byte share a shard that one byte fills.
+    sizes = [piece.steps.nbytes + sum(s.nbytes for s in piece.sides.values()) for piece in pieces]
+    if full == 1:
+        assert len(paths) >= sum(size > 0 for size in sizes)
+    elif full == 10**6:
+        assert len(paths) == 1
+    shards = Shards(folder)
+    shards.find()
+    for number, piece in enumerate(pieces):
+        found = shards.piece(f"piece {number}", "print", f"key {number}")
+        assert isinstance(found, EncodedPiece)
+        assert (found.id, found.fingerprint) == (f"piece {number}", "print")
+        assert len(found) == len(piece.steps)
+        assert alike(found.encoded, piece)
+        assert shards.lost(f"key {number}") == piece.lost
+
+
+def tokens(*values: int) -> Encoded:
+    return Encoded(steps=np.array(values))
+
+
+def test_any_safetensors_library_opens_a_shard(tmp_path):
+    sides = {"bar": np.array([7, 8], dtype=np.uint8)}
+    (path,) = write_shards(
+        tmp_path,
+        [
+            ("a", Encoded(steps=np.array([[1], [2]], dtype=np.float32), sides=sides)),
+            ("b", tokens(1, 2)),
+            ("c", tokens(3)),
+        ],
+    )
+    found = load_file(path)
+    assert {name: array.tolist() for name, array in found.items()} == {
+        "0.steps": [[1.0], [2.0]],
+        "0.sides.bar": [7, 8],
+        "1.steps": [1, 2, 3],
+    }
+
+
+def test_refusals_are_kept_with_their_reason(tmp_path):
+    write_shards(tmp_path, [("a", tokens(1)), ("b", "no notes")])
+    shards = Shards(tmp_path)
+    shards.find()
+    assert shards.refused == {"b": "no notes"}
+    assert "a" in shards
+    assert "b" in shards
+    assert "c" not in shards
+
+
+def test_the_same_pieces_make_the_same_bytes_under_the_same_name(tmp_path):
+    entries = [(name, Encoded(np.arange(5), lost={"x": 1})) for name in "abc"]
+    (one,) = write_shards(tmp_path / "one", entries)
+    (other,) = write_shards(tmp_path / "other", iter(entries))
+    assert one.name == other.name
+    assert one.read_bytes() == other.read_bytes()
+    (less,) = write_shards(tmp_path / "one", entries[:2])
+    assert less.name != one.name
+
+
+@given(place=st.floats(0, 0.9999), change=st.integers(1, 255))
+@few(150)
+def test_a_flipped_byte_is_noticed(place, change, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    (path,) = write_shards(folder, [("a", tokens(*range(50)))])
+    data = bytearray(path.read_bytes())
+    data[int(place * len(data))] ^= change
+    path.write_bytes(data)
+    shards = Shards(folder)
+    shards.find()
+    # A blank or a letter of a field that is not looked at may change; what is found is right.
+    if "a" in shards:
+        found = shards.piece("", "", "a").encoded.steps
+        assert found.tolist() == list(range(50))
+    else:
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.1, 0.5, 0.99])
+def test_a_shard_cut_short_is_as_none(share, tmp_path):
+    (path,) = write_shards(tmp_path, [("a", tokens(*range(50)))])
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    shards = Shards(tmp_path)
+    shards.find()
+    assert "a" not in shards
+    assert not path.exists()
+
+
+def test_a_file_still_being_written_is_not_looked_at(tmp_path):
+    (path,) = write_shards(tmp_path, [("a", tokens(1))])
+    aside = path.with_name(f".{path.stem}-abc.safetensors")
+    path.rename(aside)
+    shards = Shards(tmp_path)
+    shards.find()
+    assert "a" not in shards
+    assert aside.exists()
+
+
+def test_many_shards_need_few_open_files_and_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FULL", 1)
+    monkeypatch.setattr(module, "_OPEN", 3)
+    monkeypatch.setattr(module, "_RESIDENT", 20)
+    write_shards(tmp_path, [(str(n), tokens(n, n + 1)) for n in range(20)])
+    assert len(list(tmp_path.iterdir())) == 20
+    shards = Shards(tmp_path)
+    shards.find()
+    pieces = [shards.piece(str(n), "", str(n)) for n in range(20)]
+    held = [piece.encoded.steps for piece in pieces]
+    # Views outlive the map they were made of, and pages given back come again.
+    assert [view.tolist() for view in held] == [[n, n + 1] for n in range(20)]
+    assert [piece.encoded.steps.tolist() for piece in pieces[::-1]] == [
+        [n, n + 1] for n in range(19, -1, -1)
+    ]
+    assert len(shards._maps) == 3
+    assert all(isinstance(whole, mmap.mmap) for whole in shards._maps.values())
+
+
+def test_a_shard_that_vanishes_in_use_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FULL", 1)
+    monkeypatch.setattr(module, "_OPEN", 1)
+    paths = write_shards(tmp_path, [(str(n), tokens(n)) for n in range(2)])
+    shards = Shards(tmp_path)
+    shards.find()
+    pieces = [shards.piece(str(n), "", str(n)) for n in range(2)]
+    for path in paths:
+        Path(path).unlink()
+    with pytest.raises(UserError, match="it was deleted or damaged in use: start again"):
+        [piece.encoded for piece in pieces]
+
+
+def test_changes_to_an_array_are_not_written(tmp_path):
+    (path,) = write_shards(tmp_path, [("a", tokens(1, 2))])
+    before = path.read_bytes()
+    shards = Shards(tmp_path)
+    shards.find()
+    shards.piece("", "", "a").encoded.steps[:] = 9
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason"),
+    [
+        (tokens(1), ""),
+        (Encoded(np.array(["a"])), "its array 'steps' is of type <U1, which cannot be kept"),
+        (Encoded(np.array([1j])), "its array 'steps' is of type complex128"),
+        (Encoded(np.array(1)), "its array 'steps' does not have one entry for each step"),
+        (Encoded(np.array([1]), {"bar": np.array([1, 2])}), "its array 'sides.bar' does not have"),
+    ],
+)
+def test_what_cannot_be_kept_is_told(encoded, reason):
+    assert storable(encoded).startswith(reason)
+    assert bool(storable(encoded)) == bool(reason)

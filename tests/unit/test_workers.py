@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from musengine.workers import Failure, run_apart
+
+POSIX = os.name == "posix"
+
+
+def act(task: int | str) -> int | str:
+    """Do what a task says, in a worker process."""
+    if task == "pid":
+        return os.getpid()
+    if task == "segfault":
+        ctypes.string_at(0)
+    if task == "exit":
+        os._exit(7)
+    if task == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task == "hang":
+        while True:
+            pass
+    if task == "raise":
+        raise ValueError("no such thing")
+    if task == "memory":
+        raise MemoryError
+    if task == "unpicklable":
+        return threading.Lock()  # type: ignore[return-value]
+    assert isinstance(task, int)
+    return task * task
+
+
+def length(data: bytes) -> bytes:
+    return data + data
+
+
+def scaled(factor: int, task: int) -> int:
+    # Uneven work, so that workers overtake each other.
+    return sum(range(task % 7 * 1000)) * 0 + factor * task
+
+
+def test_results_come_in_the_order_of_the_tasks():
+    function = functools.partial(scaled, 3)
+    for workers in (1, 2):
+        assert list(run_apart(function, range(500), workers=workers)) == [3 * n for n in range(500)]
+
+
+def test_few_tasks_are_done_here_and_more_elsewhere():
+    assert set(run_apart(act, ["pid"] * 23)) == {os.getpid()}
+    elsewhere = set(run_apart(act, ["pid"] * 24, workers=1))
+    assert len(elsewhere) == 1
+    assert os.getpid() not in elsewhere
+    assert os.getpid() not in set(run_apart(act, ["pid"] * 2, workers=2, few=0))
+
+
+def test_no_tasks_give_no_results():
+    assert list(run_apart(act, [])) == list(run_apart(act, [], few=0)) == []
+
+
+def test_a_crash_costs_its_own_task_alone():
+    tasks: list[int | str] = [*range(20), "exit", *range(20, 40)]
+    results = list(run_apart(act, tasks, workers=2, few=0))
+    assert results.pop(20) == Failure("its process crashed (exit status 7)")
+    assert results == [n * n for n in range(40)]
+
+
+@pytest.mark.skipif(not POSIX, reason="signals are told only on POSIX systems")
+def test_the_kind_of_crash_is_told():
+    tasks: list[int | str] = ["segfault", 1, "kill", 2]
+    assert list(run_apart(act, tasks, workers=1, few=0)) == [
+        Failure("its process crashed (SIGSEGV)"),
+        1,
+        Failure("its process crashed (SIGKILL, perhaps for want of memory)"),
+        4,
+    ]
+
+
+def test_a_task_that_hangs_is_given_up_while_others_go_on():
+    tasks: list[int | str] = [1, "hang", *range(2, 30), "hang", 30]
+    results = list(run_apart(act, tasks, workers=2, timeout=0.4, few=0))
+    assert results.pop(1) == results.pop(29) == Failure("took longer than 0.4 seconds")
+    assert results == [n * n for n in range(1, 31)]
+
+
+def test_time_in_which_nobody_asks_for_results_does_not_count():
+    results = run_apart(act, range(60), workers=1, timeout=0.2, few=0)
+    assert next(results) == 0
+    threading.Event().wait(0.5)
+    assert list(results) == [n * n for n in range(1, 60)]
+
+
+@pytest.mark.parametrize("few", [0, 24])
+def test_an_exception_is_a_failure_of_its_task(few):
+    assert list(run_apart(act, [2, "raise", "memory", 3], workers=1, few=few)) == [
+        4,
+        Failure("ValueError: no such thing"),
+        Failure("MemoryError: "),
+        9,
+    ]
+
+
+@pytest.mark.parametrize(("few", "kind"), [(0, RuntimeError), (24, ValueError)])
+def test_in_strict_mode_an_exception_is_raised(few, kind, monkeypatch):
+    monkeypatch.setenv("MUSENGINE_STRICT", "1")
+    with pytest.raises(kind, match="no such thing"):
+        list(run_apart(act, [2, "raise", 3], workers=1, few=few))
+
+
+def test_a_result_that_cannot_travel_is_a_failure():
+    bad, good = run_apart(act, ["unpicklable", 3], workers=1, few=0)
+    assert isinstance(bad, Failure)
+    assert "pickle" in bad.reason
+    assert good == 9
+
+
+def test_tasks_and_results_larger_than_any_pipe_do_not_block():
+    tasks = [bytes([n]) * 2**20 for n in range(12)]
+    results = list(run_apart(length, tasks, workers=2, few=0))
+    assert results == [task + task for task in tasks]
+
+
+def test_tasks_are_taken_only_a_little_ahead():
+    taken = itertools.count()
+    last = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal last
+        while True:
+            last = next(taken)
+            yield last
+
+    results = run_apart(act, tasks(), workers=2)
+    assert [next(results) for _ in range(1000)] == [n * n for n in range(1000)]
+    assert last < 1000 + 2 * 64 + 2
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_giving_up_ends_the_processes():
+    results = run_apart(act, itertools.repeat("pid"), workers=2)
+    while len({next(results) for _ in range(50)}) < 2:
+        pass
+    assert len(multiprocessing.active_children()) == 2
+    results.close()  # type: ignore[attr-defined]
+    assert multiprocessing.active_children() == []
+
+
+SCRIPT = """
+import itertools, sys
+from musengine.workers import run_apart
+
+def hang(task):
+    print(task, flush=True)
+    while True:
+        pass
+
+if __name__ == "__main__":
+    try:
+        list(run_apart(hang, itertools.count(), workers=2))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.skipif(not POSIX, reason="sends a POSIX signal to a group")
+@pytest.mark.parametrize("at_once", [True, False])
+def test_ctrl_c_ends_all_without_a_word(at_once, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()  # one worker is at work; the other may be starting still
+    if not at_once:
+        process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    # The workers hold the other ends of the pipes: reading ends when they all have.
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+
+
+@pytest.mark.skipif(not POSIX, reason="sends a POSIX signal to a group")
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_script_without_a_guard_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from musengine.workers import run_apart\nprint(list(run_apart(abs, range(3), few=0)))\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "worker processes do not start" in done.stderr
+
+
+def test_small_tasks_are_not_dominated_by_their_travel():
+    began = time.perf_counter()
+    assert sum(1 for _ in run_apart(act, range(200), workers=1)) == 200
+    short = time.perf_counter() - began
+    began = time.perf_counter()
+    assert sum(1 for _ in run_apart(act, range(4200), workers=1)) == 4200
+    # The start is the same for both, so the difference is that of 4,000 tasks: less than half a
+    # millisecond each even on a busy machine.
+    assert time.perf_counter() - began - short < 2.0
