@@ -107,9 +107,16 @@ def core(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("name", list(PLUGINS))
 def plugin(session: nox.Session, name: str) -> None:
-    """Each plugin alone with the core."""
-    install(session, *group("test"), ".", f"./{PLUGINS[name]}")
+    """Each plugin alone with the core, and with those it depends on."""
+    install(session, *group("test"), ".", *(f"./{PLUGINS[own]}" for own in with_needs(name)))
     session.run(*PYTEST, "-m", "not slow", f"{PLUGINS[name]}/tests", *session.posargs)
+
+
+def with_needs(name: str) -> list[str]:
+    """Return a plugin and the plugins of this repository that it depends on."""
+    project = nox.project.load_toml(f"{PLUGINS[name]}/pyproject.toml")["project"]
+    needed = (re.match(r"[\w-]+", each) for each in project["dependencies"])
+    return [name, *(each[0] for each in needed if each is not None and each[0] in PLUGINS)]
 
 
 @nox.session
@@ -129,7 +136,8 @@ def python(session: nox.Session) -> None:
         if not requirement.startswith("torch")
     ]
     extras = PROJECT["project"]["optional-dependencies"]
-    session.install(*group("test"), *needed, *extras["music21"], *extras["pictures"])
+    chosen = [library for name in ("audio", "music21", "pictures") for library in extras[name]]
+    session.install(*group("test"), *needed, *chosen)
     session.install("--no-deps", ".")
     session.run(*PYTEST, "-m", "not slow", *without_torch(), *session.posargs)
 

@@ -1,4 +1,4 @@
-"""The three-layer LSTM on two of the standard sets: test NLL by both conventions.
+"""Test NLL of the three-layer LSTM and the biaxial net on standard sets, by both conventions.
 
 Sets named on the command line are measured anew, the figures of the others are kept.
 """
@@ -17,6 +17,7 @@ from common import ROOT, data_folder, stored_figures, write_result
 RUNS = {
     "JSB chorales": ("lstm3-jsb.toml", "jsb_chorales.npz", (0, 1, 2)),
     "Nottingham": ("lstm3-nottingham.toml", "nottingham.npz", (0,)),
+    "biaxial, JSB chorales": ("biaxial-jsb.toml", "jsb_chorales.npz", (0,)),
 }
 
 

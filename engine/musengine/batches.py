@@ -317,7 +317,7 @@ def assemble(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
 
 
 def whole_pieces(
-    pieces: Sequence[EncodedPiece], most_steps: int = 2**15
+    pieces: Sequence[EncodedPiece], most_steps: int = 2**13
 ) -> Iterator[tuple[list[int], Batch]]:
     """Yield every piece once, whole, with the indices of each batch: for scoring.
 

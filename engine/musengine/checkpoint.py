@@ -40,7 +40,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {f"model/{name}": tensor for name, tensor in checkpoint.model.items()}
     skeleton = _flatten(checkpoint.extra, tensors)
     metadata = {"meta": json.dumps(checkpoint.meta), "extra": json.dumps(skeleton)}
-    copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     data = safetensors.torch.save(copies, metadata=metadata)
     with whole_file(path) as aside:
         aside.write_bytes(data)

@@ -44,6 +44,11 @@ class Meter:
             self._progress.start()
             self._task = self._progress.add_task(title, total=1.0, figures="")
 
+    @property
+    def drawn(self) -> bool:
+        """Whether its bar stands on a terminal; another meter takes its place."""
+        return self._progress is not None
+
     def show(self, fraction: float, figures: str) -> None:
         """Say that a fraction from 0 to 1 is done, with figures beside it."""
         if self._progress is not None:

@@ -78,12 +78,35 @@ def _shares(
 ) -> npt.NDArray[np.float64]:
     """Return (T,): what share of a length has passed at the end of each step."""
     target = length.number
-    if length.unit in ("steps", "tokens"):
+    if length.unit == "tokens":
         return np.arange(1, len(steps) + 1) / target
+    if length.unit == "steps":
+        return _steps_passed(steps, encoder.layout) / target
     if length.unit == "bars":
         target *= float(settings.meter.beats_per_bar)
     unit: Literal["beats", "seconds"] = "seconds" if length.unit == "seconds" else "beats"
     return encoder.elapsed(steps, unit, settings) / target
+
+
+def _steps_passed(steps: Array, layout: Layout) -> npt.NDArray[np.float64]:
+    """Return (T,): how many time steps are over at the end of each array step.
+
+    Each is one, but among tokens some of which move time on, these alone do.
+    """
+    moves = _moves(layout)
+    if not moves:
+        return np.arange(1, len(steps) + 1, dtype=np.float64)
+    passed = np.zeros(len(steps))
+    for token, count in moves.items():
+        passed[steps == token] = count
+    return np.cumsum(passed)
+
+
+def _moves(layout: Layout) -> dict[int, int]:
+    """Return the tokens that move time on, where not every one does, and by how many steps."""
+    if not isinstance(layout, Tokens):
+        return {}
+    return {token: n for token, (what, n) in layout.meanings.items() if what == "step"}
 
 
 def generate(
@@ -174,6 +197,8 @@ class _Generator:
         self._logits: list[Tensor] | None = [] if keep_logits else None
         self.model, self.encoder, self.plan, self.device = model, encoder, plan, device
         self.layout = encoder.layout
+        # Lengths in these units are reached after as many array steps.
+        self._counted = ("tokens",) if _moves(self.layout) else ("tokens", "steps")
         self.chain = Chain(samplers, self.layout)
         self.random = PieceRandom([plan.seeds[index] for index in chunk], device)
         self.first = [plan.first[index] for index in chunk]
@@ -230,9 +255,13 @@ class _Generator:
 
     def _all_done(self, made: int, told: Callable[[float], None]) -> bool:
         length = self.plan.length
-        if made >= MOST_STEPS or (length.unit in ("steps", "tokens") and made >= length.number):
+        if made >= MOST_STEPS or (length.unit in self._counted and made >= length.number):
             return True
         if made == 0 or made % _CHECK_EVERY:
+            return False
+        may_end = isinstance(self.layout, Tokens) and self.layout.end is not None
+        if length.unit in self._counted and not may_end:
+            told(made / length.number)
             return False
         so_far = self._steps[:, self.primed : self.primed + made].cpu().numpy()
         shares = [
@@ -269,7 +298,7 @@ def probabilities(logits: npt.NDArray[np.float32], layout: Layout) -> npt.NDArra
 
 def cut_prime(
     piece: Encoded,
-    offset: Length,
+    offset: Length | np.random.Generator,
     length: Length,
     encoder: Encoder[Any],
     settings: DecodeSettings,
@@ -277,18 +306,34 @@ def cut_prime(
 ) -> tuple[Encoded, int]:
     """Return the part of a piece that serves as an opening, and where it begins.
 
-    A piece that ends within the part gives what it has.
+    A piece that ends within the part gives what it has, without the token that ends it.
+
+    Args:
+        piece: what it is cut from.
+        offset: where the part begins; from a generator a place is drawn at which it fits.
+        length: how long the part is.
+        encoder: what made the piece.
+        settings: tempo and meter.
+        name: the piece's, for messages.
 
     Raises:
         UserError: the piece ends before the part begins.
     """
-    start = steps_in(offset, piece.steps, encoder, settings)
-    if start is None or start >= len(piece.steps):
-        raise UserError(
-            f"generate.prime_offset: {name} is shorter than {offset.to_toml()}; "
-            "choose a smaller offset"
-        )
+    start: int | None
+    if isinstance(offset, np.random.Generator):
+        whole = steps_in(length, piece.steps, encoder, settings)
+        start = 0 if whole is None else int(offset.integers(len(piece.steps) - whole + 1))
+    else:
+        start = steps_in(offset, piece.steps, encoder, settings)
+        if start is None or start >= len(piece.steps):
+            raise UserError(
+                f"generate.prime_offset: {name} is shorter than {offset.to_toml()}; "
+                "choose a smaller offset"
+            )
     count = steps_in(length, piece.steps[start:], encoder, settings)
     stop = len(piece.steps) if count is None else start + count
+    layout = encoder.layout
+    if isinstance(layout, Tokens) and stop > start and piece.steps[stop - 1] == layout.end:
+        stop -= 1  # an opening is to be gone on from
     sides = {name: side[start:stop] for name, side in piece.sides.items()}
     return Encoded(steps=piece.steps[start:stop], sides=sides), start

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from musengine import generation, outputs, reading
+from musengine import generation, outputs, reading, recording
 from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece, Encoder
 from musengine.components.writers import Probabilities
 from musengine.console import Console, counted
 from musengine.corpus import cache_of
 from musengine.declarations import WriterDeclaration
-from musengine.errors import UserError
+from musengine.errors import UnreadableError, UserError
 from musengine.pipeline import Pipeline
-from musengine.quantities import Source
+from musengine.quantities import Length, Source
 from musengine.registry import Registry
 from musengine.runfolder import RunFolder
 from musengine.tables import GenerateConfig
 from musengine.trained import Trained, load_trained
+
+_TOLD = 10
+"""Pieces of which it is told one by one why only their text was written."""
 
 
 def generate(
@@ -32,16 +36,21 @@ def generate(
     seed: int,
     folder: Path | None = None,
     name: str = "piece",
+    record: Path | None = None,
 ) -> list[outputs.Written]:
     """Generate the pieces a pipeline asks for from its run's weights, and write them.
+
+    What went on inside the model while it made the first piece goes into the file `record`.
 
     Raises:
         UserError: what the user can mend.
     """
     config, console = pipeline.generate, Console.current()
+    if record is not None:
+        recording.check_path(record, pipeline.model.name, pipeline.model_declaration.records)
     trained = load_trained(pipeline, run)
     settings = DecodeSettings(tempo=config.tempo, meter=config.meter)
-    names, primes, first = _primes(pipeline, run, registry, trained.encoder, settings)
+    names, primes, first = _primes(pipeline, run, registry, trained.encoder, settings, seed)
     plan = generation.Plan(
         primes=primes,
         first=first,
@@ -72,6 +81,12 @@ def generate(
     option = "--out" if folder is not None else "--run-dir"
     written = outputs.write_pieces(pieces, pipeline.outputs, target, name, option)
     outputs.note_origin(target, _origins(written, names, seed, trained, pipeline))
+    if record is not None and made:
+        model, encoder, device = trained.model, trained.encoder, trained.device
+        inside = recording.record_piece(
+            model, encoder, primes[0], first[0], made[0].steps, settings, device
+        )
+        recording.write(inside, record)
     _tell_written(written, seed, target)
     return written
 
@@ -84,14 +99,15 @@ def _product(
     settings: DecodeSettings,
 ) -> outputs.Product:
     steps = made.steps
-    if config.include_prime:
+    if config.include_prime or config.prime_text is not None:
         steps = np.concatenate([prime.steps.astype(steps.dtype), steps])
-    content = outputs.decode(steps, encoder, config, settings)
+    product = outputs.decode(steps, encoder, config, settings)
     if made.logits is None:
-        return outputs.Product(content)
+        return product
     layout = encoder.layout
     shares = generation.probabilities(made.logits, layout)
-    return outputs.Product(content, Probabilities(layout, prime.steps, made.steps, shares))
+    thought = Probabilities(layout, prime.steps, made.steps, shares)
+    return replace(product, probabilities=thought)
 
 
 def _origins(
@@ -121,6 +137,11 @@ def _tell_written(written: Sequence[outputs.Written], seed: int, folder: Path) -
     for piece in written:
         if not piece.notes:
             console.warn(f"{piece.stem} holds no notes: train longer, or choose another sampler")
+    unheard = [piece for piece in written if piece.no_score]
+    for piece in unheard[:_TOLD]:
+        console.warn(f"{piece.stem}: only the text is written: {piece.no_score}")
+    if len(unheard) > _TOLD:
+        console.warn(f"and of {counted(len(unheard) - _TOLD, 'more piece')} only the text")
     kinds = sorted({path.suffix for piece in written for path in piece.files})
     console.say(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
 
@@ -131,9 +152,13 @@ def _primes(
     registry: Registry,
     encoder: Encoder[Any],
     settings: DecodeSettings,
+    seed: int,
 ) -> tuple[list[str], list[Encoded], list[int]]:
     """Return, for each piece, the opening's name, its steps and where in its piece it begins."""
     config = pipeline.generate
+    if config.prime_text is not None:
+        opening = _opening(config.prime_text, encoder)
+        return ["text"] * config.count, [opening] * config.count, [0] * config.count
     if config.prime.kind == "none" or not config.prime_length.number:
         nothing = Encoded(steps=encoder.empty())
         return ["none"] * config.count, [nothing] * config.count, [0] * config.count
@@ -143,21 +168,33 @@ def _primes(
             raise UserError(f'{run.path} holds no openings; use generate.prime = "none"')
     else:
         pieces = _read_primes(pipeline, registry, encoder)
+    chosen = [pieces[index % len(pieces)] for index in range(config.count)]
     cuts = [
-        (piece.id, *_cut(pipeline, piece, encoder, settings)) for piece in pieces[: config.count]
+        generation.cut_prime(
+            piece.encoded, offset, config.prime_length, encoder, settings, piece.id
+        )
+        for piece, offset in zip(chosen, _offsets(config, seed), strict=True)
     ]
-    chosen = [cuts[index % len(cuts)] for index in range(config.count)]
-    names, primes, first = zip(*chosen, strict=True) if chosen else ((), (), ())
-    return list(names), list(primes), list(first)
+    return [piece.id for piece in chosen], [cut for cut, _ in cuts], [first for _, first in cuts]
 
 
-def _cut(
-    pipeline: Pipeline, piece: EncodedPiece, encoder: Encoder[Any], settings: DecodeSettings
-) -> tuple[Encoded, int]:
-    config = pipeline.generate
-    return generation.cut_prime(
-        piece.encoded, config.prime_offset, config.prime_length, encoder, settings, piece.id
-    )
+def _offsets(config: GenerateConfig, seed: int) -> list[Length | np.random.Generator]:
+    """Return, for each piece, where in its prime reading begins, or what draws the place."""
+    fixed = config.prime_offset.length
+    return [
+        np.random.default_rng([seed, 0x0FF5E7, index]) if fixed is None else fixed
+        for index in range(config.count)
+    ]
+
+
+def _opening(text: str, encoder: Encoder[Any]) -> Encoded:
+    try:
+        opening = encoder.opening(text)
+    except UnreadableError as error:
+        raise UserError(f"generate.prime_text: {error.lines[0]}") from error
+    for what, count in opening.lost.items():
+        Console.current().warn(f"generate.prime_text: {count} {what}")
+    return opening
 
 
 def _read_primes(
@@ -170,7 +207,10 @@ def _read_primes(
     pieces, reasons = [], [f"{entry.path}: {entry.reason}" for entry in found.skipped]
     for piece in found.pieces:
         try:
-            pieces.append(EncodedPiece(piece.id, encoder.encode(piece.content), ""))
+            pieces += [
+                EncodedPiece(part.id, encoder.encode(part.content), "")
+                for part in encoder.pieces(piece)
+            ]
         except UserError as error:
             reasons.append(f"{piece.id}: {error}")
     if not pieces:

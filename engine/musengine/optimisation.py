@@ -116,10 +116,13 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> None:
-    """Clip each element of the gradient, then its norm, where the pipeline asks for it."""
+    """Clip each element, then each parameter's norm, then that of all, as the pipeline asks."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if config.clip_value:
         torch.nn.utils.clip_grad_value_(parameters, config.clip_value)
+    if config.clip_each_norm:
+        for parameter in parameters:
+            torch.nn.utils.clip_grad_norm_(parameter, config.clip_each_norm)
     if config.clip_norm:
         torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
 

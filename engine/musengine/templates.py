@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import tomli
 import tomli_w
 
 from musengine.console import Console, counted
-from musengine.declarations import ModelDeclaration
+from musengine.declarations import Content, ModelDeclaration
 from musengine.errors import UserError, did_you_mean
+from musengine.pipeline import load
 from musengine.quantities import Source
 from musengine.registry import Origin, Registry
 from musengine.sources import Found, check_sources, find_items
@@ -159,7 +160,7 @@ def start(registry: Registry, name: str | None, corpus: str | None, out: Path | 
         source = find_music(corpus, registry)
         write_new(out, template.with_music(_seen_from(corpus, source, out.resolve().parent)))
         console.say(f"wrote {out}, from the template {template.name} of {template.origin}")
-        _tell_music(source, registry)
+        _tell_music(source, registry, _accepted(out, registry))
         console.say("next:")
     file = f'"{out}"' if " " in str(out) else str(out)
     console.say(f"  musengine check {file}")
@@ -183,18 +184,27 @@ def find_music(corpus: str, registry: Registry) -> Source:
     return source
 
 
-def _tell_music(source: Source, registry: Registry) -> None:
+def _accepted(file: Path, registry: Registry) -> tuple[Content, ...]:
+    """Return what the encoder of a pipeline file takes."""
+    try:
+        return load(file, registry).accepts()
+    except UserError:  # told by `musengine check`, to which the next line points
+        return ("score", "text")
+
+
+def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) -> None:
     """Say how many files there are to read, and warn where there are none."""
     if source.scheme is not None:
         return
     found = Found()
-    number = sum(1 for _ in find_items(source, registry, None, found))
+    number = sum(1 for _ in find_items(source, registry, None, found, accepts))
     if number:
         Console.current().say(f"music: {counted(number, 'file')} in {source.text}")
         return
     known = {
         suffix
         for entry in registry.of_kind("reader")
+        if set(accepts) & set(getattr(entry.declaration, "content", ()))
         for suffix in getattr(entry.declaration, "suffixes", ())
     }
     others = ", ".join(ending for ending, _ in found.ignored.most_common(5))

@@ -150,11 +150,13 @@ class Trainer:
                 loss = self.learn(batch)
                 self._advance()
                 self._measure(loss)
+                self.task.tell("on_batch", self.progress, self.task.model, batch)
                 reason = INTERRUPTED if stop.requested else limit_reached(self.config, place)
                 if reason is not None:
                     break
-                if is_due(self.config.checkpoint_every, place, self.saved):
-                    self.save()
+                due = is_due(self.config.checkpoint_every, place, self.saved)
+                if due or any(one.wants_checkpoint(self.progress) for one in self.task.callbacks):
+                    self.save(validate=due)
         if place.step != self.saved.step or not self.task.run.checkpoint_paths():
             self.save(validate=reason != INTERRUPTED)
         self.task.tell("on_end", self.progress, reason)

@@ -236,3 +236,17 @@ def test_instrument_velocity_tempo_and_meter_are_written(folder: Path, musengine
     assert midi.tempo_changes[0].tempo == pytest.approx(90, abs=1e-3)
     meter = midi.time_signature_changes[0]
     assert (meter.numerator, meter.denominator) == (6, 8)
+
+
+def test_frame_accuracy_by_hand(folder: Path, musengine: Call) -> None:
+    # p(60) = 3.5/4 and p(61) = 0.5/4 as above, so 60 alone is held likely at each step. The test
+    # steps: {60, 61}, {61}, {}: of 60 said three times and three notes that sounded one agrees.
+    tunes = {"train": [[[60], [60], [60]]], "test": [[[60, 61], [61], []]]}
+    (folder / "tunes.json").write_text(json.dumps(tunes))
+    settings = ("--set", "encoder.highest=61", "--set", "model.given=pitch")
+    assert musengine("train", "pipe.toml", *settings)[0] == 0
+    status, out, _ = musengine(
+        "evaluate", "--split", "test", "--json", "--set", "evaluate.metrics=accuracy"
+    )
+    assert status == 0
+    assert json.loads(out)["test"] == {"frame_accuracy": 1 / 5}

@@ -25,9 +25,9 @@ def musengine_readers() -> list[ReaderDeclaration]:
     return [
         ReaderDeclaration(
             name="midi",
-            summary="Standard MIDI files, through miditoolkit",
+            summary="Standard MIDI files, however damaged",
             target="musengine.builtin.midi.reader:MidiReader",
-            suffixes=(".mid", ".midi"),
+            suffixes=(".mid", ".midi", ".kar", ".rmi"),
         ),
         ReaderDeclaration(
             name="rolls",
@@ -37,10 +37,35 @@ def musengine_readers() -> list[ReaderDeclaration]:
             suffixes=(".npz", ".json"),
         ),
         ReaderDeclaration(
+            name="notation",
+            summary="MusicXML, Humdrum and ABC files as scores, through music21",
+            target="musengine.builtin.notation:NotationReader",
+            suffixes=(".musicxml", ".mxl", ".xml", ".krn", ".abc"),
+            requires=(_MUSIC21,),
+        ),
+        ReaderDeclaration(
+            name="text",
+            summary="ABC tunes and plain text as they are written, UTF-8",
+            target="musengine.builtin.text_reader:TextReader",
+            suffixes=(".abc", ".txt"),
+            content=("text",),
+            # Where an encoder takes both, what the text stands for goes first.
+            priority=-1,
+        ),
+        ReaderDeclaration(
             name="music21",
             summary="The corpora inside the music21 package, such as music21:bach-chorales",
             target="musengine.builtin.music21_corpus:Music21CorpusReader",
             scheme="music21",
+            requires=(_MUSIC21,),
+        ),
+        ReaderDeclaration(
+            name="music21-tunes",
+            summary="The ABC tunes inside the music21 package as texts, such as music21:airdsAirs",
+            target="musengine.builtin.music21_tunes:Music21TunesReader",
+            scheme="music21",
+            content=("text",),
+            priority=-1,
             requires=(_MUSIC21,),
         ),
     ]
@@ -121,30 +146,60 @@ def musengine_samplers() -> list[SamplerDeclaration]:
 
 @hookimpl
 def musengine_metrics() -> list[MetricDeclaration]:
-    """Declare the negative log-likelihood."""
+    """Declare metrics of models and of generated pieces."""
     return [
         MetricDeclaration(
             name="nll",
             summary="Exact negative log-likelihood per step, in nats",
             target="musengine.builtin.nll:NegativeLogLikelihood",
-        )
+        ),
+        MetricDeclaration(
+            name="accuracy",
+            summary="How often the likeliest token is right; of a grid, how well the notes agree",
+            target="musengine.builtin.accuracy:Accuracy",
+        ),
+        MetricDeclaration(
+            name="perplexity",
+            summary="Exponential of the NLL of a token",
+            target="musengine.builtin.accuracy:Perplexity",
+        ),
+        MetricDeclaration(
+            name="similarity",
+            summary="How like the training music the generated pieces are, in percent",
+            target="musengine.builtin.pieces:Similarity",
+            of="pieces",
+        ),
+        MetricDeclaration(
+            name="originality",
+            summary="How much of the generated pieces is in the training music, beside human music",
+            target="musengine.builtin.pieces:Originality",
+            of="pieces",
+        ),
+        MetricDeclaration(
+            name="statistics",
+            summary="Musical statistics of the generated pieces beside the training music's",
+            target="musengine.builtin.pieces:Statistics",
+            of="pieces",
+        ),
     ]
 
 
 @hookimpl
 def musengine_writers() -> list[WriterDeclaration]:
-    """Declare the writers of MIDI files, text and pictures."""
+    """Declare the writers of MIDI files, pictures, sound and text."""
     return [
         WriterDeclaration(
             name="midi",
             summary="Standard MIDI files",
             target="musengine.builtin.midi.writer:MidiWriter",
+            suffixes={".mid": {}, ".midi": {}},
         ),
         WriterDeclaration(
             name="picture",
             summary="A piano-roll picture, SVG or PNG",
             target="musengine.builtin.pictures:PictureWriter",
             config=configs.PictureConfig,
+            suffixes={".svg": {"format": "svg"}, ".png": {"format": "png"}},
         ),
         WriterDeclaration(
             name="probabilities",
@@ -161,23 +216,44 @@ def musengine_writers() -> list[WriterDeclaration]:
             requires=(Requirement(module="PIL", install='pip install "musengine[pictures]"'),),
         ),
         WriterDeclaration(
+            name="wav",
+            summary="Sound, played with a SoundFont (WAV)",
+            target="musengine.builtin.audio:WavWriter",
+            config=configs.WavConfig,
+            requires=(Requirement(module="symusic", install='pip install "musengine[audio]"'),),
+            suffixes={".wav": {}},
+        ),
+        WriterDeclaration(
             name="text",
             summary="The text itself, UTF-8",
             target="musengine.builtin.text:TextWriter",
             content=("text",),
+            suffixes={".txt": {}},
         ),
     ]
 
 
 @hookimpl
 def musengine_callbacks() -> list[CallbackDeclaration]:
-    """Declare the console and the TensorBoard callback."""
+    """Declare what is told of a run: the console, samples, recordings, TensorBoard."""
     return [
         CallbackDeclaration(
             name="console",
             summary="Progress of the training on the terminal",
             target="musengine.builtin.console_callback:ConsoleCallback",
             config=configs.ConsoleConfig,
+        ),
+        CallbackDeclaration(
+            name="samples",
+            summary="Pieces and checkpoints while training goes on",
+            target="musengine.builtin.samples_callback:SamplesCallback",
+            config=configs.SamplesConfig,
+        ),
+        CallbackDeclaration(
+            name="record",
+            summary="What goes on inside the model while it reads training batches",
+            target="musengine.builtin.record_callback:RecordCallback",
+            config=configs.RecordConfig,
         ),
         CallbackDeclaration(
             name="tensorboard",

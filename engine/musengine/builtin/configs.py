@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
+from musengine.builtin import soundfonts
 from musengine.config import Config, setting
-from musengine.declarations import EncoderConfig, ModelConfig
+from musengine.declarations import EncoderConfig, ModelConfig, WriterConfig
 from musengine.layouts import Grid, Layout
-from musengine.quantities import GridStep
+from musengine.quantities import GridStep, Length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,61 @@ class TensorBoardConfig(Config):
     """Curves of the training for TensorBoard, in the run's folder `tensorboard`."""
 
     every: int = setting(10, doc="Optimizer steps from one point of the loss to the next.", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WavConfig(WriterConfig):
+    """A sound file of each piece, played with a SoundFont."""
+
+    soundfont: Path | None = setting(
+        None,
+        doc="The SoundFont (.sf2 or .sf3) with the instruments' sounds; by default the one that "
+        "`MUSENGINE_SOUNDFONT` names, else one in the system's usual places.",
+    )
+    rate: int = setting(44_100, doc="Samples per second.", low=8000, high=96_000)
+    longest: float = setting(
+        900.0,
+        doc="Seconds of music that a file may hold at most; longer pieces get none.",
+        above=0.0,
+        high=7200.0,
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield a SoundFont that is named but is none."""
+        if self.soundfont is not None and (fault := soundfonts.fault(self.soundfont)):
+            yield "soundfont", fault
+
+    def lacks(self) -> str:
+        """Return what is wrong with the SoundFont or the synthesiser, or that there is none."""
+        if silent := soundfonts.mute_synthesiser():
+            return silent
+        path = self.soundfont or soundfonts.find()
+        return soundfonts.NONE_FOUND if path is None else soundfonts.fault(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesConfig(Config):
+    """Pieces and checkpoints while training goes on, more often at first."""
+
+    every: int = setting(500, doc="Steps from one to the next.", low=1, changeable=True)
+    early_every: int = setting(100, doc="The same at first.", low=1, changeable=True)
+    early_until: int = setting(1000, doc="Steps that count as first.", low=0, changeable=True)
+    count: int = setting(1, doc="Pieces each time.", low=1, high=100, changeable=True)
+    length: Length | None = setting(
+        None, doc="Length of each; by default that of `generate.length`.", changeable=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordConfig(Config):
+    """What goes on inside the model while it reads a training batch."""
+
+    every: int = setting(500, doc="Steps from one to the next.", low=1, changeable=True)
+    format: Literal["npz", "png"] = setting(
+        "npz",
+        doc="`npz` for the numbers, or `png` for a picture, which needs the extra `pictures`.",
+        changeable=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,8 @@ class ConsoleCallback(Callback[ConsoleConfig]):
 
     def on_step(self, progress: Progress) -> None:
         """Move the bar; where there is none, a line is printed now and then."""
+        if self.console.live and self._meter is not None and not self._meter.drawn:
+            self._meter = self.console.meter("training", self.config.every)
         if self._meter is not None:
             self._meter.show(progress.fraction, _figures(progress))
 

@@ -73,7 +73,7 @@ class HeatmapWriter(Writer[HeatmapConfig]):
         height = self.config.height // len(panels)
         for index, (title, panel_TV) in enumerate(panels.items()):
             box = (0, index * height, self.config.width, height)
-            _draw_panel(image, title, panel_TV[:, low:high], box, _lowest(layout) + low)
+            draw_panel(image, title, panel_TV[:, low:high], box, lowest_pitch(layout) + low)
         image.save(path, format="PNG")
 
 
@@ -97,14 +97,15 @@ def _span(used_V: npt.NDArray[np.bool_]) -> tuple[int, int]:
     return max(int(rows[0]) - 2, 0), min(int(rows[-1]) + 3, len(used_V))
 
 
-def _lowest(layout: Layout) -> int:
+def lowest_pitch(layout: Layout) -> int:
     """Return the MIDI number of row 0; tokens are numbered from 0 and get no names of notes."""
     return layout.lowest if isinstance(layout, Grid) else 1 - 2**30
 
 
-def _draw_panel(
+def draw_panel(
     image: Any, title: str, panel_TV: npt.NDArray[np.float64], box: tuple[int, ...], lowest: int
 ) -> None:
+    """Draw values (T, V) from 0 to 1 as a titled heat-map into a box (x, y, width, height)."""
     from PIL import Image, ImageDraw, ImageFont
 
     x, y, width, height = box

@@ -1,4 +1,4 @@
-"""LSTM layers with the variations the reference systems need, in readable reference form.
+"""LSTM layers with the variations the reference systems need, and stacks of them.
 
 Equations (Graves 2013, arXiv 1308.0850, section 2), for one step with input x, hidden state h and
 cell c, gates in the order input, forget, candidate, output:
@@ -10,9 +10,9 @@ cell c, gates in the order input, forget, candidate, output:
     o = σ(W_o x + U_o h + p_o ∘ c' + b_o)
     h' = o ∘ tanh(c')
 
-The peephole terms p are there only where asked for. A whole sequence and a single step run the
-same cell, so that step-wise generation equals teacher forcing. Callers see `LSTMStack` alone:
-faster ways to run a layer go behind `LSTMLayer.forward` and `LSTMLayer.step`.
+The peephole terms p are there only where asked for. `LSTMLayer._cell` is the readable form;
+faster ways to run a layer (`kernels`) stand behind `LSTMLayer.forward` and `LSTMLayer.step` and
+give the same numbers, so that step-wise generation equals teacher forcing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from musengine.recurrent.kernels import Gates, Weights, advance, library_lstm, linear_lstm
 
 Candidate = Literal["tanh", "linear"]
 Start = Literal["zero", "trained", "fixed"]
@@ -31,6 +34,8 @@ LayerState = tuple[Tensor, Tensor]
 """Hidden state and cell, each (B, units)."""
 StackState = tuple[LayerState, ...]
 """One LayerState for each layer, first to last."""
+LayerTrace = tuple[Tensor, Tensor]
+"""One layer's hidden states and cells along a sequence, each (B, T, units)."""
 
 
 class LSTMLayer(nn.Module):
@@ -103,10 +108,25 @@ class LSTMLayer(nn.Module):
 
     def step(self, x: Tensor, state: LayerState) -> LayerState:
         """Run one step of input (B, inputs)."""
-        return self._cell(x @ self.input_weight.t() + self.bias, state)
+        gates = functional.linear(x, self.input_weight, self.bias)
+        if self.peephole is not None or torch.is_grad_enabled():
+            return self._cell(gates, state)
+        hidden, cell = state
+        gates.addmm_(hidden, self.hidden_weight.t())
+        hidden, cell = torch.empty_like(cell), cell.clone()
+        advance(Gates(gates), hidden, cell, linear=self.candidate == "linear")
+        return hidden, cell
 
     def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Run a sequence (B, T, inputs); returns hidden states (B, T, units), the last state."""
+        if self.peephole is None:
+            run = linear_lstm if self.candidate == "linear" else library_lstm
+            weights = Weights(self.input_weight, self.hidden_weight, self.bias)
+            hidden_BTU, *after = run(x, *state, weights)
+            return hidden_BTU, (after[0], after[1])
+        return self._by_steps(x, state)
+
+    def _by_steps(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         # The input's share of all steps is one large product instead of T small ones.
         gates_BTG = x @ self.input_weight.t() + self.bias
         hiddens = []
@@ -216,6 +236,22 @@ class LSTMStack(nn.Module):
             hidden.append(after[0])
             states.append(after)
         return StackOutput(tuple(hidden), tuple(states))
+
+    def trace(self, x: Tensor, state: StackState | None = None) -> list[LayerTrace]:
+        """Return every layer's hidden states and cells along a sequence (B, T, inputs).
+
+        Without dropout; for looking inside, where the cells of all steps are wanted.
+        """
+        state = self.initial_state(len(x)) if state is None else state
+        states: list[StackState] = []
+        for here in x.unbind(1):
+            state = self.step(here, state).state
+            states.append(state)
+        by_layer = zip(*states, strict=True)
+        return [
+            (torch.stack([hidden for hidden, _ in layer], 1), torch.stack([c for _, c in layer], 1))
+            for layer in by_layer
+        ]
 
     def _layer_input(self, x: Tensor, hidden: list[Tensor]) -> Tensor:
         if not hidden:
