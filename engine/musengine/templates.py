@@ -189,7 +189,7 @@ def _accepted(file: Path, registry: Registry) -> tuple[Content, ...]:
     try:
         return load(file, registry).accepts()
     except UserError:  # told by `musengine check`, to which the next line points
-        return ("score", "text")
+        return ("score",)
 
 
 def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) -> None:
