@@ -1,80 +1,63 @@
-"""Standard MIDI files in, through miditoolkit."""
+"""Standard MIDI files in: clean ones through a library, all others by our own reading."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable
-from importlib.metadata import version
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator
 
-import miditoolkit
-import numpy as np
-
+from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
+from musengine.builtin.midi.oddities import Oddities
 from musengine.components.readers import Item, Reader
 from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
-from musengine.score import Piece, Score, Track
+from musengine.score import Piece, Score
 
 MAX_BYTES = 64 * 2**20
 
 
 class MidiReader(Reader[NoSettings]):
-    """Reads one Score from each file."""
+    """Reads one Score from each file; of format 2, one from each track that has notes."""
 
     def library(self) -> str:
-        """Return the version of miditoolkit."""
-        return f"miditoolkit {version('miditoolkit')}"
+        """Return the library that reads clean files, and its version."""
+        return libraries.chosen().label
 
     def read(self, item: Item) -> Iterable[Piece]:
-        """Return the file's notes as one piece.
+        """Return the pieces of a file, with what was odd about it.
 
         Raises:
-            UnreadableError: not MIDI, damaged, or without notes.
+            UnreadableError: not MIDI, larger than 64 MiB, more than 2,097,152 notes, or none.
         """
-        size = item.path.stat().st_size
-        if not size:
+        with item.path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise UnreadableError(f"{size} bytes are more than the {MAX_BYTES} a file may have")
+            data = file.readall()
+        if not data:
             raise UnreadableError("the file is empty")
-        if size > MAX_BYTES:
-            raise UnreadableError(f"{size} bytes are more than the {MAX_BYTES} a file may have")
-        data = item.path.read_bytes()
-        if not data.startswith(b"MThd"):
-            raise UnreadableError("not a MIDI file: it does not begin with MThd")
-        try:
-            parsed = miditoolkit.MidiFile(file=io.BytesIO(data))
-            score = _score(parsed)
-        except EOFError as error:
-            raise UnreadableError("a damaged MIDI file: it ends too early") from error
-        # A parser handed damaged bytes may raise anything; each file stands alone.
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            raise UnreadableError(f"a damaged MIDI file: {reason}") from error
-        if not len(score):
+        read = list(_scores(data))
+        if not read:
             raise UnreadableError("no notes")
-        return [Piece(item.id, score, item.style)]
+        names = [item.id] if len(read) == 1 else [f"{item.id}#{n}" for n in range(1, len(read) + 1)]
+        return [
+            Piece(name, score, item.style, warnings=odd.warnings(), format=form)
+            for name, (score, odd, form) in zip(names, read, strict=True)
+        ]
 
 
-def _score(parsed: Any) -> Score:
-    columns = [
-        (note.start, note.end - note.start, note.pitch, note.velocity, index)
-        for index, instrument in enumerate(parsed.instruments)
-        for note in instrument.notes
-    ]
-    table = np.array(columns, dtype=np.int64).reshape(-1, 5)
-    onset, duration, pitch, velocity, track = table.T
-    return Score.from_notes(
-        onset,
-        duration,
-        pitch,
-        velocity,
-        track,
-        ticks_per_beat=parsed.ticks_per_beat,
-        tracks=[
-            Track(instrument.name, int(instrument.program), bool(instrument.is_drum))
-            for instrument in parsed.instruments
-        ],
-        tempos=[(change.time, change.tempo) for change in parsed.tempo_changes],
-        meters=[
-            (change.time, change.numerator, change.denominator)
-            for change in parsed.time_signature_changes
-        ],
-    )
+def _scores(data: bytes) -> Iterator[tuple[Score, Oddities, str]]:
+    """Yield each score with notes, what was odd about it, and what format it had."""
+    inside, in_riff = chunks.unwrapped(data)
+    odd = Oddities()
+    file = marking.examined(inside)
+    song = clean.song_of(file, libraries.chosen()) if file is not None else None
+    if file is not None and song is not None:
+        form, songs = file.format, [song]
+    else:
+        found = chunks.take_apart(inside, odd)
+        form, songs = found.format, tolerant.songs_of(found, odd)
+    for each in songs:
+        if len(each.onset):
+            own = odd.copy() if len(songs) > 1 else odd
+            score = each.score(own)
+            yield score, own, f"MIDI format {form}{' in RIFF' if in_riff else ''}"

@@ -1,0 +1,206 @@
+"""How fast MIDI files are read and encoded, beside other libraries, and what memory it takes."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import multiprocessing
+import statistics
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from common import data_folder, write_result
+
+from musengine import plugins
+from musengine.cache import Cache
+from musengine.quantities import Source
+from musengine.reading import read_sources
+
+ARCHIVES = ("pop909/pop909-main-001-808.tar.gz", "pop909/pop909-versions-001-808.tar.gz")
+RUNS = 3
+SLOW = 20
+"""Libraries in Python get every so many-th file; the rate is that of these."""
+MEMORY = (60, 600)
+"""How many files the two runs have whose memory is compared."""
+
+
+def pretty_midi_reads(path: Path) -> None:
+    """Read one file with pretty_midi."""
+    import pretty_midi
+
+    pretty_midi.PrettyMIDI(str(path))
+
+
+def pretty_midi_encodes(path: Path) -> None:
+    """Read one file and make its piano-roll with pretty_midi."""
+    import pretty_midi
+
+    pretty_midi.PrettyMIDI(str(path)).get_piano_roll(fs=8)
+
+
+def miditoolkit_reads(path: Path) -> None:
+    """Read one file with miditoolkit."""
+    import miditoolkit
+
+    miditoolkit.MidiFile(str(path))
+
+
+def symusic_reads(path: Path) -> None:
+    """Read one file with symusic."""
+    import symusic
+
+    symusic.Score(str(path))
+
+
+class Ours:
+    """Our reader, and our reader and encoder, a file at a time."""
+
+    def __init__(self) -> None:
+        from musengine.builtin.configs import PianoRollConfig
+        from musengine.builtin.midi.reader import MidiReader
+        from musengine.builtin.piano_roll import PianoRoll
+        from musengine.declarations import NoSettings
+
+        self.reader = MidiReader(NoSettings())
+        self.encoder = PianoRoll(PianoRollConfig())
+
+    def read(self, path: Path) -> Any:
+        """Return the score of one file, None where it has no notes."""
+        from musengine.components.readers import Item
+        from musengine.errors import UnreadableError
+
+        try:
+            (piece,) = self.reader.read(Item(path, path.name))
+        except UnreadableError:
+            return None
+        return piece.content
+
+    def encode(self, path: Path) -> None:
+        """Read one file and make its piano-roll in sixteenths."""
+        score = self.read(path)
+        if score is not None:
+            self.encoder.encode(score)
+
+
+def rate(work: Callable[[Path], object], paths: Sequence[Path]) -> float:
+    """Return files per second of processor time: other programs on the machine do not count."""
+    began = time.process_time()
+    for path in paths:
+        work(path)
+    return len(paths) / (time.process_time() - began)
+
+
+def side_by_side(paths: Sequence[Path]) -> dict[str, float]:
+    """Return the median rate of each; the runs of all take turns."""
+    ours = Ours()
+    works: dict[str, tuple[Callable[[Path], object], Sequence[Path]]] = {
+        "pretty_midi": (pretty_midi_reads, paths[::SLOW]),
+        "pretty_midi and get_piano_roll(fs=8)": (pretty_midi_encodes, paths[::SLOW]),
+        "miditoolkit": (miditoolkit_reads, paths[::SLOW]),
+        "symusic": (symusic_reads, paths),
+        "musengine to Score": (ours.read, paths),
+        "musengine to piano-roll": (ours.encode, paths),
+    }
+    for work, some in works.values():
+        work(some[0])  # what is imported and made once is not counted
+    rates: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(RUNS):
+        for name, (work, some) in works.items():
+            gc.collect()
+            rates[name].append(rate(work, some))
+    return {name: round(statistics.median(found), 1) for name, found in rates.items()}
+
+
+def whole_corpus(folder: Path, jobs: int) -> dict[str, float]:
+    """Return files and notes per second of reading everything, workers' start and all."""
+    registry = plugins.load().registry
+    times, notes, files = [], 0, 0
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        reading = read_sources([Source(str(folder))], registry, jobs=jobs, cache=Cache(None))
+        times.append(time.perf_counter() - began)
+        files = len(reading.pieces) + len(reading.skipped)
+        notes = sum(len(piece.content) for piece in reading.pieces)  # type: ignore[arg-type]
+        del reading
+    seconds = statistics.median(times)
+    return {
+        "files": files,
+        "notes": notes,
+        "files per second": round(files / seconds, 1),
+        "notes per second": round(notes / seconds),
+    }
+
+
+def peak_of_preparing(folder: Path) -> float:
+    """Return the most memory, in MiB, that reading and preparing a folder takes in a process."""
+    import resource
+
+    from musengine import pipeline
+    from musengine.corpus import prepare, read_corpus
+
+    registry = plugins.load().registry
+    file = folder.parent / f"{folder.name}.toml"
+    file.write_text(
+        f'[corpus]\npath = "{folder.name}"\njobs = 1\ncache = "{folder.name}-cache"\n'
+        '[model]\ntype = "frequencies"\n',
+        encoding="utf-8",
+    )
+    built = pipeline.load(file, registry)
+    encoder = built.encoder.create()
+    prepare(built, read_corpus(built, registry), encoder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def memory(paths: Sequence[Path], folder: Path) -> dict[str, float]:
+    """Return the peak memory of a few files and of ten times as many, each in a new process."""
+    found: dict[str, float] = {}
+    context = multiprocessing.get_context("spawn")
+    for count in MEMORY:
+        own = folder / f"files-{count}"
+        own.mkdir()
+        for index, path in enumerate(paths[:: len(paths) // count][:count]):
+            (own / f"{index}.mid").write_bytes(path.read_bytes())
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            found[f"{count} files, MiB"] = pool.submit(peak_of_preparing, own).result()
+    few, many = found.values()
+    return {**found, "ratio": round(many / few, 3)}
+
+
+def main() -> None:
+    """Measure everything on all pop909 files."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "pop909"
+        for archive in ARCHIVES:
+            with tarfile.open(data_folder() / archive) as tar:
+                tar.extractall(folder, filter="data")
+        paths = sorted(folder.rglob("*.mid"))
+        rates = side_by_side(paths)
+        figures: dict[str, Any] = {
+            "files": len(paths),
+            "files per second of one processor": rates,
+            "to Score, times pretty_midi": round(
+                rates["musengine to Score"] / rates["pretty_midi"], 1
+            ),
+            "to piano-roll, times pretty_midi and get_piano_roll": round(
+                rates["musengine to piano-roll"] / rates["pretty_midi and get_piano_roll(fs=8)"], 1
+            ),
+            "read_sources, 1 job": whole_corpus(folder, 1),
+            "read_sources, 2 jobs": whole_corpus(folder, 2),
+            "peak memory of preparing": memory(paths, Path(temporary)),
+            "versions": {
+                name: importlib.metadata.version(name)
+                for name in ("symusic", "miditoolkit", "pretty_midi")
+            },
+        }
+    write_result("ingest", "python benchmarks/ingest.py", figures)
+
+
+if __name__ == "__main__":
+    main()

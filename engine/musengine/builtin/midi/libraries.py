@@ -1,0 +1,194 @@
+"""The libraries that read clean MIDI files: symusic where it is installed, else miditoolkit."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from musengine.builtin.midi.marking import FAR, Clean
+from musengine.timing import IntArray
+
+_COLUMNS = ("time", "duration", "pitch", "velocity")
+_TEMPO, _NAME = b"\xff\x51\x03", b"\xff\x03"
+_FLATS_AND_SHARPS = range(-7, 8)
+_MAJOR = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
+_MINOR = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
+_KEYS = {
+    **{name: (sharps, False) for sharps, name in zip(_FLATS_AND_SHARPS, _MAJOR, strict=True)},
+    **{f"{name}m": (sharps, True) for sharps, name in zip(_FLATS_AND_SHARPS, _MINOR, strict=True)},
+}
+
+
+class Instrument(NamedTuple):
+    """The notes that a library puts together, and the mark among them.
+
+    Attributes:
+        name: of its track, U+FFFD for what is not UTF-8.
+        program: General MIDI, 0 to 127.
+        mark: onset, pitch and velocity of its last note, which must be a mark.
+        notes: (4, N) onset, duration, pitch and velocity of the others, by onset; each an array.
+    """
+
+    name: str
+    program: int
+    mark: tuple[int, int, int]
+    notes: Sequence[IntArray] | None
+
+
+class Parsed(NamedTuple):
+    """What a library found.
+
+    Attributes:
+        instruments: with one mark each.
+        tempos: (tick, microseconds per quarter note) by tick; those of one tick in any order.
+        meters: (tick, numerator, denominator), likewise.
+        keys: (tick, sharps with flats negative, whether minor), likewise.
+    """
+
+    instruments: list[Instrument]
+    tempos: Sequence[tuple[int, int]]
+    meters: Sequence[tuple[int, int, int]]
+    keys: Sequence[tuple[int, int, bool]]
+
+
+class Library(ABC):
+    """Reads clean MIDI files."""
+
+    package: str
+
+    @property
+    def label(self) -> str:
+        """Its name and version."""
+        return f"{self.package} {version(self.package)}"
+
+    @abstractmethod
+    def parse(self, data: bytes, file: Clean) -> Parsed | None:
+        """Return what is in a file, or None where the library would not read it rightly.
+
+        Args:
+            data: the file with its marks.
+            file: the file taken apart.
+        """
+
+
+class Symusic(Library):
+    """The library symusic, in C++, from the extra `fast`."""
+
+    package = "symusic"
+
+    def __init__(self) -> None:
+        import symusic
+
+        # Versions before give a note the program of its release, not that of its strike.
+        if [int(part) for part in re.findall(r"\d+", version("symusic"))[:3]] < [0, 5, 7]:
+            raise ImportError("symusic is too old")
+
+        self._read: Any = symusic.Score.from_midi
+
+    def parse(self, data: bytes, file: Clean) -> Parsed | None:
+        """Return what is in a file; None where symusic refuses it, or a mark is missing."""
+        try:
+            score = self._read(data)
+        # Whatever the library raises, the file is read by our own means instead.
+        except Exception:
+            return None
+        instruments = []
+        for track in score.tracks:
+            notes = track.notes
+            if not notes:
+                continue
+            last = notes[-1]
+            if last.duration < FAR:
+                return None
+            columns = None
+            if len(notes) > 1:
+                table = notes.numpy()
+                columns = [table[name][:-1] for name in _COLUMNS]
+            mark = (last.time, last.pitch, last.velocity)
+            instruments.append(Instrument(track.name, track.program, mark, columns))
+        return Parsed(
+            instruments,
+            tempos=[(tempo.time, tempo.mspq) for tempo in score.tempos],
+            meters=[
+                (each.time, each.numerator, each.denominator) for each in score.time_signatures
+            ],
+            keys=[(key.time, key.key, bool(key.tonality)) for key in score.key_signatures],
+        )
+
+
+class Miditoolkit(Library):
+    """The library miditoolkit, in Python."""
+
+    package = "miditoolkit"
+
+    def __init__(self) -> None:
+        import miditoolkit
+
+        self._read: Any = miditoolkit.MidiFile
+
+    def parse(self, data: bytes, file: Clean) -> Parsed | None:
+        """Return what is in a file; None where it has what miditoolkit keeps only in part.
+
+        Of tempos in several tracks it loses some; of several names in one track it takes the one
+        given before the first release; a note has the program of its release, not of its strike.
+        """
+        if sum(_TEMPO in body for body in file.bodies) > 1:
+            return None
+        if any(body.count(_NAME) > 1 for body in file.bodies) or _changes_programs(file):
+            return None
+        try:
+            parsed = self._read(file=io.BytesIO(data))
+        # A parser handed bytes it does not expect may raise anything.
+        except Exception:
+            return None
+        instruments = []
+        for each in parsed.instruments:
+            rows = [
+                (note.start, note.end - note.start, note.pitch, note.velocity)
+                for note in each.notes
+            ]
+            *rows, (onset, duration, pitch, velocity) = sorted(rows, key=lambda row: row[0])
+            if duration < FAR:
+                return None
+            columns = list(np.array(rows, dtype=np.int64).T) if rows else None
+            mark = (onset, pitch, velocity)
+            instruments.append(Instrument(_as_utf8(each.name), int(each.program), mark, columns))
+        keys = [(change.time, *_KEYS[change.key_name]) for change in parsed.key_signature_changes]
+        return Parsed(
+            instruments,
+            tempos=[(change.time, round(60e6 / change.tempo)) for change in parsed.tempo_changes],
+            meters=[
+                (change.time, change.numerator, change.denominator)
+                for change in parsed.time_signature_changes
+            ],
+            keys=keys,
+        )
+
+
+def _as_utf8(name: str) -> str:
+    return name.encode("latin-1").decode("utf-8", "replace")
+
+
+def _changes_programs(file: Clean) -> bool:
+    """Return whether a channel's program may change after its first strike."""
+    return any(
+        body.rfind(0xC0 | channel) > body.find(0x90 | channel)
+        for body, channels in zip(file.bodies, file.channels, strict=True)
+        for channel in channels
+    )
+
+
+@functools.cache
+def chosen() -> Library:
+    """Return symusic where it is installed and works, else miditoolkit."""
+    try:
+        return Symusic()
+    except (ImportError, OSError):
+        return Miditoolkit()

@@ -1,0 +1,57 @@
+"""What was odd about a file, gathered into a line for each kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from musengine.console import counted
+
+_NAMED = 5
+"""How many tracks are named in a line; more are only counted."""
+
+
+@dataclass
+class Oddities:
+    """Notes what is odd while a file is read; a kind of fault is one line, however often it is met.
+
+    Attributes:
+        lines: what is said once.
+        counts: how often what: (`note`, `never released`).
+        tracks: the numbers of the tracks by what they do: `ends too early`.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tracks: dict[str, list[int]] = field(default_factory=dict)
+
+    def say(self, line: str) -> None:
+        """Note something that is met once."""
+        self.lines.append(line)
+
+    def count(self, noun: str, what: str, times: int = 1) -> None:
+        """Note something that may be met often: `3 notes never released`."""
+        if times:
+            self.counts[noun, what] += times
+
+    def of_track(self, kind: str, number: int) -> None:
+        """Note something about a track, the first being 1."""
+        self.tracks.setdefault(kind, []).append(number)
+
+    def copy(self) -> Oddities:
+        """Return what was noted so far, to go on from by itself."""
+        tracks = {kind: list(numbers) for kind, numbers in self.tracks.items()}
+        return Oddities(list(self.lines), Counter(self.counts), tracks)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return a line for each kind."""
+        tracks = [_of_tracks(kind, numbers) for kind, numbers in self.tracks.items()]
+        counts = [f"{counted(times, noun)} {what}" for (noun, what), times in self.counts.items()]
+        return (*self.lines, *tracks, *counts)
+
+
+def _of_tracks(kind: str, numbers: list[int]) -> str:
+    named = [f"track {number} {kind}" for number in numbers[:_NAMED]]
+    if len(numbers) > _NAMED:
+        return f"{', '.join(named)}, and {len(numbers) - _NAMED} tracks more"
+    return ", ".join(named)
