@@ -111,6 +111,34 @@ def hits_on_pieces(
     return _score(model, pieces, hits, beat)
 
 
+def frame_accuracy(
+    model: Model[Any], pieces: Sequence[EncodedPiece], *, beat: Callable[[], None] | None = None
+) -> float:
+    """Return how well the likeliest notes of each step agree with those that sounded, 0 to 1.
+
+    True positives over true positives, false positives and false negatives, over all steps of all
+    pieces (Bay, Ehmann and Downie 2009); a note counts as said where its probability is over 0.5.
+    NaN where nothing sounds and nothing is said.
+
+    Args:
+        model: one of a grid layout that gives logits.
+        pieces: whole encoded pieces.
+        beat: called between batches.
+
+    Raises:
+        UserError: the model gives no logits.
+    """
+    right = either = 0
+    for batch, output in _outputs(model, pieces, beat):
+        if output.logits is None or output.targets is None:
+            raise UserError("accuracy: the model does not say how probable each note is")
+        said_BTP = (output.logits[..., 0] > 0) & batch.mask[..., None]
+        sounded_BTP = (output.targets[..., 0] > 0) & batch.mask[..., None]
+        right += int((said_BTP & sounded_BTP).sum())
+        either += int((said_BTP | sounded_BTP).sum())
+    return right / either if either else float("nan")
+
+
 def loss_on_pieces(
     model: Model[Any],
     loss: Loss[Any] | None,

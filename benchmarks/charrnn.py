@@ -1,0 +1,111 @@
+"""Characters a second that the character model learns and draws, one text and 64 at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from common import write_result
+
+from musengine import checkpoint, generation
+from musengine.batches import Batches
+from musengine.builtin.losses import CrossEntropy
+from musengine.builtin.samplers import Categorical
+from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece
+from musengine.components.models import Batch
+from musengine.declarations import NoSettings
+from musengine.optimisation import make_optimizer
+from musengine.quantities import Length
+from musengine.tables import TrainingConfig
+from musengine_charrnn.config import CharRnnConfig, TextRollConfig
+from musengine_charrnn.model import CharRnn
+from musengine_charrnn.textroll import TextRoll
+
+UNITS, LAYERS, STRETCH = 178, 3, 64
+DRAWN = 400
+SECONDS = 6.0
+"""How long each figure is measured; the fastest of several goes counts, since others may run."""
+
+
+def fastest(once: Callable[[], int]) -> float:
+    """Return the characters a second of the fastest of all goes after the first."""
+    once()
+    rates, began = [], time.perf_counter()
+    while time.perf_counter() - began < SECONDS or len(rates) < 3:
+        start = time.perf_counter()
+        characters = once()
+        rates.append(characters / (time.perf_counter() - start))
+    return max(rates)
+
+
+def trained(model: CharRnn, rows: int) -> float:
+    """Return the characters learned a second: forward, backward, clipping left out, Adam."""
+    random = np.random.default_rng(0)
+    pieces = [
+        EncodedPiece(str(row), Encoded(random.integers(0, model.size, 64 * STRETCH)), "")
+        for row in range(rows)
+    ]
+    config = TrainingConfig(feed="stateful", batch_size=rows, sequence_length=STRETCH)
+    optimizer, loss = make_optimizer(model, config), CrossEntropy(NoSettings(), model.layout)
+    batches, carried = Batches(pieces, config).epoch(0), None
+    waiting: list[Batch] = list(batches)
+    model.train()
+
+    def once() -> int:
+        nonlocal carried
+        batch = replace(waiting[0], carried=carried)
+        waiting.append(waiting.pop(0))
+        optimizer.zero_grad(set_to_none=True)
+        output = model(batch)
+        torch.autograd.backward(loss(output))
+        optimizer.step()
+        carried = checkpoint.map_tensors(output.state, torch.Tensor.detach)
+        return rows * STRETCH
+
+    return fastest(once)
+
+
+def drawn(model: CharRnn, encoder: TextRoll, texts: int) -> float:
+    """Return the characters drawn a second, the whole way that `musengine generate` goes."""
+    plan = generation.Plan(
+        primes=[Encoded(encoder.empty())] * texts,
+        first=[0] * texts,
+        seeds=generation.piece_seeds(0, texts),
+        length=Length(float(DRAWN), "tokens"),
+        settings=DecodeSettings(),
+    )
+    samplers: list[Any] = [Categorical(NoSettings(), encoder.layout)]
+
+    def once() -> int:
+        made = generation.generate(model, encoder, samplers, plan, device=torch.device("cpu"))
+        return sum(len(piece.steps) for piece in made)
+
+    return fastest(once)
+
+
+def main() -> None:
+    """Measure both, with one text and with 64."""
+    torch.manual_seed(0)
+    encoder = TextRoll(TextRollConfig())
+    config = CharRnnConfig(layers=LAYERS, units=UNITS, embedding=UNITS)
+    model = CharRnn(config, encoder.layout)
+    rates = {
+        "learned": {rows: trained(model, rows) for rows in (1, 64)},
+        "drawn": {texts: drawn(model, encoder, texts) for texts in (1, 64)},
+    }
+    figures = {
+        f"characters a second {what}": {
+            **{f"{rows} at once": round(rate) for rows, rate in by_rows.items()},
+            "64 at once against one": round(by_rows[64] / by_rows[1], 1),
+        }
+        for what, by_rows in rates.items()
+    }
+    write_result("charrnn", "python benchmarks/charrnn.py", figures)
+
+
+if __name__ == "__main__":
+    main()

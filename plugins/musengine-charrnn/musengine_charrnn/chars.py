@@ -1,0 +1,82 @@
+"""The encoder `chars`: texts as their characters, and where they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.components.encoders import Array, DecodeSettings, Encoded, Encoder
+from musengine.errors import UnreadableError
+from musengine.layouts import Tokens
+from musengine.score import Piece, Score, Text
+from musengine_charrnn.config import END, FIRST_CHARACTER, UNKNOWN, CharsConfig
+
+
+class Chars(Encoder[CharsConfig]):
+    """Texts to tokens and back; the vocabulary is the characters of the training part."""
+
+    def __init__(self, config: CharsConfig) -> None:
+        super().__init__(config)
+        self.characters = ""
+
+    @property
+    def layout(self) -> Tokens:
+        """The layout, with the number of tokens learned so far."""
+        return Tokens(size=FIRST_CHARACTER + len(self.characters), end=END)
+
+    def fit(self, pieces: Iterable[Piece]) -> None:
+        """Learn which characters there are."""
+        found: set[str] = set()
+        for piece in pieces:
+            if isinstance(piece.content, Text):
+                found.update(piece.content.text)
+        self.characters = "".join(sorted(found))
+
+    def encode(self, content: Score | Text) -> Encoded:
+        """Return (T + 1,) tokens, the last of them the end; unknown characters are counted."""
+        if not isinstance(content, Text):
+            raise UnreadableError("characters are read from texts, not from notes")
+        if not content.text:
+            raise UnreadableError("the text is empty")
+        opening = self.opening(content.text)
+        return Encoded(np.append(opening.steps, END), lost=opening.lost)
+
+    def opening(self, text: str) -> Encoded:
+        """Return the tokens of a piece's first characters, without an end."""
+        known = {c: token for token, c in enumerate(self.characters, FIRST_CHARACTER)}
+        tokens = np.array([known.get(c, UNKNOWN) for c in text], dtype=np.int64)
+        unknown = int((tokens == UNKNOWN).sum())
+        return Encoded(tokens, lost={"unknown characters": unknown} if unknown else {})
+
+    def decode(self, steps: Array, settings: DecodeSettings) -> Text:
+        """Return the text; tokens that stand for no character are left out."""
+        wanted = steps[steps >= FIRST_CHARACTER] - FIRST_CHARACTER
+        text = "".join(self.characters[index] for index in wanted.tolist())
+        return Text(text, self.config.texts)
+
+    def score_of(self, text: Text, settings: DecodeSettings) -> Score:
+        """Return the score of an ABC tune; its tempo is its own.
+
+        Raises:
+            UnreadableError: music21 cannot read it, or there are no notes in it.
+        """
+        from musengine_charrnn.abc_notation import read_abc
+
+        return read_abc(text.text)
+
+    def elapsed(
+        self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
+    ) -> npt.NDArray[np.float64]:
+        """Return (T,) zeros: how long a character lasts is not known."""
+        return np.zeros(len(steps))
+
+    def state(self) -> dict[str, Any]:
+        """Return the vocabulary."""
+        return {"characters": self.characters}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the vocabulary."""
+        self.characters = state["characters"]

@@ -1,0 +1,128 @@
+"""The character model: embedding, recurrent layers, a softmax over the characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musengine.components.models import Batch, Model, Output
+from musengine.layouts import Layout, Tokens
+from musengine_charrnn.config import CharRnnConfig
+
+State = tuple[tuple[Tensor, ...], ...]
+
+
+class CharRnn(Model[CharRnnConfig]):
+    """Predicts every token from all before it in its piece.
+
+    The state holds, for each layer, its hidden state and, of an LSTM, its cell, (N, units) each.
+    Whole sequences run through PyTorch's own layers, which are
+    fastest for them. A single step runs the same cells with the same weights one by one: the
+    libraries behind the layers take far longer to prepare one step than to compute it.
+    """
+
+    def __init__(self, config: CharRnnConfig, layout: Layout) -> None:
+        super().__init__(config, layout)
+        assert isinstance(layout, Tokens)
+        self.size = layout.size
+        self.scale = config.embedding**0.5 if config.tied else 1.0
+        # The last row of the embedding stands for the beginning of a piece.
+        self.embedding = nn.Embedding(self.size + 1, config.embedding)
+        layers = nn.LSTM if config.cell == "lstm" else nn.GRU
+        self.layers = layers(
+            config.embedding,
+            config.units,
+            config.layers,
+            batch_first=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.narrow: nn.Module = nn.Identity()
+        if config.tied and config.units != config.embedding:
+            self.narrow = nn.Linear(config.units, config.embedding)
+        self.output = nn.Linear(config.embedding if config.tied else config.units, self.size)
+        if config.tied:
+            del self.output.weight
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Orthogonal hidden weights, Xavier input weights, biases 0, an LSTM's forget gates 1."""
+        units = self.config.units
+        # What the layers read has a variance of 1: with less, deep ones are slow to begin learning.
+        # Logits of tied weights shall begin near 0 all the same, so these are scaled when read.
+        nn.init.normal_(self.embedding.weight, 0.0, 1.0 / self.scale)
+        for name, parameter in self.layers.named_parameters():
+            if name.startswith("bias"):
+                nn.init.zeros_(parameter)
+                if self.config.cell == "lstm" and name.startswith("bias_ih"):
+                    parameter.data[units : 2 * units] = 1.0
+                continue
+            for gate in torch.split(parameter.data, units):
+                hidden = name.startswith("weight_hh")
+                (nn.init.orthogonal_ if hidden else nn.init.xavier_uniform_)(gate)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, batch: Batch) -> Output:
+        """Return logits (B, T, size) for every step, the state carried on where there is one."""
+        tokens = batch.inputs.clone()
+        tokens[:, 0].masked_fill_(batch.begins, self.size)
+        state = self.start(len(tokens))
+        if batch.carried is not None:
+            reset = batch.reset[:, None]
+            state = tuple(
+                tuple(torch.where(reset, *pair) for pair in zip(fresh, old, strict=True))
+                for fresh, old in zip(state, batch.carried, strict=True)
+            )
+        hidden, state = self._run(tokens, state)
+        return Output(
+            logits=self._logits(self.dropout(hidden)),
+            targets=batch.targets,
+            mask=batch.mask,
+            state=state,
+        )
+
+    def start(self, pieces: int) -> State:
+        """Return the state before the first step: zeros."""
+        zeros = self.embedding.weight.new_zeros((pieces, self.config.units))
+        return ((zeros,) * (2 if self.config.cell == "lstm" else 1),) * self.config.layers
+
+    def step(
+        self, last: Tensor | None, state: State, sides: Mapping[str, Tensor]
+    ) -> tuple[Tensor, State]:
+        """Read one token (N,); returns the logits (N, size) of the next."""
+        if last is None:
+            last = torch.full((len(state[0][0]),), self.size, device=state[0][0].device)
+        below = self._embedded(last)
+        after: list[tuple[Tensor, ...]] = []
+        for before, weights in zip(state, self.layers.all_weights, strict=True):
+            if self.config.cell == "lstm":
+                after.append(torch.lstm_cell(below, before, *weights))
+            else:
+                after.append((torch.gru_cell(below, before[0], *weights),))
+            below = after[-1][0]
+        return self._logits(below), tuple(after)
+
+    def prefill(self, prime: Tensor, state: State, sides: Mapping[str, Tensor]) -> State:
+        """Read a primer in one pass, all but its last step."""
+        begin = torch.full_like(prime[:, :1], self.size)
+        return self._run(torch.cat([begin, prime[:, :-1]], dim=1), state)[1]
+
+    def _run(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run tokens (B, T); returns the last layer's hidden states (B, T, units), the state."""
+        kinds = tuple(torch.stack(kind) for kind in zip(*state, strict=True))
+        if self.config.cell == "lstm":
+            hidden, ends = self.layers(self._embedded(tokens), kinds)
+        else:
+            hidden, end = self.layers(self._embedded(tokens), kinds[0])
+            ends = (end,)
+        return hidden, tuple(zip(*(end.unbind(0) for end in ends), strict=True))
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        return self.scale * self.embedding(tokens)  # type: ignore[no-any-return]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        weight = self.embedding.weight[: self.size] if self.config.tied else self.output.weight
+        return functional.linear(self.narrow(hidden), weight, self.output.bias)
