@@ -77,7 +77,7 @@ class Song:
         key_N = np.array(voice_of_part, dtype=np.int64)[self.part] << 7 | self.pitch
         end_N, cut = cut_at_next_strike(self.onset, self.end, key_N)
         duration_N = end_N - self.onset
-        odd.count("note", "struck again before its release, and cut there", cut)
+        odd.count("note", "struck again before release, and cut there", cut)
         empty = int(np.count_nonzero(duration_N < 1))
         odd.count("note", "without length, made one tick long", empty)
         return Score.from_notes(
