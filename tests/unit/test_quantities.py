@@ -70,7 +70,7 @@ class TestOffset:
 
     @pytest.mark.parametrize("value", ["randomly", "", 5, "3 miles"])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match='; or "random"$'):
+        with pytest.raises(ValueError, match=r'; or "random"$'):
             read(Offset, value)
 
 
