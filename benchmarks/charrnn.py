@@ -1,11 +1,19 @@
-"""Characters a second that the character model learns and draws, one text and 64 at once."""
+"""Characters a second that the character model learns and draws, one text and 64 at once.
+
+With PyTorch's own number of threads, which then wait as the commands of musengine let them, and
+with one.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+# How threads wait is said before PyTorch is imported, as the commands do.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
@@ -17,6 +25,7 @@ from musengine.builtin.losses import CrossEntropy
 from musengine.builtin.samplers import Categorical
 from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece
 from musengine.components.models import Batch
+from musengine.console import counted
 from musengine.declarations import NoSettings
 from musengine.optimisation import make_optimizer
 from musengine.quantities import Length
@@ -93,17 +102,16 @@ def main() -> None:
     encoder = TextRoll(TextRollConfig())
     config = CharRnnConfig(layers=LAYERS, units=UNITS, embedding=UNITS)
     model = CharRnn(config, encoder.layout)
-    rates = {
-        "learned": {rows: trained(model, rows) for rows in (1, 64)},
-        "drawn": {texts: drawn(model, encoder, texts) for texts in (1, 64)},
-    }
-    figures = {
-        f"characters a second {what}": {
-            **{f"{rows} at once": round(rate) for rows, rate in by_rows.items()},
-            "64 at once against one": round(by_rows[64] / by_rows[1], 1),
-        }
-        for what, by_rows in rates.items()
-    }
+    figures: dict[str, Any] = {}
+    for threads in (torch.get_num_threads(), 1):
+        torch.set_num_threads(threads)
+        for what, work in (("learned", trained), ("drawn", lambda m, n: drawn(m, encoder, n))):
+            one, many = work(model, 1), work(model, 64)
+            figures[f"characters a second {what}, {counted(threads, 'thread')}"] = {
+                "1 at once": round(one),
+                "64 at once": round(many),
+                "64 at once against one": round(many / one, 1),
+            }
     write_result("charrnn", "python benchmarks/charrnn.py", figures)
 
 

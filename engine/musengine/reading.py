@@ -115,6 +115,8 @@ class Access:
         Raises:
             UnreadableError: it holds none; the message says why.
         """
+        if self.cache.folder is None and self.taking is None:
+            return self._fresh(file)  # nothing to keep, so nothing to pack
         if (stored := self.cache.get(file.key)) is not None:
             return unpack_pieces(*stored)
         if self.key(file.reader, file.item) != file.key:
@@ -136,13 +138,17 @@ class Access:
         return None if stored is None else _entries(stored)
 
     def _read(self, file: File) -> tuple[list[Piece], Any]:
-        pieces = list(self._reader(file.reader)[0].read(file.item))
-        if not pieces:
-            raise UnreadableError("no pieces in it")
+        pieces = self._fresh(file)
         pack = pack_pieces if self.taking is None else self.taking.pack
         arrays, entries = pack(pieces)
         self.cache.put(file.key, arrays, entries)
         return unpack_pieces(arrays, entries), entries
+
+    def _fresh(self, file: File) -> list[Piece]:
+        pieces = list(self._reader(file.reader)[0].read(file.item))
+        if not pieces:
+            raise UnreadableError("no pieces in it")
+        return pieces
 
     def _reader(self, index: int) -> tuple[Reader[Any], str]:
         if index not in self._made:

@@ -17,6 +17,7 @@ from musengine.timing import FloatArray, IntArray
 
 Part = Literal["train", "valid", "test"]
 
+_COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
 LAST_TICK = 2**40
 """No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
 
@@ -148,6 +149,22 @@ class Score:
 
     def __len__(self) -> int:
         return len(self.onset)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what travels from a worker process: columns in the fewest bytes that hold them."""
+        state = dict(self.__dict__)
+        for name in _COLUMNS:
+            column = state[name]
+            state[name] = column.astype(np.min_scalar_type(int(column.max(initial=0))))
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Restore what `__getstate__` returned."""
+        for name in _COLUMNS:
+            column = state[name]
+            assert isinstance(column, np.ndarray)
+            state[name] = column.astype(np.int64)
+        self.__dict__.update(state)
 
     @property
     def end(self) -> IntArray:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -335,3 +336,12 @@ def test_copies_are_known_by_their_written_notes():
     assert len({made(), *others}) == 1 + len(others)
     assert Text("a b\n").notes_fingerprint() == Text("ab").notes_fingerprint()
     assert Text("a").notes_fingerprint() != Text("a", "abc").notes_fingerprint()
+
+
+@given(scores())
+@few(40)
+def test_a_score_travels_between_processes_as_it_is(score):
+    again = copy.deepcopy(score)
+    assert again.fingerprint() == score.fingerprint()
+    for name in ("onset", "duration", "pitch", "velocity", "track", "meter", "key"):
+        assert getattr(again, name).dtype == np.int64

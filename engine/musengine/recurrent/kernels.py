@@ -63,7 +63,9 @@ def linear_lstm(
     dtype = weights.bias.dtype
     product = torch.bfloat16 if torch.is_autocast_enabled(x_BTI.device.type) else dtype
     with torch.autocast(x_BTI.device.type, enabled=False):
-        hidden_TBU, cell_BU = _LinearLSTM.apply(  # type: ignore[no-untyped-call]
+        # Some versions of PyTorch give `apply` no type.
+        apply: Any = _LinearLSTM.apply
+        hidden_TBU, cell_BU = apply(
             x_BTI.transpose(0, 1).to(dtype),
             hidden_BU.to(dtype),
             cell_BU.to(dtype),
