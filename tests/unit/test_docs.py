@@ -20,6 +20,7 @@ import tomli
 import musengine
 from musengine import cli, hookspecs, pipeline, plugins, tables
 from musengine.config import Config
+from musengine.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -59,7 +60,12 @@ def test_pipelines_in_the_pages_are_right(block: str, tmp_path: Path) -> None:
     file = tmp_path / "pipeline.toml"
     file.write_text(block, encoding="utf-8")
     # Loading resolves every table and checks the wiring; a mistake raises with its message.
-    assert pipeline.load(file, registry).model.name == kind
+    try:
+        assert pipeline.load(file, registry).model.name == kind
+    except ConfigError as error:
+        if not all("a library that is not installed" in line for line in error.lines):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("hook", sorted(plugins.DECLARATIONS))

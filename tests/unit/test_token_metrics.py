@@ -53,8 +53,9 @@ def test_by_hand() -> None:
 def test_they_are_of_tokens_and_of_pieces() -> None:
     grid = Grid(lowest=60, pitches=3, step=GridStep.from_toml("1 beat", None))  # type: ignore[arg-type]
     for metric in (Accuracy(NoSettings()), Perplexity(NoSettings())):
-        assert metric.measure(evidence(Constant(grid), [0])) == {}
         assert metric.measure(evidence(Constant())) == {}
+    assert Perplexity(NoSettings()).measure(evidence(Constant(grid), [0])) == {}
+    assert set(Accuracy(NoSettings()).measure(evidence(Constant(grid), [0]))) == {"frame_accuracy"}
 
 
 def test_a_model_that_only_tells_its_likelihood_has_a_perplexity_and_no_accuracy() -> None:

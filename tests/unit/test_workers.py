@@ -158,7 +158,7 @@ def test_giving_up_ends_the_processes():
 
 
 SCRIPT = """
-import itertools, sys
+import itertools, signal, sys
 from musengine.workers import run_apart
 
 def hang(task):
@@ -167,6 +167,8 @@ def hang(task):
         pass
 
 if __name__ == "__main__":
+    # What starts the tests in the background may have told all its children to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         list(run_apart(hang, itertools.count(), workers=2))
     except KeyboardInterrupt:

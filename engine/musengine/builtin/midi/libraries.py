@@ -16,6 +16,7 @@ from musengine.builtin.midi.marking import FAR, Clean
 from musengine.timing import IntArray
 
 _COLUMNS = ("time", "duration", "pitch", "velocity")
+_LONG_TIME = re.compile(rb"[\x80-\xff]{4}")
 _TEMPO, _NAME = b"\xff\x51\x03", b"\xff\x03"
 _FLATS_AND_SHARPS = range(-7, 8)
 _MAJOR = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
@@ -136,9 +137,12 @@ class Miditoolkit(Library):
     def parse(self, data: bytes, file: Clean) -> Parsed | None:
         """Return what is in a file; None where it has what miditoolkit keeps only in part.
 
-        Of tempos in several tracks it loses some; of several names in one track it takes the one
+        A time of more than four bytes it takes for what it says. Of tempos in several tracks it
+        loses some; of several names in one track it takes the one
         given before the first release; a note has the program of its release, not of its strike.
         """
+        if any(_LONG_TIME.search(body) for body in file.bodies):
+            return None
         if sum(_TEMPO in body for body in file.bodies) > 1:
             return None
         if any(body.count(_NAME) > 1 for body in file.bodies) or _changes_programs(file):
