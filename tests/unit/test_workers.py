@@ -191,7 +191,10 @@ def test_ctrl_c_ends_all_without_a_word(at_once, tmp_path):
         process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     # The workers hold the other ends of the pipes: reading ends when they all have.
-    _, errors = process.communicate(timeout=20)
+    try:
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert (process.returncode, errors) == (130, "")
 
 

@@ -153,7 +153,7 @@ def make(
         primes=[Encoded(steps=opening)] * len(seeds),
         first=[0] * len(seeds),
         seeds=seeds,
-        length=Length(float(steps), "steps"),
+        length=Length(float(steps), "tokens"),
         settings=DecodeSettings(tempo=tempo, meter=bar),
     )
     return [piece.steps for piece in generate(model, encoder, samplers, plan, device=CPU)]

@@ -135,7 +135,7 @@ def test_every_sampler_with_every_installed_model(
         primes=[Encoded(steps=encoder.empty())] * count,
         first=[0] * count,
         seeds=piece_seeds(0, count),
-        length=Length(float(steps), "steps"),
+        length=Length(float(steps), "tokens"),
         settings=how,
     )
     ran = chains(encoder.layout)
