@@ -6,8 +6,10 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -137,3 +139,14 @@ def pieces_or_refusal(reader: Reader, path: Path) -> list[Piece]:
     assert len(lines) == 1
     assert lines[0].strip()
     return []
+
+
+def reads_by_symusic() -> Any:
+    """The library symusic where it is installed and new enough to read with; skips elsewhere."""
+    pytest.importorskip("symusic")
+    from musengine.builtin.midi import libraries
+
+    try:
+        return libraries.Symusic()
+    except ImportError as error:
+        pytest.skip(str(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import pieces_or_refusal, score_of, unpacked
+from helpers import pieces_or_refusal, reads_by_symusic, score_of, unpacked
 from musengine.builtin.midi import libraries
 from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.writer import MidiWriter
@@ -23,8 +23,7 @@ TELLING = b"\xff\x00\x90\x99\x80\x2f\x51\x58\x59\xc0\xd0\xf0\xf7\xf8\xf2\x7f"
 @pytest.fixture(params=["symusic", "miditoolkit"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "symusic":
-        pytest.importorskip("symusic")
-        chosen: libraries.Library = libraries.Symusic()
+        chosen: libraries.Library = reads_by_symusic()
     else:
         chosen = libraries.Miditoolkit()
     monkeypatch.setattr(libraries, "chosen", lambda: chosen)

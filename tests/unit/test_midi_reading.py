@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import rows_of
+from helpers import reads_by_symusic, rows_of
 from musengine.builtin.midi import libraries
 from musengine.builtin.midi.reader import MidiReader
 from musengine.components.readers import Item
@@ -22,8 +22,7 @@ END = b"\x00\xff\x2f\x00"
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each test runs through either library."""
     if request.param == "symusic":
-        pytest.importorskip("symusic")
-        chosen: libraries.Library = libraries.Symusic()
+        chosen: libraries.Library = reads_by_symusic()
     else:
         chosen = libraries.Miditoolkit()
     monkeypatch.setattr(libraries, "chosen", lambda: chosen)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import reads_by_symusic
 from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
 from musengine.builtin.midi.oddities import Oddities
 from musengine.score import Score
@@ -38,8 +39,7 @@ def files_of(data_folder: Path, archive: str, folder: Path, count: int) -> list[
 
 def all_libraries() -> list[libraries.Library]:
     """Those that are installed."""
-    pytest.importorskip("symusic")
-    return [libraries.Symusic(), libraries.Miditoolkit()]
+    return [reads_by_symusic(), libraries.Miditoolkit()]
 
 
 def by_own_means(data: bytes) -> tuple[Score, tuple[str, ...]]:

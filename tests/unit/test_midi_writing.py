@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of, score_of, scores
+from helpers import few, reads_by_symusic, rows_of, score_of, scores
 from musengine.arranging import one_note_per_key
 from musengine.builtin.midi import libraries
 from musengine.builtin.midi.events import LONGEST_WAIT, quantity
@@ -160,10 +160,10 @@ def whole_scores(draw: st.DrawFn) -> Score:
 @given(score=whole_scores())
 @few(80)
 def test_writing_and_reading_gives_the_same_score(library, score, tmp_path):
-    pytest.importorskip(library)
-    reads = {"miditoolkit": libraries.Miditoolkit, "symusic": libraries.Symusic}[library]
+    reads = {"miditoolkit": libraries.Miditoolkit, "symusic": reads_by_symusic}[library]
+    library_read_with = reads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(libraries, "chosen", lambda: reads())
+        patch.setattr(libraries, "chosen", lambda: library_read_with)
         found = there_and_back(score, tmp_path)
     expected = [replace(track, channel=None) for track in score.tracks]
     assert [replace(track, channel=None) for track in found.tracks] == expected

@@ -87,8 +87,8 @@ class Symusic(Library):
     def __init__(self) -> None:
         import symusic
 
-        # Versions before give a note the program of its release, not that of its strike.
-        if [int(part) for part in re.findall(r"\d+", version("symusic"))[:3]] < [0, 5, 7]:
+        # Versions before take data bytes above 127 for what they say.
+        if [int(part) for part in re.findall(r"\d+", version("symusic"))[:2]] < [0, 6]:
             raise ImportError("symusic is too old")
 
         self._read: Any = symusic.Score.from_midi
