@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from musengine.components.readers import Item
 from musengine.errors import UnreadableError, UserError, is_strict
 from musengine.quantities import Source
@@ -15,8 +18,22 @@ def open_file(reader: Component, item: Item) -> list[Piece]:
     Raises:
         UnreadableError: there is none to read; the message says why, whoever is at fault.
     """
-    try:
+    with faults_told(reader):
         pieces = list(reader.create().read(item))
+    if not pieces:
+        raise UnreadableError("no pieces in it")
+    return pieces
+
+
+@contextlib.contextmanager
+def faults_told(reader: Component) -> Iterator[None]:
+    """Turn whatever goes wrong while a reader reads a file into one line that says why.
+
+    Raises:
+        UnreadableError: in place of any error; in strict mode a reader's own faults stay.
+    """
+    try:
+        yield
     except UserError as error:  # also a library that is not installed
         raise UnreadableError(error.lines[0]) from error
     except OSError as error:
@@ -27,9 +44,6 @@ def open_file(reader: Component, item: Item) -> list[Piece]:
             raise
         whose = f"reader {reader.name!r} of {reader.entry.origin}"
         raise UnreadableError(f"{whose} failed: {type(error).__name__}: {error}") from error
-    if not pieces:
-        raise UnreadableError("no pieces in it")
-    return pieces
 
 
 def shown_name(source: Source, item: Item) -> str:

@@ -12,7 +12,8 @@ from musengine.cache import Cache, Known, key_of, pack_pieces, unpack_pieces
 from musengine.components.readers import Item
 from musengine.console import Console
 from musengine.declarations import Content
-from musengine.errors import UnreadableError, UserError, is_strict
+from musengine.errors import UnreadableError
+from musengine.opening import faults_told
 from musengine.quantities import Source
 from musengine.registry import Component, Registry
 from musengine.score import Part, Piece
@@ -288,19 +289,11 @@ class _Guarded:
     def __call__(self, task: tuple[int, Item]) -> Any:
         reader, item = task
         try:
-            file = File(reader, item, self.access.key(reader, item))
-            return self.function(self.access, file)
-        except UserError as error:
+            with faults_told(self.access.readers[reader]):
+                file = File(reader, item, self.access.key(reader, item))
+                return self.function(self.access, file)
+        except UnreadableError as error:
             return error.lines[0]
-        except OSError as error:
-            return error.strerror or str(error)
-        # A fault of one plugin's reader must not lose what the others read.
-        except Exception as error:
-            if is_strict():
-                raise
-            component = self.access.readers[reader]
-            whose = f"reader {component.name!r} of {component.entry.origin}"
-            return f"{whose} failed: {type(error).__name__}: {error}"
 
 
 def _read_pieces(access: Access, file: File) -> list[Piece]:
