@@ -45,34 +45,13 @@ def generate(
     Raises:
         UserError: what the user can mend.
     """
-    config, console = pipeline.generate, Console.current()
+    config = pipeline.generate
     if record is not None:
         recording.check_path(record, pipeline.model.name, pipeline.model_declaration.records)
     trained = load_trained(pipeline, run)
     settings = DecodeSettings(tempo=config.tempo, meter=config.meter)
     names, primes, first = _primes(pipeline, run, registry, trained.encoder, settings, seed)
-    plan = generation.Plan(
-        primes=primes,
-        first=first,
-        seeds=generation.piece_seeds(seed, config.count),
-        length=config.length,
-        settings=settings,
-    )
-    samplers = [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers]
-    wants_probabilities = any(
-        "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
-    )
-    with console.meter("generating") as meter:
-        made = generation.generate(
-            trained.model,
-            trained.encoder,
-            samplers,
-            plan,
-            device=trained.device,
-            own=pipeline.model_declaration.generation == "own",
-            keep_logits=wants_probabilities,
-            beat=lambda share: meter.show(share, counted(config.count, "piece")),
-        )
+    made = _made(pipeline, trained, primes, first, settings, seed)
     pieces = [
         _product(piece, prime, trained.encoder, config, settings)
         for piece, prime in zip(made, primes, strict=True)
@@ -89,6 +68,39 @@ def generate(
         recording.write(inside, record)
     _tell_written(written, seed, target)
     return written
+
+
+def _made(
+    pipeline: Pipeline,
+    trained: Trained,
+    primes: Sequence[Encoded],
+    first: Sequence[int],
+    settings: DecodeSettings,
+    seed: int,
+) -> list[generation.Made]:
+    """Return the steps of the new pieces, with what the model thought where a writer asks."""
+    config = pipeline.generate
+    plan = generation.Plan(
+        primes=primes,
+        first=first,
+        seeds=generation.piece_seeds(seed, config.count),
+        length=config.length,
+        settings=settings,
+    )
+    wants_probabilities = any(
+        "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
+    )
+    with Console.current().meter("generating") as meter:
+        return generation.generate(
+            trained.model,
+            trained.encoder,
+            [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers],
+            plan,
+            device=trained.device,
+            own=pipeline.model_declaration.generation == "own",
+            keep_logits=wants_probabilities,
+            beat=lambda share: meter.show(share, counted(config.count, "piece")),
+        )
 
 
 def _product(
