@@ -13,6 +13,7 @@ import torch
 
 from musengine import checkpoint as checkpoints
 from musengine import making, reading, runfolder, wiring
+from musengine.allocation import keep_freed_memory
 from musengine.batches import Batches
 from musengine.components.callbacks import Callback
 from musengine.components.encoders import Encoder
@@ -190,6 +191,7 @@ def _finished_training(pipeline: Pipeline, run: RunFolder) -> bool:
 def _decided(pipeline: Pipeline) -> tuple[Pipeline, torch.device]:
     """Decide the device and the number of threads, so that a continued run uses the same."""
     device = choose_device(pipeline.training.device)
+    keep_freed_memory()
     if pipeline.training.threads:
         torch.set_num_threads(pipeline.training.threads)
     training = replace(pipeline.training, device=str(device), threads=torch.get_num_threads())
