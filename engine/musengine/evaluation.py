@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,11 @@ import torch
 from musengine.batches import whole_pieces
 from musengine.components.encoders import EncodedPiece
 from musengine.components.losses import Loss, negative_log_likelihood
+from musengine.components.metrics import Evidence
 from musengine.components.models import Model, Output
+from musengine.console import Console
 from musengine.errors import UserError
+from musengine.layouts import Grid, Layout, Tokens
 
 RESAMPLES = 2000
 StepScores = Callable[[Output], torch.Tensor]
@@ -25,6 +28,11 @@ class Scores:
     """Per-step figures of some pieces, each (T,), in the pieces' order."""
 
     pieces: list[npt.NDArray[np.float64]]
+
+    @property
+    def total(self) -> float:
+        """The sum over all steps of all pieces."""
+        return float(sum(piece.sum() for piece in self.pieces))
 
     @property
     def mean(self) -> float:
@@ -89,54 +97,81 @@ def score_pieces(
     return _score(model, pieces, lambda out: negative_log_likelihood(out, model.layout), beat)
 
 
-def hits_on_pieces(
-    model: Model[Any], pieces: Sequence[EncodedPiece], *, beat: Callable[[], None] | None = None
-) -> Scores:
-    """Return for every step 1 where the most probable token is the right one, else 0.
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of every step of some pieces, from reading them once.
 
-    Args:
-        model: one of a tokens layout that gives logits.
-        pieces: whole encoded pieces.
-        beat: called between batches.
-
-    Raises:
-        UserError: the model gives no logits.
+    Attributes:
+        nll: the negative log-likelihood in nats; None where the model tells none.
+        right: how many of the likeliest choices came: of tokens 1 or 0, of a grid the notes of a
+            probability over 0.5 that sounded; None where the model gives no logits, or the layout
+            is another.
+        choices: out of how many: of tokens 1, of a grid the notes of a probability over 0.5 and
+            those that sounded; None likewise.
     """
 
-    def hits(output: Output) -> torch.Tensor:
-        if output.logits is None or output.targets is None:
-            raise UserError("accuracy: the model does not say how probable each token is")
-        return output.logits.argmax(dim=-1) == output.targets
+    nll: Scores | None = None
+    right: Scores | None = None
+    choices: Scores | None = None
 
-    return _score(model, pieces, hits, beat)
+    @property
+    def accuracy(self) -> float:
+        """The share of choices that were right, over all steps, 0 to 1; NaN where there is none.
+
+        Of a grid that is true positives over true positives, false positives and false negatives
+        (Bay, Ehmann and Downie 2009).
+        """
+        if self.right is None or self.choices is None or not (count := self.choices.total):
+            return float("nan")
+        return self.right.total / count
 
 
-def frame_accuracy(
-    model: Model[Any], pieces: Sequence[EncodedPiece], *, beat: Callable[[], None] | None = None
-) -> float:
-    """Return how well the likeliest notes of each step agree with those that sounded, 0 to 1.
+def predictions(evidence: Evidence) -> Predictions:
+    """Return what a model says of a part; metrics share it as `evidence.once(predictions)`.
 
-    True positives over true positives, false positives and false negatives, over all steps of all
-    pieces (Bay, Ehmann and Downie 2009); a note counts as said where its probability is over 0.5.
-    NaN where nothing sounds and nothing is said.
+    Pieces are read as `score_pieces` reads them.
+    """
+    console, layout = Console.current(), evidence.model.layout
+    found = _read(
+        evidence.model,
+        evidence.part,
+        lambda output: dict(_said(output, layout)),
+        lambda: console.pulse(f"measuring the {evidence.part_name} part"),
+    )
+    return Predictions(**found)
 
-    Args:
-        model: one of a grid layout that gives logits.
-        pieces: whole encoded pieces.
-        beat: called between batches.
+
+def likelihood(evidence: Evidence) -> Scores:
+    """Return the exact negative log-likelihood of every step of a part, in nats.
 
     Raises:
-        UserError: the model gives no logits.
+        UserError: the model does not tell it, although its plugin says that it does.
     """
-    right = either = 0
-    for batch, output in _outputs(model, pieces, beat):
-        if output.logits is None or output.targets is None:
-            raise UserError("accuracy: the model does not say how probable each note is")
-        said_BTP = (output.logits[..., 0] > 0) & batch.mask[..., None]
-        sounded_BTP = (output.targets[..., 0] > 0) & batch.mask[..., None]
-        right += int((said_BTP & sounded_BTP).sum())
-        either += int((said_BTP | sounded_BTP).sum())
-    return right / either if either else float("nan")
+    scores = evidence.once(predictions).nll
+    if scores is None:
+        raise UserError(
+            "the model does not tell its likelihood; leave nll and perplexity out of "
+            "evaluate.metrics, or let its plugin declare likelihood=False"
+        )
+    return scores
+
+
+def _said(output: Output, layout: Layout) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the fields of `Predictions` that an output tells, each (B, T)."""
+    logits, targets = output.logits, output.targets
+    if logits is None or targets is None:
+        if output.nll is not None:
+            yield "nll", output.nll
+        return
+    yield "nll", negative_log_likelihood(output, layout)
+    if isinstance(layout, Tokens):
+        hits_BT = logits.argmax(dim=-1) == targets
+        yield "right", hits_BT
+        yield "choices", torch.ones_like(hits_BT)
+    elif isinstance(layout, Grid):
+        said_BTP, sounded_BTP = logits[..., 0] > 0, targets[..., 0] > 0
+        yield "right", (said_BTP & sounded_BTP).sum(dim=-1)
+        yield "choices", (said_BTP | sounded_BTP).sum(dim=-1)
 
 
 def loss_on_pieces(
@@ -163,13 +198,29 @@ def _score(
     per_step: StepScores,
     beat: Callable[[], None] | None,
 ) -> Scores:
-    scores: dict[int, npt.NDArray[np.float64]] = {}
+    found = _read(model, pieces, lambda output: {"score": per_step(output)}, beat)
+    return found.get("score", Scores([]))
+
+
+def _read(
+    model: Model[Any],
+    pieces: Sequence[EncodedPiece],
+    per_step: Callable[[Output], Mapping[str, torch.Tensor]],
+    beat: Callable[[], None] | None,
+) -> dict[str, Scores]:
+    """Return figures by name, whose values for each output are (B, T)."""
+    found: dict[str, dict[int, npt.NDArray[np.float64]]] = {}
     for batch, output in _outputs(model, pieces, beat):
-        figures_BT = per_step(output).cpu().double().numpy()
         lengths = batch.mask.sum(dim=1).tolist()
-        for row, index in enumerate(batch.pieces.tolist()):
-            scores[index] = figures_BT[row, : lengths[row]]
-    return Scores([scores[index] for index in range(len(pieces))])
+        for name, values in per_step(output).items():
+            figures_BT = values.cpu().double().numpy()
+            scores = found.setdefault(name, {})
+            for row, index in enumerate(batch.pieces.tolist()):
+                scores[index] = figures_BT[row, : lengths[row]]
+    return {
+        name: Scores([scores[index] for index in range(len(pieces))])
+        for name, scores in found.items()
+    }
 
 
 def _outputs(

@@ -11,8 +11,9 @@ import numpy as np
 from musengine import originality, similarity
 from musengine.arranging import excerpt
 from musengine.errors import UnreadableError
+from musengine.likeness_settings import OriginalityConfig, SimilarityConfig
 from musengine.measures.confidence import Estimate, mean_and_interval
-from musengine.originality import NGRAM, Corpus, Line, Notes, Overlap, Run
+from musengine.originality import Corpus, Line, Notes, Overlap, Run
 from musengine.quantities import GridStep
 from musengine.score import Score
 
@@ -52,22 +53,27 @@ class Index:
 
     Only lines and onsets are kept of its pieces; those of which a grid cannot be made are left
     out.
+
+    Args:
+        pieces: name and score of each.
+        settings: how it is looked through.
     """
 
-    def __init__(self, pieces: Iterable[tuple[str, Score]]) -> None:
+    def __init__(self, pieces: Iterable[tuple[str, Score]], settings: OriginalityConfig) -> None:
+        self.settings = settings
         self.ids: list[str] = []
         self.labels: list[str] = []
         self._notes: list[Notes] = []
         lines: list[Line] = []
         for name, score in pieces:
             try:
-                notes = originality.notes_of(score)
+                notes = originality.notes_of(score, settings.step)
             except UnreadableError:
                 continue
             self.ids.append(name)
             self.labels.append(score.notes_fingerprint())
             self._notes.append(notes)
-            lines.append(originality.line_of(score))
+            lines.append(originality.line_of(score, settings.step))
         self._corpus = Corpus(lines, self.labels)
 
     def find(self, score: Score) -> Found:
@@ -76,7 +82,9 @@ class Index:
         Raises:
             UnreadableError: the score has more steps than a grid may have.
         """
-        return self._found(originality.line_of(score), originality.notes_of(score), None)
+        step = self.settings.step
+        line, notes = originality.line_of(score, step), originality.notes_of(score, step)
+        return self._found(line, notes, None)
 
     def leave_one_out(self) -> list[Found]:
         """Return what of its own pieces is in the others: of `HUMAN` of them, always the same.
@@ -92,12 +100,12 @@ class Index:
         ]
 
     def _found(self, line: Line, notes: Notes, without: str | None) -> Found:
-        share = self._corpus.found(line, NGRAM, without)
+        share = self._corpus.found(line, self.settings.ngram, without)
         skip = None if without is None else [label == without for label in self.labels]
         return Found(
             ngram_share=float(share.mean()) if len(share) else math.nan,
             run=self._corpus.longest_run(line, without),
-            overlap=originality.overlap(notes, self._notes, skip),
+            overlap=originality.overlap(notes, self._notes, skip, self.settings.window),
         )
 
 
@@ -120,12 +128,8 @@ def passages(
 def similarities(
     pieces: Sequence[Score],
     corpus: Callable[[], Iterable[Score]],
+    settings: SimilarityConfig,
     *,
-    window: int = similarity.WINDOW,
-    stride: int = 1,
-    sample: int | None = None,
-    step: GridStep = similarity.STEP,
-    seed: int = 0,
     told: Callable[[int], None] = lambda done: None,
 ) -> list[float]:
     """Return for each piece its similarity to a corpus, in percent; NaN without any step.
@@ -133,20 +137,18 @@ def similarities(
     Args:
         pieces: what is compared.
         corpus: gives the corpus's pieces, once for each piece that is compared.
-        window: steps of a window.
-        stride: steps from one window of a piece to the next.
-        sample: how many windows of a piece are drawn; None for all.
-        step: of the grid.
-        seed: of the drawing.
+        settings: how they are compared.
         told: called with the number of pieces done.
     """
     results = []
     for done, piece in enumerate(pieces, 1):
-        states = similarity.states(piece, step)
-        random = np.random.default_rng(seed)
-        first = similarity.windows_of(len(states), window, stride, sample, random)
-        others = (similarity.states(score, step) for score in corpus())
-        found = similarity.nearest(states, others, first, window)
+        states = similarity.states(piece, settings.step)
+        random = np.random.default_rng(settings.seed)
+        first = similarity.windows_of(
+            len(states), settings.window, settings.stride, settings.sample, random
+        )
+        others = (similarity.states(score, settings.step) for score in corpus())
+        found = similarity.nearest(states, others, first, settings.window)
         results.append(found.percent if len(first) else math.nan)
         told(done)
     return results

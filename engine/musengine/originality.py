@@ -14,7 +14,6 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,16 @@ import numpy.typing as npt
 
 from musengine import grids, similarity
 from musengine.errors import UnreadableError
+from musengine.likeness_settings import OriginalityConfig
 from musengine.quantities import GridStep
 from musengine.score import Score
 
 Indices = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
-STEP = GridStep(Fraction(1, 4), "beat")
-NGRAM = 8
-WINDOW = 64
+STEP = OriginalityConfig.step
+NGRAM = OriginalityConfig.ngram
+WINDOW = OriginalityConfig.window
 """Steps of the note sets that are compared: four bars of sixteenths in 4/4."""
 TRANSPOSITIONS = 12
 """Semitones up and down by which note sets are moved."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from musengine import settings_source, wiring
+from musengine import metric_tables, settings_source, wiring
 from musengine.config import Config, build, to_table
 from musengine.declarations import Content, EncoderConfig, ModelDeclaration
 from musengine.errors import ConfigError, Problem, UserError, did_you_mean
 from musengine.layouts import Layout
 from musengine.quantities import Source
 from musengine.registry import Component, Entry, Registry
+from musengine.settings_source import SettingsSource, laid_over, overlaid
 from musengine.tables import (
     DEFAULT_STEPS,
     CorpusConfig,
@@ -58,6 +59,7 @@ class Pipeline:
     samplers: tuple[Component, ...]
     generate: GenerateConfig
     evaluate: EvaluateConfig
+    metrics: tuple[Component, ...]
     outputs: tuple[Component, ...]
     callbacks: tuple[Component, ...]
 
@@ -69,7 +71,7 @@ class Pipeline:
     def components(self) -> list[Component]:
         """Return every component the pipeline uses."""
         optional = [part for part in (self.reader, self.loss) if part is not None]
-        lists = (*self.samplers, *self.outputs, *self.callbacks)
+        lists = (*self.samplers, *self.metrics, *self.outputs, *self.callbacks)
         return [self.encoder, self.model, *optional, *lists]
 
     def accepts(self) -> tuple[Content, ...]:
@@ -90,7 +92,7 @@ class Pipeline:
             "training": to_table(self.training),
             "sampler": [sampler.table() for sampler in self.samplers],
             "generate": to_table(self.generate),
-            "evaluate": to_table(self.evaluate),
+            "evaluate": metric_tables.put_back(to_table(self.evaluate), self.metrics),
             "output": [output.table() for output in self.outputs],
             "callbacks": [callback.table() for callback in self.callbacks],
         }
@@ -120,7 +122,7 @@ def load(
     return _Resolver(source, registry, check_sources).resolve()
 
 
-def resolve(source: settings_source.SettingsSource, registry: Registry) -> Pipeline:
+def resolve(source: SettingsSource, registry: Registry) -> Pipeline:
     """Turn raw tables into a Pipeline; whether the corpus is still there is not looked at.
 
     Raises:
@@ -134,7 +136,7 @@ class _Resolver:
 
     def __init__(
         self,
-        source: settings_source.SettingsSource,
+        source: SettingsSource,
         registry: Registry,
         check_sources: SourceCheck | None = None,
     ) -> None:
@@ -148,6 +150,7 @@ class _Resolver:
         user = self._known_tables()
         tables = self._with_defaults(user)
         reader = self._reader(tables["corpus"])
+        of_metrics = metric_tables.taken_out(tables["evaluate"])
         plain = {name: self._plain(name, cls, tables[name]) for name, cls in PLAIN.items()}
         encoder = self._component("encoder", "encoder", tables.get("encoder"))
         model = self._component("model", "model", tables.get("model"))
@@ -163,15 +166,14 @@ class _Resolver:
             told = any(problem.table.startswith("sampler") for problem in self.problems)
             if model is not None and not told:
                 self._note(wiring.check_drawing(model, lists["sampler"]))
-        training, evaluate = plain["training"], plain["evaluate"]
+        training = plain["training"]
         if model is not None and isinstance(training, TrainingConfig):
             self._note(wiring.check_feed(training, model))
         generate = plain["generate"]
         if encoder is not None and isinstance(generate, GenerateConfig):
             assert isinstance(encoder.config, EncoderConfig)
             self._note(wiring.check_generation(generate, encoder.config))
-        if isinstance(evaluate, EvaluateConfig):
-            self._note(wiring.check_metrics(evaluate, self.registry))
+        metrics = self._metrics(plain["evaluate"], of_metrics)
         self._check_sources(plain["corpus"])
         if self.problems or encoder is None or model is None:
             raise ConfigError(self.problems)
@@ -184,6 +186,7 @@ class _Resolver:
             samplers=tuple(lists["sampler"]),
             outputs=tuple(lists["output"]),
             callbacks=tuple(lists["callbacks"]),
+            metrics=metrics,
             **self._finished(plain),
         )
 
@@ -195,8 +198,7 @@ class _Resolver:
 
     def _problem(self, table: str, key: str, message: str) -> None:
         file = self.source.label(table, key)
-        said = self.source.tables.get(table)
-        if (table, key) in self.wished and not (isinstance(said, dict) and key in said):
+        if (table, key) in self.wished and not self.source.says(table, key):
             file = self.wished[table, key]
         problem = Problem(file, table, key, message)
         if problem not in self.problems:
@@ -227,7 +229,7 @@ class _Resolver:
         presets: list[Mapping[str, Any]] = []
         # The model first: it may wish for an encoder, whose own wishes lie under the model's.
         for table in ("model", "encoder"):
-            wanted = _overlaid([*defaults, *presets], table) | user.get(table, {})
+            wanted = overlaid([*defaults, *presets], table) | user.get(table, {})
             entry = self._entry_or_none(table, wanted.get("type", "piano-roll"))
             if entry is None:
                 continue
@@ -242,8 +244,8 @@ class _Resolver:
                 wishes = [layer[name] for layer in layers if name in layer]
                 tables[name] = user.get(name, wishes[-1] if wishes else None)
                 continue
-            merged = _overlaid(layers, name, user.get(name, {}).get("type"))
-            merged.update(user.get(name, {}))
+            merged = overlaid(layers, name, user.get(name, {}).get("type"))
+            merged = laid_over(name, merged, user.get(name, {}))
             if name in ("model", "encoder"):
                 merged.pop("preset", None)
             if merged or name in PLAIN or name in user:
@@ -256,8 +258,10 @@ class _Resolver:
         """Remember whose wish a value is, so that the user's file is not blamed for it."""
         whose = f"{entry.declaration.kind} {entry.name!r} of {entry.origin}"
         for table, values in wishes.items():
-            if isinstance(values, Mapping):
-                self.wished |= {(table, key): whose for key in values}
+            for key, value in values.items() if isinstance(values, Mapping) else ():
+                inner = value if isinstance(value, Mapping) else ()
+                self.wished |= {(f"{table}.{key}", each): whose for each in inner}
+                self.wished[table, key] = whose
 
     def _entry_or_none(self, kind: str, name: object) -> Entry | None:
         try:
@@ -325,6 +329,20 @@ class _Resolver:
         ]
         return [component for component in built if component is not None]
 
+    def _metrics(self, evaluate: Config | None, tables: Mapping[str, Any]) -> tuple[Component, ...]:
+        """Build what is measured, each metric from its table in `[evaluate]`, where it has one."""
+        measured = evaluate.metrics if isinstance(evaluate, EvaluateConfig) else None
+        said = metric_tables.said(self.source)
+        self._note(metric_tables.check(tables, said, measured, self.registry))
+        built = {}
+        for name in dict.fromkeys([*(measured or ()), *sorted(said & tables.keys())]):
+            entry, table = self._entry_or_none("metric", name), tables.get(name, {})
+            if entry is not None and isinstance(table, dict):
+                config = self._plain(f"evaluate.{name}", entry.declaration.config, table)
+                built[name] = None if config is None else Component(entry, config)
+        wanted = (built.get(name) for name in dict.fromkeys(measured or ()))
+        return tuple(metric for metric in wanted if metric is not None)
+
     def _layout(self, encoder: Component | None) -> Layout | None:
         if encoder is None:
             return None
@@ -376,18 +394,3 @@ class _Resolver:
             return
         for message in self.check_sources(corpus.path, self.registry):
             self._problem("corpus", "path", message)
-
-
-def _overlaid(
-    layers: Sequence[Mapping[str, Any]], name: str, chosen: object = None
-) -> dict[str, Any]:
-    """Merge one table's layers; wishes for another component than the chosen one are dropped."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        wish = layer.get(name, {})
-        if "type" in wish and wish["type"] != merged.get("type", wish["type"]):
-            merged = {}
-        merged.update(wish)
-    if chosen is not None and merged.get("type", chosen) != chosen:
-        return {}
-    return merged

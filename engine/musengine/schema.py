@@ -185,7 +185,20 @@ class _Maker:
             properties["metrics"] = {
                 key: value for key, value in properties["metrics"].items() if key != "anyOf"
             } | {"anyOf": [metric, {"type": "array", "items": metric}]}
+            for metric_name, table in self._metrics().items():
+                properties.setdefault(metric_name, table)
         return {"description": (PLAIN[name].__doc__ or "").partition("\n")[0], **schema}
+
+    def _metrics(self) -> Schema:
+        """Return the tables of metrics in `[evaluate]`, by name."""
+        layers = self._tables("evaluate")
+        tables: Schema = {}
+        for entry in self.registry.of_kind("metric"):
+            wishes = (layer.get(entry.name) for layer in layers)
+            supplied = {key for wish in wishes if isinstance(wish, Mapping) for key in wish}
+            self.definitions[f"metric.{entry.name}"] = self._described(entry, {}, supplied)
+            tables[entry.name] = _reference(f"metric.{entry.name}")
+        return tables
 
     def _single(self, table: str) -> Schema:
         """Return a table that one component of a kind is chosen by."""
@@ -236,7 +249,8 @@ class _Maker:
     def _component(self, kind: str, table: str, unnamed: Sequence[Schema] = ()) -> Schema:
         entries = self.registry.of_kind(kind)
         for entry in entries:
-            self.definitions[f"{kind}.{entry.name}"] = self._described(entry, table)
+            described = self._described(entry, _head(entry), self._wished(table))
+            self.definitions[f"{kind}.{entry.name}"] = described
         known = {"properties": {"type": {"enum": [entry.name for entry in entries]}}}
         rules: list[Schema] = [
             {"if": _typed(entry.name), "then": _reference(f"{kind}.{entry.name}")}
@@ -253,17 +267,11 @@ class _Maker:
             "allOf": rules,
         }
 
-    def _described(self, entry: Entry, table: str) -> Schema:
+    def _described(self, entry: Entry, head: Schema, supplied: Iterable[str]) -> Schema:
         """Return a component's table; of one that cannot be described, what is known of it."""
         declaration = entry.declaration
-        head: Schema = {"type": {"const": entry.name, "description": declaration.summary}}
-        if declaration.kind in WISHING and declaration.presets:
-            head["preset"] = {
-                "description": "Values that belong together, under those of this file.",
-                "enum": list(declaration.presets),
-            }
         try:
-            schema = table_schema(declaration.config, self._wished(table))
+            schema = table_schema(declaration.config, supplied)
             json.dumps(schema)
         except Exception as error:  # the component is another's, and so is the mistake
             self.problems.append(
@@ -282,6 +290,18 @@ class _Maker:
 
     def _wished(self, name: str) -> set[str]:
         return {key for table in self._tables(name) for key in table}
+
+
+def _head(entry: Entry) -> Schema:
+    """Return the keys of a component's table that are not settings: its type, and its presets."""
+    declaration = entry.declaration
+    head: Schema = {"type": {"const": entry.name, "description": declaration.summary}}
+    if declaration.kind in WISHING and declaration.presets:
+        head["preset"] = {
+            "description": "Values that belong together, under those of this file.",
+            "enum": list(declaration.presets),
+        }
+    return head
 
 
 def _typed(name: str) -> Schema:

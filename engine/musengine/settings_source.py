@@ -1,9 +1,9 @@
-"""The raw tables of a pipeline: a TOML file with `--set KEY=VALUE` laid over it."""
+"""The raw tables of a pipeline: a TOML file, `--set KEY=VALUE` over it, wishes under it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -41,8 +41,17 @@ class SettingsSource:
 
     def label(self, table: str, key: str) -> str:
         """Return what messages name as the place of a key: the file, or `--set`."""
-        whole = not table and any(place.split(".")[0] == key for place, _ in self.given)
+        inner = f"{table}.{key}." if table else f"{key}."
+        whole = any(f"{place}.".startswith(inner) for place, _ in self.given)
         return "--set" if whole or (table, key) in self.given else self.path_shown
+
+    def says(self, table: str, key: str) -> bool:
+        """Return whether the user gave a key of a table, or of a table in one, such as `a.b`."""
+        name, _, inner = table.partition(".")
+        said = self.tables.get(name)
+        if inner and isinstance(said, dict):
+            said = said.get(inner)
+        return isinstance(said, dict) and key in said
 
 
 def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
@@ -133,6 +142,36 @@ def _enter(place: Any, name: str, following: str, assignment: str) -> Any:
         # A name alone, as in reader = "rolls", opens into the table it stands for.
         inner = place[int(name) if isinstance(place, list) else name] = {"type": inner}
     return inner
+
+
+def overlaid(
+    layers: Sequence[Mapping[str, Any]], name: str, chosen: object = None
+) -> dict[str, Any]:
+    """Merge one table's layers, lowest first.
+
+    Args:
+        layers: tables by name.
+        name: the table.
+        chosen: the component in it; wishes for another than that one are dropped.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        wish = layer.get(name, {})
+        if "type" in wish and wish["type"] != merged.get("type", wish["type"]):
+            merged = {}
+        merged = laid_over(name, merged, wish)
+    if chosen is not None and merged.get("type", chosen) != chosen:
+        return {}
+    return merged
+
+
+def laid_over(name: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one table over another of the same name, in `[evaluate]` each metric's key by key."""
+    merged = {**below, **above}
+    for key in below.keys() & above.keys() if name == "evaluate" else ():
+        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
+            merged[key] = {**below[key], **above[key]}
+    return merged
 
 
 def _is_index(name: str) -> bool:

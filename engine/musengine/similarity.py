@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +15,19 @@ import numpy.typing as npt
 from musengine import grids
 from musengine.errors import UnreadableError
 from musengine.layouts import Grid
+from musengine.likeness_settings import LONGEST_WINDOW, SimilarityConfig
 from musengine.quantities import GridStep
 from musengine.score import Score
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-WINDOW = 64
-STEP = GridStep(Fraction(1, 8), "beat")
+WINDOW = SimilarityConfig.window
+STEP = SimilarityConfig.step
 """A thirty-second note, as in the original."""
 
 _CORPUS_STEPS = 2**13
-_PIECE_STEPS = 2**11
+_PIECE_STEPS = 2 * LONGEST_WINDOW
 """Steps of the corpus and of the piece that are compared at once: their products take 64 MiB."""
 
 
@@ -110,7 +110,7 @@ def nearest(
         piece_TD: (T, D) states, whole numbers.
         corpus: (T', D) states of each of its pieces; taken one by one, never held together.
         first: (n,) the first steps of the piece's windows, as `windows_of` gives them.
-        window: steps of a window.
+        window: steps of a window, `LONGEST_WINDOW` at most.
     """
     size = min(window, len(piece_TD))
     best = np.full(len(piece_TD), -1.0)

@@ -88,7 +88,7 @@ def evaluate(
     dataset = prepare(pipeline, read_corpus(pipeline, registry), trained.encoder, learned=True)
     run.check_split(dataset)
     generated = generated_pieces(pipeline, run, registry)
-    return measure(pipeline, trained, dataset, registry, parts, generated)
+    return measure(pipeline, trained, dataset, parts, generated)
 
 
 def music_of(run: RunFolder, registry: Registry) -> Reference:
@@ -109,18 +109,15 @@ def measure(
     pipeline: Pipeline,
     trained: Trained,
     dataset: Dataset,
-    registry: Registry,
     parts: Sequence[Part],
     generated: Sequence[Named] = (),
 ) -> dict[str, Figures]:
     """Return the pipeline's metrics of a trained model on some parts, and of generated pieces."""
     wanted: dict[str, list[Metric[Any]]] = {"model": [], "pieces": []}
-    for name in pipeline.evaluate.metrics:
-        if name in NEEDS_LIKELIHOOD and not pipeline.model_declaration.likelihood:
+    for metric in pipeline.metrics:
+        if metric.name in NEEDS_LIKELIHOOD and not pipeline.model_declaration.likelihood:
             continue
-        entry = registry.get("metric", name)
-        assert isinstance(entry.declaration, MetricDeclaration)
-        wanted[entry.declaration.of].append(entry.load()(entry.declaration.config()))
+        wanted[metric.declared(MetricDeclaration).of].append(metric.create())
     model, encoder = trained.model, trained.encoder
     results: dict[str, Figures] = {
         part: _measured(wanted["model"], Evidence(model, encoder, dataset.parts[part], part))
@@ -143,11 +140,7 @@ def _measured(metrics: Sequence[Metric[Any]], evidence: Evidence) -> Figures:
 
 def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> list[Named]:
     """Return the scores among a run's samples, where a metric of the pipeline looks at them."""
-    looked_at = any(
-        getattr(registry.get("metric", name).declaration, "of", "") == "pieces"
-        for name in pipeline.evaluate.metrics
-    )
-    if not looked_at:
+    if all(metric.declared(MetricDeclaration).of != "pieces" for metric in pipeline.metrics):
         return []
     try:
         reading = read_scores([str(run.samples)], registry)

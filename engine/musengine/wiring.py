@@ -15,10 +15,9 @@ from musengine.declarations import (
     WriterConfig,
     WriterDeclaration,
 )
-from musengine.errors import UserError
 from musengine.layouts import Layout
 from musengine.registry import Component, Registry
-from musengine.tables import EvaluateConfig, GenerateConfig, TrainingConfig
+from musengine.tables import GenerateConfig, TrainingConfig
 
 Finding = tuple[str, str, str]
 """What is wrong: table, key, message."""
@@ -147,18 +146,6 @@ def check_feed(training: TrainingConfig, model: Component) -> Iterator[Finding]:
     if repeats and training.sequence_length is None:
         message = 'fill = "repeat" needs a length to fill up to'
         yield "training", "sequence_length", message
-
-
-def check_metrics(evaluate: EvaluateConfig, registry: Registry) -> Iterator[Finding]:
-    """Yield metrics that are unknown or lack a library."""
-    for name in evaluate.metrics:
-        try:
-            entry = registry.get("metric", name)
-        except UserError as error:
-            yield "evaluate", "metrics", str(error)
-            continue
-        for message in entry.missing_requirements():
-            yield "evaluate", "metrics", message
 
 
 def lacking(outputs: Sequence[Component]) -> dict[str, str]:

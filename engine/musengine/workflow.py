@@ -129,10 +129,9 @@ class Session:
         else:
             trained = load_trained(self.pipeline, self.run)
             generated = generated_pieces(self.pipeline, self.run, self.registry)
-            results = measure(
-                self.pipeline, trained, self.dataset, self.registry, held_out, generated
-            )
+            results = measure(self.pipeline, trained, self.dataset, held_out, generated)
         self.run.write_evaluation(results)
+        self.run.write_pipeline(self.pipeline)
         self.run.write_state(evaluated=wanted)
         tell_figures(results)
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import miditoolkit
 import numpy as np
 import pytest
+import tomli
 
 from helpers import score_of
+from musengine.builtin.frequencies import Frequencies
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.cli import main
+from musengine.components.models import Batch, Output
+from musengine.config import to_table
 from musengine.declarations import NoSettings
+from musengine.likeness import similarities
+from musengine.likeness_settings import LONGEST_WINDOW, SimilarityConfig
 from musengine.score import Score
 
 Call = Callable[..., tuple[int, str, str]]
@@ -165,6 +173,101 @@ def test_a_run_measures_its_pieces_and_runs_are_compared(musengine: Call) -> Non
     status, out, err = musengine("originality", "new/other.mid", "--against", "a", "--json")
     assert status == 0, err
     assert json.loads(out)["human"]["overlap"]["pieces"] == valid["pieces"]
+
+
+def test_metrics_are_measured_with_their_own_settings(musengine: Call) -> None:
+    text = PIPELINE + "similarity.window = 16\nsimilarity.stride = 4\noriginality.ngram = 2\n"
+    Path("pipe.toml").write_text(text)
+    status, _, err = musengine("run", "pipe.toml", "--run-dir", "a", "--set", "evaluate.nll.n=1")
+    assert (status, err) == (1, "error: --set: [evaluate.nll] n: unknown key\n")
+    assert musengine("run", "pipe.toml", "--run-dir", "a")[0] == 0
+    table = tomli.loads(Path("a/pipeline.toml").read_text())["evaluate"]
+    assert table["similarity"] == {"window": 16, "stride": 4, "step": "1/8 beat", "seed": 0}
+    assert table["originality"] == {"ngram": 2, "window": 64, "step": "1/4 beat"}
+    components = json.loads(Path("a/versions.json").read_text())["components"]
+    assert components["metric originality"].startswith("musengine ")
+
+    def figures() -> dict[str, Any]:
+        return dict(json.loads(Path("a/evaluation.json").read_text())["generated"])
+
+    def similarity(*options: str) -> float:
+        told = musengine("similarity", "a/samples", "--against", "a", "--json", *options)
+        assert told[0] == 0, told
+        return float(np.mean([piece["similarity"] for piece in json.loads(told[1])]))
+
+    first = figures()
+    as_set = ("--window", "16", "--stride", "4")
+    assert first["similarity"] == pytest.approx(similarity(*as_set), abs=1e-9)
+    assert first["similarity"] != pytest.approx(similarity(), abs=0.01)
+    # Evaluating the run again takes its own settings; another is for that command alone.
+    Path("a/evaluation.json").unlink()
+    assert musengine("evaluate", "a")[0] == 0
+    assert figures() == first
+    longer = ("--set", "evaluate.originality.ngram=6")
+    assert musengine("evaluate", "a", *longer)[0] == 0
+    assert figures()["ngram_share"] < first["ngram_share"]
+    assert figures()["similarity"] == first["similarity"]
+    # Run again with other settings, it measures again and keeps them.
+    assert musengine("run", "pipe.toml", "--run-dir", "a", *longer)[0] == 0
+    table = tomli.loads(Path("a/pipeline.toml").read_text())["evaluate"]
+    assert table["originality"]["ngram"] == 6
+
+
+def test_metrics_of_the_model_read_a_part_once(
+    musengine: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert musengine("train", "pipe.toml", "--run-dir", "a")[0] == 0
+    batches: list[int] = []
+    forward = Frequencies.forward
+
+    def counted(model: Frequencies, batch: Batch) -> Output:
+        batches.extend(batch.pieces.tolist())
+        return forward(model, batch)
+
+    monkeypatch.setattr(Frequencies, "forward", counted)
+    metrics = "evaluate.metrics=['nll', 'accuracy', 'perplexity']"
+    status, out, _ = musengine("evaluate", "a", "--split", "valid", "--json", "--set", metrics)
+    assert status == 0
+    figures = json.loads(out)["valid"]
+    assert 0 < figures["frame_accuracy"] < 1
+    assert sorted(batches) == list(range(int(figures["pieces"])))
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--window", "0"), "must be at least 1 and at most 1024, got 0"),
+        (("--window", "1025"), "must be at least 1 and at most 1024, got 1025"),
+        (("--stride", "often"), "expected a whole number, got 'often'"),
+        (("--step", "3"), "expected a step such as"),
+        (("--seed=-1",), "expected a whole number, got '-1'"),
+    ],
+)
+def test_options_have_the_limits_of_the_metrics_settings(
+    musengine: Call, capsys: pytest.CaptureFixture[str], option: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        musengine("similarity", "new", "--against", "music", *option)
+    assert ended.value.code == 2
+    assert f"{option[0].partition('=')[0]}: {said}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["similarity", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for key, value in to_table(SimilarityConfig()).items():
+        assert re.search(rf"--{key} [A-Z]+ [^-]*\({value}\)", told), key
+
+
+def test_windows_as_long_as_they_may_be() -> None:
+    # 1,100 steps of thirty-second notes; the corpus holds the same music a beat later.
+    notes = [(k, 1, 60 + k * k % 23) for k in range(1100)]
+    piece, corpus = (
+        score_of([(onset + by, *rest) for onset, *rest in notes], ticks_per_beat=8) for by in (0, 8)
+    )
+    settings = SimilarityConfig(window=LONGEST_WINDOW)
+    assert similarities([piece], lambda: [corpus], settings) == [pytest.approx(100.0)]
 
 
 def test_a_run_without_figures_says_how_to_make_them(musengine: Call) -> None:

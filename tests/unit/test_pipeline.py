@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine import plugins
-from musengine.config import setting
+from musengine.config import Config, setting
 from musengine.declarations import (
     CallbackDeclaration,
     Declaration,
@@ -34,6 +34,7 @@ from musengine.declarations import (
 )
 from musengine.errors import ConfigError, UserError
 from musengine.layouts import Grid, Layout, Tokens
+from musengine.likeness_settings import SimilarityConfig
 from musengine.pipeline import ORDER, Pipeline, load, resolve
 from musengine.quantities import GridStep, Length, Source
 from musengine.registry import Entry, Origin, Registry
@@ -93,6 +94,21 @@ class ParrotConfig(ModelConfig):
             yield f"a parrot learns 100 words, not {layout.size}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class WingBeatsConfig(Config):
+    """A metric with settings."""
+
+    per: float = setting(1.0, doc="Seconds.", above=0.0)
+    birds: tuple[str, ...] = setting(("parrot",), doc="Which.", one_or_many=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlumageConfig(Config):
+    """A metric with a key that must be given."""
+
+    colour: Path = setting(doc="A picture of it.")
+
+
 def model(name: str, layouts: tuple[str, ...], **more: Any) -> ModelDeclaration:
     settings = {"config": ModelConfig, **more}
     return ModelDeclaration(name=name, summary="", target="a:B", layouts=layouts, **settings)
@@ -132,6 +148,8 @@ DECLARED: list[Declaration] = [
     LossDeclaration(name="hinge", summary="", target="a:B", layouts=("runes",)),
     SamplerDeclaration(name="staves", summary="", target="a:B", layouts=("runes",)),
     MetricDeclaration(name="plucks", summary="", target="a:B", requires=(HARP,)),
+    MetricDeclaration(name="wing-beats", summary="", target="a:B", config=WingBeatsConfig),
+    MetricDeclaration(name="plumage", summary="", target="a:B", config=PlumageConfig),
     WriterDeclaration(name="harp", summary="", target="a:B", requires=(HARP,)),
     ReaderDeclaration(name="stones", summary="", target="a:B", suffixes=(".stone",)),
     CallbackDeclaration(name="crow", summary="", target="a:B"),
@@ -297,6 +315,129 @@ class TestPrecedence:
         assert resolved.problems(NEEDED + 'preset = "x"') == [
             "pipe.toml: [model] preset: 'frequencies' has no preset 'x'; it has none"
         ]
+
+
+class TestMetrics:
+    """Each metric's settings are a table in `[evaluate]` by its name."""
+
+    BOTH = '[evaluate]\nmetrics = ["wing-beats", "similarity"]\n'
+
+    def test_a_table_for_each(self, resolved: Resolver) -> None:
+        text = NEEDED + self.BOTH + "[evaluate.similarity]\nwindow = 32\n"
+        pipeline = resolved(text + '[evaluate.wing-beats]\nbirds = "crow"')
+        beats, similarity = pipeline.metrics
+        assert beats.config == WingBeatsConfig(birds=("crow",))
+        assert similarity.config == SimilarityConfig(window=32)
+        assert pipeline.tables()["evaluate"] == {
+            "metrics": ["wing-beats", "similarity"],
+            "wing-beats": {"per": 1.0, "birds": ["crow"]},
+            "similarity": {"window": 32, "stride": 1, "step": "1/8 beat", "seed": 0},
+        }
+
+    def test_the_command_line_lies_over_the_file(self, resolved: Resolver) -> None:
+        text = NEEDED + self.BOTH + "[evaluate.similarity]\nwindow = 32\nstride = 4\n"
+        assignments = "evaluate.similarity.window=16", "evaluate.wing-beats.per=2"
+        beats, similarity = resolved(text, *assignments).metrics
+        assert similarity.config == SimilarityConfig(window=16, stride=4)
+        assert beats.config == WingBeatsConfig(per=2.0)
+
+    def test_without_tables_the_defaults_and_no_metric_twice(self, resolved: Resolver) -> None:
+        pipeline = resolved(NEEDED + '[evaluate]\nmetrics = ["similarity", "nll", "similarity"]')
+        assert [metric.name for metric in pipeline.metrics] == ["similarity", "nll"]
+        assert pipeline.metrics[0].config == SimilarityConfig()
+        # Measured by default, so that a table may stand alone.
+        assert resolved(NEEDED + "[evaluate.nll]").tables()["evaluate"] == {"metrics": ["nll"]}
+
+    def test_wishes_lie_below_key_by_key(self) -> None:
+        registry = plugins.load_from([]).registry
+        wishes = {
+            "evaluate": {
+                "metrics": ["nll", "similarity"],
+                "similarity": {"window": 16, "stride": 2},
+                "originality": {"ngram": 5},
+            }
+        }
+        presets = {"wide": {"evaluate": {"similarity": {"window": 128}}}}
+        declaration = model("crane", ("grid",), defaults=wishes, presets=presets)
+        registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
+        text = NEEDED.replace("frequencies", "crane") + 'preset = "wide"\n'
+        pipeline = Resolver(registry)(text + "[evaluate.similarity]\nseed = 7")
+        assert pipeline.metrics[1].config == SimilarityConfig(window=128, stride=2, seed=7)
+        # A wish for a metric that is not measured is nobody's mistake.
+        assert "originality" not in pipeline.tables()["evaluate"]
+        assert wishes["evaluate"]["similarity"] == {"window": 16, "stride": 2}
+
+    def test_a_wish_that_cannot_be_is_its_makers(self) -> None:
+        registry = plugins.load_from([]).registry
+        wishes = {"evaluate": {"metrics": "similarity", "similarity": {"window": 0}}}
+        declaration = model("crane", ("grid",), defaults=wishes)
+        registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
+        text = NEEDED.replace("frequencies", "crane")
+        wrong = "[evaluate.similarity] window: must be at least 1 and at most 1024, got"
+        assert Resolver(registry).problems(text) == [f"model 'crane' of test-plugin 1.0: {wrong} 0"]
+        own = Resolver(registry).problems(text + "[evaluate.similarity]\nwindow = -1")
+        assert own == [f"pipe.toml: {wrong} -1"]
+
+    def test_all_that_is_wrong_at_once(self, resolved: Resolver) -> None:
+        text = (
+            NEEDED
+            + '[evaluate]\nmetrics = ["similarity", "wing-beats", "plumage", "nl"]\n'
+            + "metricks = 3\nnll = 4\nwing-beats = 5\n[evaluate.simlarity]\nwindow = 32\n"
+            + "[evaluate.originality]\nngramm = 9\n[evaluate.similarity]\nwindow = 2000\n"
+            + "windw = 3\nstep = 'often'\n"
+        )
+        assert sorted(resolved.problems(text, "evaluate.accuracy.top=3")) == sorted(
+            [
+                "pipe.toml: [evaluate] metrics: no metric 'nl' is installed; did you mean 'nll'?",
+                "pipe.toml: [evaluate] metricks: unknown key; did you mean 'metrics'?",
+                "pipe.toml: [evaluate] nll: expected a table [evaluate.nll], got 4",
+                "pipe.toml: [evaluate] wing-beats: expected a table [evaluate.wing-beats], got 5",
+                "pipe.toml: [evaluate] simlarity: no metric 'simlarity' is installed; did you "
+                "mean 'similarity'?",
+                "pipe.toml: [evaluate] originality: not among the metrics; name it there, or "
+                "leave its table out",
+                "pipe.toml: [evaluate.originality] ngramm: unknown key; did you mean 'ngram'?",
+                "pipe.toml: [evaluate.similarity] window: must be at least 1 and at most 1024, "
+                "got 2000",
+                "pipe.toml: [evaluate.similarity] windw: unknown key; did you mean 'window'?",
+                'pipe.toml: [evaluate.similarity] step: expected a step such as "1/4 beat" or '
+                "\"0.3 seconds\", got 'often'",
+                "pipe.toml: [evaluate.plumage] colour: missing; A picture of it.",
+                "--set: [evaluate] accuracy: not among the metrics; name it there, or leave its "
+                "table out",
+                "--set: [evaluate.accuracy] top: unknown key",
+            ]
+        )
+
+    def test_settings_are_looked_at_where_the_metrics_are_not_known(
+        self, resolved: Resolver
+    ) -> None:
+        text = NEEDED + "[evaluate]\nmetrics = 3\n[evaluate.similarity]\nwindow = 0"
+        assert resolved.problems(text) == [
+            "pipe.toml: [evaluate] metrics: expected a string, got 3",
+            "pipe.toml: [evaluate.similarity] window: must be at least 1 and at most 1024, got 0",
+        ]
+
+    def test_other_metrics_on_the_command_line_put_the_files_tables_by(
+        self, resolved: Resolver
+    ) -> None:
+        # A run folder's own file has a table for each metric that it was measured by.
+        text = NEEDED + self.BOTH + "similarity.window = 32\nwing-beats.per = 2\n"
+        only = "evaluate.metrics=similarity"
+        (similarity,) = resolved(text, only).metrics
+        assert similarity.config == SimilarityConfig(window=32)
+        assert resolved(text, "evaluate.metrics=nll").tables()["evaluate"] == {"metrics": ["nll"]}
+        assert resolved.problems(text, only, "evaluate.wing-beats.per=3") == [
+            "--set: [evaluate] wing-beats: not among the metrics; name it there, or leave its "
+            "table out"
+        ]
+
+    def test_a_path_starts_where_every_other_does(self, resolved: Resolver) -> None:
+        text = NEEDED + '[evaluate]\nmetrics = "plumage"\nplumage.colour = "a.png"\n'
+        (plumage,) = resolved(text).metrics
+        assert plumage.config == PlumageConfig(colour=FOLDER / "a.png")
+        (plumage,) = resolved(text, "evaluate.plumage.colour=b.png").metrics
+        assert plumage.config == PlumageConfig(colour=Path.cwd() / "b.png")
 
 
 class TestPaths:
@@ -569,6 +710,8 @@ class TestRoundTrip:
         NEEDED + '[generate]\nlength = "12.3456789 beats"\nprime = "~/a.mid"\ninstrument = 52',
         '[corpus]\npath = ["x", "music21:bach"]\ncache = "kept"\n[encoder]\ntype = "runes"\n'
         'alphabet = "f\\"u"\n[model]\ntype = "rhapsode"\n[training]\nsteps = 7\nepochs = 3',
+        NEEDED + '[evaluate]\nmetrics = ["wing-beats", "nll", "similarity"]\n'
+        'wing-beats.per = 3\nsimilarity.step = "1/3 beat"',
     )
 
     @pytest.mark.parametrize("text", TEXTS)
@@ -598,7 +741,7 @@ class TestRoundTrip:
         names = {part.name for part in resolved(text).components()}
         assert names == {
             *("rolls", "piano-roll", "frequencies", "squared-error"),
-            *("bernoulli", "midi", "picture", "console"),
+            *("bernoulli", "nll", "midi", "picture", "console"),
         }
 
 
@@ -619,6 +762,7 @@ words = st.sampled_from(
         *("type", "preset", "reader", "path", "steps", "metrics", "length", "size", "0"),
         *("frequencies", "parrot", "words", "piano-roll", "wise", "greedy", "rolls", "nll"),
         *("1/4 beat", "30 seconds", "music21:bach", "corpus", "stateful"),
+        *("similarity", "wing-beats", "window", "per"),
     ]
 )
 values = st.recursive(
@@ -639,7 +783,10 @@ BASE_TABLES = st.sampled_from(
 @given(
     base=BASE_TABLES,
     tables=tables_of_all_kinds,
-    settings=st.lists(st.tuples(words, words, words, words).map(lambda w: f"{w[0]}.{w[1]}={w[2]}")),
+    settings=st.lists(
+        st.tuples(words, words, words).map(lambda w: f"{w[0]}.{w[1]}={w[2]}")
+        | st.tuples(words, words, words).map(lambda w: f"evaluate.{w[0]}.{w[1]}={w[2]}")
+    ),
 )
 def test_whatever_a_file_holds_its_problems_are_told(
     registry: Registry, base: dict[str, Any], tables: dict[str, Any], settings: list[str]

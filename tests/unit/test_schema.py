@@ -22,6 +22,7 @@ from musengine import plugins
 from musengine.config import Config, Quantity, build, convert, setting, to_table
 from musengine.declarations import (
     EncoderDeclaration,
+    MetricDeclaration,
     ModelConfig,
     ModelDeclaration,
     Requirement,
@@ -248,7 +249,9 @@ type = "greedy"
 [generate]
 instrument = 40
 [evaluate]
-metrics = "nll"
+metrics = ["nll", "similarity"]
+[evaluate.similarity]
+window = 32
 [[output]]
 type = "picture"
 format = "png"
@@ -325,6 +328,10 @@ class TestPipelines:
             ("[generate]\nlength = '8 bras'", ("generate", "length")),
             ("[generate]\ninstrument = 'Kazoo'", ("generate", "instrument")),
             ("[evaluate]\nmetrics = ['nlll']", ("evaluate", "metrics")),
+            ("[evaluate]\nmetrics = 'similarity'\nsimilarity.window = 0",
+             ("evaluate", "similarity", "window")),
+            ("[evaluate.nll]\nwindow = 3", ("evaluate", "nll")),
+            ("[evaluate.nlll]\nwindow = 3", ("evaluate",)),
             ("[[sampler]]\ntype = 'greedy'\nk = 3", ("sampler", 0)),
             ("[[sampler]]\ntype = 'gredy'", ("sampler", 0, "type")),
             ("[sampler]\ntype = 'gredy'", ("sampler", "type")),
@@ -391,6 +398,24 @@ def mutate(tables: dict[str, Any], draw: Any) -> None:
         table[key] = draw(st.sampled_from(likely))
 
 
+def test_metrics_tables_say_what_their_keys_mean(installed: Registry) -> None:
+    definitions, evaluate = (installed_schema()[key] for key in ("definitions", "properties"))
+    properties = evaluate["evaluate"]["properties"]
+    assert set(properties) == {"metrics", *installed.names("metric")}
+    assert properties["similarity"] == {"$ref": "#/definitions/metric.similarity"}
+    similarity = definitions["metric.similarity"]
+    assert "training music" in similarity["description"]
+    assert similarity["properties"]["window"] == {
+        "description": "Steps of a window.",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024,
+        "default": 64,
+    }
+    # The table's own name says which metric it is; there is no `type`.
+    assert "type" not in similarity["properties"]
+
+
 # What follows needs components of its own.
 
 
@@ -411,6 +436,19 @@ class UnreadableConfig(ModelConfig):
 def model(name: str, **more: Any) -> ModelDeclaration:
     settings = {"config": ModelConfig, "layouts": ("grid",), **more}
     return ModelDeclaration(name=name, summary=f"The {name}", target="a:B", **settings)
+
+
+def test_a_metrics_key_that_a_model_wishes_for_may_stay_away() -> None:
+    choir = MetricDeclaration(name="choir", summary="", target="a:B", config=SingerConfig)
+    _, schema, problems = schema_with(choir)
+    assert problems == []
+    assert schema["definitions"]["metric.choir"]["required"] == ["voices"]
+    wishing = model("cantor", defaults={"evaluate": {"choir": {"voices": 3}}})
+    registry, schema, _ = schema_with(choir, wishing)
+    tables = {**MINIMAL, "model": {"type": "cantor"}, "loss": {"type": "cross-entropy"}}
+    tables["evaluate"] = {"metrics": ["choir"], "choir": {}}
+    assert faults(schema, tables) == set()
+    resolved(tables, registry)
 
 
 def schema_with(*declarations: Any) -> tuple[Registry, dict[str, Any], list[str]]:

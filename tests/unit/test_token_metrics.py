@@ -1,23 +1,27 @@
-"""Accuracy and perplexity on tokens, by hand."""
+"""Likelihood, accuracy and perplexity on tokens, by hand, from one reading of the pieces."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers import encoded_piece, piano_roll
+from helpers import beats, encoded_piece, piano_roll
 from musengine.builtin.accuracy import Accuracy, Perplexity
+from musengine.builtin.nll import NegativeLogLikelihood
 from musengine.components.metrics import Evidence
 from musengine.components.models import Batch, Model, Output
 from musengine.declarations import ModelConfig, NoSettings
 from musengine.errors import UserError
+from musengine.evaluation import predictions, score_pieces
 from musengine.layouts import Grid, Layout, Tokens
-from musengine.quantities import GridStep
 
 TOKENS = Tokens(size=3)
+LN2 = math.log(2)
 
 
 class Constant(Model[Any]):
@@ -27,8 +31,12 @@ class Constant(Model[Any]):
         super().__init__(ModelConfig(), layout)
         self.shares = nn.Parameter(torch.tensor([0.5, 0.25, 0.25]))
         self.gives_logits = logits
+        self.asked = 0
 
     def forward(self, batch: Batch) -> Output:
+        self.asked += 1
+        if isinstance(self.layout, Grid):
+            return Output(logits=torch.ones(batch.targets.shape), targets=batch.targets)
         said = self.shares.log().expand(*batch.targets.shape, 3)
         if not self.gives_logits:
             nll: Tensor = -said.gather(-1, batch.targets.long()[..., None])[..., 0]
@@ -36,7 +44,7 @@ class Constant(Model[Any]):
         return Output(logits=said, targets=batch.targets, mask=batch.mask)
 
 
-def evidence(model: Model[Any], *pieces: list[int]) -> Evidence:
+def evidence(model: Model[Any], *pieces: list[int] | np.ndarray) -> Evidence:
     # No metric of these looks at the encoder.
     part = [encoded_piece(piece, str(n)) for n, piece in enumerate(pieces)]
     return Evidence(model, piano_roll(), part, "valid")
@@ -50,12 +58,53 @@ def test_by_hand() -> None:
     assert Perplexity(NoSettings()).measure(told) == {"perplexity": pytest.approx(2 ** (8 / 6))}
 
 
+def test_the_model_reads_a_part_once_for_all_of_them() -> None:
+    model = Constant()
+    told = evidence(model, [0, 0, 1, 0], [2, 0])
+    figures: dict[str, Any] = {}
+    for metric in (NegativeLogLikelihood, Accuracy, Perplexity):
+        figures |= metric(NoSettings()).measure(told)
+    # Both pieces fit into one batch.
+    assert model.asked == 1
+    # Of another part it knows nothing yet.
+    other = evidence(model, [1])
+    assert NegativeLogLikelihood(NoSettings()).measure(other)["nll"] == pytest.approx(math.log(4))
+    assert model.asked == 2
+    # The figures are those of a reading for the likelihood alone.
+    assert figures["nll"] == score_pieces(model, told.part).mean == pytest.approx(4 / 3 * LN2)
+    assert figures["nll_per_piece"] == pytest.approx({"0": 1.25 * LN2, "1": 1.5 * LN2})
+    assert figures["accuracy"] == pytest.approx(4 / 6)
+    assert figures["perplexity"] == math.exp(figures["nll"])
+
+
+def test_a_metric_of_ones_own_shares_what_was_read() -> None:
+    model = Constant()
+    told = evidence(model, [0, 1, 0])
+    assert Accuracy(NoSettings()).measure(told) == {"accuracy": pytest.approx(2 / 3)}
+    said = told.once(predictions)
+    assert said.nll is not None
+    assert said.right is not None
+    assert said.nll.pieces[0] == pytest.approx(np.array([1, 2, 1]) * LN2)
+    assert said.right.pieces[0].tolist() == [1, 0, 1]
+    assert model.asked == 1
+    # So does work of its own.
+    names: list[str] = []
+
+    def work(evidence: Evidence) -> int:
+        names.append(evidence.part_name)
+        return len(evidence.part)
+
+    assert (told.once(work), told.once(work), names) == (1, 1, ["valid"])
+
+
 def test_they_are_of_tokens_and_of_pieces() -> None:
-    grid = Grid(lowest=60, pitches=3, step=GridStep.from_toml("1 beat", None))  # type: ignore[arg-type]
+    grid = Grid(lowest=60, pitches=3, step=beats("1"))
+    step = np.zeros((1, 3, 1), np.uint8)
     for metric in (Accuracy(NoSettings()), Perplexity(NoSettings())):
         assert metric.measure(evidence(Constant())) == {}
-    assert Perplexity(NoSettings()).measure(evidence(Constant(grid), [0])) == {}
-    assert set(Accuracy(NoSettings()).measure(evidence(Constant(grid), [0]))) == {"frame_accuracy"}
+    assert Perplexity(NoSettings()).measure(evidence(Constant(grid), step)) == {}
+    figures = Accuracy(NoSettings()).measure(evidence(Constant(grid), step))
+    assert figures == {"frame_accuracy": 0.0}
 
 
 def test_a_model_that_only_tells_its_likelihood_has_a_perplexity_and_no_accuracy() -> None:
@@ -63,6 +112,16 @@ def test_a_model_that_only_tells_its_likelihood_has_a_perplexity_and_no_accuracy
     assert Perplexity(NoSettings()).measure(told) == {"perplexity": pytest.approx(2**1.5)}
     with pytest.raises(UserError, match="accuracy: the model does not say"):
         Accuracy(NoSettings()).measure(told)
+
+
+def test_a_model_that_tells_nothing_is_one_line() -> None:
+    class Silent(Constant):
+        def forward(self, batch: Batch) -> Output:
+            return Output(loss=torch.zeros(()), mask=batch.mask)
+
+    for metric in (NegativeLogLikelihood, Perplexity):
+        with pytest.raises(UserError, match="the model does not tell its likelihood; leave nll"):
+            metric(NoSettings()).measure(evidence(Silent(), [0]))
 
 
 def test_a_hopeless_model_still_has_a_number() -> None:

@@ -15,6 +15,7 @@ from musengine.declarations import (
     WriterDeclaration,
 )
 from musengine.hookspecs import hookimpl
+from musengine.likeness_settings import OriginalityConfig, SimilarityConfig
 
 _MUSIC21 = Requirement(module="music21", install='pip install "musengine[music21]"')
 
@@ -167,12 +168,14 @@ def musengine_metrics() -> list[MetricDeclaration]:
             name="similarity",
             summary="How like the training music the generated pieces are, in percent",
             target="musengine.builtin.pieces:Similarity",
+            config=SimilarityConfig,
             of="pieces",
         ),
         MetricDeclaration(
             name="originality",
             summary="How much of the generated pieces is in the training music, beside human music",
             target="musengine.builtin.pieces:Originality",
+            config=OriginalityConfig,
             of="pieces",
         ),
         MetricDeclaration(

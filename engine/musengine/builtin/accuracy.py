@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 
 from musengine.components.metrics import Evidence, Metric
-from musengine.console import Console
 from musengine.declarations import NoSettings
-from musengine.evaluation import frame_accuracy, hits_on_pieces, score_pieces
+from musengine.errors import UserError
+from musengine.evaluation import likelihood, predictions
 from musengine.layouts import Grid, Tokens
 
 _MOST_NATS = 700.0
@@ -20,13 +20,14 @@ class Accuracy(Metric[NoSettings]):
 
     def measure(self, evidence: Evidence) -> Mapping[str, float]:
         """Return `accuracy` of tokens, or `frame_accuracy` of a grid, 0 to 1 over all steps."""
-        layout, beat = evidence.model.layout, lambda: _measuring(evidence)
-        if evidence.part and isinstance(layout, Grid):
-            return {"frame_accuracy": frame_accuracy(evidence.model, evidence.part, beat=beat)}
-        if not evidence.part or not isinstance(layout, Tokens):
+        layout = evidence.model.layout
+        if not evidence.part or not isinstance(layout, (Grid, Tokens)):
             return {}
-        scores = hits_on_pieces(evidence.model, evidence.part, beat=lambda: _measuring(evidence))
-        return {"accuracy": scores.mean}
+        told = evidence.once(predictions)
+        if told.right is None:
+            what = "note" if isinstance(layout, Grid) else "token"
+            raise UserError(f"accuracy: the model does not say how probable each {what} is")
+        return {"frame_accuracy" if isinstance(layout, Grid) else "accuracy": told.accuracy}
 
 
 class Perplexity(Metric[NoSettings]):
@@ -36,9 +37,4 @@ class Perplexity(Metric[NoSettings]):
         """Return `perplexity`, the exponential of the mean NLL in nats of a step; tokens only."""
         if not evidence.part or not isinstance(evidence.model.layout, Tokens):
             return {}
-        scores = score_pieces(evidence.model, evidence.part, beat=lambda: _measuring(evidence))
-        return {"perplexity": math.exp(min(scores.mean, _MOST_NATS))}
-
-
-def _measuring(evidence: Evidence) -> None:
-    Console.current().pulse(f"measuring the {evidence.part_name} part")
+        return {"perplexity": math.exp(min(likelihood(evidence).mean, _MOST_NATS))}

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from musengine.components.metrics import Evidence, Metric
-from musengine.console import Console
 from musengine.declarations import NoSettings
-from musengine.evaluation import score_pieces
+from musengine.evaluation import likelihood
 from musengine.layouts import Tokens
 
 
@@ -25,12 +24,7 @@ class NegativeLogLikelihood(Metric[NoSettings]):
         """
         if not evidence.part:
             return {}
-        console = Console.current()
-        scores = score_pieces(
-            evidence.model,
-            evidence.part,
-            beat=lambda: console.pulse(f"measuring the {evidence.part_name} part"),
-        )
+        scores = likelihood(evidence)
         figures: dict[str, Any] = scores.figures()
         if isinstance(evidence.encoder.layout, Tokens):
             figures["bits_per_token"] = figures["nll"] / math.log(2)

@@ -13,13 +13,14 @@ from musengine import likeness
 from musengine.components.metrics import Evidence, Metric
 from musengine.console import Console
 from musengine.declarations import NoSettings
+from musengine.likeness_settings import OriginalityConfig, SimilarityConfig
 from musengine.measures import confidence, sets, summary
 from musengine.measures.confidence import Estimate
 from musengine.timing import FloatArray
 
 
-class Similarity(Metric[NoSettings]):
-    """How like the training music generated pieces are, by the cosine of windows of 64 steps."""
+class Similarity(Metric[SimilarityConfig]):
+    """How like the training music generated pieces are, by the cosine of windows."""
 
     def measure(self, evidence: Evidence) -> Mapping[str, Any]:
         """Return `similarity`, the mean over the pieces in percent, with each piece's."""
@@ -27,6 +28,7 @@ class Similarity(Metric[NoSettings]):
         percents = likeness.similarities(
             [score for _, score in evidence.generated],
             lambda: (score for _, score in evidence.reference.train()),
+            self.config,
             told=lambda done: _pulse("similarity"),
         )
         estimate = confidence.mean_and_interval(percents)
@@ -34,13 +36,13 @@ class Similarity(Metric[NoSettings]):
         return {**_bounded("similarity", estimate), "similarity_per_piece": each}
 
 
-class Originality(Metric[NoSettings]):
+class Originality(Metric[OriginalityConfig]):
     """How much of generated pieces is in the training music, beside held-out human pieces."""
 
     def measure(self, evidence: Evidence) -> Mapping[str, Any]:
         """Return the figures of `musengine.likeness.FIGURES`, and human music's under `human`."""
         _pulse("originality")
-        index = likeness.Index(evidence.reference.train())
+        index = likeness.Index(evidence.reference.train(), self.config)
         found = []
         for _, score in evidence.generated:
             found.append(index.find(score))

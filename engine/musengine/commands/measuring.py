@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musengine.commands import OK, Commands, command, load_registry, value_of
+from musengine.commands import OK, Commands, command, load_registry
 
 if TYPE_CHECKING:
     from musengine.components.metrics import Reference
     from musengine.likeness import Found
-    from musengine.quantities import GridStep
     from musengine.reading import Reading
     from musengine.registry import Registry
     from musengine.score import Score
@@ -40,19 +40,11 @@ def _add_similarity(commands: Commands) -> None:
         commands, "similarity", _similarity, "say how like a corpus pieces are, in percent"
     )
     _add_pieces(parser)
-    parser.add_argument(
-        "--window", type=_positive, default=64, metavar="STEPS", help="steps of a window (64)"
-    )
-    parser.add_argument(
-        "--stride", type=_positive, default=1, metavar="STEPS", help="from window to window (1)"
-    )
-    parser.add_argument(
-        "--sample", type=_positive, metavar="N", help="compare so many windows of a piece, drawn"
-    )
-    parser.add_argument(
-        "--step", type=_grid_step, metavar="STEP", help="of the grid, as '1/4 beat' (1/8 beat)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the drawing (0)")
+    # The settings of the metric of that name, whose defaults hold here too.
+    for key, metavar, words in _SIMILARITY:
+        parser.add_argument(
+            f"--{key}", type=functools.partial(_setting, key), metavar=metavar, help=words
+        )
 
 
 def _add_originality(commands: Commands) -> None:
@@ -71,16 +63,25 @@ def _add_compare(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="the table as JSON on stdout")
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 2**20:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
+_SIMILARITY = (
+    ("window", "STEPS", "steps of a window (64)"),
+    ("stride", "STEPS", "from window to window (1)"),
+    ("sample", "N", "compare so many windows of a piece, drawn"),
+    ("step", "STEP", "of the grid, as '1/4 beat' (1/8 beat)"),
+    ("seed", "N", "of the drawing (0)"),
+)
 
 
-def _grid_step(text: str) -> GridStep:
-    from musengine.quantities import GridStep
+def _setting(key: str, text: str) -> Any:
+    """Parse an option as the setting of that name of the metric `similarity`."""
+    from musengine.config import build
+    from musengine.likeness_settings import SimilarityConfig
 
-    return value_of(lambda text: GridStep.from_toml(text, Path()), text)
+    table = {key: int(text) if text.isdecimal() else text}
+    built, problems = build(SimilarityConfig, table, file="", name="", base_of=lambda key: Path())
+    if built is None:
+        raise argparse.ArgumentTypeError(problems[0].message)
+    return getattr(built, key)
 
 
 def _read(parsed: argparse.Namespace, registry: Registry) -> tuple[list[str], list[Score]]:
@@ -119,19 +120,17 @@ def _similarity(parsed: argparse.Namespace) -> int:
     registry = load_registry()
     from musengine import likeness
     from musengine.console import Console
-    from musengine.similarity import STEP
+    from musengine.likeness_settings import SimilarityConfig
 
     paths, scores = _read(parsed, registry)
     reference = _reference(parsed.against, registry)
+    given = {key: getattr(parsed, key) for key, _, _ in _SIMILARITY}
+    chosen = {key: value for key, value in given.items() if value is not None}
     with Console.current().meter("comparing") as meter:
         percents = likeness.similarities(
             scores,
             lambda: (score for _, score in reference.train()),
-            window=parsed.window,
-            stride=parsed.stride,
-            sample=parsed.sample,
-            step=parsed.step or STEP,
-            seed=parsed.seed,
+            SimilarityConfig(**chosen),
             told=lambda done: meter.show(done / len(scores), f"{done} of {len(scores)} pieces"),
         )
     if parsed.json:
@@ -152,12 +151,13 @@ def _originality(parsed: argparse.Namespace) -> int:
     registry = load_registry()
     from musengine import likeness
     from musengine.console import Console
+    from musengine.likeness_settings import OriginalityConfig
 
     paths, scores = _read(parsed, registry)
     reference = _reference(parsed.against, registry)
     console = Console.current()
     console.say("looking through the corpus")
-    index = likeness.Index(reference.train())
+    index = likeness.Index(reference.train(), OriginalityConfig())
     with console.meter("comparing") as meter:
         found = []
         for done, score in enumerate(scores, 1):

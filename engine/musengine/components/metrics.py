@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from musengine.config import Config
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from musengine.components.models import Model
 
 C = TypeVar("C", bound=Config)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ NO_REFERENCE = Reference(tuple, tuple)
 class Evidence:
     """What a metric may look at; each metric takes what it needs.
 
+    What takes long and several metrics want, such as `musengine.evaluation.predictions`, is asked
+    for through `once`.
+
     Attributes:
         model: the trained model, on its device, in evaluation mode.
         encoder: what encoded the pieces.
@@ -53,6 +57,20 @@ class Evidence:
     part_name: str
     generated: Sequence[tuple[str, Score]] = ()
     reference: Reference = NO_REFERENCE
+    _known: dict[Callable[[Evidence], Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def once(self, work: Callable[[Evidence], T]) -> T:
+        """Return what a function makes of this; done for the first metric, kept for the others.
+
+        Args:
+            work: a function that every metric names alike, not one made anew each time.
+        """
+        if work not in self._known:
+            self._known[work] = work(self)
+        found: T = self._known[work]
+        return found
 
 
 class Metric(ABC, Generic[C]):
