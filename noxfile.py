@@ -27,7 +27,7 @@ nox.options.error_on_external_run = True
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "no"
 nox.options.sessions = [
-    *("lint", "types", "core", "plugin", "together", "python"),
+    *("lint", "types", "core", "plugin", "together", "slow", "python"),
     *("minimum", "wheels", "outoftree", "docs", "readme"),
 ]
 
@@ -121,10 +121,25 @@ def with_needs(name: str) -> list[str]:
 
 @nox.session
 def together(session: nox.Session) -> None:
-    """Everything installed, all tests."""
+    """Everything installed, all tests but the slow ones."""
+    install_everything(session)
+    session.run(*PYTEST, "-m", "not slow", "tests", "plugins", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """The slow tests: real collections as a whole, kills, memory, learning. Some minutes.
+
+    `MUSENGINE_ALL_FILES=1` lets them read all of what they take a sample of.
+    """
+    install_everything(session)
+    apart = "--ignore=tests/outoftree"
+    session.run(*PYTEST, "-m", "slow", "--durations=0", "tests", "plugins", apart, *session.posargs)
+
+
+def install_everything(session: nox.Session) -> None:
     everything = [f"./{folder}" for folder in PLUGINS.values()]
     install(session, *group("test"), ".[all]", *everything)
-    session.run(*PYTEST, "-m", "not slow", "tests", "plugins", *session.posargs)
 
 
 @nox.session(python=list(TORCHLESS))

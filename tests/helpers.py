@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -14,15 +15,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from musengine.builtin.configs import PianoRollConfig
+from musengine.builtin.midi.writer import MidiWriter
 from musengine.builtin.piano_roll import PianoRoll
 from musengine.cache import Cache, Known, key_of, pack_pieces
 from musengine.catalogue import Catalogue, Listed
 from musengine.components.encoders import Encoded, EncodedPiece
 from musengine.components.readers import Item, Reader
+from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
 from musengine.quantities import GridStep
 from musengine.reading import Access, File
 from musengine.score import Piece, Score, Track
+
+Thing = TypeVar("Thing")
 
 Note = tuple[int, ...]
 """Onset, duration, pitch, and perhaps velocity and track."""
@@ -42,6 +47,25 @@ def score_of(notes: Iterable[Note], *, ticks_per_beat: int = 4, **more) -> Score
     rows = [(*note, *(80, 0)[len(note) - 3 :]) for note in notes]
     columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     return Score.from_notes(*columns, ticks_per_beat=ticks_per_beat, **more)
+
+
+def write_midi(score: Score, path: Path) -> None:
+    """Write a score as a MIDI file; folders on the way are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    MidiWriter(NoSettings()).write(score, path)
+
+
+def write_random_midi(folder: Path, files: int, *, beats: int, notes: int) -> None:
+    """Write MIDI files of so many beats and random notes, always the same ones."""
+    drawn = np.random.default_rng(5)
+    for number in range(files):
+        score = Score.from_notes(
+            np.sort(drawn.integers(0, beats * 24, notes)),
+            drawn.integers(1, 48, notes),
+            drawn.integers(30, 90, notes),
+            ticks_per_beat=24,
+        )
+        write_midi(score, folder / f"{number:03}.mid")
 
 
 def rows_of(score: Score) -> list[Note]:
@@ -120,11 +144,28 @@ def scores(*, drums: bool = True) -> st.SearchStrategy[Score]:
     )
 
 
+def spread(things: Sequence[Thing], count: int) -> list[Thing]:
+    """So many of some things, spread evenly over them."""
+    return list(things[:: max(1, len(things) // count)][:count])
+
+
+def sampled(things: Sequence[Thing], count: int) -> list[Thing]:
+    """So many of a slow test's things, spread evenly; all of them with `MUSENGINE_ALL_FILES=1`."""
+    wanted = os.environ.get("MUSENGINE_ALL_FILES", "0") != "0"
+    return list(things) if wanted else spread(things, count)
+
+
 def unpacked(archive: Path, folder: Path, count: int, suffix: str = ".mid") -> list[Path]:
-    """Unpack files of an archive, spread evenly over it; returns their paths."""
+    """Unpack files of an archive, spread evenly over it; skips where there is no archive.
+
+    Returns:
+        Their paths.
+    """
+    if not archive.is_file():
+        pytest.skip(f"no {archive}")
     with tarfile.open(archive) as tar:
-        files = [entry for entry in tar.getmembers() if entry.name.endswith(suffix)]
-        chosen = files[:: max(1, len(files) // count)][:count]
+        files = [entry for entry in tar.getmembers() if entry.name.lower().endswith(suffix)]
+        chosen = spread(files, count)
         tar.extractall(folder, members=chosen, filter="data")
     return [folder / entry.name for entry in chosen]
 

@@ -209,18 +209,18 @@ def _read(
     beat: Callable[[], None] | None,
 ) -> dict[str, Scores]:
     """Return figures by name, whose values for each output are (B, T)."""
-    found: dict[str, dict[int, npt.NDArray[np.float64]]] = {}
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64).tolist()
+    places = [slice(end - len(piece), end) for end, piece in zip(ends, pieces, strict=True)]
+    found: dict[str, npt.NDArray[np.float64]] = {}
     for batch, output in _outputs(model, pieces, beat):
         lengths = batch.mask.sum(dim=1).tolist()
         for name, values in per_step(output).items():
             figures_BT = values.cpu().double().numpy()
-            scores = found.setdefault(name, {})
+            # One array for all: small ones that stay between large ones that go split the heap.
+            flat = found.setdefault(name, np.empty(ends[-1]))
             for row, index in enumerate(batch.pieces.tolist()):
-                scores[index] = figures_BT[row, : lengths[row]]
-    return {
-        name: Scores([scores[index] for index in range(len(pieces))])
-        for name, scores in found.items()
-    }
+                flat[places[index]] = figures_BT[row, : lengths[row]]
+    return {name: Scores([flat[place] for place in places]) for name, flat in found.items()}
 
 
 def _outputs(

@@ -49,7 +49,7 @@ def meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArra
     ]
     kept = _changes([(0, (4, 4)), *entries])
     ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
-    return ticks, np.array([meter for _, meter in kept], dtype=np.int64).reshape(-1, 2)
+    return ticks, np.array([meter for _, meter in kept], dtype=np.int64)
 
 
 def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
@@ -60,18 +60,19 @@ def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
     entries: list[tuple[int, Any]] = [
         (tick, (sharps, int(minor))) for tick, sharps, minor in keys if -7 <= sharps <= 7
     ]
+    if not entries:
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
     kept = _changes(entries)
     ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
-    return ticks, np.array([key for _, key in kept], dtype=np.int64).reshape(-1, 2)
+    return ticks, np.array([key for _, key in kept], dtype=np.int64)
 
 
 def _changes(entries: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     """Sort, keep the last entry at each tick, and drop those that change nothing."""
-    kept: list[tuple[int, Any]] = []
     # Sorting keeps the order of what stands at one tick, the default first.
-    for tick, value in sorted(((max(int(t), 0), v) for t, v in entries), key=itemgetter(0)):
-        if kept and kept[-1][0] == tick:
-            kept.pop()
+    last_at = dict(sorted([(max(int(t), 0), v) for t, v in entries], key=itemgetter(0)))
+    kept: list[tuple[int, Any]] = []
+    for tick, value in last_at.items():
         if not kept or kept[-1][1] != value:
             kept.append((tick, value))
     return kept

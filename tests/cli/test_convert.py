@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from distributions import Site
-from helpers import score_of, unpacked
+from helpers import score_of, unpacked, write_midi
 from musengine import plugins
 from musengine.builtin.midi.reader import MidiReader
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.cli import main
 from musengine.components.readers import Item
 from musengine.declarations import NoSettings
@@ -23,11 +22,6 @@ TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9)
 BAND = score_of([(0, 4, 60, 80, 0), (4, 4, 64, 80, 0), (0, 4, 36, 90, 1)], tracks=TRACKS)
 
 Run = Callable[..., tuple[int, list[str]]]
-
-
-def write(path: Path, score: Score = BAND) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    MidiWriter(NoSettings()).write(score, path)
 
 
 def read(path: Path) -> Score:
@@ -53,9 +47,9 @@ def convert(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Music in two folders, a broken file, and something else."""
-    write(tmp_path / "in" / "a.mid")
-    write(tmp_path / "in" / "jigs" / "b.MID")
-    write(tmp_path / "in" / "reels" / "c.v2.mid")
+    write_midi(BAND, tmp_path / "in" / "a.mid")
+    write_midi(BAND, tmp_path / "in" / "jigs" / "b.MID")
+    write_midi(BAND, tmp_path / "in" / "reels" / "c.v2.mid")
     (tmp_path / "in" / "jigs" / "broken.mid").write_bytes(b"none")
     (tmp_path / "in" / "notes.doc").write_text("none")
     return tmp_path
@@ -129,7 +123,7 @@ class TestOneFile:
 
     def test_flattened_it_is_one_piano_at_120(self, folder: Path, convert: Run) -> None:
         # 60 BPM: the second note begins at 1 s.
-        write(folder / "slow.mid", score_of([(0, 4, 60), (4, 40, 62)], tempos=[(0, 60.0)]))
+        write_midi(score_of([(0, 4, 60), (4, 40, 62)], tempos=[(0, 60.0)]), folder / "slow.mid")
         assert convert("slow.mid", "flat.mid", "--flatten")[0] == 0
         flat = read(folder / "flat.mid")
         assert flat.ticks_per_beat == 16
@@ -162,7 +156,7 @@ class TestFolders:
         assert said[-1] == "wrote 2 files to out, 4 notes, 1 skipped"
 
     def test_two_files_of_one_name_are_told(self, folder: Path, convert: Run) -> None:
-        write(folder / "in" / "a.midi")
+        write_midi(BAND, folder / "in" / "a.midi")
         _, said = convert("in", "out")
         first, second = str(Path("in/a.mid")), str(Path("in/a.midi"))
         out = Path("out/a.mid")
@@ -356,7 +350,6 @@ def test_a_wrong_value_is_a_usage_error(
     assert f"argument {arguments[0]}: " in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_real_collection_flattened_sounds_the_same(
     data_folder: Path, tmp_path: Path, convert: Run
 ) -> None:

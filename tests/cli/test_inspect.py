@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 
 from distributions import Site
-from helpers import score_of, unpacked
+from helpers import score_of, unpacked, write_midi
 from musengine import plugins
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.cli import main
-from musengine.declarations import NoSettings
 from musengine.inspecting import Expectations, inspect
 from musengine.quantities import Source
-from musengine.score import Score, Track
+from musengine.score import Track
 
 TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9))
 # 4 ticks to a beat: C4 and E4, a beat each, then a chord of two beats; one drum. 4 beats at 120.
@@ -30,23 +28,18 @@ NOTES = [
 ]
 
 
-def write(path: Path, score: Score) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    MidiWriter(NoSettings()).write(score, path)
-
-
 @pytest.fixture
 def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a folder `music`: a file, its copy, a broken one, no music."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "music"
-    write(folder / "band.mid", score_of(NOTES, tracks=TRACKS))
+    write_midi(score_of(NOTES, tracks=TRACKS), folder / "band.mid")
     # The same notes half as loud, at another tempo and resolution, and an octave apart: no copy.
     louder = [(2 * on, 2 * long, pitch, 40, track) for on, long, pitch, _, track in NOTES]
     copy = score_of(louder, ticks_per_beat=8, tracks=TRACKS, tempos=[(0, 60.0), (8, 90.0)])
-    write(folder / "more" / "copy.MID", copy)
+    write_midi(copy, folder / "more" / "copy.MID")
     waltz = score_of([(0, 12, 72), (12, 12, 74)], meters=[(0, 3, 4)])
-    write(folder / "more" / "waltz.midi", waltz)
+    write_midi(waltz, folder / "more" / "waltz.midi")
     (folder / "broken.mid").write_bytes(b"no MIDI at all")
     (folder / "readme.doc").write_text("not music")
     return folder
@@ -233,7 +226,7 @@ def test_a_reader_that_crashes_or_hangs_costs_one_file(tmp_path: Path, site: Sit
     for name in ("crash", "hang", "raise"):
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.bad").write_text(name)
-    write(folder / "well.mid", score_of([(0, 4, 60)]))
+    write_midi(score_of([(0, 4, 60)]), folder / "well.mid")
     registry = plugins.load_from(site.entry_points()).registry
     source = Source(str(folder))
     inspection = inspect([source], registry, Expectations(), jobs=1, timeout=8)

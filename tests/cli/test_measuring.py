@@ -14,13 +14,11 @@ import numpy as np
 import pytest
 import tomli
 
-from helpers import score_of
+from helpers import score_of, write_midi
 from musengine.builtin.frequencies import Frequencies
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.cli import main
 from musengine.components.models import Batch, Output
 from musengine.config import to_table
-from musengine.declarations import NoSettings
 from musengine.likeness import similarities
 from musengine.likeness_settings import LONGEST_WINDOW, SimilarityConfig
 from musengine.score import Score
@@ -54,29 +52,16 @@ def tune(seed: int) -> Score:
     return score_of(melody + bass, ticks_per_beat=4)
 
 
-@pytest.fixture
-def musengine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    for folder in ("music", "new"):
-        Path(folder).mkdir()
-    writer = MidiWriter(NoSettings())
+@pytest.fixture(autouse=True)
+def folder(workplace: Path) -> Path:
+    """A working directory with ten tunes, three others beside them and a pipeline."""
     for seed in range(10):
-        writer.write(tune(seed), Path(f"music/tune{seed}.mid"))
-    writer.write(tune(3), Path("new/copy.mid"))
-    writer.write(tune(3).transpose(4), Path("new/higher.mid"))
-    writer.write(tune(99), Path("new/other.mid"))
-    Path("pipe.toml").write_text(PIPELINE)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main(arguments)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
+        write_midi(tune(seed), workplace / "music" / f"tune{seed}.mid")
+    write_midi(tune(3), workplace / "new" / "copy.mid")
+    write_midi(tune(3).transpose(4), workplace / "new" / "higher.mid")
+    write_midi(tune(99), workplace / "new" / "other.mid")
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace
 
 
 def test_similarity_of_files_and_folders(musengine: Call) -> None:
@@ -244,12 +229,12 @@ def test_metrics_of_the_model_read_a_part_once(
     ],
 )
 def test_options_have_the_limits_of_the_metrics_settings(
-    musengine: Call, capsys: pytest.CaptureFixture[str], option: tuple[str, ...], said: str
+    musengine: Call, capfd: pytest.CaptureFixture[str], option: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         musengine("similarity", "new", "--against", "music", *option)
     assert ended.value.code == 2
-    assert f"{option[0].partition('=')[0]}: {said}" in " ".join(capsys.readouterr().err.split())
+    assert f"{option[0].partition('=')[0]}: {said}" in " ".join(capfd.readouterr().err.split())
 
 
 def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from musengine.cli import main
 
 PIPELINE = """
 [corpus]
@@ -43,28 +40,13 @@ def tune(shift: int, length: int = 40) -> list[list[int]]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """A working directory with a corpus of ten tunes and a pipeline."""
     corpus = {
         "train": [tune(k, 40 + k) for k in range(7)],
         "valid": [tune(k) for k in range(2)],
         "test": [tune(2)],
     }
-    (tmp_path / "tunes.json").write_text(json.dumps(corpus))
-    (tmp_path / "pipe.toml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
-@pytest.fixture
-def musengine(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Call the command line; returns exit status, stdout and stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = main(arguments)
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return call
+    (workplace / "tunes.json").write_text(json.dumps(corpus))
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace

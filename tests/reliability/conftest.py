@@ -40,16 +40,14 @@ Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """A working directory with six tunes and a pipeline."""
     pytest.importorskip("musengine_lstm3")
     tune = [[60 + t % 5, 67] for t in range(40)]
     tunes = {"train": [tune] * 5, "valid": [tune]}
-    (tmp_path / "tunes.json").write_text(json.dumps(tunes))
-    (tmp_path / "pipe.toml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+    (workplace / "tunes.json").write_text(json.dumps(tunes))
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace
 
 
 @pytest.fixture

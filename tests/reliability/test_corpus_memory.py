@@ -6,12 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from musengine.builtin.midi.writer import MidiWriter
-from musengine.declarations import NoSettings
-from musengine.score import Score
+from helpers import spread, unpacked, write_random_midi
 
 SCRIPT = """
 import resource, sys
@@ -46,20 +43,6 @@ type = "frequencies"
 """
 
 
-def music(folder: Path, count: int) -> None:
-    """MIDI files of two minutes each."""
-    drawn = np.random.default_rng(5)
-    folder.mkdir()
-    for number in range(count):
-        score = Score.from_notes(
-            np.sort(drawn.integers(0, 240 * 24, 300)),
-            drawn.integers(1, 48, 300),
-            drawn.integers(30, 90, 300),
-            ticks_per_beat=24,
-        )
-        MidiWriter(NoSettings()).write(score, folder / f"{number:03}.mid")
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="asks POSIX for the peak of memory")
 def test_ten_times_the_files_take_a_fifth_more_memory_at_most(tmp_path: Path) -> None:
@@ -67,7 +50,8 @@ def test_ten_times_the_files_take_a_fifth_more_memory_at_most(tmp_path: Path) ->
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
     figures = {}
     for name, count in (("few", 60), ("many", 600)):
-        music(tmp_path / name, count)
+        # Of two minutes each.
+        write_random_midi(tmp_path / name, count, beats=240, notes=300)
         done = subprocess.run(
             [sys.executable, "script.py", name],
             cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300,
@@ -78,3 +62,62 @@ def test_ten_times_the_files_take_a_fifth_more_memory_at_most(tmp_path: Path) ->
     assert many[0] == pytest.approx(600 * 7 * 960, rel=0.02)
     assert many[1] < 1.2 * few[1]
     assert many[2] < 1.2 * few[2]
+
+
+RUN = """
+import resource, sys
+from musengine.cli import main
+
+if __name__ == "__main__":
+    arguments = ["run", "pipeline.toml", "--quiet", "--run-dir", f"run {sys.argv[1]}"]
+    status = main([*arguments, "--set", f"corpus.path={sys.argv[1]}"])
+    print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+WHOLE = """
+[corpus]
+path = "few"
+jobs = 1
+cache = false
+
+[generate]
+count = 2
+length = "8 bars"
+
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="asks POSIX for the peak of memory")
+@pytest.mark.parametrize(
+    "model",
+    [
+        '[model]\ntype = "frequencies"',
+        '[model]\ntype = "lstm3"\nlayers = [16, 16, 16]\n[training]\nsteps = 1\nthreads = 1',
+    ],
+    ids=["frequencies", "lstm3"],
+)
+def test_a_whole_run_over_ten_times_the_real_files_takes_a_fifth_more_at_most(
+    data_folder: Path, tmp_path: Path, model: str
+) -> None:
+    if "lstm3" in model:
+        pytest.importorskip("musengine_lstm3")
+    archive = data_folder / "pop909" / "pop909-versions-001-808.tar.gz"
+    many = unpacked(archive, tmp_path / "many", 600)
+    for path in spread(many, 60):
+        target = tmp_path / "few" / path.name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (tmp_path / "pipeline.toml").write_text(WHOLE + model, encoding="utf-8")
+    (tmp_path / "script.py").write_text(RUN, encoding="utf-8")
+    peaks = []
+    for name in ("few", "many"):
+        done = subprocess.run(
+            [sys.executable, "script.py", name],
+            cwd=tmp_path, capture_output=True, text=True, check=True, timeout=600,
+        )  # fmt: skip
+        status, peak = done.stdout.split()
+        assert status == "0", done.stderr
+        peaks.append(int(peak))
+    few, more = peaks
+    assert more < 1.2 * few, f"{few:,} KiB over 60 files, {more:,} over 600"

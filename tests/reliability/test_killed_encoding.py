@@ -9,12 +9,9 @@ import textwrap
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from musengine.builtin.midi.writer import MidiWriter
-from musengine.declarations import NoSettings
-from musengine.score import Score
+from helpers import write_random_midi
 
 FILES = 120
 KILLS = 20
@@ -48,16 +45,7 @@ type = "frequencies"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A working directory with tunes, a pipeline and a script that prepares them."""
-    drawn = np.random.default_rng(5)
-    (tmp_path / "music").mkdir()
-    for number in range(FILES):
-        score = Score.from_notes(
-            np.sort(drawn.integers(0, 120 * 24, 200)),
-            drawn.integers(1, 48, 200),
-            drawn.integers(30, 90, 200),
-            ticks_per_beat=24,
-        )
-        MidiWriter(NoSettings()).write(score, tmp_path / "music" / f"{number:03}.mid")
+    write_random_midi(tmp_path / "music", FILES, beats=120, notes=200)
     (tmp_path / "pipeline.toml").write_text(PIPELINE, encoding="utf-8")
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT), encoding="utf-8")
     return tmp_path

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers import pieces_or_refusal, reads_by_symusic, score_of, unpacked
+from helpers import pieces_or_refusal, reads_by_symusic, score_of, unpacked, write_midi
 from musengine.builtin.midi import libraries
 from musengine.builtin.midi.reader import MidiReader
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.declarations import NoSettings
 from musengine.score import LAST_TICK, Score, Track
 
@@ -40,7 +39,7 @@ def originals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         meters=[(0, 3, 4), (400, 7, 8)],
         keys=[(0, -3, True)],
     )
-    MidiWriter(NoSettings()).write(score, folder / "own.mid")
+    write_midi(score, folder / "own.mid")
     found = [(folder / "own.mid").read_bytes()]
     try:
         data: Path = request.getfixturevalue("data_folder")

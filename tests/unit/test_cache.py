@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of, score_of, scores
+from helpers import few, rows_of, score_of, scores, write_midi
 from musengine import plugins
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.cache import Cache, default_folder, key_of, pack_pieces, unpack_pieces
-from musengine.declarations import NoSettings
 from musengine.quantities import Source
 from musengine.reading import read_sources
 from musengine.registry import Entry, Origin, Registry
@@ -170,7 +168,7 @@ def test_what_another_version_of_a_reader_read_is_read_again(tmp_path):
     music = tmp_path / "music"
     music.mkdir()
     score = score_of([(0, 4, 60)], tracks=[Track("flute", 73, channel=0)])
-    MidiWriter(NoSettings()).write(score, music / "tune.mid")
+    write_midi(score, music / "tune.mid")
     cache = Cache(tmp_path / "cache")
 
     def entries_after(version: str, source: Path = music) -> int:
@@ -189,14 +187,14 @@ def test_what_another_version_of_a_reader_read_is_read_again(tmp_path):
     assert entries_after("1.0") == 3
     # Another tune under the same name is another tune.
     score = score_of([(0, 4, 61)], tracks=[Track("flute", 73, channel=0)])
-    MidiWriter(NoSettings()).write(score, music / "other.mid")
+    write_midi(score, music / "other.mid")
     assert entries_after("1.0") == 4
 
 
 def test_what_was_stored_is_used_and_what_is_damaged_is_read_again(tmp_path):
     music = tmp_path / "music"
     music.mkdir()
-    MidiWriter(NoSettings()).write(score_of([(0, 4, 60)]), music / "tune.mid")
+    write_midi(score_of([(0, 4, 60)]), music / "tune.mid")
     cache = Cache(tmp_path / "cache")
 
     def read() -> Piece:

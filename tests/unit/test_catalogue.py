@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import score_of
+from helpers import score_of, write_midi
 from musengine import plugins
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.cache import Cache, size_limit, trim
 from musengine.catalogue import Catalogue, survey
 from musengine.components.readers import Item, Reader
@@ -151,7 +150,7 @@ def pipeline_of(folder: Path, cache: str) -> Pipeline:
     (folder / "music").mkdir()
     for pitch in (60, 62, 64):
         path = folder / "music" / f"{pitch}.mid"
-        MidiWriter(NoSettings()).write(score_of([(0, 4, pitch)]), path)
+        write_midi(score_of([(0, 4, pitch)]), path)
     path = folder / "pipeline.toml"
     path.write_text(f'[corpus]\npath = "music"\ncache = {cache}\n[model]\ntype = "frequencies"\n')
     return load(path, plugins.load_from([]).registry)

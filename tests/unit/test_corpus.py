@@ -7,17 +7,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from helpers import catalogue_of, rows_of, score_of
+from helpers import catalogue_of, rows_of, score_of, write_midi
 from musengine import plugins
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.components.encoders import Encoded, EncodedPiece
 from musengine.corpus import Dataset, cache_of, check_choices, prepare, read_corpus, total_steps
-from musengine.declarations import NoSettings, ReaderDeclaration, Requirement
+from musengine.declarations import ReaderDeclaration, Requirement
 from musengine.errors import UserError
 from musengine.pipeline import Pipeline, load
 from musengine.quantities import Source
 from musengine.registry import Entry, Origin
-from musengine.score import Part, Piece, Score, Text, Track
+from musengine.score import Part, Piece, Text, Track
 from musengine.tables import CorpusConfig
 
 PARTS = get_args(Part)
@@ -62,11 +61,6 @@ def made_of(pipeline: Pipeline, pieces: list[Piece]) -> Dataset:
 
 def pitches(piece: EncodedPiece) -> set[int]:
     return set((48 + np.nonzero(piece.encoded.steps.any(axis=(0, 2)))[0]).tolist())
-
-
-def write(score: Score, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    MidiWriter(NoSettings()).write(score, path)
 
 
 class TestPreparing:
@@ -133,11 +127,11 @@ class TestPreparing:
 class TestReading:
     def test_a_folder_with_good_bad_and_other_files(self, tmp_path):
         music = tmp_path / "music"
-        write(score_of([(0, 4, 60)]), music / "a.mid")
-        write(score_of([(0, 4, 62)]), music / "folk" / "b.MIDI")
+        write_midi(score_of([(0, 4, 60)]), music / "a.mid")
+        write_midi(score_of([(0, 4, 62)]), music / "folk" / "b.MIDI")
         (music / "empty.mid").write_bytes(b"")
         (music / "text.mid").write_text("hello", encoding="utf-8")
-        write(score_of([]), music / "silent.mid")
+        write_midi(score_of([]), music / "silent.mid")
         (music / "notes.txt").write_text("not music", encoding="utf-8")
         (music / ".hidden.mid").write_bytes(b"")
         pipeline = pipeline_of(tmp_path)
@@ -190,7 +184,7 @@ def test_drums_keep_their_place_when_a_piece_changes_key(tmp_path):
 def music_of(folder: Path, *names: str) -> Path:
     """A folder with a MIDI file of its own music for each name."""
     for number, name in enumerate(names):
-        write(score_of([(0, number + 1, 60), (8, 2, 64)]), folder / "music" / name)
+        write_midi(score_of([(0, number + 1, 60), (8, 2, 64)]), folder / "music" / name)
     return folder / "music"
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from helpers import reads_by_symusic, rows_of
-from musengine.builtin.midi import libraries
+from helpers import few, reads_by_symusic, rows_of
+from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
+from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.reader import MidiReader
 from musengine.components.readers import Item
 from musengine.declarations import NoSettings
@@ -154,6 +157,52 @@ def test_a_note_never_released_nor_struck_again_ends_with_its_track(tmp_path):
     assert rows_of(piece.content) == [(0, 40, 60, 80, 0), (0, 10, 64, 80, 0)]
     assert piece.content.length == 90
     assert piece.warnings == ("1 note never released",)
+
+
+strokes = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.booleans()), max_size=24)
+
+
+def through_symusic(data: bytes) -> tuple[Score, tuple[str, ...]] | None:
+    file = marking.examined(data)
+    song = None if file is None else clean.song_of(file, reads_by_symusic())
+    odd = Oddities()
+    return None if song is None else (song.score(odd), odd.warnings())
+
+
+@given(tracks=st.lists(strokes, min_size=1, max_size=2), rest=st.integers(0, 9))
+@few(300)
+def test_hanging_notes_are_the_same_through_the_library_that_drops_them(tracks, rest):
+    # Pitches 0 and 1 on channels 0 and 1: marks look alike.
+    bodies = [
+        b"".join(
+            (on if strike else off)(wait, pitch, channel=number) for wait, pitch, strike in one
+        )
+        for number, one in enumerate(tracks)
+    ]
+    data = midi(*[body + bytes([rest]) + END[1:] for body in bodies])
+    odd = Oddities()
+    (song,) = tolerant.songs_of(chunks.take_apart(data, odd), odd)
+    own = song.score(odd)
+    if (found := through_symusic(data)) is not None and len(own):
+        assert rows_of(found[0]) == rows_of(own)
+        assert (found[0].length, found[1]) == (own.length, odd.warnings())
+
+
+@pytest.mark.parametrize(("hanging", "told"), [(7, True), (8, False)])
+def test_a_few_hanging_notes_of_one_pitch_are_counted_without_our_own_reading(hanging, told):
+    # Strikes at 5, 10, ...; a release 5 ticks after the last, which is that one's.
+    body = b"".join(on(5, 60, 1 + number) for number in range(hanging + 1)) + off(5, 60)
+    found = through_symusic(midi(body + END))
+    assert (found is not None) == told
+    if found is not None:
+        assert rows_of(found[0]) == [(5 * n, 5, 60, n, 0) for n in range(1, hanging + 2)]
+        assert found[1] == ("7 notes never released",)
+
+
+def test_a_hanging_note_struck_where_another_ends_is_our_own_to_read():
+    # Whether the release at 10 or the strike at 10 comes first is not told by notes alone.
+    body = on(0, 60) + off(10, 60) + on(0, 60) + on(5, 60) + off(5, 60)
+    assert through_symusic(midi(body + END)) is None
 
 
 def test_a_hanging_note_of_the_pitch_that_a_mark_has_is_found_too(tmp_path):

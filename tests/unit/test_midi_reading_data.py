@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers import reads_by_symusic
+from helpers import reads_by_symusic, sampled, unpacked
 from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
 from musengine.builtin.midi.oddities import Oddities
 from musengine.score import Score
@@ -24,17 +23,6 @@ ARCHIVES = {
     "pop909/pop909-main-001-808.tar.gz": (808, 1_359_660),
     "pop909/pop909-versions-001-808.tar.gz": (1799, 2_957_780),
 }
-
-
-def files_of(data_folder: Path, archive: str, folder: Path, count: int) -> list[Path]:
-    """So many MIDI files of an archive, spread over it; their endings are in any letter case."""
-    if not (data_folder / archive).is_file():
-        pytest.skip(f"no {data_folder / archive}")
-    with tarfile.open(data_folder / archive) as tar:
-        files = [entry for entry in tar if entry.name.lower().endswith((".mid", ".midi"))]
-        chosen = files[:: max(1, len(files) // count)][:count]
-        tar.extractall(folder, members=chosen, filter="data")
-    return [folder / entry.name for entry in chosen]
 
 
 def all_libraries() -> list[libraries.Library]:
@@ -84,7 +72,7 @@ def compare(paths: list[Path], readers: list[libraries.Library]) -> tuple[int, l
 
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_some_real_files_are_the_same_through_both_libraries(data_folder, tmp_path, archive):
-    paths = files_of(data_folder, archive, tmp_path, 6)
+    paths = unpacked(data_folder / archive, tmp_path, 6)
     _, read = compare(paths, all_libraries())
     assert read[0] > len(paths) // 2
 
@@ -93,11 +81,12 @@ def test_some_real_files_are_the_same_through_both_libraries(data_folder, tmp_pa
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_all_real_files_are_the_same_through_both_libraries(data_folder, tmp_path, archive):
     files, expected = ARCHIVES[archive]
-    paths = files_of(data_folder, archive, tmp_path, files)
+    paths = unpacked(data_folder / archive, tmp_path, files)
     assert len(paths) == files
     both = all_libraries()
     notes, read = compare(paths, both[:1])
     assert expected in (None, notes)
     # symusic reads most files: those with hanging notes or changing programs take the other way.
     assert read[0] > 0.7 * files
-    compare(paths[:: max(1, files // 200)], both[1:])
+    # miditoolkit takes some ten times as long.
+    compare(sampled(paths, 200), both[1:])

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from helpers import pieces_or_refusal, rows_of
+from helpers import pieces_or_refusal, rows_of, sampled
 from musengine.builtin import musicxml
+from musengine.builtin.abc_books import tunes_of
 from musengine.builtin.musicxml import musicxml_text
 from musengine.builtin.notation import TICKS_PER_BEAT, NotationReader
 from musengine.components.readers import Item
@@ -299,3 +301,22 @@ def test_real_tunes_are_read(data_folder):
     assert len(pieces) == path.read_text(encoding="utf-8").count("X:") > 5
     assert pieces[0].warnings == ()
     assert all(piece.content.length >= piece.content.end.max() > 0 for piece in pieces)
+
+
+@pytest.mark.slow
+def test_the_tunes_of_a_real_collection_are_read_in_their_meters(data_folder, tmp_path):
+    folder = data_folder / "nottingham" / "ABC_cleaned"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    books = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.abc"))]
+    texts = sampled([tune.text for book in books for tune in tunes_of(book)], 60)
+    path = tmp_path / "book.abc"
+    path.write_text("\n".join(texts), encoding="utf-8")
+    pieces = list(NotationReader(NoSettings()).read(Item(path, path.name)))
+    assert len(pieces) == len(texts) >= 60
+    for text, piece in zip(texts, pieces, strict=True):
+        assert len(piece.content) > 20
+        named = re.search(r"^M: *(\d+)/(\d+)", text, re.MULTILINE)
+        assert named is not None
+        # Bars that are not full have meters of their own, such as an upbeat.
+        assert [int(named[1]), int(named[2])] in piece.content.meter.tolist()

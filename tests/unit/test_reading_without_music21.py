@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from helpers import score_of
+from helpers import score_of, write_midi
 from musengine import plugins
-from musengine.builtin.midi.writer import MidiWriter
-from musengine.declarations import NoSettings
 from musengine.quantities import Source
 from musengine.reading import read_sources
 
 
 def test_what_needs_no_library_is_read_and_the_rest_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "music21", None)
-    MidiWriter(NoSettings()).write(score_of([(0, 4, 60)]), tmp_path / "a.mid")
+    write_midi(score_of([(0, 4, 60)]), tmp_path / "a.mid")
     (tmp_path / "b.abc").write_text("X:1\nM:4/4\nK:C\nC|\n", encoding="utf-8")
     (tmp_path / "c.xml").write_text("<score-partwise/>", encoding="utf-8")
     registry = plugins.load_from([]).registry

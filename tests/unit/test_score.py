@@ -28,6 +28,34 @@ def test_notes_are_sorted_by_onset_then_pitch_then_track():
     ]
 
 
+columns = st.tuples(*[st.integers(0, 2)] * 5)
+
+
+@given(rows=st.lists(columns, max_size=30), wide=st.booleans(), shape=st.sampled_from([1, 7]))
+@few(200)
+def test_notes_are_sorted_by_all_their_columns(rows, wide, shape):
+    # Few values, so that many notes are alike but for the last columns; wide ones fit into no
+    # number of 63 bits together.
+    far = 2**38 if wide else shape
+    notes = [(o * far, 1 + d * far, 60 + p, 80 + v, t) for o, d, p, v, t in rows]
+    table = np.array(notes, dtype=np.int64).reshape(-1, 5).T
+    before = table.copy()
+    tracks = [Track(name) for name in "abc"]
+    by_hand = sorted(notes, key=lambda row: (row[0], row[2], row[4], row[1], row[3]))
+    score = Score.from_table(table, ticks_per_beat=4, tracks=tracks)
+    assert rows_of(score) == by_hand
+    assert score.length == max((onset + duration for onset, duration, *_ in notes), default=0)
+    assert np.array_equal(table, before)
+    again = Score.from_notes(*table, ticks_per_beat=4, tracks=tracks)
+    assert again.fingerprint() == score.fingerprint()
+
+
+def test_a_table_of_notes_without_length_is_refused():
+    table = np.array([[0], [0], [60], [80], [0]])
+    with pytest.raises(ValueError, match="duration must lie between 1 and"):
+        Score.from_table(table, ticks_per_beat=4, tracks=[Track()])
+
+
 def test_scalars_stand_for_every_note_and_no_note_is_shorter_than_a_tick():
     score = Score.from_notes([0, 4], 0, [60, 62], ticks_per_beat=4)
     assert rows_of(score) == [(0, 1, 60, 80, 0), (4, 1, 62, 80, 0)]

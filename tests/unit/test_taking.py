@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from helpers import score_of
+from helpers import score_of, write_midi
 from musengine.arranging import keep_tracks
 from musengine.builtin.configs import PianoRollConfig
-from musengine.builtin.midi.writer import MidiWriter
 from musengine.builtin.piano_roll import PianoRoll
 from musengine.cache import unpack_pieces
 from musengine.corpus import Dataset, prepare, read_corpus
-from musengine.declarations import EncoderDeclaration, NoSettings
+from musengine.declarations import EncoderDeclaration
 from musengine.errors import UnreadableError
 from musengine.pipeline import load
 from musengine.plugins import load_from
@@ -121,7 +120,7 @@ def music(tmp_path: Path) -> Path:
         # Pairs of files share a number of notes: 0 with 1, 2 with 3 and so on.
         own = 10 + 2 * number
         path = tmp_path / "music" / f"{number:02}.mid"
-        MidiWriter(NoSettings()).write(duet(own, 50 + number // 2), path)
+        write_midi(duet(own, 50 + number // 2), path)
     return tmp_path
 
 

@@ -35,17 +35,23 @@ class Frequencies(Model[FrequenciesConfig]):
     def fit(self, batches: Iterable[Batch]) -> None:
         """Count."""
         for batch in batches:
-            targets, inputs = batch.targets.long(), batch.inputs.long()
-            weights = onset_weights(batch.targets, self.layout)
-            counted = torch.ones_like(targets) if weights is None else weights.long()
-            counted = counted * batch.mask[..., None, None]
-            known = torch.ones_like(batch.mask)
-            known[:, 0] = ~batch.begins
-            known_BTPC = known[..., None, None].long()
-            cases = (torch.ones_like(inputs), known_BTPC * (1 - inputs), known_BTPC * inputs)
-            for case, share in enumerate(cases):
-                self.counts[case, 0] += (share * counted).sum(dim=(0, 1))
-                self.counts[case, 1] += (share * counted * targets).sum(dim=(0, 1))
+            # Piece by piece: as int64 the arrays of a whole batch of long pieces fill memory.
+            for row in range(len(batch.mask)):
+                self._count(batch, row)
+
+    def _count(self, batch: Batch, row: int) -> None:
+        """Count the steps of one row of a batch."""
+        targets_TPC, inputs_TPC = batch.targets[row].long(), batch.inputs[row].long()
+        weights_TPC = onset_weights(targets_TPC, self.layout)
+        counted_TPC = torch.ones_like(targets_TPC) if weights_TPC is None else weights_TPC
+        counted_TPC = counted_TPC * batch.mask[row, :, None, None]
+        known_T11 = torch.ones_like(batch.mask[row], dtype=torch.int64)[:, None, None]
+        known_T11[0] = ~batch.begins[row]
+        cases = (torch.ones_like(inputs_TPC), known_T11 * (1 - inputs_TPC), known_T11 * inputs_TPC)
+        for case, share_TPC in enumerate(cases):
+            share_TPC = share_TPC * counted_TPC
+            self.counts[case, 0] += share_TPC.sum(dim=0)
+            self.counts[case, 1] += (share_TPC * targets_TPC).sum(dim=0)
 
     def _probabilities(self) -> Tensor:
         """Return (3, pitches, channels): given nothing, silence before, sound before."""

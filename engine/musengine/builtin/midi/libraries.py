@@ -15,7 +15,6 @@ import numpy as np
 from musengine.builtin.midi.marking import FAR, Clean
 from musengine.timing import IntArray
 
-_COLUMNS = ("time", "duration", "pitch", "velocity")
 _LONG_TIME = re.compile(rb"[\x80-\xff]{4}")
 _TEMPO, _NAME = b"\xff\x51\x03", b"\xff\x03"
 _FLATS_AND_SHARPS = range(-7, 8)
@@ -28,19 +27,25 @@ _KEYS = {
 
 
 class Instrument(NamedTuple):
-    """The notes that a library puts together, and the mark among them.
+    """The notes that a library puts together, the last of them a mark.
 
     Attributes:
-        name: of its track, U+FFFD for what is not UTF-8.
+        source: the number of the track, as the mark tells.
+        channel: likewise.
+        end: ticks; when the mark is struck.
         program: General MIDI, 0 to 127.
-        mark: onset, pitch and velocity of its last note, which must be a mark.
-        notes: (4, N) onset, duration, pitch and velocity of the others, by onset; each an array.
+        name: of its track, U+FFFD for what is not UTF-8.
+        n_notes: how many there are before the mark.
+        columns: (n_notes + 1,) onset, duration, pitch and velocity by onset; empty for no notes.
     """
 
-    name: str
+    source: int
+    channel: int
+    end: int
     program: int
-    mark: tuple[int, int, int]
-    notes: Sequence[IntArray] | None
+    name: str
+    n_notes: int
+    columns: Sequence[IntArray]
 
 
 class Parsed(NamedTuple):
@@ -63,6 +68,8 @@ class Library(ABC):
     """Reads clean MIDI files."""
 
     package: str
+    in_order: bool
+    """Whether the first release of a pitch ends the first strike, whatever follows."""
 
     @property
     def label(self) -> str:
@@ -83,6 +90,7 @@ class Symusic(Library):
     """The library symusic, in C++, from the extra `fast`."""
 
     package = "symusic"
+    in_order = True
 
     def __init__(self) -> None:
         import symusic
@@ -103,17 +111,18 @@ class Symusic(Library):
         instruments = []
         for track in score.tracks:
             notes = track.notes
-            if not notes:
+            before = len(notes) - 1
+            if before < 0:
                 continue
-            last = notes[-1]
-            if last.duration < FAR:
+            mark = notes[before]
+            if mark.duration < FAR:
                 return None
-            columns = None
-            if len(notes) > 1:
-                table = notes.numpy()
-                columns = [table[name][:-1] for name in _COLUMNS]
-            mark = (last.time, last.pitch, last.velocity)
-            instruments.append(Instrument(track.name, track.program, mark, columns))
+            columns = _columns(**notes.numpy()) if before else ()
+            instruments.append(
+                Instrument(
+                    mark.velocity, mark.pitch, mark.time, track.program, track.name, before, columns
+                )
+            )
         return Parsed(
             instruments,
             tempos=[(tempo.time, tempo.mspq) for tempo in score.tempos],
@@ -128,6 +137,7 @@ class Miditoolkit(Library):
     """The library miditoolkit, in Python."""
 
     package = "miditoolkit"
+    in_order = False
 
     def __init__(self) -> None:
         import miditoolkit
@@ -158,12 +168,15 @@ class Miditoolkit(Library):
                 (note.start, note.end - note.start, note.pitch, note.velocity)
                 for note in each.notes
             ]
-            *rows, (onset, duration, pitch, velocity) = sorted(rows, key=lambda row: row[0])
+            rows.sort(key=lambda row: row[0])
+            end, duration, channel, source = rows[-1]
             if duration < FAR:
                 return None
-            columns = list(np.array(rows, dtype=np.int64).T) if rows else None
-            mark = (onset, pitch, velocity)
-            instruments.append(Instrument(_as_utf8(each.name), int(each.program), mark, columns))
+            columns = list(np.array(rows, dtype=np.int64).T)
+            name, program = _as_utf8(each.name), int(each.program)
+            instruments.append(
+                Instrument(source, channel, end, program, name, len(rows) - 1, columns)
+            )
         keys = [(change.time, *_KEYS[change.key_name]) for change in parsed.key_signature_changes]
         return Parsed(
             instruments,
@@ -174,6 +187,12 @@ class Miditoolkit(Library):
             ],
             keys=keys,
         )
+
+
+def _columns(
+    time: IntArray, duration: IntArray, pitch: IntArray, velocity: IntArray
+) -> Sequence[IntArray]:
+    return time, duration, pitch, velocity
 
 
 def _as_utf8(name: str) -> str:

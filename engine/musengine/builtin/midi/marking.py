@@ -84,15 +84,16 @@ class Clean:
             for channel in (sorted(channels) if all_channels else channels[:1]) or [0]
         ]
 
-    def marked(self, *, all_channels: bool) -> bytes:
+    def marked(self, *, all_channels: bool, releases: int = 1) -> bytes:
         """Return the file with marks on all channels of each track, or on the first struck.
 
         Most tracks have notes on one channel; that others may have some, too, is mostly a chance
-        of what other bytes look like, and a mark on them would only cost time.
+        of what other bytes look like, and a mark on them would only cost time. So would more
+        than one release of each pitch, which only tell of several notes that hang on one.
         """
         written = [self.header]
         for number, (body, channels) in enumerate(zip(self.bodies, self.channels, strict=True), 1):
-            ending = _ending(number, all_channels, *channels)
+            ending = _ending(number, all_channels, releases, *channels)
             size = (len(body) - 3 + len(ending)).to_bytes(4, "big")
             written += (b"MTrk", size, body[:-3], ending)
         return b"".join(written)
@@ -112,11 +113,11 @@ def examined(data: bytes) -> Clean | None:
 
 
 @functools.lru_cache(maxsize=256)
-def _ending(number: int, all_channels: bool, *channels: int) -> bytes:
+def _ending(number: int, all_channels: bool, times: int, *channels: int) -> bytes:
     """Return marks, the releases of all channels, and the track's end: few tracks differ."""
     marked = (channels if all_channels else channels[:1]) or (0,)
     strikes = [bytes((0x90 | channel, channel, number)) for channel in marked]
-    releases = [_RELEASES[channel] for channel in channels] or [b"\x90\x00\x00"]
+    releases = [_RELEASES[channel] for channel in channels] * times or [b"\x90\x00\x00"]
     return b"\x00".join([*strikes[:-1], strikes[-1] + _FAR + releases[0], *releases[1:], _END])
 
 

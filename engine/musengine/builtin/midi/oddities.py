@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from musengine.console import counted
@@ -22,7 +21,7 @@ class Oddities:
     """
 
     lines: list[str] = field(default_factory=list)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
     tracks: dict[str, list[int]] = field(default_factory=dict)
 
     def say(self, line: str) -> None:
@@ -32,7 +31,7 @@ class Oddities:
     def count(self, noun: str, what: str, times: int = 1) -> None:
         """Note something that may be met often: `3 notes never released`."""
         if times:
-            self.counts[noun, what] += times
+            self.counts[noun, what] = self.counts.get((noun, what), 0) + times
 
     def of_track(self, kind: str, number: int) -> None:
         """Note something about a track, the first being 1."""
@@ -41,7 +40,7 @@ class Oddities:
     def copy(self) -> Oddities:
         """Return what was noted so far, to go on from by itself."""
         tracks = {kind: list(numbers) for kind, numbers in self.tracks.items()}
-        return Oddities(list(self.lines), Counter(self.counts), tracks)
+        return Oddities(list(self.lines), dict(self.counts), tracks)
 
     def warnings(self) -> tuple[str, ...]:
         """Return a line for each kind."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from musengine.score import LAST_TICK
 from musengine.timing import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
+_KEY_SHIFT = (2 * LAST_TICK).bit_length()
+"""Keys of so many bits, times of the others: those of as many notes as a file may have fit."""
 
 
 def pair(
@@ -74,30 +77,33 @@ def _depth(key: IntArray, strike: BoolArray) -> tuple[IntArray, int]:
     return depth, 2 * len(key) + 4
 
 
-def cut_at_next_strike(onset_N: IntArray, end_N: IntArray, key_N: IntArray) -> tuple[IntArray, int]:
-    """Return the ends, none later than the next strike of the key, and how many were later.
+def cut_at_next_strike(onset_N: IntArray, duration_N: IntArray, key_N: IntArray) -> int:
+    """Shorten the durations that reach beyond the next strike of the key; returns how many.
 
     Strikes of a key at one time do not end each other: they all last until the next one.
 
     Args:
         onset_N: ticks, in order for each key.
-        end_N: ticks.
+        duration_N: ticks; changed.
         key_N: at least 0.
     """
-    # NumPy counts short numbers instead of comparing them.
-    short = key_N.astype(np.uint16) if key_N.max(initial=0) < 2**16 else key_N
-    by_key = np.argsort(short, kind="stable")
-    key, onset, end = short[by_key], onset_N[by_key], end_N[by_key]
-    again, following = key[1:] == key[:-1], onset[1:]
-    together = again & (following == onset[:-1])
-    if together.any():
-        # Each strike is followed by what follows the last of those struck with it.
-        last = np.flatnonzero(~np.append(together, False))
-        last = np.repeat(last, np.diff(last, prepend=-1))[:-1]
-        again, following = np.append(again, False)[last], np.append(following, 0)[last]
-    cut = np.flatnonzero(again & (following < end[:-1]))
-    if not len(cut):
-        return end_N, 0
-    result = end_N.copy()
-    result[by_key[cut]] = following[cut]
-    return result, len(cut)
+    if key_N.max(initial=0) < 2**16:
+        # NumPy counts short numbers instead of comparing them.
+        by_key = key_N.astype(np.uint16).argsort(kind="stable")
+    else:
+        key_N = np.unique(key_N, return_inverse=True)[1]
+        by_key = key_N.argsort(kind="stable")
+    # So the first strike of the next key is later than any note lasts.
+    strike, duration = (key_N << _KEY_SHIFT | onset_N).take(by_key), duration_N.take(by_key)
+    wait = strike[1:] - strike[:-1]
+    (cut,) = (wait < duration[:-1]).nonzero()
+    shorter = wait[cut]
+    if not shorter.all():
+        # Each of those struck together waits for what follows the last of them.
+        wait = np.append(wait, 2**_KEY_SHIFT)
+        (last,) = wait.nonzero()
+        shorter = wait[last[last.searchsorted(cut)]]
+        sooner = shorter < duration[cut]
+        cut, shorter = cut[sooner], shorter[sooner]
+    duration_N[by_key[cut]] = shorter
+    return len(cut)

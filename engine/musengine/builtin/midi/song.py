@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ LONGEST_SILENCE = 1000
 """Beats. A track that ends later than so long after the last note does so by mistake."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The notes of one program on one channel of one of the file's tracks.
 
     Attributes:
@@ -34,58 +33,51 @@ class Part:
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Song:
+class Song(NamedTuple):
     """Notes, those of each channel of a track in order of onset, and the maps of the file.
 
     Attributes:
-        onset: (N,) ticks.
-        end: (N,) ticks.
-        pitch: (N,) 0 to 127.
-        velocity: (N,) 1 to 127.
-        part: (N,) index into `parts`.
+        notes: (5, N) onset and duration in ticks, pitch, velocity from 1, and index into `parts`.
         parts: in the order the Score's tracks will have.
         ticks_per_beat: resolution.
         length: ticks; where the longest track ends.
         tempos: (tick, quarter notes per minute).
         meters: (tick, numerator, denominator).
         keys: (tick, sharps with flats negative, whether minor).
+        hanging: how many notes are never released.
     """
 
-    onset: IntArray
-    end: IntArray
-    pitch: IntArray
-    velocity: IntArray
-    part: IntArray
+    notes: IntArray
     parts: Sequence[Part]
     ticks_per_beat: int
     length: int
-    tempos: Sequence[tuple[int, float]] = field(default=())
-    meters: Sequence[tuple[int, int, int]] = field(default=())
-    keys: Sequence[tuple[int, int, bool]] = field(default=())
+    tempos: Sequence[tuple[int, float]] = ()
+    meters: Sequence[tuple[int, int, int]] = ()
+    keys: Sequence[tuple[int, int, bool]] = ()
+    hanging: int = 0
 
     def score(self, odd: Oddities) -> Score:
         """Return the Score.
 
         A note is cut where its pitch is struck again on its channel and track, and lasts a tick
-        at least.
+        at least: `notes` is changed so.
         """
         voices: dict[tuple[int, int], int] = {}
         voice_of_part = [
             voices.setdefault((part.source, part.channel), len(voices)) for part in self.parts
         ]
-        key_N = np.array(voice_of_part, dtype=np.int64)[self.part] << 7 | self.pitch
-        end_N, cut = cut_at_next_strike(self.onset, self.end, key_N)
-        duration_N = end_N - self.onset
+        onset_N, duration_N, pitch_N, _, part_N = self.notes
+        voice_N = part_N if len(voices) == len(self.parts) else np.array(voice_of_part)[part_N]
+        odd.count("note", "never released", self.hanging)
+        cut = cut_at_next_strike(onset_N, duration_N, voice_N << 7 | pitch_N)
         odd.count("note", "struck again before release, and cut there", cut)
-        empty = int(np.count_nonzero(duration_N < 1))
-        odd.count("note", "without length, made one tick long", empty)
-        return Score.from_notes(
-            self.onset,
-            duration_N,
-            self.pitch,
-            self.velocity,
-            self.part,
+        length = self._length(odd)
+        if duration_N.min(initial=1) < 1:
+            empty = int(np.count_nonzero(duration_N < 1))
+            odd.count("note", "without length, made one tick long", empty)
+            np.maximum(duration_N, 1, out=duration_N)
+        return Score.from_table(
+            self.notes,
             ticks_per_beat=self.ticks_per_beat,
             tracks=[
                 Track(part.name, part.program, part.channel == DRUM_CHANNEL, part.channel)
@@ -94,10 +86,13 @@ class Song:
             tempos=self.tempos,
             meters=self.meters,
             keys=self.keys,
-            length=self._length(int(end_N.max(initial=0)), odd),
+            length=length,
         )
 
-    def _length(self, music_ends: int, odd: Oddities) -> int:
+    def _length(self, odd: Oddities) -> int:
+        if self.length <= LONGEST_SILENCE * self.ticks_per_beat:
+            return self.length
+        music_ends = int((self.notes[0] + self.notes[1]).max(initial=0))
         beats = (self.length - music_ends) // self.ticks_per_beat
         if beats <= LONGEST_SILENCE:
             return self.length

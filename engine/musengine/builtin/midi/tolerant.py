@@ -67,25 +67,19 @@ def _song(
 ) -> Song:
     maps = _Maps([], [], [])
     parts: list[Part] = []
-    columns: list[tuple[IntArray, ...]] = []
+    tables = [np.zeros((5, 0), dtype=np.int64)]
     for source, track in enumerate(tracks):
         name = _read_metas(track, maps, odd)
         if track.ticks:
-            found, notes = _parts(track, source, name, odd)
-            columns.append((*notes[:-1], notes[-1] + len(parts)))
+            found, notes_5N = _parts(track, source, name, odd)
+            notes_5N[4] += len(parts)
+            tables.append(notes_5N)
             parts.extend(found)
     if tempo is not None:
         odd.count("tempo change", "ignored, since times are in frames", len(maps.tempos))
         maps.tempos = [(0, tempo)]
-    empty = np.zeros(0, dtype=np.int64)
-    joined = [np.concatenate([empty, *column]) for column in zip(*columns, strict=True)]
-    onset, end, pitch, velocity, part = joined or [empty] * 5
     return Song(
-        onset=onset,
-        end=end,
-        pitch=pitch,
-        velocity=velocity,
-        part=part,
+        notes=np.concatenate(tables, axis=1),
         parts=parts,
         ticks_per_beat=ticks_per_beat,
         length=max((track.end for track in tracks), default=0),
@@ -95,10 +89,8 @@ def _song(
     )
 
 
-def _parts(
-    track: Events, source: int, name: str, odd: Oddities
-) -> tuple[list[Part], tuple[IntArray, ...]]:
-    """Return a track's parts, and onset, end, pitch, velocity and part of its notes.
+def _parts(track: Events, source: int, name: str, odd: Oddities) -> tuple[list[Part], IntArray]:
+    """Return a track's parts, and onset, duration, pitch, velocity and part of its notes.
 
     A note is of the program that its channel has when it is struck.
     """
@@ -114,7 +106,9 @@ def _parts(
     order = np.lexsort((first, voices // 128))
     place = np.argsort(order)
     parts = [Part(source, voice // 128, voice % 128, name) for voice in voices[order].tolist()]
-    return parts, (tick_E[struck], end_N, key_E[struck] & 127, velocity_E[struck], place[number_N])
+    onset_N = tick_E[struck]
+    columns = (onset_N, end_N - onset_N, key_E[struck] & 127, velocity_E[struck], place[number_N])
+    return parts, np.stack(columns)
 
 
 def _programs(
