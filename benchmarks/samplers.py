@@ -1,4 +1,7 @@
-"""What chains of samplers make of a quickstart run's music, beside the chorales it learned from."""
+"""What chains of samplers make of a run's music, beside the chorales it learned from.
+
+The run is one of `pipelines/quickstart.toml` or of `pipelines/biaxial-chorales.toml`.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,26 @@ C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
 THRESHOLD = {"type": "threshold", "threshold": 0.07}
 INTERVAL = {"type": "smallest-interval", "semitones": 3}
 FOUR = {"type": "notes-at-once", "at_least": 4, "at_most": 5}
-CHAINS: dict[str, list[dict[str, Any]]] = {
-    "bernoulli": [{"type": "bernoulli"}],
-    "temperature 0.8": [{"type": "temperature", "temperature": 0.8}],
-    "threshold 0.07": [THRESHOLD],
-    "notes-at-once": [FOUR],
-    "smallest-interval, notes-at-once": [INTERVAL, FOUR],
-    "threshold 0.07, smallest-interval, notes-at-once": [THRESHOLD, INTERVAL, FOUR],
+HIGHER = {"type": "threshold", "threshold": 0.15}
+COOLER = {"type": "temperature", "temperature": 0.8}
+COLD = {"type": "temperature", "temperature": 0.6}
+Chains = dict[str, list[dict[str, Any]]]
+PLAIN: Chains = {"bernoulli": [{"type": "bernoulli"}], "temperature 0.8": [COOLER]}
+CHAINS: dict[str, Chains] = {
+    "lstm3": PLAIN
+    | {
+        "threshold 0.07": [THRESHOLD],
+        "notes-at-once": [FOUR],
+        "smallest-interval, notes-at-once": [INTERVAL, FOUR],
+        "threshold 0.07, smallest-interval, notes-at-once": [THRESHOLD, INTERVAL, FOUR],
+    },
+    "biaxial": PLAIN
+    | {
+        "adaptive": [{"type": "adaptive"}],
+        "threshold 0.07, notes-at-once": [THRESHOLD, FOUR],
+        "threshold 0.15, smallest-interval, notes-at-once": [HIGHER, INTERVAL, FOUR],
+        "temperature 0.6, notes-at-once": [COLD, FOUR],
+    },
 }
 
 
@@ -127,7 +143,7 @@ def made_with(
 def main() -> None:
     """Measure the training part, the held-out part and every chain."""
     if len(sys.argv) != 2:
-        raise SystemExit("usage: python benchmarks/samplers.py RUN (a run of quickstart.toml)")
+        raise SystemExit("usage: python benchmarks/samplers.py RUN (see the top of the file)")
     registry = plugins.load().registry
     run = RunFolder(Path(sys.argv[1]))
     pipeline: Pipeline = run.read_pipeline(registry)
@@ -140,9 +156,10 @@ def main() -> None:
         "chorales, training part": figures(rolls["train"], lowest, common),
         "chorales, held out": figures(rolls["valid"], lowest, common),
     }
-    for name, chain in CHAINS.items():
+    model = pipeline.model.name
+    for name, chain in CHAINS[model].items():
         rows[name] = figures(made_with(chain, run, trained, registry), lowest, common)
-    write_result("samplers", "python benchmarks/samplers.py runs/quickstart", rows)
+    write_result(f"samplers_{model}", f"python benchmarks/samplers.py {sys.argv[1]}", rows)
 
 
 if __name__ == "__main__":

@@ -71,12 +71,12 @@ ROWS = {
     "Piano-midi.de": [
         *frequencies(),
         Row("lstm3", "lstm3-nottingham.toml"),
-        Row("biaxial", "biaxial-nottingham.toml", ("training.minutes=20",)),
+        Row("biaxial", "biaxial-nottingham.toml"),
     ],
     "MuseData": [
         *frequencies(),
-        Row("lstm3", "lstm3-nottingham.toml"),
-        Row("biaxial", "biaxial-nottingham.toml", ("training.minutes=20",)),
+        Row("lstm3", "lstm3-nottingham.toml", ("training.epochs=10",)),
+        Row("biaxial", "biaxial-nottingham.toml", ("training.epochs=3",)),
     ],
 }
 
