@@ -1,7 +1,8 @@
 """The biaxial net beside a plain one of nn.LSTM and LSTMCell: seconds per batch and per step.
 
-Every row runs in a process of its own, so that its peak memory is its own too. Rows of musengine
-keep freed memory as `musengine train` does, but for the one that says otherwise.
+Every row runs in processes of its own, so that its peak memory is its own too, and all rows take
+turns, so that what else the machine does falls on all of them. Rows of musengine keep freed memory
+as `musengine train` does, but for the one that says otherwise.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.model import Biaxial
 
 NOTES, SEGMENTS, STEPS = 78, 10, 128
+ROUNDS = 3
 LAYOUT = Grid(
     lowest=24,
     pitches=NOTES,
@@ -198,17 +200,17 @@ def generating(plain: bool, count: int, **settings: Any) -> Callable[[], object]
 
 
 ROWS: dict[str, tuple[Callable[[], Callable[[], object]], int]] = {
-    "training batch, float32: musengine": (lambda: training(False, False), 5),
-    "training batch, float32: plain": (lambda: training(True, False), 5),
-    "training batch, bfloat16: musengine": (lambda: training(False, True), 5),
-    "training batch, bfloat16: plain": (lambda: training(True, True), 5),
+    "training batch, float32: musengine": (lambda: training(False, False), 3),
+    "training batch, float32: plain": (lambda: training(True, False), 3),
+    "training batch, bfloat16: musengine": (lambda: training(False, True), 3),
+    "training batch, bfloat16: plain": (lambda: training(True, True), 3),
     "training batch, bfloat16, freed memory given back: musengine": (
         lambda: training(False, True),
-        5,
+        3,
     ),
     "training batch, float32, linear candidate: musengine": (
         lambda: training(False, False, candidate="linear"),
-        5,
+        3,
     ),
     "one step of 1 piece: musengine": (lambda: generating(False, 1), 300),
     "one step of 1 piece: plain": (lambda: generating(True, 1), 300),
@@ -218,7 +220,7 @@ ROWS: dict[str, tuple[Callable[[], Callable[[], object]], int]] = {
 
 
 def measure(name: str) -> dict[str, float]:
-    """Return the median seconds of a row and the process's peak memory."""
+    """Return the median seconds of a row, the first run left out, and the peak memory."""
     make, repeats = ROWS[name]
     if "plain" not in name and "given back" not in name:
         keep_freed_memory()
@@ -240,11 +242,16 @@ def main() -> None:
     if len(sys.argv) == 2:
         print(json.dumps(measure(sys.argv[1])))
         return
-    figures = {}
-    for name in ROWS:
-        command = [sys.executable, __file__, name]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        figures[name] = json.loads(done.stdout)
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in ROWS}
+    for _ in range(ROUNDS):
+        for name, rounds in measured.items():
+            command = [sys.executable, __file__, name]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            rounds.append(json.loads(done.stdout))
+    figures = {
+        name: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+        for name, rounds in measured.items()
+    }
     write_result("biaxial", "python benchmarks/biaxial.py", figures)
 
 

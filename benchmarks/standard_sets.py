@@ -75,7 +75,7 @@ ROWS = {
     ],
     "MuseData": [
         *frequencies(),
-        Row("lstm3", "lstm3-nottingham.toml", ("training.epochs=10",)),
+        Row("lstm3", "lstm3-nottingham.toml"),
         Row("biaxial", "biaxial-nottingham.toml", ("training.epochs=3",)),
     ],
 }
