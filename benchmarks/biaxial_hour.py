@@ -8,7 +8,6 @@ made of.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, data_folder, write_result
+from common import ROOT, data_folder, musengine, write_result
 
 from musengine.arranging import excerpt
 from musengine.builtin.midi.reader import MidiReader
@@ -36,11 +35,6 @@ MEDIANS: dict[str, Callable[[Score], float]] = {
     "share of the best scale": pitches.scale_consistency,
     "bars heard before": bars.repetition_rate,
 }
-
-
-def musengine(*words: str) -> None:
-    """Run a command."""
-    subprocess.run([sys.executable, "-m", "musengine", *words, "--quiet"], check=True)
 
 
 def read(paths: Sequence[Path]) -> list[Score]:
@@ -86,11 +80,10 @@ def main() -> None:
         run = Path(sys.argv[1]) if sys.argv[1:] else folder / "run"
         if not sys.argv[1:]:
             settings = (f"corpus.path={corpus}", "training.threads=1")
-            words = [word for setting in settings for word in ("--set", setting)]
-            musengine("train", str(ROOT / "pipelines/biaxial.toml"), "--run-dir", str(run), *words)
+            pipeline = str(ROOT / "pipelines" / "biaxial.toml")
+            musengine("train", pipeline, "--run-dir", str(run), settings=settings)
         wanted = (f"generate.count={PIECES}", "generate.seed=0", 'output=[{type="midi"}]')
-        words = [word for setting in wanted for word in ("--set", setting)]
-        musengine("generate", str(run), "--out", str(folder / "made"), *words)
+        musengine("generate", str(run), "--out", str(folder / "made"), settings=wanted)
         parts = json.loads((run / "split.json").read_text(encoding="utf-8"))["parts"]
         figures = {
             "training part": music(passages(folder / "corpus", parts["train"])),

@@ -10,15 +10,13 @@ import argparse
 import json
 import lzma
 import math
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from common import ROOT, data_folder, write_result
+from common import ROOT, data_folder, musengine, write_result
 
 from musengine import plugins
 from musengine.errors import UnreadableError
@@ -122,11 +120,9 @@ def run(folder: Path, tunes: Path, minutes: float) -> float:
         f"training.minutes={minutes}",
         f"generate.count={TUNES}",
     ]
-    arguments = [word for setting in settings for word in ("--set", setting)]
     pipeline = str(ROOT / "pipelines" / "charrnn-abc.toml")
-    command = [sys.executable, "-m", "musengine", "run", pipeline, "--run-dir", str(folder)]
     began = time.perf_counter()
-    subprocess.run([*command, *arguments], check=True)
+    musengine("run", pipeline, "--run-dir", str(folder), settings=settings)
     return time.perf_counter() - began
 
 

@@ -7,6 +7,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,13 @@ def data_folder() -> Path:
     if not folder.is_dir():
         raise SystemExit(f"no real data in {folder}; set MUSENGINE_DATA")
     return folder
+
+
+def musengine(*words: str, settings: Sequence[str] = ()) -> None:
+    """Run a command of musengine with `--set` settings, quietly."""
+    given = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "musengine", *words, "--quiet", *given]
+    subprocess.run(command, check=True)
 
 
 def processor() -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import ROOT, data_folder, write_result
+from common import ROOT, data_folder, musengine, write_result
 
 from musengine.builtin.midi.reader import MidiReader
 from musengine.components.encoders import Encoder
@@ -101,9 +100,7 @@ def three_gram(train: Melodies, valid: Melodies, size: int) -> dict[str, float]:
 
 def trained(settings: list[str], target: Path) -> dict[str, float]:
     """Train and generate as the pipeline says; returns the figures of the held-out part."""
-    words = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "musengine", "run", str(PIPELINE), "--quiet", *words]
-    subprocess.run([*command, "--run-dir", str(target)], check=True)
+    musengine("run", str(PIPELINE), "--run-dir", str(target), settings=settings)
     valid = json.loads((target / "evaluation.json").read_text())["valid"]
     return row(valid["accuracy"], valid["nll"])
 
@@ -152,9 +149,8 @@ def generated(run: Path, dataset: Dataset, encoder: Encoder[Any]) -> dict[str, A
     }
     for number, (title, chain) in enumerate(chains.items()):
         out = run / f"made-{number}"
-        command = [sys.executable, "-m", "musengine", "generate", str(run), "--quiet"]
-        command += ["--out", str(out), "--set", f"sampler={chain}", "--set", "generate.seed=0"]
-        subprocess.run(command, check=True)
+        settings = (f"sampler={chain}", "generate.seed=0")
+        musengine("generate", str(run), "--out", str(out), settings=settings)
         table[title] = music(read(out, 1000))
     return table
 

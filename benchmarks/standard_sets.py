@@ -8,7 +8,6 @@ rows can be measured side by side on two cores.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, data_folder, stored_figures, write_result
+from common import ROOT, data_folder, musengine, stored_figures, write_result
 
 SETS = {
     "JSB chorales": ("jsb_chorales.npz", "1 beat"),
@@ -117,11 +116,9 @@ def run(title: str, row: Row, seed: int, folder: Path) -> dict[str, float]:
         *(f"corpus.path={path}", f"training.seed={seed}", "training.threads=1"),
         *("generate.count=0", 'evaluate.metrics=["nll"]', *row.settings),
     ]
-    arguments = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "musengine", "run", str(pipeline)]
     target = folder / f"{pipeline.stem}-{seed}"
     began = time.perf_counter()
-    subprocess.run([*command, "--run-dir", str(target), "--quiet", *arguments], check=True)
+    musengine("run", str(pipeline), "--run-dir", str(target), settings=settings)
     wall = time.perf_counter() - began
     parts = json.loads((target / "evaluation.json").read_text(encoding="utf-8"))
     return {

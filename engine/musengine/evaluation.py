@@ -217,7 +217,7 @@ def _read(
         for name, values in per_step(output).items():
             figures_BT = values.cpu().double().numpy()
             # One array for all: small ones that stay between large ones that go split the heap.
-            flat = found.setdefault(name, np.empty(ends[-1]))
+            flat = found.setdefault(name, np.full(ends[-1], np.nan))
             for row, index in enumerate(batch.pieces.tolist()):
                 flat[places[index]] = figures_BT[row, : lengths[row]]
     return {name: Scores([flat[place] for place in places]) for name, flat in found.items()}
