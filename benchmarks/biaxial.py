@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import write_result
+from common import peak_memory, write_result
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -230,10 +229,9 @@ def measure(name: str) -> dict[str, float]:
         began = time.perf_counter()
         run()
         times.append(time.perf_counter() - began)
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "median seconds": float(f"{statistics.median(times[1:]):.4g}"),
-        "peak memory, MiB": round(kilobytes / 1024),
+        "peak memory, MiB": round(peak_memory()),
     }
 
 

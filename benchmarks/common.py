@@ -43,6 +43,19 @@ def processor() -> str:
     return platform.processor()
 
 
+def peak_memory() -> float:
+    """Return the most memory, in MiB, that this process has taken."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Linux counts in `ru_maxrss` what the process that started this one had.
+        (line,) = [each for each in status.read_text().splitlines() if each.startswith("VmHWM:")]
+        return int(line.split()[1]) / 2**10
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 def stored_figures(name: str) -> dict[str, Any]:
     """Return the figures of an earlier result; none where there is no such file."""
     path = RESULTS / f"{name}.json"

@@ -6,7 +6,6 @@ import gc
 import importlib.metadata
 import multiprocessing
 import statistics
-import sys
 import tarfile
 import tempfile
 import time
@@ -15,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from common import data_folder, write_result
+from common import data_folder, peak_memory, write_result
 
 from musengine import plugins
 from musengine.cache import Cache
@@ -59,22 +58,29 @@ def symusic_reads(path: Path) -> None:
 
 
 class Ours:
-    """Our reader, and our reader and encoder, a file at a time."""
+    """Our reader, and our reader and encoder, a file at a time.
 
-    def __init__(self) -> None:
+    Args:
+        compiled: whether the reader may use what was compiled when the package was built.
+    """
+
+    def __init__(self, *, compiled: bool) -> None:
         from musengine.builtin.configs import PianoRollConfig
-        from musengine.builtin.midi.reader import MidiReader
+        from musengine.builtin.midi import reader
         from musengine.builtin.piano_roll import PianoRoll
         from musengine.declarations import NoSettings
 
-        self.reader = MidiReader(NoSettings())
+        self.compiled = reader.compiled if compiled else None
+        self.reader = reader.MidiReader(NoSettings())
         self.encoder = PianoRoll(PianoRollConfig())
 
     def read(self, path: Path) -> Any:
         """Return the score of one file, None where it has no notes."""
+        from musengine.builtin.midi import reader
         from musengine.components.readers import Item
         from musengine.errors import UnreadableError
 
+        reader.compiled = self.compiled
         try:
             (piece,) = self.reader.read(Item(path, path.name))
         except UnreadableError:
@@ -98,23 +104,33 @@ def rate(work: Callable[[Path], object], paths: Sequence[Path]) -> float:
 
 def side_by_side(paths: Sequence[Path]) -> dict[str, float]:
     """Return the median rate of each; the runs of all take turns."""
-    ours = Ours()
+    compiled, plain = Ours(compiled=True), Ours(compiled=False)
     works: dict[str, tuple[Callable[[Path], object], Sequence[Path]]] = {
         "pretty_midi": (pretty_midi_reads, paths[::SLOW]),
         "pretty_midi and get_piano_roll(fs=8)": (pretty_midi_encodes, paths[::SLOW]),
         "miditoolkit": (miditoolkit_reads, paths[::SLOW]),
         "symusic": (symusic_reads, paths),
-        "musengine to Score": (ours.read, paths),
-        "musengine to piano-roll": (ours.encode, paths),
+        "musengine to Score, compiled": (compiled.read, paths),
+        "musengine to piano-roll, compiled": (compiled.encode, paths),
+        "musengine to Score, through symusic": (plain.read, paths),
+        "musengine to piano-roll, through symusic": (plain.encode, paths),
     }
     for work, some in works.values():
         work(some[0])  # what is imported and made once is not counted
+    gc.collect()
+    gc.freeze()  # else each would look through what the others have imported, again and again
     rates: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(RUNS):
         for name, (work, some) in works.items():
             gc.collect()
             rates[name].append(rate(work, some))
     return {name: round(statistics.median(found), 1) for name, found in rates.items()}
+
+
+def times(rates: dict[str, float], ours: str, other: str) -> dict[str, float]:
+    """Return how many times the rate of another our rates are, both ways of reading."""
+    ways = ("compiled", "through symusic")
+    return {way: round(rates[f"{ours}, {way}"] / rates[other], 1) for way in ways}
 
 
 def whole_corpus(folder: Path, jobs: int) -> dict[str, float]:
@@ -139,8 +155,6 @@ def whole_corpus(folder: Path, jobs: int) -> dict[str, float]:
 
 def peak_of_preparing(folder: Path) -> float:
     """Return the most memory, in MiB, that reading and preparing a folder takes in a process."""
-    import resource
-
     from musengine import pipeline
     from musengine.corpus import prepare, read_corpus
 
@@ -154,8 +168,7 @@ def peak_of_preparing(folder: Path) -> float:
     built = pipeline.load(file, registry)
     encoder = built.encoder.create()
     prepare(built, read_corpus(built, registry), encoder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    return round(peak_memory(), 1)
 
 
 def memory(paths: Sequence[Path], folder: Path) -> dict[str, float]:
@@ -185,11 +198,9 @@ def main() -> None:
         figures: dict[str, Any] = {
             "files": len(paths),
             "files per second of one processor": rates,
-            "to Score, times pretty_midi": round(
-                rates["musengine to Score"] / rates["pretty_midi"], 1
-            ),
-            "to piano-roll, times pretty_midi and get_piano_roll": round(
-                rates["musengine to piano-roll"] / rates["pretty_midi and get_piano_roll(fs=8)"], 1
+            "to Score, times pretty_midi": times(rates, "musengine to Score", "pretty_midi"),
+            "to piano-roll, times pretty_midi and get_piano_roll": times(
+                rates, "musengine to piano-roll", "pretty_midi and get_piano_roll(fs=8)"
             ),
             "read_sources, 1 job": whole_corpus(folder, 1),
             "read_sources, 2 jobs": whole_corpus(folder, 2),

@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from musengine.builtin.configs import PianoRollConfig
+from musengine.builtin.midi import libraries
+from musengine.builtin.midi import reader as midi_reader
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.builtin.piano_roll import PianoRoll
 from musengine.cache import Cache, Known, key_of, pack_pieces
@@ -185,9 +187,21 @@ def pieces_or_refusal(reader: Reader, path: Path) -> list[Piece]:
 def reads_by_symusic() -> Any:
     """The library symusic where it is installed and new enough to read with; skips elsewhere."""
     pytest.importorskip("symusic")
-    from musengine.builtin.midi import libraries
-
     try:
         return libraries.Symusic()
     except ImportError as error:
         pytest.skip(str(error))
+
+
+WAYS_OF_READING = ["symusic", "miditoolkit", "compiled"]
+"""MIDI files."""
+
+
+def use_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clean MIDI files be read through a library, or by our own reading compiled."""
+    if name == "compiled":
+        pytest.importorskip("musengine.builtin.midi.compiled")
+        return
+    monkeypatch.setattr(midi_reader, "compiled", None)
+    chosen = reads_by_symusic() if name == "symusic" else libraries.Miditoolkit()
+    monkeypatch.setattr(libraries, "chosen", lambda: chosen)

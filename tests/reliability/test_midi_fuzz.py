@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers import pieces_or_refusal, reads_by_symusic, score_of, unpacked, write_midi
-from musengine.builtin.midi import libraries
+from helpers import (
+    WAYS_OF_READING,
+    pieces_or_refusal,
+    score_of,
+    unpacked,
+    use_library,
+    write_midi,
+)
 from musengine.builtin.midi.reader import MidiReader
 from musengine.declarations import NoSettings
 from musengine.score import LAST_TICK, Score, Track
@@ -19,13 +25,9 @@ SLOWEST = 20.0
 TELLING = b"\xff\x00\x90\x99\x80\x2f\x51\x58\x59\xc0\xd0\xf0\xf7\xf8\xf2\x7f"
 
 
-@pytest.fixture(params=["symusic", "miditoolkit"])
+@pytest.fixture(params=WAYS_OF_READING)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "symusic":
-        chosen: libraries.Library = reads_by_symusic()
-    else:
-        chosen = libraries.Miditoolkit()
-    monkeypatch.setattr(libraries, "chosen", lambda: chosen)
+    use_library(request.param, monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
-"""All the real MIDI files: either library gives the same Score as our own reading of the bytes."""
+"""All the real MIDI files: every way of reading gives the same Score as our own of the bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +27,32 @@ ARCHIVES = {
 }
 
 
-def all_libraries() -> list[libraries.Library]:
-    """Those that are installed."""
-    return [reads_by_symusic(), libraries.Miditoolkit()]
+Found = tuple[Score, tuple[str, ...]]
+Way = Callable[[bytes], "Found | None"]
 
 
-def by_own_means(data: bytes) -> tuple[Score, tuple[str, ...]]:
+def all_ways() -> list[Way]:
+    """Through symusic, compiled, and through miditoolkit, which takes some ten times as long."""
+    pytest.importorskip("musengine.builtin.midi.compiled")
+    symusic, miditoolkit = reads_by_symusic(), libraries.Miditoolkit()
+    return [partial(through, symusic), compiled_reading, partial(through, miditoolkit)]
+
+
+def by_own_means(data: bytes) -> Found:
     odd = Oddities()
     (song,) = tolerant.songs_of(chunks.take_apart(data, odd), odd)
     return song.score(odd), odd.warnings()
 
 
-def through(library: libraries.Library, data: bytes) -> tuple[Score, tuple[str, ...]] | None:
+def compiled_reading(data: bytes) -> Found | None:
+    from musengine.builtin.midi import compiled
+
+    odd = Oddities()
+    song = compiled.song_of(data, odd)
+    return None if song is None else (song.score(odd), odd.warnings())
+
+
+def through(library: libraries.Library, data: bytes) -> Found | None:
     file = marking.examined(data)
     song = None if file is None else clean.song_of(file, library)
     if song is None:
@@ -55,15 +71,15 @@ def assert_equal(first: Score, second: Score) -> None:
             assert one == other, field.name
 
 
-def compare(paths: list[Path], readers: list[libraries.Library]) -> tuple[int, list[int]]:
-    """Compare the libraries with our own reading; returns notes, and files each library read."""
-    notes, read = 0, [0] * len(readers)
+def compare(paths: list[Path], ways: list[Way]) -> tuple[int, list[int]]:
+    """Compare them with our own reading; returns notes, and files that each way read."""
+    notes, read = 0, [0] * len(ways)
     for path in paths:
         data = path.read_bytes()
         score, warnings = by_own_means(data)
         notes += len(score)
-        for index, library in enumerate(readers):
-            if (found := through(library, data)) is not None:
+        for index, way in enumerate(ways):
+            if (found := way(data)) is not None:
                 assert_equal(found[0], score)
                 assert found[1] == warnings
                 read[index] += 1
@@ -71,22 +87,21 @@ def compare(paths: list[Path], readers: list[libraries.Library]) -> tuple[int, l
 
 
 @pytest.mark.parametrize("archive", ARCHIVES)
-def test_some_real_files_are_the_same_through_both_libraries(data_folder, tmp_path, archive):
+def test_some_real_files_are_the_same_in_every_way(data_folder, tmp_path, archive):
     paths = unpacked(data_folder / archive, tmp_path, 6)
-    _, read = compare(paths, all_libraries())
-    assert read[0] > len(paths) // 2
+    _, read = compare(paths, all_ways())
+    assert min(read[:2]) > len(paths) // 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("archive", ARCHIVES)
-def test_all_real_files_are_the_same_through_both_libraries(data_folder, tmp_path, archive):
+def test_all_real_files_are_the_same_in_every_way(data_folder, tmp_path, archive):
     files, expected = ARCHIVES[archive]
     paths = unpacked(data_folder / archive, tmp_path, files)
     assert len(paths) == files
-    both = all_libraries()
-    notes, read = compare(paths, both[:1])
+    *fast, slow = all_ways()
+    notes, read = compare(paths, fast)
     assert expected in (None, notes)
-    # symusic reads most files: those with hanging notes or changing programs take the other way.
-    assert read[0] > 0.7 * files
-    # miditoolkit takes some ten times as long.
-    compare(sampled(paths, 200), both[1:])
+    # Those with hanging notes or, through symusic, changing programs take another way.
+    assert min(read) > 0.7 * files
+    compare(sampled(paths, 200), [slow])

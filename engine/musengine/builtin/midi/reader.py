@@ -1,17 +1,25 @@
-"""Standard MIDI files in: clean ones through a library, all others by our own reading."""
+"""Standard MIDI files in: clean ones compiled or through a library, others byte by byte."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
 from musengine.builtin.midi.oddities import Oddities
+from musengine.builtin.midi.song import Song
 from musengine.components.readers import Item, Reader
 from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
 from musengine.score import Piece, Score
+
+try:
+    from musengine.builtin.midi.compiled import song_of
+except ImportError:  # built without a C compiler
+    compiled: Callable[[bytes, Oddities], Song | None] | None = None
+else:
+    compiled = song_of
 
 MAX_BYTES = 64 * 2**20
 
@@ -20,8 +28,9 @@ class MidiReader(Reader[NoSettings]):
     """Reads one Score from each file; of format 2, one from each track that has notes."""
 
     def library(self) -> str:
-        """Return the library that reads clean files, and its version."""
-        return libraries.chosen().label
+        """Return the library that reads clean files, and its version; ours where it is compiled."""
+        label = libraries.chosen().label
+        return label if compiled is None else f"{label}, compiled reader"
 
     def read(self, item: Item) -> Iterable[Piece]:
         """Return the pieces of a file, with what was odd about it.
@@ -57,14 +66,20 @@ def _bytes_of(path: Path) -> bytes:
         os.close(file)
 
 
+def _clean_song(data: bytes, odd: Oddities) -> Song | None:
+    if compiled is not None and (song := compiled(data, odd)) is not None:
+        return song
+    file = marking.examined(data)
+    return None if file is None else clean.song_of(file, libraries.chosen())
+
+
 def _scores(data: bytes) -> Iterator[tuple[Score, Oddities, str]]:
     """Yield each score with notes, what was odd about it, and what format it had."""
     inside, in_riff = chunks.unwrapped(data)
     odd = Oddities()
-    file = marking.examined(inside)
-    song = clean.song_of(file, libraries.chosen()) if file is not None else None
-    if file is not None and song is not None:
-        form, songs = file.format, [song]
+    song = _clean_song(inside, odd)
+    if song is not None:
+        form, songs = inside[9], [song]
     else:
         found = chunks.take_apart(inside, odd)
         form, songs = found.format, tolerant.songs_of(found, odd)

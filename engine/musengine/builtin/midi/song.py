@@ -45,6 +45,7 @@ class Song(NamedTuple):
         meters: (tick, numerator, denominator).
         keys: (tick, sharps with flats negative, whether minor).
         hanging: how many notes are never released.
+        cut: how many notes have been cut where their pitch is struck again; None if not done yet.
     """
 
     notes: IntArray
@@ -55,6 +56,7 @@ class Song(NamedTuple):
     meters: Sequence[tuple[int, int, int]] = ()
     keys: Sequence[tuple[int, int, bool]] = ()
     hanging: int = 0
+    cut: int | None = None
 
     def score(self, odd: Oddities) -> Score:
         """Return the Score.
@@ -62,15 +64,10 @@ class Song(NamedTuple):
         A note is cut where its pitch is struck again on its channel and track, and lasts a tick
         at least: `notes` is changed so.
         """
-        voices: dict[tuple[int, int], int] = {}
-        voice_of_part = [
-            voices.setdefault((part.source, part.channel), len(voices)) for part in self.parts
-        ]
-        onset_N, duration_N, pitch_N, _, part_N = self.notes
-        voice_N = part_N if len(voices) == len(self.parts) else np.array(voice_of_part)[part_N]
         odd.count("note", "never released", self.hanging)
-        cut = cut_at_next_strike(onset_N, duration_N, voice_N << 7 | pitch_N)
+        cut = self._cut_all() if self.cut is None else self.cut
         odd.count("note", "struck again before release, and cut there", cut)
+        duration_N = self.notes[1]
         length = self._length(odd)
         if duration_N.min(initial=1) < 1:
             empty = int(np.count_nonzero(duration_N < 1))
@@ -88,6 +85,15 @@ class Song(NamedTuple):
             keys=self.keys,
             length=length,
         )
+
+    def _cut_all(self) -> int:
+        voices: dict[tuple[int, int], int] = {}
+        voice_of_part = [
+            voices.setdefault((part.source, part.channel), len(voices)) for part in self.parts
+        ]
+        onset_N, duration_N, pitch_N, _, part_N = self.notes
+        voice_N = part_N if len(voices) == len(self.parts) else np.array(voice_of_part)[part_N]
+        return cut_at_next_strike(onset_N, duration_N, voice_N << 7 | pitch_N)
 
     def _length(self, odd: Oddities) -> int:
         if self.length <= LONGEST_SILENCE * self.ticks_per_beat:

@@ -21,7 +21,7 @@ _LARGEST_POWER = 15
 
 
 @dataclass
-class _Maps:
+class Maps:
     """The changes of tempo, meter and key."""
 
     tempos: list[tuple[int, float]]
@@ -65,11 +65,11 @@ def _time_division(division: int, odd: Oddities) -> tuple[int, float | None]:
 def _song(
     tracks: Sequence[Events], ticks_per_beat: int, tempo: float | None, odd: Oddities
 ) -> Song:
-    maps = _Maps([], [], [])
+    maps = Maps([], [], [])
     parts: list[Part] = []
     tables = [np.zeros((5, 0), dtype=np.int64)]
     for source, track in enumerate(tracks):
-        name = _read_metas(track, maps, odd)
+        name = read_metas(track.metas, maps, odd)
         if track.ticks:
             found, notes_5N = _parts(track, source, name, odd)
             notes_5N[4] += len(parts)
@@ -125,10 +125,10 @@ def _programs(
     return program_N
 
 
-def _read_metas(track: Events, maps: _Maps, odd: Oddities) -> str:
+def read_metas(metas: Sequence[tuple[int, int, bytes]], maps: Maps, odd: Oddities) -> str:
     """Add a track's changes to the maps; returns its name, the last where it has several."""
     name = b""
-    for tick, kind, data in track.metas:
+    for tick, kind, data in metas:
         if kind == NAME:
             name = data
         elif kind == TEMPO:

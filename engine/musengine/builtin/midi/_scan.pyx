@@ -1,0 +1,218 @@
+# cython: language_level=3, boundscheck=True, wraparound=False
+"""The events of a clean MIDI file to tables, compiled.
+
+Every index is looked at, since the bytes are a stranger's: one outside is an IndexError.
+"""
+
+cdef enum:
+    ONSET, DURATION, PITCH, VELOCITY, PART_OF, NEXT, LIMIT
+
+cdef enum:
+    SOUNDS, FIRST, LAST, PART
+
+cdef enum:
+    N_NOTES, N_PARTS, N_METAS, END_TICK, N_CUT
+
+cdef enum:
+    NONE = -1
+    KEYS = 2048
+    META = 0xFF
+    NAME = 0x03
+    END = 0x2F
+    TEMPO = 0x51
+    METER = 0x58
+    KEY = 0x59
+
+cdef long long NEVER = 1 << 62
+cdef long long LAST_TICK = 1 << 31
+
+
+cdef class Scan:
+    """Reads one file.
+
+    Args:
+        data: the file.
+        notes: (7, N) is filled with onset, duration, pitch, velocity and part of each note, the
+            place of the next note of its key, and when one is struck that is later than itself.
+        parts: (3, P) with track, channel and program, in the order of first strikes.
+        metas: (5, M) with track, tick, kind, and where its data begin and end in the file.
+        found: (5,) with how many notes, parts and metas there are, where the longest track ends,
+            and how many notes are cut where their pitch is struck again; to be 0 beforehand.
+    """
+
+    cdef const unsigned char[::1] data
+    cdef long long[:, ::1] notes
+    cdef long long[:, ::1] parts
+    cdef long long[:, ::1] metas
+    cdef long long[::1] found
+    # Of each pitch on each channel of a track the first note that still sounds, and the first and
+    # the last of those struck last at one time; of each program on each channel its part.
+    cdef long long keys[4][KEYS]
+    cdef long long programs[16]
+    cdef Py_ssize_t position
+    cdef Py_ssize_t stop
+
+    def __init__(self, data, notes, parts, metas, found):
+        self.data, self.notes, self.parts, self.metas, self.found = data, notes, parts, metas, found
+
+    def read(self, int n_tracks):
+        """Read so many tracks.
+
+        Raises:
+            IndexError: something ends too early, or there is more than the tables hold.
+            ValueError: something else is odd.
+        """
+        cdef int track
+        self.position = 14
+        for track in range(n_tracks):
+            self.stop = self.data.shape[0]
+            if self.word() != 0x4D54726B:  # MTrk
+                raise ValueError("not a track")
+            self.stop = self.word()
+            self.stop += self.position
+            if self.stop > self.data.shape[0]:
+                raise IndexError
+            self.track(track)
+        if self.position != self.data.shape[0]:
+            raise ValueError("something after the last track")
+        self.cut()
+
+    cdef long long word(self) except -1:
+        cdef long long value = 0
+        for _ in range(4):
+            value = value << 8 | self.byte()
+        return value
+
+    cdef inline int byte(self) except -1:
+        if self.position >= self.stop:
+            raise IndexError
+        self.position += 1
+        return self.data[self.position - 1]
+
+    cdef inline long long number(self) except -1:
+        """Return a number of variable length."""
+        cdef long long value = 0
+        cdef int byte
+        for _ in range(4):
+            byte = self.byte()
+            value = value << 7 | byte & 127
+            if byte < 128:
+                return value
+        raise ValueError("a number of more than four bytes")
+
+    cdef int track(self, int track) except -1:
+        cdef long long tick = 0
+        cdef int byte, first, second, channel, status = 0, program = 0, key
+        for key in range(KEYS):
+            self.keys[SOUNDS][key] = self.keys[LAST][key] = self.keys[PART][key] = NONE
+        for channel in range(16):
+            self.programs[channel] = 0
+        while True:
+            tick += self.number()
+            byte = self.byte()
+            if byte >= 0xF0:
+                if self.system(byte, track, tick):
+                    break
+                continue
+            if byte >= 0x80:
+                status = byte
+                first = self.byte()
+            else:
+                first = byte
+            second = 0 if status & 0xE0 == 0xC0 else self.byte()
+            if status == 0 or first > 127 or second > 127:
+                raise ValueError("a byte of no event, or a data byte above 127")
+            channel = status & 15
+            if status >= 0xC0:
+                if status < 0xD0:
+                    self.programs[channel] = first
+            elif status < 0xA0:
+                if status >= 0x90 and second:
+                    self.strike(tick, channel << 7 | first, second, self.part(track, channel))
+                else:
+                    self.release(tick, channel << 7 | first)
+        for key in range(KEYS):
+            if self.keys[SOUNDS][key] != NONE:
+                raise ValueError("a note is never released")
+        self.found[END_TICK] = max(self.found[END_TICK], tick)
+        return 0
+
+    cdef int system(self, int byte, int track, long long tick) except -1:
+        """Pass over an event of the system, or keep it; returns whether the track ends."""
+        cdef int kind = 0
+        cdef long long length
+        if byte == META:
+            kind = self.byte()
+        elif byte != 0xF0 and byte != 0xF7:
+            raise ValueError("an event that files do not have")
+        length = self.number()
+        if tick > LAST_TICK or length > self.stop - self.position:
+            raise IndexError
+        if byte == META and kind == END:
+            if length or self.position != self.stop:
+                raise ValueError("an end before the end")
+            return True
+        if byte == META and kind in (NAME, TEMPO, METER, KEY):
+            self.metas[0, self.found[N_METAS]] = track
+            self.metas[1, self.found[N_METAS]] = tick
+            self.metas[2, self.found[N_METAS]] = kind
+            self.metas[3, self.found[N_METAS]] = self.position
+            self.metas[4, self.found[N_METAS]] = self.position + length
+            self.found[N_METAS] += 1
+        self.position += length
+        return False
+
+    cdef inline long long part(self, int track, int channel) except -1:
+        """Return the part of the program that a channel has."""
+        cdef long long *part = &self.keys[PART][channel << 7 | self.programs[channel]]
+        if part[0] == NONE:
+            part[0] = self.found[N_PARTS]
+            self.parts[0, part[0]] = track
+            self.parts[1, part[0]] = channel
+            self.parts[2, part[0]] = self.programs[channel]
+            self.found[N_PARTS] += 1
+        return part[0]
+
+    cdef inline int strike(
+        self, long long tick, int key, int velocity, long long part
+    ) except -1:
+        cdef long long note = self.found[N_NOTES]
+        cdef long long last = self.keys[LAST][key]
+        cdef long long earlier
+        self.notes[ONSET, note] = tick
+        self.notes[PITCH, note] = key & 127
+        self.notes[VELOCITY, note] = velocity
+        self.notes[PART_OF, note] = part
+        self.notes[NEXT, note] = NONE
+        self.notes[LIMIT, note] = NEVER
+        self.found[N_NOTES] += 1
+        if last == NONE:
+            self.keys[FIRST][key] = note
+        else:
+            self.notes[NEXT, last] = note
+            if self.notes[ONSET, last] < tick:
+                earlier = self.keys[FIRST][key]
+                while earlier != note:
+                    self.notes[LIMIT, earlier] = tick
+                    earlier = self.notes[NEXT, earlier]
+                self.keys[FIRST][key] = note
+        self.keys[LAST][key] = note
+        if self.keys[SOUNDS][key] == NONE:
+            self.keys[SOUNDS][key] = note
+        return 0
+
+    cdef inline int release(self, long long tick, int key) except -1:
+        cdef long long note = self.keys[SOUNDS][key]
+        if note != NONE:
+            self.notes[DURATION, note] = tick - self.notes[ONSET, note]
+            self.keys[SOUNDS][key] = self.notes[NEXT, note]
+        return 0
+
+    cdef int cut(self) except -1:
+        cdef long long note, most
+        for note in range(self.found[N_NOTES]):
+            most = self.notes[LIMIT, note] - self.notes[ONSET, note]
+            if self.notes[DURATION, note] > most:
+                self.notes[DURATION, note] = most
+                self.found[N_CUT] += 1
+        return 0
