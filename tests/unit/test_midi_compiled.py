@@ -120,6 +120,7 @@ def test_files_of_no_notes_and_of_one():
         (midi(END + b"\x00"), "an end before the end"),
         (midi(b"\x00\x90\x3c\x50\x01\x80\x3c\x00"), "no end"),
         (midi(b"\x00\xff\x01\x7f" + END), "a text longer than its track"),
+        (midi(b"\xff\xff\xff\x7f\xff\x01\x00" * 9 + END), "more than 2**31 ticks"),
         (midi(END) + b"\x00", "a byte after the last track"),
         (midi(END)[:-1], "cut short"),
         (midi(END)[:-6], "cut short"),

@@ -70,8 +70,6 @@ cdef class Scan:
                 raise ValueError("not a track")
             self.stop = self.word()
             self.stop += self.position
-            if self.stop > self.data.shape[0]:
-                raise IndexError
             self.track(track)
         if self.position != self.data.shape[0]:
             raise ValueError("something after the last track")
