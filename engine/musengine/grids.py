@@ -107,11 +107,20 @@ def _filled(
     first: IntArray, after: IntArray, row: IntArray, shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
     """Return (T, P), True from each note's first step to before its last."""
+    length = after - first
+    cells = int(length.sum())
+    if cells <= shape[0] * shape[1]:
+        filled = np.zeros(shape, dtype=np.bool_)
+        before = length.cumsum() - length
+        step = np.arange(cells) + np.repeat(first - before, length)
+        filled[step, np.repeat(row, length)] = True
+        return filled
+    # Notes that lie over each other many times: no more memory than the roll takes, either.
     change_TP = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
     np.add.at(change_TP, (first, row), 1)
     np.add.at(change_TP, (after, row), -1)
-    filled: npt.NDArray[np.bool_] = np.cumsum(change_TP[:-1], axis=0) > 0
-    return filled
+    covered: npt.NDArray[np.bool_] = np.cumsum(change_TP[:-1], axis=0) > 0
+    return covered
 
 
 def _runs(

@@ -93,6 +93,31 @@ def test_an_onset_inside_an_overlapped_note_strikes_it_again():
     assert encoded.steps[:, 0, 1].tolist() == [1, 0, 1, 0, 0, 0]
 
 
+one_note = st.tuples(st.integers(0, 7), st.integers(1, 8), st.integers(60, 62))
+
+
+@given(notes=st.lists(one_note, min_size=1, max_size=30))
+@few(200)
+def test_a_cell_sounds_while_any_note_covers_it(notes):
+    # Few notes cover less than the roll has cells, thirty cover it several times.
+    sound_TP = piano_roll(**FIVE).encode(score_of(notes)).steps[..., 0]
+    for step, row in np.ndindex(*sound_TP.shape):
+        covered = any(on <= step < on + long and pitch == 60 + row for on, long, pitch in notes)
+        assert sound_TP[step, row] == covered
+
+
+def test_notes_that_lie_over_each_other_take_no_more_memory():
+    # A note to a cell would be 40 million cells.
+    score = score_of([(0, 2000, 60)] * 20_000)
+    tracemalloc.start()
+    try:
+        piano_roll(**FIVE).encode(score)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**20
+
+
 def test_notes_out_of_range_are_left_out_and_counted():
     score = score_of([(0, 4, 59), (0, 4, 60), (0, 4, 64), (0, 4, 65), (4, 4, 100)])
     encoded = piano_roll(**FIVE).encode(score)
