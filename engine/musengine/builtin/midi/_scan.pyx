@@ -100,7 +100,7 @@ cdef class Scan:
 
     cdef int track(self, int track) except -1:
         cdef long long tick = 0
-        cdef int byte, first, second, channel, status = 0, program = 0, key
+        cdef int byte, first, second, channel, status = 0, key
         for key in range(KEYS):
             self.keys[SOUNDS][key] = self.keys[LAST][key] = self.keys[PART][key] = NONE
         for channel in range(16):
