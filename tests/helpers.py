@@ -193,6 +193,27 @@ def reads_by_symusic() -> Any:
         pytest.skip(str(error))
 
 
+END = b"\x00\xff\x2f\x00"
+"""The end of a track of a MIDI file."""
+
+
+def chunk(body: bytes, name: bytes = b"MTrk", length: int | None = None) -> bytes:
+    """A chunk of a MIDI file; it may say another length than it has."""
+    return name + (len(body) if length is None else length).to_bytes(4, "big") + body
+
+
+def header(form: int = 1, tracks: int = 1, division: int = 96) -> bytes:
+    """The first chunk of a MIDI file."""
+    return chunk(b"".join(n.to_bytes(2, "big") for n in (form, tracks, division)), b"MThd")
+
+
+def midi(*bodies: bytes, form: int = 1, division: int = 96, count: int | None = None) -> bytes:
+    """A MIDI file of some tracks; it may say that it has another number of them."""
+    return header(form, len(bodies) if count is None else count, division) + b"".join(
+        map(chunk, bodies)
+    )
+
+
 WAYS_OF_READING = ["symusic", "miditoolkit", "compiled"]
 """MIDI files."""
 

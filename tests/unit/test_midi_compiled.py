@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of, use_library
+from helpers import END, few, midi, rows_of, use_library
 from musengine.builtin.midi import chunks, reader, tolerant
+from musengine.builtin.midi.events import quantity
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.song import Song
 from musengine.declarations import NoSettings
@@ -23,17 +24,6 @@ COMPILER = (sysconfig.get_config_var("CC") or "").split()
 # Where there is a compiler the module has to be there.
 found = import_module if COMPILER and shutil.which(COMPILER[0]) else pytest.importorskip
 compiled = found("musengine.builtin.midi.compiled")
-
-END = b"\x00\xff\x2f\x00"
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    return name + len(body).to_bytes(4, "big") + body
-
-
-def midi(*bodies: bytes, form: int = 1) -> bytes:
-    header = b"".join(number.to_bytes(2, "big") for number in (form, len(bodies), 96))
-    return chunk(b"MThd", header) + b"".join(chunk(b"MTrk", body) for body in bodies)
 
 
 def told(song: Song, odd: Oddities) -> object:
@@ -59,13 +49,6 @@ def by_compiled(data: bytes) -> object:
 time = st.sampled_from([0, 0, 1, 2, 130, 17_000])
 
 
-def number(value: int) -> bytes:
-    digits = [value & 127]
-    while value := value >> 7:
-        digits.append(value & 127 | 128)
-    return bytes(reversed(digits))
-
-
 message = st.one_of(
     st.tuples(st.integers(0x90, 0x92), st.integers(60, 62), st.sampled_from([0, 0, 1, 90])),
     st.tuples(st.integers(0x80, 0x82), st.integers(60, 62), st.just(64)),
@@ -88,7 +71,7 @@ def body(events: list[tuple[int, bytes]], running: bool) -> bytes:
     ]
     for wait, event in events + released * len(events):
         short = running and event[0] == status
-        written += number(wait) + event[short:]
+        written += quantity(wait) + event[short:]
         status = event[0] if event[0] < 0xF0 else status
     return written + END
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import WAYS_OF_READING, few, reads_by_symusic, rows_of, use_library
+from helpers import (
+    END,
+    WAYS_OF_READING,
+    few,
+    midi,
+    reads_by_symusic,
+    rows_of,
+    use_library,
+)
 from musengine.builtin.midi import chunks, clean, marking, tolerant
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.reader import MidiReader
@@ -18,24 +26,12 @@ from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
 from musengine.score import Piece, Score, Track
 
-END = b"\x00\xff\x2f\x00"
-
 
 @pytest.fixture(params=WAYS_OF_READING, autouse=True)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each test runs through either library, and through our own reading compiled."""
     use_library(request.param, monkeypatch)
     return request.param
-
-
-def chunk(body: bytes, name: bytes = b"MTrk") -> bytes:
-    return name + len(body).to_bytes(4, "big") + body
-
-
-def midi(*bodies: bytes, form: int = 1, division: int = 96, count: int | None = None) -> bytes:
-    header = (form, len(bodies) if count is None else count, division)
-    content = b"".join(number.to_bytes(2, "big") for number in header)
-    return chunk(content, b"MThd") + b"".join(map(chunk, bodies))
 
 
 def read_all(data: bytes, folder: Path, name: str = "piece.mid") -> list[Piece]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of
+from helpers import END, chunk, few, header, rows_of
 from musengine.builtin.midi import chunks, pairing, repair
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.reader import MidiReader
@@ -19,17 +19,8 @@ from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
 from musengine.score import LAST_TICK
 
-END = b"\x00\xff\x2f\x00"
 NOTE = b"\x00\x90\x3c\x50" + b"\x0a\x80\x3c\x40"  # C4, velocity 80, 10 ticks long
 ONE = [(0, 10, 60, 80, 0)]
-
-
-def chunk(body: bytes, name: bytes = b"MTrk", length: int | None = None) -> bytes:
-    return name + (len(body) if length is None else length).to_bytes(4, "big") + body
-
-
-def header(form: int = 1, tracks: int = 1, division: int = 96) -> bytes:
-    return chunk(b"".join(n.to_bytes(2, "big") for n in (form, tracks, division)), b"MThd")
 
 
 def read(data: bytes, folder: Path) -> tuple[list[tuple[int, ...]], tuple[str, ...]]:
