@@ -7,6 +7,7 @@ import shutil
 import sysconfig
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,9 +21,10 @@ from musengine.builtin.midi.song import Song
 from musengine.declarations import NoSettings
 from musengine.score import Score
 
-COMPILER = (sysconfig.get_config_var("CC") or "").split()
-# Where there is a compiler the module has to be there.
-found = import_module if COMPILER and shutil.which(COMPILER[0]) else pytest.importorskip
+COMPILER = (sysconfig.get_config_var("CC") or "none").split()[0]
+CAN_COMPILE = shutil.which(COMPILER) and Path(sysconfig.get_path("include"), "Python.h").is_file()
+# Where it can be compiled it has to be there.
+found = import_module if CAN_COMPILE else pytest.importorskip
 compiled = found("musengine.builtin.midi.compiled")
 
 
