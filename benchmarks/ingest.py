@@ -105,6 +105,8 @@ def rate(work: Callable[[Path], object], paths: Sequence[Path]) -> float:
 def side_by_side(paths: Sequence[Path]) -> dict[str, float]:
     """Return the median rate of each; the runs of all take turns."""
     compiled, plain = Ours(compiled=True), Ours(compiled=False)
+    if compiled.compiled is None:
+        raise SystemExit("musengine was installed without a C compiler: install it with one")
     works: dict[str, tuple[Callable[[Path], object], Sequence[Path]]] = {
         "pretty_midi": (pretty_midi_reads, paths[::SLOW]),
         "pretty_midi and get_piano_roll(fs=8)": (pretty_midi_encodes, paths[::SLOW]),

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from musengine.builtin.configs import PianoRollConfig
-from musengine.builtin.midi import libraries
-from musengine.builtin.midi import reader as midi_reader
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.builtin.piano_roll import PianoRoll
 from musengine.cache import Cache, Known, key_of, pack_pieces
@@ -182,47 +180,3 @@ def pieces_or_refusal(reader: Reader, path: Path) -> list[Piece]:
     assert len(lines) == 1
     assert lines[0].strip()
     return []
-
-
-def reads_by_symusic() -> Any:
-    """The library symusic where it is installed and new enough to read with; skips elsewhere."""
-    pytest.importorskip("symusic")
-    try:
-        return libraries.Symusic()
-    except ImportError as error:
-        pytest.skip(str(error))
-
-
-END = b"\x00\xff\x2f\x00"
-"""The end of a track of a MIDI file."""
-
-
-def chunk(body: bytes, name: bytes = b"MTrk", length: int | None = None) -> bytes:
-    """A chunk of a MIDI file; it may say another length than it has."""
-    return name + (len(body) if length is None else length).to_bytes(4, "big") + body
-
-
-def header(form: int = 1, tracks: int = 1, division: int = 96) -> bytes:
-    """The first chunk of a MIDI file."""
-    return chunk(b"".join(n.to_bytes(2, "big") for n in (form, tracks, division)), b"MThd")
-
-
-def midi(*bodies: bytes, form: int = 1, division: int = 96, count: int | None = None) -> bytes:
-    """A MIDI file of some tracks; it may say that it has another number of them."""
-    return header(form, len(bodies) if count is None else count, division) + b"".join(
-        map(chunk, bodies)
-    )
-
-
-WAYS_OF_READING = ["symusic", "miditoolkit", "compiled"]
-"""MIDI files."""
-
-
-def use_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let clean MIDI files be read through a library, or by our own reading compiled."""
-    if name == "compiled":
-        pytest.importorskip("musengine.builtin.midi.compiled")
-        return
-    monkeypatch.setattr(midi_reader, "compiled", None)
-    chosen = reads_by_symusic() if name == "symusic" else libraries.Miditoolkit()
-    monkeypatch.setattr(libraries, "chosen", lambda: chosen)

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import (
-    WAYS_OF_READING,
-    pieces_or_refusal,
-    score_of,
-    unpacked,
-    use_library,
-    write_midi,
-)
+from helpers import pieces_or_refusal, score_of, unpacked, write_midi
+from midi_ways import WAYS_OF_READING, use_library
 from musengine.builtin.midi.reader import MidiReader
 from musengine.declarations import NoSettings
 from musengine.score import LAST_TICK, Score, Track

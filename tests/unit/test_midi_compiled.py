@@ -13,44 +13,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import END, few, midi, rows_of, use_library
-from musengine.builtin.midi import chunks, reader, tolerant
+from helpers import few, rows_of
+from midi_ways import END, Found, by_compiled, by_own_means, midi, use_library
+from musengine.builtin.midi import reader
 from musengine.builtin.midi.events import quantity
-from musengine.builtin.midi.oddities import Oddities
-from musengine.builtin.midi.song import Song
 from musengine.declarations import NoSettings
-from musengine.score import Score
 
 COMPILER = (sysconfig.get_config_var("CC") or "none").split()[0]
 CAN_COMPILE = shutil.which(COMPILER) and Path(sysconfig.get_path("include"), "Python.h").is_file()
 # Where it can be compiled it has to be there.
 found = import_module if CAN_COMPILE else pytest.importorskip
-compiled = found("musengine.builtin.midi.compiled")
+found("musengine.builtin.midi.compiled")
 
 
-def told(song: Song, odd: Oddities) -> object:
-    """Everything that a song says, once it has been made a score."""
-    score: Score = song.score(odd)
+def told(found: Found | None) -> object:
+    """Everything that a reading says, to compare it."""
+    if found is None:
+        return None
+    score, warnings = found
     maps = (score.tempo_tick, score.tempo_bpm, score.meter_tick, score.meter, score.key)
     lists = [each.tolist() for each in (*maps, score.key_tick)]
-    return rows_of(score), score.tracks, score.length, lists, odd.warnings()
-
-
-def by_own_means(data: bytes) -> object:
-    odd = Oddities()
-    (song,) = tolerant.songs_of(chunks.take_apart(data, odd), odd)
-    return told(song, odd)
-
-
-def by_compiled(data: bytes) -> object:
-    odd = Oddities()
-    song = compiled.song_of(data, odd)
-    return None if song is None else told(song, odd)
+    return rows_of(score), score.tracks, score.length, lists, warnings
 
 
 time = st.sampled_from([0, 0, 1, 2, 130, 17_000])
-
-
 message = st.one_of(
     st.tuples(st.integers(0x90, 0x92), st.integers(60, 62), st.sampled_from([0, 0, 1, 90])),
     st.tuples(st.integers(0x80, 0x82), st.integers(60, 62), st.just(64)),
@@ -82,16 +68,16 @@ def body(events: list[tuple[int, bytes]], running: bool) -> bytes:
 @few(300)
 def test_clean_files_are_read_as_by_our_own_reading(tracks, running):
     data = midi(*[body(events, running) for events in tracks])
-    assert by_compiled(data) == by_own_means(data)
+    assert told(by_compiled(data)) == told(by_own_means(data))
 
 
 def test_files_of_no_notes_and_of_one():
-    assert by_compiled(midi(END)) == by_own_means(midi(END))
+    assert told(by_compiled(midi(END))) == told(by_own_means(midi(END)))
     # Struck at 1, released at 1 + 200 (81 48): channel 2, program 7.
     data = midi(b"\x00\xc2\x07\x01\x92\x3c\x50\x81\x48\x82\x3c\x00" + END, form=0)
-    rows, tracks, length, *_ = by_compiled(data)
-    assert rows == [(1, 200, 60, 80, 0)]
-    assert (tracks[0].program, tracks[0].channel, length) == (7, 2, 201)
+    score, _ = by_compiled(data)
+    assert rows_of(score) == [(1, 200, 60, 80, 0)]
+    assert (score.tracks[0].program, score.tracks[0].channel, score.length) == (7, 2, 201)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +134,7 @@ def test_damaged_files_are_left_or_read_as_by_our_own_reading():
                 random_.choice([0, 1])
             )
         if (found := by_compiled(bytes(changed))) is not None:
-            assert found == by_own_means(bytes(changed))
+            assert told(found) == told(by_own_means(bytes(changed)))
             read += 1
     assert 200 < read < 2800
 

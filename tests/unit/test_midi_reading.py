@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import (
+from helpers import few, rows_of
+from midi_ways import (
     END,
     WAYS_OF_READING,
-    few,
+    Found,
+    by_library,
+    by_own_means,
     midi,
     reads_by_symusic,
-    rows_of,
     use_library,
 )
-from musengine.builtin.midi import chunks, clean, marking, tolerant
-from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.reader import MidiReader
 from musengine.components.readers import Item
 from musengine.declarations import NoSettings
@@ -154,11 +154,8 @@ def test_a_note_never_released_nor_struck_again_ends_with_its_track(tmp_path):
 strokes = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.booleans()), max_size=24)
 
 
-def through_symusic(data: bytes) -> tuple[Score, tuple[str, ...]] | None:
-    file = marking.examined(data)
-    song = None if file is None else clean.song_of(file, reads_by_symusic())
-    odd = Oddities()
-    return None if song is None else (song.score(odd), odd.warnings())
+def through_symusic(data: bytes) -> Found | None:
+    return by_library(reads_by_symusic(), data)
 
 
 @given(tracks=st.lists(strokes, min_size=1, max_size=2), rest=st.integers(0, 9))
@@ -172,12 +169,10 @@ def test_hanging_notes_are_the_same_through_the_library_that_drops_them(tracks, 
         for number, one in enumerate(tracks)
     ]
     data = midi(*[body + bytes([rest]) + END[1:] for body in bodies])
-    odd = Oddities()
-    (song,) = tolerant.songs_of(chunks.take_apart(data, odd), odd)
-    own = song.score(odd)
+    own, warnings = by_own_means(data)
     if (found := through_symusic(data)) is not None and len(own):
         assert rows_of(found[0]) == rows_of(own)
-        assert (found[0].length, found[1]) == (own.length, odd.warnings())
+        assert (found[0].length, found[1]) == (own.length, warnings)
 
 
 @pytest.mark.parametrize(("hanging", "told"), [(7, True), (8, False)])

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import reads_by_symusic, sampled, unpacked
-from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
-from musengine.builtin.midi.oddities import Oddities
+from helpers import sampled, unpacked
+from midi_ways import Found, by_compiled, by_library, by_own_means, reads_by_symusic
+from musengine.builtin.midi import libraries
 from musengine.score import Score
 
 ARCHIVES = {
@@ -27,7 +27,6 @@ ARCHIVES = {
 }
 
 
-Found = tuple[Score, tuple[str, ...]]
 Way = Callable[[bytes], "Found | None"]
 
 
@@ -35,30 +34,7 @@ def all_ways() -> list[Way]:
     """Through symusic, compiled, and through miditoolkit, which takes some ten times as long."""
     pytest.importorskip("musengine.builtin.midi.compiled")
     symusic, miditoolkit = reads_by_symusic(), libraries.Miditoolkit()
-    return [partial(through, symusic), compiled_reading, partial(through, miditoolkit)]
-
-
-def by_own_means(data: bytes) -> Found:
-    odd = Oddities()
-    (song,) = tolerant.songs_of(chunks.take_apart(data, odd), odd)
-    return song.score(odd), odd.warnings()
-
-
-def compiled_reading(data: bytes) -> Found | None:
-    from musengine.builtin.midi import compiled
-
-    odd = Oddities()
-    song = compiled.song_of(data, odd)
-    return None if song is None else (song.score(odd), odd.warnings())
-
-
-def through(library: libraries.Library, data: bytes) -> Found | None:
-    file = marking.examined(data)
-    song = None if file is None else clean.song_of(file, library)
-    if song is None:
-        return None
-    odd = Oddities()
-    return song.score(odd), odd.warnings()
+    return [partial(by_library, symusic), by_compiled, partial(by_library, miditoolkit)]
 
 
 def assert_equal(first: Score, second: Score) -> None:

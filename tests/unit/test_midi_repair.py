@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import END, chunk, few, header, rows_of
+from helpers import few, rows_of
+from midi_ways import END, chunk, header
 from musengine.builtin.midi import chunks, pairing, repair
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.reader import MidiReader

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, reads_by_symusic, rows_of, score_of, scores
+from helpers import few, rows_of, score_of, scores
+from midi_ways import reads_by_symusic
 from musengine.arranging import one_note_per_key
 from musengine.builtin.midi import libraries
 from musengine.builtin.midi.events import LONGEST_WAIT, quantity

@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The events of a clean MIDI file to tables, compiled.
 
-Every index is looked at, since the bytes are a stranger's: one outside is an IndexError.
+The bytes are a stranger's: every index into the file and the tables is looked at, and one outside is
+an IndexError. Those into `keys` and `programs` are made of four and seven bits.
 """
 
 cdef enum:

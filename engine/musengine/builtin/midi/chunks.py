@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
 from musengine.builtin.midi.oddities import Oddities
@@ -14,6 +15,7 @@ MOST_CHUNKS = 2**16 - 1
 _SEARCHED = 2**12
 """How far into a file a header is looked for: mail and old Macintosh disks put theirs before it."""
 _HEADER, _TRACK = b"MThd", b"MTrk"
+_CLEAN = _HEADER + b"\x00\x00\x00\x06"
 
 
 @dataclass
@@ -45,6 +47,16 @@ def unwrapped(data: bytes) -> tuple[bytes, bool]:
     inside = data[start : start + size]
     # A size that is too small must not cut the music off.
     return (inside if size >= 22 else data[start:]), True
+
+
+def clean_header(data: bytes) -> tuple[int, int, int] | None:
+    """Return a file's format (0 or 1), number of tracks and ticks to a beat; None where odd."""
+    if data[:8] != _CLEAN or len(data) < 14:
+        return None
+    form, n_tracks, division = struct.unpack_from(">HHH", data, 8)
+    if form > 1 or not 1 <= n_tracks <= (MOST_CHUNKS if form else 1) or not 0 < division < 0x8000:
+        return None
+    return form, n_tracks, division
 
 
 def take_apart(data: bytes, odd: Oddities) -> Chunks:

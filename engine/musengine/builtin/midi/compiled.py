@@ -8,13 +8,13 @@ from operator import itemgetter
 import numpy as np
 
 from musengine.builtin.midi._scan import Scan
+from musengine.builtin.midi.chunks import clean_header
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.repair import MAX_NOTES
 from musengine.builtin.midi.song import Part, Song
 from musengine.builtin.midi.tolerant import Maps, read_metas
 from musengine.timing import IntArray
 
-_HEADER = b"MThd\x00\x00\x00\x06"
 _MOST_PARTS = 2**8
 _MOST_METAS = 2**12
 
@@ -24,11 +24,10 @@ def song_of(data: bytes, odd: Oddities) -> Song | None:
 
     A note that is never released is odd.
     """
-    form, n_tracks, division = (int.from_bytes(data[at : at + 2], "big") for at in (8, 10, 12))
-    if data[:8] != _HEADER or form > 1 or (n_tracks > 1 and not form):
+    header = clean_header(data)
+    if header is None:
         return None
-    if not n_tracks or not 0 < division < 0x8000:
-        return None
+    _, n_tracks, ticks_per_beat = header
     notes_7N = np.empty((7, min(len(data) // 3, MAX_NOTES)), dtype=np.int64)
     parts_3P = np.empty((3, _MOST_PARTS), dtype=np.int64)
     metas_5M = np.empty((5, _MOST_METAS), dtype=np.int64)
@@ -47,7 +46,7 @@ def song_of(data: bytes, odd: Oddities) -> Song | None:
     return Song(
         notes=notes_7N[:5, :n_notes],
         parts=_by_channel(parts, notes_7N[4, :n_notes]),
-        ticks_per_beat=division,
+        ticks_per_beat=ticks_per_beat,
         length=end,
         tempos=maps.tempos,
         meters=maps.meters,

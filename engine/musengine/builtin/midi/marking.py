@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
-import struct
 from dataclasses import dataclass
 
 import numpy as np
+
+from musengine.builtin.midi.chunks import clean_header
 
 # What a library would read otherwise than we do: an end before the end, events of a wrong length,
 # and tempos, meters and keys that are none.
@@ -20,7 +21,6 @@ _ODD_META = re.compile(
 )
 _TEMPO_EVENT = re.compile(rb"\xff\x51\x03...", re.DOTALL)
 _END = b"\xff\x2f\x00"
-_HEADER = b"MThd\x00\x00\x00\x06"
 _MOST_TRACKS = 127
 """A mark holds the number of its track in a velocity."""
 _LAST_TICK = 2**31 - 2**28
@@ -101,12 +101,10 @@ class Clean:
 
 def examined(data: bytes) -> Clean | None:
     """Return a file taken apart, or None where it is not clean as far as is easily told."""
-    if data[:8] != _HEADER or len(data) < 14:
+    header = clean_header(data)
+    if header is None or header[1] > _MOST_TRACKS:
         return None
-    form, count, division = struct.unpack_from(">HHH", data, 8)
-    if form > 1 or not 1 <= count <= (_MOST_TRACKS if form else 1) or not 0 < division < 0x8000:
-        return None
-    bodies = _bodies(data, count)
+    bodies = _bodies(data, header[1])
     if bodies is None or _ODD_META.search(data) is not None or _may_overflow(data, bodies):
         return None
     return Clean(data[:14], bodies, [_channels(body) for body in bodies])
