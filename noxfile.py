@@ -160,9 +160,9 @@ def python(session: nox.Session) -> None:
 def without_torch() -> list[str]:
     """Return the unit tests none of whose imports needs torch."""
     needs_torch = re.compile(
-        r"^\s*(?:from|import) (?:torch|musengine\.(?:batches|checkpoint|generation|recurrent|"
-        r"sampling|training|trained|workflow|evaluation|making|optimisation|cli|"
-        r"components\.(?:models|losses|samplers)|builtin\.(?:losses|samplers|frequencies)))",
+        r"^\s*(?:from|import) (?:torch|musengine\.(?:nn|training|generation|runs|cli|"
+        r"data\.batching|evaluation\.likelihood|interfaces\.(?:model|loss|sampler)|"
+        r"builtin\.(?:losses|samplers|models)))",
         re.MULTILINE,
     )
     files = sorted(Path("tests/unit").glob("test_*.py"))

@@ -23,14 +23,14 @@ from common import peak_memory, write_result
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.allocation import keep_freed_memory
-from musengine.batches import Row, assemble
-from musengine.components.encoders import Encoded, EncodedPiece
-from musengine.components.losses import negative_log_likelihood
-from musengine.components.models import Batch
-from musengine.components.samplers import GridDraw
-from musengine.layouts import Grid
-from musengine.quantities import GridStep
+from musengine.config.quantities import GridStep
+from musengine.data.batching import Row, assemble
+from musengine.encoding.layouts import Grid
+from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.interfaces.loss import negative_log_likelihood
+from musengine.interfaces.model import Batch
+from musengine.interfaces.sampler import GridDraw
+from musengine.utils.allocator import keep_freed_memory
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.model import Biaxial
 

@@ -18,22 +18,23 @@ from typing import Any
 import numpy as np
 from common import ROOT, data_folder, musengine, write_result
 
-from musengine.arranging import excerpt
 from musengine.builtin.midi.reader import MidiReader
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
-from musengine.measures import bars, pitches, rhythm, sounding
-from musengine.score import Score
+from musengine.evaluation.features import pitch as pitches
+from musengine.evaluation.features import polyphony, rhythm, structure
+from musengine.interfaces.reader import Item
+from musengine.music.score import Score
+from musengine.music.transforms import excerpt
+from musengine.plugins.declarations import NoSettings
 
 COMMAND = "python benchmarks/biaxial_hour.py"
 OPENING, LENGTH, PIECES = 8, 64, 32
 """Beats that pieces go on from, beats that are made, and how many pieces."""
 MEDIANS: dict[str, Callable[[Score], float]] = {
     "notes a beat": rhythm.notes_per_beat,
-    "notes at once": sounding.polyphony,
+    "notes at once": polyphony.polyphony,
     "entropy of pitch classes, bits": pitches.pitch_class_entropy,
     "share of the best scale": pitches.scale_consistency,
-    "bars heard before": bars.repetition_rate,
+    "bars heard before": structure.repetition_rate,
 }
 
 
@@ -50,7 +51,7 @@ def read(paths: Sequence[Path]) -> list[Score]:
 def music(scores: Sequence[Score]) -> dict[str, Any]:
     """Return what some pieces are made of: the longest of all, and medians over the pieces."""
     notes = np.concatenate([score.duration / score.ticks_per_beat for score in scores])
-    silences = [sounding.longest_silence_beats(score) for score in scores]
+    silences = [polyphony.longest_silence_beats(score) for score in scores]
     return {
         "pieces": len(scores),
         "longest note, beats": round(float(notes.max()), 2),

@@ -19,17 +19,18 @@ import numpy as np
 import torch
 from common import write_result
 
-from musengine import checkpoint, generation
-from musengine.batches import Batches
 from musengine.builtin.losses import CrossEntropy
 from musengine.builtin.samplers import Categorical
-from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece
-from musengine.components.models import Batch
-from musengine.console import counted
-from musengine.declarations import NoSettings
-from musengine.optimisation import make_optimizer
-from musengine.quantities import Length
-from musengine.tables import TrainingConfig
+from musengine.config.quantities import Length
+from musengine.data.batching import Batches
+from musengine.generation import engine
+from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
+from musengine.interfaces.model import Batch
+from musengine.pipeline.sections import TrainingConfig
+from musengine.plugins.declarations import NoSettings
+from musengine.training import checkpoint
+from musengine.training.optim import make_optimizer
+from musengine.utils.console import counted
 from musengine_charrnn.config import CharRnnConfig, TextRollConfig
 from musengine_charrnn.model import CharRnn
 from musengine_charrnn.textroll import TextRoll
@@ -80,17 +81,17 @@ def trained(model: CharRnn, rows: int) -> float:
 
 def drawn(model: CharRnn, encoder: TextRoll, texts: int) -> float:
     """Return the characters drawn a second, the whole way that `musengine generate` goes."""
-    plan = generation.Plan(
+    plan = engine.Plan(
         primes=[Encoded(encoder.empty())] * texts,
         first=[0] * texts,
-        seeds=generation.piece_seeds(0, texts),
+        seeds=engine.piece_seeds(0, texts),
         length=Length(float(DRAWN), "tokens"),
         settings=DecodeSettings(),
     )
     samplers: list[Any] = [Categorical(NoSettings(), encoder.layout)]
 
     def once() -> int:
-        made = generation.generate(model, encoder, samplers, plan, device=torch.device("cpu"))
+        made = engine.generate(model, encoder, samplers, plan, device=torch.device("cpu"))
         return sum(len(piece.steps) for piece in made)
 
     return fastest(once)

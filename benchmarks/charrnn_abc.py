@@ -18,11 +18,11 @@ from pathlib import Path
 
 from common import ROOT, data_folder, musengine, write_result
 
-from musengine import plugins
+from musengine.config.quantities import Source
+from musengine.data.reading import read_sources
 from musengine.errors import UnreadableError
-from musengine.quantities import Source
-from musengine.reading import read_sources
-from musengine.score import Text
+from musengine.music.score import Text
+from musengine.plugins import manager
 from musengine_charrnn.abc_notation import abc_bars, read_abc
 
 ORDER = 5
@@ -128,7 +128,7 @@ def run(folder: Path, tunes: Path, minutes: float) -> float:
 
 def texts_by_part(folder: Path, tunes: Path) -> dict[str, list[str]]:
     """Return the texts of each part of a run's split."""
-    reading = read_sources([Source(str(tunes))], plugins.load().registry, accepts=("text",))
+    reading = read_sources([Source(str(tunes))], manager.load().registry, accepts=("text",))
     by_id = {
         piece.id: piece.content.text for piece in reading.pieces if isinstance(piece.content, Text)
     }

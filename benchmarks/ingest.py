@@ -16,10 +16,10 @@ from typing import Any
 
 from common import data_folder, peak_memory, write_result
 
-from musengine import plugins
-from musengine.cache import Cache
-from musengine.quantities import Source
-from musengine.reading import read_sources
+from musengine.config.quantities import Source
+from musengine.data.cache import Cache
+from musengine.data.reading import read_sources
+from musengine.plugins import manager
 
 ARCHIVES = ("pop909/pop909-main-001-808.tar.gz", "pop909/pop909-versions-001-808.tar.gz")
 RUNS = 3
@@ -66,9 +66,9 @@ class Ours:
 
     def __init__(self, *, compiled: bool) -> None:
         from musengine.builtin.configs import PianoRollConfig
+        from musengine.builtin.encoders.piano_roll import PianoRoll
         from musengine.builtin.midi import reader
-        from musengine.builtin.piano_roll import PianoRoll
-        from musengine.declarations import NoSettings
+        from musengine.plugins.declarations import NoSettings
 
         self.compiled = reader.compiled if compiled else None
         self.reader = reader.MidiReader(NoSettings())
@@ -77,8 +77,8 @@ class Ours:
     def read(self, path: Path) -> Any:
         """Return the score of one file, None where it has no notes."""
         from musengine.builtin.midi import reader
-        from musengine.components.readers import Item
         from musengine.errors import UnreadableError
+        from musengine.interfaces.reader import Item
 
         reader.compiled = self.compiled
         try:
@@ -137,7 +137,7 @@ def times(rates: dict[str, float], ours: str, other: str) -> dict[str, float]:
 
 def whole_corpus(folder: Path, jobs: int) -> dict[str, float]:
     """Return files and notes per second of reading everything, workers' start and all."""
-    registry = plugins.load().registry
+    registry = manager.load().registry
     times, notes, files = [], 0, 0
     for _ in range(RUNS):
         began = time.perf_counter()
@@ -157,17 +157,17 @@ def whole_corpus(folder: Path, jobs: int) -> dict[str, float]:
 
 def peak_of_preparing(folder: Path) -> float:
     """Return the most memory, in MiB, that reading and preparing a folder takes in a process."""
-    from musengine import pipeline
-    from musengine.corpus import prepare, read_corpus
+    from musengine.data.dataset import prepare, read_corpus
+    from musengine.pipeline import resolve
 
-    registry = plugins.load().registry
+    registry = manager.load().registry
     file = folder.parent / f"{folder.name}.toml"
     file.write_text(
         f'[corpus]\npath = "{folder.name}"\njobs = 1\ncache = "{folder.name}-cache"\n'
         '[model]\ntype = "frequencies"\n',
         encoding="utf-8",
     )
-    built = pipeline.load(file, registry)
+    built = resolve.load(file, registry)
     encoder = built.encoder.create()
     prepare(built, read_corpus(built, registry), encoder)
     return round(peak_memory(), 1)

@@ -16,15 +16,16 @@ from common import write_result
 from torch import nn
 from torch.nn import functional
 
-from musengine import checkpoint, generation
-from musengine.batches import Batches
 from musengine.builtin.losses import CrossEntropy
 from musengine.builtin.samplers import Categorical
-from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece
-from musengine.declarations import NoSettings
-from musengine.optimisation import clip_gradients, make_optimizer
-from musengine.quantities import Length
-from musengine.tables import TrainingConfig
+from musengine.config.quantities import Length
+from musengine.data.batching import Batches
+from musengine.generation import engine as generation
+from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
+from musengine.pipeline.sections import TrainingConfig
+from musengine.plugins.declarations import NoSettings
+from musengine.training import checkpoint
+from musengine.training.optim import clip_gradients, make_optimizer
 from musengine_melody.config import MelodyEncoderConfig, MelodyModelConfig
 from musengine_melody.encoder import Melody
 from musengine_melody.model import MelodyLSTM

@@ -17,14 +17,14 @@ import numpy.typing as npt
 from common import ROOT, data_folder, musengine, write_result
 
 from musengine.builtin.midi.reader import MidiReader
-from musengine.components.encoders import Encoder
-from musengine.components.readers import Item
-from musengine.corpus import Dataset, prepare, read_corpus
-from musengine.declarations import NoSettings
-from musengine.layouts import Tokens
-from musengine.pipeline import load
-from musengine.plugins import load as load_plugins
-from musengine.score import Score
+from musengine.data.dataset import Dataset, prepare, read_corpus
+from musengine.encoding.layouts import Tokens
+from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.reader import Item
+from musengine.music.score import Score
+from musengine.pipeline.resolve import load
+from musengine.plugins.declarations import NoSettings
+from musengine.plugins.manager import load as load_plugins
 
 PIPELINE = ROOT / "pipelines" / "melody.toml"
 TICKS = 120  # a sixteenth in what is written, at 480 ticks a beat
@@ -135,7 +135,7 @@ def read(folder: Path, sixteenths: int) -> list[Score]:
 
 def generated(run: Path, dataset: Dataset, encoder: Encoder[Any]) -> dict[str, Any]:
     """Return what the training part, the held-out part and made melodies consist of."""
-    from musengine.components.encoders import DecodeSettings
+    from musengine.interfaces.encoder import DecodeSettings
 
     table: dict[str, Any] = {}
     for title, part in (("training part", "train"), ("held-out part", "valid")):

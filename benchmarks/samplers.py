@@ -16,15 +16,16 @@ import numpy as np
 import numpy.typing as npt
 from common import write_result
 
-from musengine import generation, plugins
-from musengine.components.encoders import DecodeSettings
-from musengine.config import build
-from musengine.corpus import prepare, read_corpus
-from musengine.pipeline import Pipeline
-from musengine.quantities import Length
-from musengine.registry import Registry
-from musengine.runfolder import RunFolder
-from musengine.trained import Trained, load_trained
+from musengine.config.fields import build
+from musengine.config.quantities import Length
+from musengine.data.dataset import prepare, read_corpus
+from musengine.generation import engine
+from musengine.interfaces.encoder import DecodeSettings
+from musengine.pipeline.resolve import Pipeline
+from musengine.plugins import manager
+from musengine.plugins.registry import Registry
+from musengine.runs.folder import RunFolder
+from musengine.runs.trained import Trained, load_trained
 
 Roll = npt.NDArray[np.uint8]
 
@@ -127,16 +128,14 @@ def made_with(
         )
         for k in range(PIECES)
     ]
-    plan = generation.Plan(
+    plan = engine.Plan(
         primes=primes,
         first=[0] * PIECES,
-        seeds=generation.piece_seeds(0, PIECES),
+        seeds=engine.piece_seeds(0, PIECES),
         length=Length(float(STEPS), "steps"),
         settings=DecodeSettings(),
     )
-    made = generation.generate(
-        trained.model, trained.encoder, samplers, plan, device=trained.device
-    )
+    made = engine.generate(trained.model, trained.encoder, samplers, plan, device=trained.device)
     return [piece.steps for piece in made]
 
 
@@ -144,7 +143,7 @@ def main() -> None:
     """Measure the training part, the held-out part and every chain."""
     if len(sys.argv) != 2:
         raise SystemExit("usage: python benchmarks/samplers.py RUN (see the top of the file)")
-    registry = plugins.load().registry
+    registry = manager.load().registry
     run = RunFolder(Path(sys.argv[1]))
     pipeline: Pipeline = run.read_pipeline(registry)
     trained = load_trained(pipeline, run)

@@ -53,7 +53,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def musengine(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Call the command line; returns exit status, stdout and stderr."""
-    from musengine.cli import main
+    from musengine.cli.main import main
 
     def call(*arguments: str) -> tuple[int, str, str]:
         capfd.readouterr()

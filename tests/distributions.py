@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from musengine import plugins
+from musengine.plugins import manager
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Site:
         """Return the entry points of this folder's distributions, and of no others."""
         found = importlib.metadata.distributions(path=[str(self.folder)])
         points = (point for distribution in found for point in distribution.entry_points)
-        return [point for point in points if point.group == plugins.GROUP]
+        return [point for point in points if point.group == manager.GROUP]
 
-    def load(self, chosen: set[str] | None = None, *, strict: bool = False) -> plugins.Plugins:
+    def load(self, chosen: set[str] | None = None, *, strict: bool = False) -> manager.Plugins:
         """Load the core and this folder's plugins."""
-        return plugins.load_from(self.entry_points(), chosen=chosen, strict=strict)
+        return manager.load_from(self.entry_points(), chosen=chosen, strict=strict)
 
     def environment(self, *folders: Path, **variables: str) -> dict[str, str]:
         """Return the environment of a process that finds this folder's distributions."""
@@ -60,8 +60,8 @@ class Site:
 
 
 MODEL = """
-from musengine.declarations import ModelConfig, ModelDeclaration
-from musengine.hookspecs import hookimpl
+from musengine.plugins.declarations import ModelConfig, ModelDeclaration
+from musengine.plugins.hookspecs import hookimpl
 
 @hookimpl
 def musengine_models():

@@ -15,17 +15,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from musengine.builtin.configs import PianoRollConfig
+from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.builtin.midi.writer import MidiWriter
-from musengine.builtin.piano_roll import PianoRoll
-from musengine.cache import Cache, Known, key_of, pack_pieces
-from musengine.catalogue import Catalogue, Listed
-from musengine.components.encoders import Encoded, EncodedPiece
-from musengine.components.readers import Item, Reader
-from musengine.declarations import NoSettings
+from musengine.config.quantities import GridStep
+from musengine.data.cache import Cache, Known, key_of, pack_pieces
+from musengine.data.manifest import Catalogue, Listed
+from musengine.data.reading import Access, File
 from musengine.errors import UnreadableError
-from musengine.quantities import GridStep
-from musengine.reading import Access, File
-from musengine.score import Piece, Score, Track
+from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.interfaces.reader import Item, Reader
+from musengine.music.score import Piece, Score, Track
+from musengine.plugins.declarations import NoSettings
 
 Thing = TypeVar("Thing")
 

@@ -8,7 +8,7 @@ import pytest
 
 from musengine.builtin.midi import chunks, clean, libraries, marking, reader, tolerant
 from musengine.builtin.midi.oddities import Oddities
-from musengine.score import Score
+from musengine.music.score import Score
 
 Found = tuple[Score, tuple[str, ...]]
 """A score, and what was odd about its file."""

@@ -21,9 +21,10 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from musengine import plugins
-from musengine.config import Config, describe, to_table
-from musengine.declarations import (
+from musengine.config.fields import Config, describe, to_table
+from musengine.encoding.layouts import Layout
+from musengine.plugins import manager
+from musengine.plugins.declarations import (
     EncoderConfig,
     EncoderDeclaration,
     LossDeclaration,
@@ -32,8 +33,7 @@ from musengine.declarations import (
     SamplerDeclaration,
     WriterDeclaration,
 )
-from musengine.layouts import Layout
-from musengine.registry import Entry
+from musengine.plugins.registry import Entry
 
 HEADINGS = ("Key", "Value", "Default", "Meaning")
 WIDTHS = (18, 27, 17, 38)
@@ -157,7 +157,7 @@ class ComponentsDirective(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        loaded = plugins.load()
+        loaded = manager.load()
         for plugin in loaded.broken:
             logging.getLogger(__name__).warning("plugin %s", plugin)
         entries = loaded.registry.of_kind(self.arguments[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musengine.cli import main
+from musengine.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

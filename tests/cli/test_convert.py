@@ -11,12 +11,12 @@ import pytest
 
 from distributions import Site
 from helpers import score_of, unpacked, write_midi
-from musengine import plugins
 from musengine.builtin.midi.reader import MidiReader
-from musengine.cli import main
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
-from musengine.score import Score, Track
+from musengine.cli.main import main
+from musengine.interfaces.reader import Item
+from musengine.music.score import Score, Track
+from musengine.plugins import manager
+from musengine.plugins.declarations import NoSettings
 
 TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9))
 BAND = score_of([(0, 4, 60, 80, 0), (4, 4, 64, 80, 0), (0, 4, 36, 90, 1)], tracks=TRACKS)
@@ -197,16 +197,16 @@ class TestFolders:
 
 PLUGIN = '''
 from dataclasses import dataclass
-from musengine.components.encoders import Encoder
-from musengine.components.readers import Reader
-from musengine.components.writers import Writer
-from musengine.config import setting
-from musengine.declarations import (
+from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.reader import Reader
+from musengine.interfaces.writer import Writer
+from musengine.config.fields import setting
+from musengine.plugins.declarations import (
     EncoderConfig, EncoderDeclaration, ReaderDeclaration, WriterDeclaration,
 )
 from musengine.errors import UnreadableError
-from musengine.hookspecs import hookimpl
-from musengine.score import Piece, Score, Text
+from musengine.plugins.hookspecs import hookimpl
+from musengine.music.score import Piece, Score, Text
 
 @dataclass(frozen=True, kw_only=True)
 class NumbersConfig(EncoderConfig):
@@ -271,9 +271,9 @@ def numbers(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A plugin whose encoder is a text notation, and the only one there is."""
     site.add("numbers", {"numbers": "numbers_plugin"}, numbers_plugin=PLUGIN)
     monkeypatch.setenv("MUSENGINE_PLUGINS", "numbers")
-    plugins.load.cache_clear()
+    manager.load.cache_clear()
     yield
-    plugins.load.cache_clear()
+    manager.load.cache_clear()
 
 
 @pytest.mark.usefixtures("numbers")

@@ -11,11 +11,11 @@ import pytest
 
 from distributions import Site
 from helpers import score_of, unpacked, write_midi
-from musengine import plugins
-from musengine.cli import main
-from musengine.inspecting import Expectations, inspect
-from musengine.quantities import Source
-from musengine.score import Track
+from musengine.cli.main import main
+from musengine.config.quantities import Source
+from musengine.music.score import Track
+from musengine.plugins import manager
+from musengine.tools.inspect import Expectations, inspect
 
 TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9))
 # 4 ticks to a beat: C4 and E4, a beat each, then a chord of two beats; one drum. 4 beats at 120.
@@ -200,9 +200,9 @@ def test_a_wish_that_is_none_is_a_usage_error(
 
 PLUGIN = """
 import os
-from musengine.components.readers import Reader
-from musengine.declarations import ReaderDeclaration
-from musengine.hookspecs import hookimpl
+from musengine.interfaces.reader import Reader
+from musengine.plugins.declarations import ReaderDeclaration
+from musengine.plugins.hookspecs import hookimpl
 
 @hookimpl
 def musengine_readers():
@@ -227,7 +227,7 @@ def test_a_reader_that_crashes_or_hangs_costs_one_file(tmp_path: Path, site: Sit
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.bad").write_text(name)
     write_midi(score_of([(0, 4, 60)]), folder / "well.mid")
-    registry = plugins.load_from(site.entry_points()).registry
+    registry = manager.load_from(site.entry_points()).registry
     source = Source(str(folder))
     inspection = inspect([source], registry, Expectations(), jobs=1, timeout=8)
     said = {Path(file.path).stem: file.error for file in inspection.files}

@@ -15,13 +15,13 @@ import pytest
 import tomli
 
 from helpers import score_of, write_midi
-from musengine.builtin.frequencies import Frequencies
-from musengine.cli import main
-from musengine.components.models import Batch, Output
-from musengine.config import to_table
-from musengine.likeness import similarities
-from musengine.likeness_settings import LONGEST_WINDOW, SimilarityConfig
-from musengine.score import Score
+from musengine.builtin.models.frequencies import Frequencies
+from musengine.cli.main import main
+from musengine.config.fields import to_table
+from musengine.evaluation.corpus_index import similarities
+from musengine.evaluation.settings import LONGEST_WINDOW, SimilarityConfig
+from musengine.interfaces.model import Batch, Output
+from musengine.music.score import Score
 
 Call = Callable[..., tuple[int, str, str]]
 

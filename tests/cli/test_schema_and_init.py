@@ -18,8 +18,8 @@ from distributions import Site
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 PLUGIN = """
 from musengine.builtin.configs import FrequenciesConfig
-from musengine.declarations import ModelDeclaration
-from musengine.hookspecs import hookimpl
+from musengine.plugins.declarations import ModelDeclaration
+from musengine.plugins.hookspecs import hookimpl
 
 @hookimpl
 def musengine_models():
@@ -27,7 +27,7 @@ def musengine_models():
         ModelDeclaration(
             name="counts",
             summary="Counts notes",
-            target="musengine.builtin.frequencies:Frequencies",
+            target="musengine.builtin.models.frequencies:Frequencies",
             config=FrequenciesConfig,
             layouts=("grid",),
             training="fit",

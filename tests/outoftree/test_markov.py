@@ -203,7 +203,7 @@ class TestItsPieces:
         monkeypatch.syspath_prepend(str(PLUGIN))
 
     def score(self, *chords: Sequence[int]) -> Any:
-        from musengine.score import Score
+        from musengine.music.score import Score
 
         notes = [(beat, pitch) for beat, chord in enumerate(chords) for pitch in chord]
         onset, pitch = zip(*notes, strict=True)
@@ -213,14 +213,14 @@ class TestItsPieces:
         from musengine_markov.config import ChordsConfig
         from musengine_markov.encoder import Chords
 
-        from musengine.score import Piece
+        from musengine.music.score import Piece
 
         encoder = Chords(ChordsConfig(**settings))
         encoder.fit([Piece(str(index), score) for index, score in enumerate(scores)])
         return encoder
 
     def test_chords_to_symbols_and_back(self) -> None:
-        from musengine.components.encoders import DecodeSettings
+        from musengine.interfaces.encoder import DecodeSettings
 
         # C major, its first inversion, the same an octave up, silence, C major twice.
         c_major, inverted = (48, 52, 55), (52, 55, 60)
@@ -259,8 +259,8 @@ class TestItsPieces:
         return Markov(MarkovConfig(**settings), ChordSymbols(size=size))
 
     def batch(self, *sequences: Sequence[int]) -> Any:
-        from musengine.batches import Row, assemble
-        from musengine.components.encoders import Encoded, EncodedPiece
+        from musengine.data.batching import Row, assemble
+        from musengine.interfaces.encoder import Encoded, EncodedPiece
 
         pieces = [EncodedPiece("", Encoded(steps=np.array(steps)), "") for steps in sequences]
         rows = [Row(index, 0, len(piece)) for index, piece in enumerate(pieces)]
@@ -296,9 +296,9 @@ class TestItsPieces:
     def generated(self, model: Any, sampler: Any, seeds: Sequence[int], steps: int) -> Any:
         import torch
 
-        from musengine.components.encoders import DecodeSettings, Encoded
-        from musengine.generation import Plan, generate
-        from musengine.quantities import Length
+        from musengine.config.quantities import Length
+        from musengine.generation.engine import Plan, generate
+        from musengine.interfaces.encoder import DecodeSettings, Encoded
 
         encoder = self.encoder()
         encoder.vocabulary = [(index,) for index in range(model.nothing)]

@@ -64,7 +64,7 @@ def musengine(folder: Path) -> Call:
 @pytest.fixture
 def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Call the command line in this process; it must end with one error line and status 1."""
-    from musengine.cli import main
+    from musengine.cli.main import main
 
     def call(*arguments: str) -> str:
         capfd.readouterr()

@@ -26,8 +26,9 @@ def peak() -> int:
 
 SCRIPT = f"""{PEAK}
 import sys
-from musengine import pipeline, plugins
-from musengine.corpus import prepare, read_corpus, total_steps
+from musengine.pipeline import resolve
+from musengine.plugins import manager
+from musengine.data.dataset import prepare, read_corpus, total_steps
 
 if __name__ == "__main__":
     registry = plugins.load_from([]).registry
@@ -76,7 +77,7 @@ def test_ten_times_the_files_take_a_fifth_more_memory_at_most(tmp_path: Path) ->
 
 RUN = f"""{PEAK}
 import sys
-from musengine.cli import main
+from musengine.cli.main import main
 
 if __name__ == "__main__":
     arguments = ["run", "pipeline.toml", "--quiet", "--run-dir", f"run {{sys.argv[1]}}"]

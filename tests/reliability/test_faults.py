@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from musengine.cli import main
+from musengine.cli.main import main
 
 Fails = Callable[..., str]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from musengine import checkpoint
-from musengine.cli import main
+from musengine.cli.main import main
+from musengine.training import checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 ENDLESS = ("--set", "training.steps=1000000", "--set", "training.checkpoint_every=1000000")

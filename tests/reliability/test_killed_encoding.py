@@ -19,8 +19,10 @@ KILLS = 20
 SCRIPT = """
 import sys
 from pathlib import Path
-from musengine import encoding, pipeline, plugins
-from musengine.corpus import prepare, read_corpus
+from musengine.data import encode as encoding
+from musengine.pipeline import resolve
+from musengine.plugins import manager
+from musengine.data.dataset import prepare, read_corpus
 
 if __name__ == "__main__":
     encoding._CHUNK = 2**19  # many small tasks, so that there is much to be killed amid

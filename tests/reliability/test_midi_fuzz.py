@@ -11,8 +11,8 @@ import pytest
 from helpers import pieces_or_refusal, score_of, unpacked, write_midi
 from midi_ways import WAYS_OF_READING, use_library
 from musengine.builtin.midi.reader import MidiReader
-from musengine.declarations import NoSettings
-from musengine.score import LAST_TICK, Score, Track
+from musengine.music.score import LAST_TICK, Score, Track
+from musengine.plugins.declarations import NoSettings
 
 SLOWEST = 20.0
 """Seconds. A file of a few kilobytes is read in milliseconds; a loop without an end is not."""

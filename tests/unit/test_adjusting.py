@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import beats, few, rows_of, score_of, scores
-from musengine.adjusting import Adjustments, find_tracks
+from musengine.config.quantities import Instrument, Length
 from musengine.errors import UnreadableError
-from musengine.quantities import Instrument, Length
-from musengine.score import Track
+from musengine.music.score import Track
+from musengine.tools.edits import Adjustments, find_tracks
 
 TRACKS = (
     Track("Melody", 40, channel=0),

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import resource
-from musengine.allocation import keep_freed_memory
+from musengine.utils.allocator import keep_freed_memory
 
 if {keep}:
     keep_freed_memory()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import beats, few, rows_of, score_of, scores, seconds
-from musengine.arranging import (
+from musengine.music.score import Score, Track
+from musengine.music.transforms import (
     at_resolution,
     excerpt,
     keep_tracks,
@@ -23,7 +24,6 @@ from musengine.arranging import (
     tracks_on,
     until_next_strike,
 )
-from musengine.score import Score, Track
 
 # 4 ticks to the beat: two bars of 3/4 (12 ticks each), then 2/4 (8 ticks a bar); 120 quarters a
 # minute (1/8 s a tick), from tick 16 on 60 (1/4 s a tick).

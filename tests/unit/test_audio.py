@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from helpers import score_of
-from musengine.builtin import soundfonts
 from musengine.builtin.configs import WavConfig
+from musengine.builtin.writers import soundfonts
 from musengine.errors import UnwritableError
-from musengine.score import Score, Text, Track
+from musengine.music.score import Score, Text, Track
 
 RATE = 44_100
 
@@ -76,7 +76,7 @@ def soundfont(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def played(score: Score, soundfont: Path, folder: Path, **options) -> tuple[np.ndarray, int]:
     """The samples (T, 2) of a score's sound file, and their rate."""
-    from musengine.builtin.audio import WavWriter
+    from musengine.builtin.writers.audio import WavWriter
 
     writer = WavWriter(WavConfig(soundfont=soundfont, **options))
     assert writer.suffix == ".wav"
@@ -175,7 +175,7 @@ def test_a_damaged_soundfont_is_said_in_a_line(soundfont, tmp_path, keep):
 
 def test_texts_are_not_played(tmp_path):
     pytest.importorskip("symusic")
-    from musengine.builtin.audio import WavWriter
+    from musengine.builtin.writers.audio import WavWriter
 
     with pytest.raises(TypeError, match="sound is made of scores"):
         WavWriter(WavConfig()).write(Text("X:1"), tmp_path / "piece.wav")

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import encoded_piece, few
-from musengine.batches import IDLE, Batches, Row, assemble, whole_pieces
-from musengine.components.encoders import Encoded, EncodedPiece
-from musengine.components.models import Batch
-from musengine.tables import TrainingConfig
+from musengine.data.batching import IDLE, Batches, Row, assemble, whole_pieces
+from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.interfaces.model import Batch
+from musengine.pipeline.sections import TrainingConfig
 
 
 def tokens(*lengths: int, sides: bool = False) -> list[EncodedPiece]:

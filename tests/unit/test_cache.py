@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of, scores, write_midi
-from musengine import plugins
-from musengine.cache import Cache, default_folder, key_of, pack_pieces, unpack_pieces
-from musengine.quantities import Source
-from musengine.reading import read_sources
-from musengine.registry import Entry, Origin, Registry
-from musengine.score import Piece, Score, Text, Track
+from musengine.config.quantities import Source
+from musengine.data.cache import Cache, default_folder, key_of, pack_pieces, unpack_pieces
+from musengine.data.reading import read_sources
+from musengine.music.score import Piece, Score, Text, Track
+from musengine.plugins import manager
+from musengine.plugins.registry import Entry, Origin, Registry
 
 pieces = st.builds(
     Piece,
@@ -158,7 +158,7 @@ def test_the_folder_is_the_users_choice(tmp_path, monkeypatch):
 
 def registry_of(version: str) -> Registry:
     """The core's registry as if its readers came with another version."""
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     key = ("reader", "midi")
     registry.entries[key] = Entry(registry.entries[key].declaration, Origin("musengine", version))
     return registry

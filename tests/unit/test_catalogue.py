@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from helpers import score_of, write_midi
-from musengine import plugins
-from musengine.cache import Cache, size_limit, trim
-from musengine.catalogue import Catalogue, survey
-from musengine.components.readers import Item, Reader
-from musengine.corpus import prepare, read_corpus
-from musengine.declarations import NoSettings, ReaderDeclaration
+from musengine.data.cache import Cache, size_limit, trim
+from musengine.data.dataset import prepare, read_corpus
+from musengine.data.discovery import Found
+from musengine.data.manifest import Catalogue, survey
+from musengine.data.reading import Skipped
 from musengine.errors import UnreadableError, UserError
-from musengine.pipeline import Pipeline, load
-from musengine.reading import Skipped
-from musengine.registry import Component, Entry, Origin
-from musengine.score import Piece
-from musengine.sources import Found
+from musengine.interfaces.reader import Item, Reader
+from musengine.music.score import Piece
+from musengine.pipeline.resolve import Pipeline, load
+from musengine.plugins import manager
+from musengine.plugins.declarations import NoSettings, ReaderDeclaration
+from musengine.plugins.registry import Component, Entry, Origin
 
 
 class Letters(Reader[NoSettings]):
@@ -153,14 +153,14 @@ def pipeline_of(folder: Path, cache: str) -> Pipeline:
         write_midi(score_of([(0, 4, pitch)]), path)
     path = folder / "pipeline.toml"
     path.write_text(f'[corpus]\npath = "music"\ncache = {cache}\n[model]\ntype = "frequencies"\n')
-    return load(path, plugins.load_from([]).registry)
+    return load(path, manager.load_from([]).registry)
 
 
 def test_without_a_cache_all_is_removed_with_the_pieces(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     pipeline = pipeline_of(tmp_path, "false")
-    catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+    catalogue = read_corpus(pipeline, manager.load_from([]).registry)
     dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
     (scratch,) = (tmp_path / "temporary").iterdir()
     pieces = dataset.parts["train"]
@@ -178,7 +178,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, capsys):
     # A file stands where the folder should be, which stops even a superuser.
     (tmp_path / "cache").write_text("")
     pipeline = pipeline_of(tmp_path, '"cache"')
-    catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+    catalogue = read_corpus(pipeline, manager.load_from([]).registry)
     assert len(prepare(pipeline, catalogue, pipeline.encoder.create()).parts["train"]) == 2
     assert f"{tmp_path / 'cache'} cannot be written" in capsys.readouterr().err
 
@@ -223,7 +223,7 @@ class TestTrimming:
         monkeypatch.setenv("MUSENGINE_CACHE_SIZE", "0")
         old = self.entries(tmp_path / "cache", 2)
         pipeline = pipeline_of(tmp_path, '"cache"')
-        catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+        catalogue = read_corpus(pipeline, manager.load_from([]).registry)
         dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
         assert not any(path.exists() for path in old)
         assert dataset.parts["train"][0].encoded.steps.any()

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from musengine import checkpoint
 from musengine.errors import UserError
+from musengine.training import checkpoint
 
 LEAVES = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5)
 NESTED = st.recursive(

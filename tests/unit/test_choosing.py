@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from musengine.choosing import Patterns, choose
+from musengine.data.filters import Patterns, choose
 from musengine.errors import UserError
 
 

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from musengine import plugins, tables
+from musengine.pipeline import sections
+from musengine.plugins import manager
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "coming-from.md").read_text(encoding="utf-8")
 CORE = {
-    "run": tables.RunConfig,
-    "corpus": tables.CorpusConfig,
-    "training": tables.TrainingConfig,
-    "generate": tables.GenerateConfig,
+    "run": sections.RunConfig,
+    "corpus": sections.CorpusConfig,
+    "training": sections.TrainingConfig,
+    "generate": sections.GenerateConfig,
 }
 KEYS = sorted(set(re.findall(r"`(run|corpus|training|generate|encoder|model)\.(\w+)", PAGE)))
 HERE = [line.split("|")[2] for line in PAGE.splitlines() if line.startswith("|")]
@@ -38,7 +39,7 @@ def test_every_key_exists(table: str, key: str) -> None:
     if table in CORE:
         assert key in names(CORE[table])
         return
-    registry = plugins.load().registry
+    registry = manager.load().registry
     entries = registry.of_kind(table)
     if {"lstm3", "biaxial", "charrnn", "melody"} - set(registry.names("model")):
         pytest.skip("not all models are installed")
@@ -49,7 +50,7 @@ def test_every_key_exists(table: str, key: str) -> None:
 def test_every_pipeline_and_type_exists() -> None:
     for name in re.findall(r"`(pipelines/[\w-]+\.toml)`", PAGE):
         assert (ROOT / name).is_file()
-    registry = plugins.load().registry
+    registry = manager.load().registry
     if "tempered" not in registry.names("sampler"):
         pytest.skip("musengine-samplers is not installed")
     kinds = ("sampler", "writer", "callback", "loss")

@@ -15,10 +15,10 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.config import Config, build, describe, setting, to_table
+from musengine.config.fields import Config, build, describe, setting, to_table
+from musengine.config.quantities import GridStep, Length
 from musengine.errors import Problem, did_you_mean
-from musengine.pipeline import PLAIN
-from musengine.quantities import GridStep, Length
+from musengine.pipeline.resolve import PLAIN
 
 BASE = Path("/music/here").resolve()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from musengine.console import Console
+from musengine.utils.console import Console
 
 
 def test_an_error_removes_a_bar_that_is_open(

@@ -8,16 +8,23 @@ import numpy as np
 import pytest
 
 from helpers import catalogue_of, rows_of, score_of, write_midi
-from musengine import plugins
-from musengine.components.encoders import Encoded, EncodedPiece
-from musengine.corpus import Dataset, cache_of, check_choices, prepare, read_corpus, total_steps
-from musengine.declarations import ReaderDeclaration, Requirement
+from musengine.config.quantities import Source
+from musengine.data.dataset import (
+    Dataset,
+    cache_of,
+    check_choices,
+    prepare,
+    read_corpus,
+    total_steps,
+)
 from musengine.errors import UserError
-from musengine.pipeline import Pipeline, load
-from musengine.quantities import Source
-from musengine.registry import Entry, Origin
-from musengine.score import Part, Piece, Text, Track
-from musengine.tables import CorpusConfig
+from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.music.score import Part, Piece, Text, Track
+from musengine.pipeline.resolve import Pipeline, load
+from musengine.pipeline.sections import CorpusConfig
+from musengine.plugins import manager
+from musengine.plugins.declarations import ReaderDeclaration, Requirement
+from musengine.plugins.registry import Entry, Origin
 
 PARTS = get_args(Part)
 
@@ -51,7 +58,7 @@ def pipeline_of(folder: Path, corpus: str = "", encoder: str = "") -> Pipeline:
         """,
         encoding="utf-8",
     )
-    return load(path, plugins.load_from([]).registry)
+    return load(path, manager.load_from([]).registry)
 
 
 def made_of(pipeline: Pipeline, pieces: list[Piece]) -> Dataset:
@@ -135,7 +142,7 @@ class TestReading:
         (music / "notes.txt").write_text("not music", encoding="utf-8")
         (music / ".hidden.mid").write_bytes(b"")
         pipeline = pipeline_of(tmp_path)
-        reading = read_corpus(pipeline, plugins.load_from([]).registry)
+        reading = read_corpus(pipeline, manager.load_from([]).registry)
         assert [(piece.id, piece.style) for piece in reading.pieces] == [
             ("a.mid", "music"),
             ("folk/b.MIDI", "folk"),
@@ -152,7 +159,7 @@ class TestReading:
         for name in ("a.txt", "b.txt", "c.pdf"):
             (tmp_path / "music" / name).write_text("", encoding="utf-8")
         with pytest.raises(UserError) as caught:
-            read_corpus(pipeline_of(tmp_path), plugins.load_from([]).registry)
+            read_corpus(pipeline_of(tmp_path), manager.load_from([]).registry)
         assert caught.value.lines == [
             f"no usable music in {tmp_path / 'music'}: no music files found "
             "(there are 2 .txt, 1 .pdf)"
@@ -190,7 +197,7 @@ def music_of(folder: Path, *names: str) -> Path:
 
 def names_in(pipeline: Pipeline) -> dict[str, list[str]]:
     """What a pipeline's corpus comes to: the ids of each part."""
-    catalogue = read_corpus(pipeline, plugins.load_from([]).registry)
+    catalogue = read_corpus(pipeline, manager.load_from([]).registry)
     dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
     return {part: [piece.id for piece in dataset.parts[part]] for part in PARTS}
 
@@ -214,7 +221,7 @@ class TestChoosing:
         pipeline = pipeline_of(tmp_path, 'styles = ["bach", "irsh/*"]')
         for look in (read_corpus, check_choices):
             with pytest.raises(UserError) as caught:
-                look(pipeline, plugins.load_from([]).registry)
+                look(pipeline, manager.load_from([]).registry)
             assert caught.value.lines == [
                 "corpus.styles: 'irsh/*' stands for nothing; did you mean 'irish'?; "
                 "there are: bach, irish"
@@ -230,7 +237,7 @@ class TestChoosing:
         pipeline = pipeline_of(tmp_path, 'split = "folders"')
         for look in (read_corpus, check_choices):
             with pytest.raises(UserError, match="no folder called train, valid or test"):
-                look(pipeline, plugins.load_from([]).registry)
+                look(pipeline, manager.load_from([]).registry)
 
     def test_a_list_divides(self, tmp_path):
         music_of(tmp_path, "a.mid", "b.mid", "c.mid")
@@ -241,7 +248,7 @@ class TestChoosing:
         with pytest.raises(
             UserError, match=r'corpus.split: neither "shares" nor "folders" nor a list: .*folder'
         ):
-            check_choices(pipeline, plugins.load_from([]).registry)
+            check_choices(pipeline, manager.load_from([]).registry)
 
     def test_names_and_another_split_contradict_each_other(self, tmp_path):
         with pytest.raises(UserError, match="names are for split = 'shares'"):
@@ -293,7 +300,7 @@ class TestTelling:
 
     def test_the_library_that_read_is_known(self, tmp_path):
         music_of(tmp_path, "a.mid")
-        catalogue = read_corpus(pipeline_of(tmp_path), plugins.load_from([]).registry)
+        catalogue = read_corpus(pipeline_of(tmp_path), manager.load_from([]).registry)
         library, *_ = catalogue.libraries["midi"].split(", ")
         name, number = library.split()
         assert version(name) == number
@@ -301,7 +308,7 @@ class TestTelling:
     def test_files_whose_reader_lacks_a_library_are_skipped_with_the_way_to_it(self, tmp_path):
         music_of(tmp_path, "a.mid")
         (tmp_path / "music" / "b.odd").write_bytes(b"")
-        registry = plugins.load_from([]).registry
+        registry = manager.load_from([]).registry
         lacking = Requirement(module="not_there_at_all", install="pip install not-there")
         for name, priority in (("odd", 0), ("midi-too", 9)):
             declaration = ReaderDeclaration(

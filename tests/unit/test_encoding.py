@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from helpers import catalogue_of, score_of
-from musengine import encoding
 from musengine.builtin.configs import PianoRollConfig
-from musengine.cache import Cache
-from musengine.components.encoders import Encoded, Encoder
-from musengine.config import setting
-from musengine.declarations import EncoderConfig, EncoderDeclaration
-from musengine.encoding import Outcome, Training, Wanted, encode
-from musengine.layouts import Tokens
-from musengine.registry import Component, Entry, Origin
-from musengine.score import Piece, Score, Text
+from musengine.config.fields import setting
+from musengine.data import encode as encoding
+from musengine.data.cache import Cache
+from musengine.data.encode import Outcome, Training, Wanted, encode
+from musengine.encoding.layouts import Tokens
+from musengine.interfaces.encoder import Encoded, Encoder
+from musengine.music.score import Piece, Score, Text
+from musengine.plugins.declarations import EncoderConfig, EncoderDeclaration
+from musengine.plugins.registry import Component, Entry, Origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ ROLL = Component(
         EncoderDeclaration(
             name="piano-roll",
             summary="",
-            target="musengine.builtin.piano_roll:PianoRoll",
+            target="musengine.builtin.encoders.piano_roll:PianoRoll",
             config=PianoRollConfig,
         ),
         Origin("musengine", "1"),

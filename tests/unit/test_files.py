@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from musengine.errors import UserError
-from musengine.files import locked, read_json, whole_file, write_json, write_text
+from musengine.utils.files import locked, read_json, whole_file, write_json, write_text
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and limits are POSIX's here")
 
@@ -95,7 +95,7 @@ FILL = """
 import resource, sys
 from pathlib import Path
 from musengine.errors import UserError
-from musengine.files import write_text
+from musengine.utils.files import write_text
 path = Path(sys.argv[1])
 write_text(path, "old")
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -161,7 +161,7 @@ def test_json_that_is_not_there_is_one_line(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from musengine.files import locked
+from musengine.utils.files import locked
 with locked(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     sys.stdin.read()

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of, scores
+from musengine.config.quantities import Length
 from musengine.errors import UnreadableError
-from musengine.flatten import flatten, shorten
-from musengine.quantities import Length
-from musengine.score import LAST_TICK, Track
+from musengine.music.flatten import flatten, shorten
+from musengine.music.score import LAST_TICK, Track
 
 LEAD_AND_DRUMS = (Track("lead", 40), Track("drums", 0, is_drum=True))
 

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from musengine.builtin.configs import PianoRollConfig
-from musengine.builtin.piano_roll import PianoRoll
+from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
-from musengine.components.encoders import Array, DecodeSettings, Encoded, Encoder
-from musengine.components.models import Model, Request
-from musengine.declarations import EncoderConfig, ModelConfig, NoSettings
+from musengine.config.quantities import GridStep, Length, Meter
+from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UserError
-from musengine.generation import Plan, cut_prime, generate, piece_seeds, steps_in
-from musengine.layouts import Layout, Tokens
-from musengine.quantities import GridStep, Length, Meter
-from musengine.score import Score, Text
+from musengine.generation.engine import Plan, cut_prime, generate, piece_seeds, steps_in
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.model import Model, Request
+from musengine.music.score import Score, Text
+from musengine.plugins.declarations import EncoderConfig, ModelConfig, NoSettings
 
 CPU = torch.device("cpu")
 SETTINGS = DecodeSettings(tempo=60.0, meter=Meter(3, 4))
@@ -117,7 +117,7 @@ def test_sides_are_those_of_the_step_to_choose() -> None:
 def test_a_piece_whose_time_stands_still_ends_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("musengine.generation.MOST_STEPS", 40)
+    monkeypatch.setattr("musengine.generation.engine.MOST_STEPS", 40)
     encoder = Counting(EncoderConfig())
     model = Successor(encoder.layout, wrap=8)
     monkeypatch.setattr(encoder, "elapsed", lambda steps, unit, settings: np.zeros(len(steps)))

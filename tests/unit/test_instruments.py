@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from musengine.instruments import GENERAL_MIDI, near_instruments
-from musengine.quantities import Instrument
+from musengine.config.general_midi import GENERAL_MIDI, near_instruments
+from musengine.config.quantities import Instrument
 
 # The sixteen families of General MIDI Level 1, eight programs each, by their first instrument.
 FAMILIES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from musengine.comparing import Figure, Table, _flattened
-from musengine.evaluation import Scores
+from musengine.evaluation.compare_runs import Figure, Table, _flattened
+from musengine.evaluation.likelihood import Scores
 
 
 def test_the_interval_is_that_of_pieces_not_of_steps() -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 
 from helpers import few, score_of, scores
-from musengine.keys import MAJOR, MINOR, find_key, tonic_shift
-from musengine.score import Score, Track
+from musengine.music.key_finding import MAJOR, MINOR, find_key, tonic_shift
+from musengine.music.score import Score, Track
 
 # Scales of equal notes, the tonic at both ends and the tonic's triad once more: keys that share
 # their pitches are told apart by what is heard most.
@@ -90,8 +90,8 @@ def test_no_score_moves_further_than_half_an_octave(score):
 
 def test_a_real_chorale_is_in_the_key_it_is_printed_in():
     pytest.importorskip("music21")
-    from musengine.builtin.music21_corpus import Music21CorpusReader
-    from musengine.declarations import NoSettings
+    from musengine.builtin.readers.music21_corpus import Music21CorpusReader
+    from musengine.plugins.declarations import NoSettings
 
     reader = Music21CorpusReader(NoSettings())
     printed = {"bwv269": (7, False), "bwv10.7": (7, True)}  # G major, G minor

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine.measures import bars, pitches, rhythm, sounding, successions
-from musengine.measures.summary import HISTOGRAMS, SCALARS, histograms, statistics, table
-from musengine.score import Score, Track
+from musengine.evaluation.features import pitch as pitches
+from musengine.evaluation.features import polyphony as sounding
+from musengine.evaluation.features import rhythm, structure, transitions
+from musengine.evaluation.features.summary import HISTOGRAMS, SCALARS, histograms, statistics, table
+from musengine.music.score import Score, Track
 
 DRUMS = (Track("piano"), Track("drums", 0, True))
 C, D, E, F, G, A, B = 60, 62, 64, 65, 67, 69, 71
@@ -162,7 +164,7 @@ def test_density_counts_all_notes_over_the_whole_length() -> None:
 
 def test_transitions_of_a_melody_are_those_from_note_to_note() -> None:
     # C→E, E→C, C→E, E→E.
-    moves = successions.pitch_class_transitions(melody([C, E, C, E, E + 12]))
+    moves = transitions.pitch_class_transitions(melody([C, E, C, E, E + 12]))
     assert moves[0, 4] == 0.5
     assert moves[4, 0] == 0.25
     assert moves[4, 4] == 0.25
@@ -172,7 +174,7 @@ def test_transitions_of_a_melody_are_those_from_note_to_note() -> None:
 def test_transitions_between_chords_share_out_one_step() -> None:
     # C E → G: half from each. G → C twice and D: two thirds and one. Two steps in all.
     notes = [(0, 4, C), (0, 4, E), (4, 4, G), (8, 4, C), (8, 4, D), (8, 4, C + 12)]
-    moves = successions.pitch_class_transitions(score_of(notes))
+    moves = transitions.pitch_class_transitions(score_of(notes))
     wanted = np.zeros((12, 12))
     wanted[[0, 4], 7] = 1 / 4
     wanted[7, 0], wanted[7, 2] = 1 / 3, 1 / 6
@@ -181,14 +183,14 @@ def test_transitions_between_chords_share_out_one_step() -> None:
 
 def test_transitions_between_note_lengths() -> None:
     # Quarter, quarter, half: 1 → 1 and 1 → 2. Quarters are value 6, halves value 9.
-    moves = successions.note_length_transitions(score_of([(0, 4, C), (4, 4, C), (8, 8, C)]))
+    moves = transitions.note_length_transitions(score_of([(0, 4, C), (4, 4, C), (8, 8, C)]))
     assert moves[6, 6] == moves[6, 9] == 0.5
 
 
 def test_the_mean_interval_follows_the_highest_notes() -> None:
     # E over C, then D, then G over C: 2 down, 5 up.
     score = score_of([(0, 4, C), (0, 4, E), (4, 4, D), (8, 4, C), (8, 4, G)])
-    assert successions.mean_interval(score) == 3.5
+    assert transitions.mean_interval(score) == 3.5
 
 
 # Bars
@@ -197,7 +199,7 @@ def test_the_mean_interval_follows_the_highest_notes() -> None:
 def test_groove_of_two_bars_that_differ_in_two_of_sixteen_steps() -> None:
     # Steps 12 and 14 of the bar.
     score = onsets(0, 4, 8, 12, 16, 20, 24, 30, length=32)
-    assert bars.groove_consistency(score) == pytest.approx(1 - 2 / 16)
+    assert structure.groove_consistency(score) == pytest.approx(1 - 2 / 16)
 
 
 def test_groove_compares_bars_of_one_meter_only() -> None:
@@ -205,40 +207,40 @@ def test_groove_compares_bars_of_one_meter_only() -> None:
     # in one pair, nothing in the other; the pair of unlike meters is left out.
     meters = [(0, 3, 4), (24, 2, 4)]
     score = onsets(0, 4, 8, 12, 16, 24, 28, 32, 36, meters=meters, length=40)
-    assert bars.groove_consistency(score) == pytest.approx(1 - (1 / 12) / 2)
+    assert structure.groove_consistency(score) == pytest.approx(1 - (1 / 12) / 2)
     # With one bar of each there is no pair.
     lone = onsets(0, 12, meters=[(0, 3, 4), (12, 2, 4)], length=20)
-    assert math.isnan(bars.groove_consistency(lone))
+    assert math.isnan(structure.groove_consistency(lone))
 
 
 def test_groove_counts_silent_bars_between() -> None:
     # Four steps, nothing, four steps: 4 of 16 differ in both pairs.
-    assert bars.groove_consistency(onsets(0, 4, 8, 12, 32, 36, 40, 44, length=48)) == 0.75
+    assert structure.groove_consistency(onsets(0, 4, 8, 12, 32, 36, 40, 44, length=48)) == 0.75
 
 
 def test_an_onset_just_before_the_bar_line_belongs_to_the_next_bar() -> None:
     # 480 ticks to a beat, 1,920 to a bar: played 20 ticks early, nearest to the line.
     early = score_of([(0, 400, C), (1900, 400, C)], ticks_per_beat=480, length=3840)
-    assert bars.groove_consistency(early) == 1
-    assert bars.repetition_rate(early) == 0.5
+    assert structure.groove_consistency(early) == 1
+    assert structure.repetition_rate(early) == 0.5
     # So too where the piece ends before that line is reached: the next bar is a bar nevertheless.
     cut_off = score_of([(0, 400, C), (1900, 1, C)], ticks_per_beat=480)
-    assert bars.groove_consistency(cut_off) == 1
+    assert structure.groove_consistency(cut_off) == 1
     # Likewise before a change of meter that cuts a bar short: both 4/4 bars have one onset, the
     # second nothing else, and the 3/4 bar begins with what came early.
     meters = [(0, 4, 4), (2880, 3, 4)]
     cut = [(0, 100, C), (1920, 100, C), (2870, 100, C)]
     score = score_of(cut, ticks_per_beat=480, meters=meters, length=4320)
-    assert bars.groove_consistency(score) == 1
+    assert structure.groove_consistency(score) == 1
 
 
 def test_onsets_within_one_step_are_one() -> None:
     # A step has 12 ticks here and a bar 192: all of 6 to 17 go to step 1, 18 to step 2.
     first = [(6, 1, C), (12, 1, C), (17, 1, C)]
     alike = score_of([*first, (192 + 12, 1, C)], ticks_per_beat=48)
-    assert bars.groove_consistency(alike) == 1
+    assert structure.groove_consistency(alike) == 1
     unlike = score_of([*first, (192 + 18, 1, C)], ticks_per_beat=48)
-    assert bars.groove_consistency(unlike) == 1 - 2 / 16
+    assert structure.groove_consistency(unlike) == 1 - 2 / 16
 
 
 def test_repetition_is_the_share_of_bars_that_occurred_before() -> None:
@@ -250,19 +252,19 @@ def test_repetition_is_the_share_of_bars_that_occurred_before() -> None:
         for i, pitch in enumerate(tune)
     ]
     # Five bars with notes, of which the third and the fourth repeat the first.
-    assert bars.repetition_rate(score_of(notes)) == pytest.approx(2 / 5)
+    assert structure.repetition_rate(score_of(notes)) == pytest.approx(2 / 5)
     # Lengths do not count, nor a drum for a note of its number.
     longer = [(0, 4, C), (16, 8, C)]
-    assert bars.repetition_rate(score_of(longer)) == 0.5
+    assert structure.repetition_rate(score_of(longer)) == 0.5
     drum = [(0, 4, C), (16, 8, C, 80, 1)]
-    assert bars.repetition_rate(score_of(drum, tracks=DRUMS)) == 0
+    assert structure.repetition_rate(score_of(drum, tracks=DRUMS)) == 0
 
 
 def test_bars_of_unlike_meters_repeat_nothing() -> None:
     score = onsets(0, 16, meters=[(0, 4, 4), (16, 3, 4)])
-    assert bars.repetition_rate(score) == 0
+    assert structure.repetition_rate(score) == 0
     back = onsets(0, 16, 28, meters=[(0, 4, 4), (16, 3, 4), (28, 4, 4)])
-    assert bars.repetition_rate(back) == pytest.approx(1 / 3)
+    assert structure.repetition_rate(back) == pytest.approx(1 / 3)
 
 
 # Edge cases
@@ -362,8 +364,8 @@ def test_notes_shorter_than_any_step() -> None:
 def test_bars_shorter_than_a_step() -> None:
     # 1/32 is half a sixteenth: every bar has one step, and each of these bars has its onset.
     score = score_of([(i, 1, C) for i in range(8)], ticks_per_beat=8, meters=[(0, 1, 32)])
-    assert bars.groove_consistency(score) == 1
-    assert bars.repetition_rate(score) == 7 / 8
+    assert structure.groove_consistency(score) == 1
+    assert structure.repetition_rate(score) == 7 / 8
 
 
 def test_a_piece_of_absurd_length_takes_no_memory() -> None:
@@ -468,7 +470,7 @@ def test_groove_equals_a_loop_over_bars(score: Score) -> None:
         if meter == other
     ]
     wanted = sum(likeness) / len(likeness) if likeness else math.nan
-    assert same(bars.groove_consistency(score), wanted)
+    assert same(structure.groove_consistency(score), wanted)
 
 
 @given(score=metered())
@@ -482,7 +484,7 @@ def test_repetition_equals_a_loop_over_bars(score: Score) -> None:
             key = (*score.meter[meter].tolist(), content)
             filled, repeated = filled + 1, repeated + (key in seen)
             seen.add(key)
-    assert same(bars.repetition_rate(score), repeated / filled)
+    assert same(structure.repetition_rate(score), repeated / filled)
 
 
 @given(score=metered())

@@ -13,10 +13,10 @@ import pytest
 
 from helpers import score_of
 from musengine.builtin.midi.reader import MidiReader
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
-from musengine.measures.summary import statistics
-from musengine.score import Score, Track
+from musengine.evaluation.features.summary import statistics
+from musengine.interfaces.reader import Item
+from musengine.music.score import Score, Track
+from musengine.plugins.declarations import NoSettings
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 AGREEING = {

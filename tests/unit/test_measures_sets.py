@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine.measures.confidence import Estimate, mean_and_interval, student_t
-from musengine.measures.sets import (
+from musengine.evaluation.features.confidence import Estimate, mean_and_interval, student_t
+from musengine.evaluation.features.set_distance import (
     Comparison,
     compare,
     compare_tables,
@@ -25,8 +25,8 @@ from musengine.measures.sets import (
     kernel_density,
     overlap_and_divergence,
 )
-from musengine.measures.summary import HISTOGRAMS, SCALARS, table
-from musengine.score import Score
+from musengine.evaluation.features.summary import HISTOGRAMS, SCALARS, table
+from musengine.music.score import Score
 
 
 def normal(count: int, mean: float = 0.0) -> np.ndarray:

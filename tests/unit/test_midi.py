@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from helpers import few, piano_roll, pieces_or_refusal, rows_of, score_of, scores, unpacked
 from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.writer import MidiWriter
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
-from musengine.score import Score, Text, Track
+from musengine.interfaces.reader import Item
+from musengine.music.score import Score, Text, Track
+from musengine.plugins.declarations import NoSettings
 
 
 def read(path: Path) -> Score:

@@ -21,10 +21,10 @@ from midi_ways import (
     use_library,
 )
 from musengine.builtin.midi.reader import MidiReader
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
-from musengine.score import Piece, Score, Track
+from musengine.interfaces.reader import Item
+from musengine.music.score import Piece, Score, Track
+from musengine.plugins.declarations import NoSettings
 
 
 @pytest.fixture(params=WAYS_OF_READING, autouse=True)
@@ -350,13 +350,13 @@ def test_a_file_in_riff(tmp_path):
 
 @pytest.mark.parametrize("ending", [".mid", ".MID", ".midi", ".Kar", ".RMI"])
 def test_endings_in_any_case(tmp_path, ending):
-    from musengine import plugins
-    from musengine.quantities import Source
-    from musengine.reading import read_sources
+    from musengine.config.quantities import Source
+    from musengine.data.reading import read_sources
+    from musengine.plugins import manager
 
     path = tmp_path / f"song{ending}"
     path.write_bytes(midi(NOTE + END))
-    reading = read_sources([Source(str(path))], plugins.load().registry)
+    reading = read_sources([Source(str(path))], manager.load().registry)
     assert [piece.id for piece in reading.pieces] == [path.name]
 
 

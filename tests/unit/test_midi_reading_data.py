@@ -13,7 +13,7 @@ import pytest
 from helpers import sampled, unpacked
 from midi_ways import Found, by_compiled, by_library, by_own_means, reads_by_symusic
 from musengine.builtin.midi import libraries
-from musengine.score import Score
+from musengine.music.score import Score
 
 ARCHIVES = {
     "classical-piano-composer/classical-piano-composer.tar.gz": (92, None),

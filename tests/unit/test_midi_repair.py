@@ -15,10 +15,10 @@ from midi_ways import END, chunk, header
 from musengine.builtin.midi import chunks, pairing, repair
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.reader import MidiReader
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
-from musengine.score import LAST_TICK
+from musengine.interfaces.reader import Item
+from musengine.music.score import LAST_TICK
+from musengine.plugins.declarations import NoSettings
 
 NOTE = b"\x00\x90\x3c\x50" + b"\x0a\x80\x3c\x40"  # C4, velocity 80, 10 ticks long
 ONE = [(0, 10, 60, 80, 0)]

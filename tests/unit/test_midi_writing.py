@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of, scores
 from midi_ways import reads_by_symusic
-from musengine.arranging import one_note_per_key
 from musengine.builtin.midi import libraries
 from musengine.builtin.midi.events import LONGEST_WAIT, quantity
 from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.writer import MidiWriter, midi_bytes
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
-from musengine.score import Score, Text, Track
+from musengine.interfaces.reader import Item
+from musengine.music.score import Score, Text, Track
+from musengine.music.transforms import one_note_per_key
+from musengine.plugins.declarations import NoSettings
 
 
 def parsed(score: Score) -> mido.MidiFile:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from helpers import rows_of
-from musengine.builtin.music21_corpus import Music21CorpusReader
-from musengine.builtin.notation import TICKS_PER_BEAT
-from musengine.builtin.notation import score_of as score_of_work
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
+from musengine.builtin.readers.music21_corpus import Music21CorpusReader
+from musengine.builtin.readers.notation import TICKS_PER_BEAT
+from musengine.builtin.readers.notation import score_of as score_of_work
 from musengine.errors import UnreadableError, UserError
-from musengine.score import Piece, Score
+from musengine.interfaces.reader import Item
+from musengine.music.score import Piece, Score
+from musengine.plugins.declarations import NoSettings
 
 pytest.importorskip("music21")
 
@@ -222,8 +222,8 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path, text, reason):
 
 
 READ_ONE = """
-from musengine.builtin.music21_corpus import Music21CorpusReader
-from musengine.declarations import NoSettings
+from musengine.builtin.readers.music21_corpus import Music21CorpusReader
+from musengine.plugins.declarations import NoSettings
 reader = Music21CorpusReader(NoSettings())
 item = next(i for i in reader.expand("bach-chorales") if i.path.stem == "bwv269")
 (piece,) = reader.read(item)
@@ -252,12 +252,12 @@ def test_nothing_is_pickled(tmp_path):
 
 
 def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
-    from musengine import plugins
-    from musengine.quantities import Source
-    from musengine.score import Text
-    from musengine.sources import Found, find_items
+    from musengine.config.quantities import Source
+    from musengine.data.discovery import Found, find_items
+    from musengine.music.score import Text
+    from musengine.plugins import manager
 
-    registry, found = plugins.load().registry, Found()
+    registry, found = manager.load().registry, Found()
     source = Source("music21:airdsAirs")
     for accepts, reader in (
         (("score",), "music21"),
@@ -277,7 +277,7 @@ def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
 
 
 def test_a_corpus_without_tunes_is_no_text():
-    from musengine.builtin.music21_tunes import Music21TunesReader
+    from musengine.builtin.readers.music21_tunes import Music21TunesReader
 
     with pytest.raises(UserError, match="'bach-chorales' holds no tunes in ABC notation"):
         Music21TunesReader(NoSettings()).expand("bach-chorales")

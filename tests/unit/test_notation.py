@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from helpers import pieces_or_refusal, rows_of, sampled
-from musengine.builtin import musicxml
-from musengine.builtin.abc_books import tunes_of
-from musengine.builtin.musicxml import musicxml_text
-from musengine.builtin.notation import TICKS_PER_BEAT, NotationReader
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
+from musengine.builtin.readers import musicxml
+from musengine.builtin.readers.abc import tunes_of
+from musengine.builtin.readers.musicxml import musicxml_text
+from musengine.builtin.readers.notation import TICKS_PER_BEAT, NotationReader
 from musengine.errors import UnreadableError
-from musengine.score import Piece, Score
+from musengine.interfaces.reader import Item
+from musengine.music.score import Piece, Score
+from musengine.plugins.declarations import NoSettings
 
 pytest.importorskip("music21")
 

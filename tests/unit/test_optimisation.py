@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from musengine.config.quantities import Period
 from musengine.errors import UserError
-from musengine.optimisation import (
+from musengine.pipeline.sections import TrainingConfig
+from musengine.training.optim import (
     Place,
     Schedule,
     choose_device,
@@ -18,8 +20,6 @@ from musengine.optimisation import (
     memory_explained,
     set_learning_rate,
 )
-from musengine.quantities import Period
-from musengine.tables import TrainingConfig
 
 
 def optimizer(*rates: float) -> torch.optim.Optimizer:
@@ -136,7 +136,7 @@ def test_devices() -> None:
 
 
 def test_each_gradient_is_clipped_by_itself() -> None:
-    from musengine.optimisation import clip_gradients
+    from musengine.training.optim import clip_gradients
 
     # Norms 5 = |(3, 4)| and 0.5; with a bound of 1 the first becomes (0.6, 0.8), the second stays.
     large, small = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(1))

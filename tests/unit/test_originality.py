@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine import originality
-from musengine.originality import Corpus, line_of, notes_of, overlap
-from musengine.score import Score, Track
+from musengine.evaluation import originality
+from musengine.evaluation.originality import Corpus, line_of, notes_of, overlap
+from musengine.music.score import Score, Track
 
 
 def tune(seed: int, notes: int = 120) -> Score:

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from helpers import score_of
-from musengine import plugins, wiring
-from musengine.builtin import soundfonts
 from musengine.builtin.configs import WavConfig
 from musengine.builtin.midi.writer import MidiWriter
-from musengine.declarations import WriterDeclaration
+from musengine.builtin.writers import soundfonts
 from musengine.errors import UnwritableError
-from musengine.outputs import Product, write_pieces
-from musengine.registry import Component, Entry, Origin, Registry
+from musengine.generation.output import Product, write_pieces
+from musengine.pipeline import compatibility
+from musengine.plugins import manager
+from musengine.plugins.declarations import WriterDeclaration
+from musengine.plugins.registry import Component, Entry, Origin, Registry
 
 TUNE = score_of([(0, 4, 60), (4, 4, 62)])
 
@@ -34,7 +35,7 @@ class OnlyShort(MidiWriter):
 @pytest.fixture
 def registry() -> Registry:
     """The core's components and a writer with limits."""
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     limited = WriterDeclaration(name="short", summary="", target=f"{__name__}:OnlyShort")
     registry.add(Entry(limited, Origin("here", "1")))
     return registry
@@ -69,7 +70,7 @@ def test_a_writer_that_lacks_something_is_told_and_left_out(
     monkeypatch.delenv(soundfonts.VARIABLE, raising=False)
     monkeypatch.setattr(soundfonts, "places", lambda: iter([tmp_path / "nowhere"]))
     outputs = chosen(registry, "wav", "midi")
-    assert wiring.lacking(outputs) == {"wav": f"output 'wav': {soundfonts.NONE_FOUND}"}
+    assert compatibility.lacking(outputs) == {"wav": f"output 'wav': {soundfonts.NONE_FOUND}"}
     folder = tmp_path / "samples"
     write_pieces([Product(TUNE), Product(TUNE)], outputs, folder, "piece")
     assert names(folder) == ["piece-001.mid", "piece-002.mid"]
@@ -82,4 +83,4 @@ def test_a_writer_that_lacks_nothing_is_not_told(registry, tmp_path, monkeypatch
     path = tmp_path / "some.sf2"
     path.write_bytes(b"RIFF\0\0\0\0sfbk")
     named = Component(registry.get("writer", "wav"), WavConfig(soundfont=path))
-    assert wiring.lacking([named, *chosen(registry, "midi", "picture")]) == {}
+    assert compatibility.lacking([named, *chosen(registry, "midi", "picture")]) == {}

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from helpers import beats, few, piano_roll, rows_of, score_of, scores, seconds
-from musengine.components.encoders import DecodeSettings
+from musengine.config.quantities import Meter
+from musengine.encoding.pianoroll import MAX_STEPS
 from musengine.errors import UnreadableError
-from musengine.grids import MAX_STEPS
-from musengine.quantities import Meter
-from musengine.score import Score, Text, Track
+from musengine.interfaces.encoder import DecodeSettings
+from musengine.music.score import Score, Text, Track
 
 # Ticks of a quarter of a beat, and steps of the same: a tick is a step. Five rows, 60 to 64.
 #   tick   0 1 2 3 4 5 6 7

@@ -10,9 +10,9 @@ from hypothesis import given
 
 from helpers import few, score_of, scores
 from musengine.builtin.configs import PictureConfig
-from musengine.builtin.pictures import BAR_LINE, NOTE_COLOURS, PictureWriter
+from musengine.builtin.writers.image import BAR_LINE, NOTE_COLOURS, PictureWriter
 from musengine.errors import MissingExtraError
-from musengine.score import Score, Text, Track
+from musengine.music.score import Score, Text, Track
 
 SVG = "{http://www.w3.org/2000/svg}"
 

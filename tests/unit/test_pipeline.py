@@ -16,9 +16,16 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine import plugins
-from musengine.config import Config, setting
-from musengine.declarations import (
+from musengine.config.fields import Config, setting
+from musengine.config.quantities import GridStep, Length, Source
+from musengine.config.toml import SettingsSource, apply
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.errors import ConfigError, UserError
+from musengine.evaluation.settings import SimilarityConfig
+from musengine.pipeline.resolve import ORDER, Pipeline, load, resolve
+from musengine.pipeline.sections import DEFAULT_STEPS, TrainingConfig
+from musengine.plugins import manager
+from musengine.plugins.declarations import (
     CallbackDeclaration,
     Declaration,
     EncoderConfig,
@@ -32,14 +39,7 @@ from musengine.declarations import (
     SamplerDeclaration,
     WriterDeclaration,
 )
-from musengine.errors import ConfigError, UserError
-from musengine.layouts import Grid, Layout, Tokens
-from musengine.likeness_settings import SimilarityConfig
-from musengine.pipeline import ORDER, Pipeline, load, resolve
-from musengine.quantities import GridStep, Length, Source
-from musengine.registry import Entry, Origin, Registry
-from musengine.settings_source import SettingsSource, apply
-from musengine.tables import DEFAULT_STEPS, TrainingConfig
+from musengine.plugins.registry import Entry, Origin, Registry
 
 FOLDER = Path("/music").resolve()
 NEEDED = '[corpus]\npath = "tunes"\n[model]\ntype = "frequencies"\n'
@@ -159,7 +159,7 @@ DECLARED: list[Declaration] = [
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     """The core's components and those declared above."""
-    found = plugins.load_from([]).registry
+    found = manager.load_from([]).registry
     for declaration in DECLARED:
         assert found.add(Entry(declaration, Origin("test-plugin", "1.0"))) is None
     return found
@@ -289,7 +289,7 @@ class TestPrecedence:
         assert "works on tokens" in problem
 
     def test_a_wish_that_cannot_be_is_not_blamed_on_the_file(self) -> None:
-        registry = plugins.load_from([]).registry
+        registry = manager.load_from([]).registry
         wishes = {"training": {"lerning_rate": 0.1, "steps": "many"}}
         presets = {"wild": {"generate": {"count": -1}}}
         declaration = model("crane", ("grid",), defaults=wishes, presets=presets)
@@ -349,7 +349,7 @@ class TestMetrics:
         assert resolved(NEEDED + "[evaluate.nll]").tables()["evaluate"] == {"metrics": ["nll"]}
 
     def test_wishes_lie_below_key_by_key(self) -> None:
-        registry = plugins.load_from([]).registry
+        registry = manager.load_from([]).registry
         wishes = {
             "evaluate": {
                 "metrics": ["nll", "similarity"],
@@ -368,7 +368,7 @@ class TestMetrics:
         assert wishes["evaluate"]["similarity"] == {"window": 16, "stride": 2}
 
     def test_a_wish_that_cannot_be_is_its_makers(self) -> None:
-        registry = plugins.load_from([]).registry
+        registry = manager.load_from([]).registry
         wishes = {"evaluate": {"metrics": "similarity", "similarity": {"window": 0}}}
         declaration = model("crane", ("grid",), defaults=wishes)
         registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
@@ -641,7 +641,7 @@ class TestWiring:
         ]
 
     def test_a_layout_without_a_sampler_and_with_several(self, resolved: Resolver) -> None:
-        registry = plugins.load_from([]).registry
+        registry = manager.load_from([]).registry
         for declaration in DECLARED[1:]:
             if declaration.name not in ("staves", "words"):
                 registry.add(Entry(declaration, Origin("test-plugin", "1.0")))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.pitches import parse_pitch, parse_pitches, pitch_name
+from musengine.music.pitch_names import parse_pitch, parse_pitches, pitch_name
 
 
 @pytest.mark.parametrize(

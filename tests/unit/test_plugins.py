@@ -12,19 +12,20 @@ from typing import Any
 import pytest
 
 from distributions import Site, declaring
-from musengine import __version__, hookspecs, plugins
-from musengine.declarations import DECLARATIONS, Requirement
+from musengine import __version__
+from musengine.cli.listing import as_json, as_lines
 from musengine.errors import UserError
-from musengine.listing import as_json, as_lines
+from musengine.plugins import hookspecs, manager
+from musengine.plugins.declarations import DECLARATIONS, Requirement
 
 HEAD = """
-from musengine.declarations import *
-from musengine.hookspecs import hookimpl
+from musengine.plugins.declarations import *
+from musengine.plugins.hookspecs import hookimpl
 """
 HOOK = HEAD + "@hookimpl\ndef musengine_models():\n    return {}\n"
 
 
-def by_name(loaded: plugins.Plugins, name: str) -> plugins.Plugin:
+def by_name(loaded: manager.Plugins, name: str) -> manager.Plugin:
     (plugin,) = [plugin for plugin in loaded.plugins if plugin.name == name]
     return plugin
 
@@ -33,7 +34,7 @@ def add_good(site: Site) -> None:
     site.add("good-plugin", {"good": "good_module"}, good_module=declaring("good-model"))
 
 
-def assert_rest_goes_on(loaded: plugins.Plugins) -> None:
+def assert_rest_goes_on(loaded: manager.Plugins) -> None:
     """The core and the plugin of `add_good` are there, whatever else is broken."""
     assert by_name(loaded, "core").status == "ok"
     assert loaded.registry.get("model", "frequencies").origin.distribution == "musengine"
@@ -43,7 +44,7 @@ def assert_rest_goes_on(loaded: plugins.Plugins) -> None:
 
 class TestWithoutPlugins:
     def test_the_core_declares_something_through_every_hook(self) -> None:
-        core = plugins.load_from([])
+        core = manager.load_from([])
         declared = {declaration.kind for declaration in core.plugins[0].declarations}
         assert declared == {expected.kind for expected in DECLARATIONS.values()}
         assert str(core.plugins[0].origin) == f"musengine {__version__}"
@@ -60,16 +61,14 @@ class TestWithoutPlugins:
 
     def test_every_class_the_core_declares_is_there_and_of_its_kind(self) -> None:
         pytest.importorskip("torch")
-        from musengine.components import (
-            callbacks,
-            encoders,
-            losses,
-            metrics,
-            models,
-            readers,
-            samplers,
-            writers,
-        )
+        from musengine.interfaces import callback as callbacks
+        from musengine.interfaces import encoder as encoders
+        from musengine.interfaces import loss as losses
+        from musengine.interfaces import metric as metrics
+        from musengine.interfaces import model as models
+        from musengine.interfaces import reader as readers
+        from musengine.interfaces import sampler as samplers
+        from musengine.interfaces import writer as writers
 
         bases = {
             "reader": readers.Reader,
@@ -81,7 +80,7 @@ class TestWithoutPlugins:
             "writer": writers.Writer,
             "callback": callbacks.Callback,
         }
-        for (kind, _name), entry in plugins.load_from([]).registry.entries.items():
+        for (kind, _name), entry in manager.load_from([]).registry.entries.items():
             if not entry.missing_requirements():
                 assert issubclass(entry.load(), bases[kind])
 
@@ -91,8 +90,8 @@ class TestAWorkingPlugin:
         HEAD
         + """
 from dataclasses import dataclass
-from musengine.config import Config, setting
-from musengine.layouts import Layout
+from musengine.config.fields import Config, setting
+from musengine.encoding.layouts import Layout
 
 @dataclass(frozen=True, kw_only=True)
 class LettersConfig(EncoderConfig):
@@ -342,7 +341,7 @@ class TestDamagedMetadata:
         site.add("damaged-one", "")
         raw = text if isinstance(text, bytes) else text.encode()
         (site.folder / "damaged_one-1.0.dist-info" / "entry_points.txt").write_bytes(raw)
-        loaded = plugins.load.__wrapped__()
+        loaded = manager.load.__wrapped__()
         assert_rest_goes_on(loaded)
         damaged = by_name(loaded, "damaged-one")
         assert damaged.status == "failed"
@@ -354,7 +353,7 @@ class TestDamagedMetadata:
         monkeypatch.setattr(sys, "path", [str(site.folder)])
         add_good(site)
         site.add("damaged-one", "[console_scripts]\nwords without an equals sign\n")
-        loaded = plugins.load.__wrapped__()
+        loaded = manager.load.__wrapped__()
         assert_rest_goes_on(loaded)
         assert loaded.broken == []
 
@@ -450,7 +449,7 @@ class TestTheEnvironment:
         site.add("bad-plugin", {"bad": "bad_module"}, bad_module="raise RuntimeError('moon')")
 
     def statuses(self) -> Mapping[str, str]:
-        return {plugin.name: plugin.status for plugin in plugins.load.__wrapped__().plugins}
+        return {plugin.name: plugin.status for plugin in manager.load.__wrapped__().plugins}
 
     def test_without_them_everything_is_loaded(self) -> None:
         statuses = self.statuses()
@@ -458,7 +457,7 @@ class TestTheEnvironment:
 
     def test_a_selection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MUSENGINE_PLUGINS", " good ,")
-        loaded = plugins.load.__wrapped__()
+        loaded = manager.load.__wrapped__()
         assert by_name(loaded, "good").status == "ok"
         assert by_name(loaded, "bad").status == "disabled"
         assert by_name(loaded, "bad").reasons == ["not named in MUSENGINE_PLUGINS"]
@@ -475,7 +474,7 @@ class TestTheEnvironment:
 
     def test_one_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MUSENGINE_PLUGINS", "good,ghost")
-        loaded = plugins.load.__wrapped__()
+        loaded = manager.load.__wrapped__()
         ghost = by_name(loaded, "ghost")
         assert ghost.status == "missing"
         assert str(ghost) == "ghost missing: named in MUSENGINE_PLUGINS but not installed"
@@ -485,7 +484,7 @@ class TestTheEnvironment:
     def test_strict(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MUSENGINE_STRICT", "1")
         with pytest.raises(RuntimeError, match="moon"):
-            plugins.load.__wrapped__()
+            manager.load.__wrapped__()
         monkeypatch.setenv("MUSENGINE_STRICT", "0")
         assert self.statuses()["bad"] == "failed"
 
@@ -494,7 +493,7 @@ def test_loading_every_installed_plugin_imports_no_torch(site: Site, tmp_path: P
     """Nor NumPy: what is declared is names and settings."""
     add_good(site)
     program = (
-        "import sys; from musengine import plugins; loaded = plugins.load(); "
+        "import sys; from musengine.plugins import manager; loaded = manager.load(); "
         "loaded.registry.get('model', 'good-model'); "
         "print([name for name in ('torch', 'numpy', 'miditoolkit') if name in sys.modules])"
     )

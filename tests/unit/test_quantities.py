@@ -12,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.instruments import GENERAL_MIDI
-from musengine.quantities import GridStep, Instrument, Length, Meter, Offset, Period, Prime, Source
+from musengine.config.general_midi import GENERAL_MIDI
+from musengine.config.quantities import (
+    GridStep,
+    Instrument,
+    Length,
+    Meter,
+    Offset,
+    Period,
+    Prime,
+    Source,
+)
 
 BASE = Path("/music/here").resolve()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from helpers import score_of, write_midi
-from musengine import plugins
-from musengine.quantities import Source
-from musengine.reading import read_sources
+from musengine.config.quantities import Source
+from musengine.data.reading import read_sources
+from musengine.plugins import manager
 
 
 def test_what_needs_no_library_is_read_and_the_rest_is_told(tmp_path, monkeypatch):
@@ -15,7 +15,7 @@ def test_what_needs_no_library_is_read_and_the_rest_is_told(tmp_path, monkeypatc
     write_midi(score_of([(0, 4, 60)]), tmp_path / "a.mid")
     (tmp_path / "b.abc").write_text("X:1\nM:4/4\nK:C\nC|\n", encoding="utf-8")
     (tmp_path / "c.xml").write_text("<score-partwise/>", encoding="utf-8")
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     reading = read_sources([Source(str(tmp_path))], registry, accepts=("score",))
     assert [piece.id for piece in reading.pieces] == ["a.mid"]
     reason = (

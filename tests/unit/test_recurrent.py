@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from musengine.recurrent import LSTMLayer, LSTMStack, draw_along
+from musengine.nn import LSTMLayer, LSTMStack, draw_along
 
 
 def sigmoid(x: float) -> float:

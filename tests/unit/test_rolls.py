@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import beats, few, piano_roll, pieces_or_refusal, rows_of, seconds
-from musengine.builtin import rolls
 from musengine.builtin.configs import RollsReaderConfig
-from musengine.builtin.rolls import RollsReader
-from musengine.components.readers import Item
+from musengine.builtin.readers import pianoroll_sets
+from musengine.builtin.readers.pianoroll_sets import RollsReader
 from musengine.errors import UnreadableError
-from musengine.score import Piece
+from musengine.interfaces.reader import Item
+from musengine.music.score import Piece
 
 # Two pieces to train on and one to test with; ten pitches from 60 on.
 #   first   60 and 69 together for two steps, then 69 goes on alone
@@ -200,7 +200,7 @@ def test_a_pickle_is_never_opened(tmp_path):
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     # Two arrays of 60 MB of zeros take 120 kB packed; 100 MB is as much as is allowed here.
-    monkeypatch.setattr(rolls, "MAX_BYTES", 100_000_000)
+    monkeypatch.setattr(pianoroll_sets, "MAX_BYTES", 100_000_000)
     zeros = np.zeros((60_000_000, 1), dtype=np.uint8)
     path = tmp_path / "rolls.npz"
     np.savez_compressed(path, train=zeros, test=zeros)

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from helpers import beats
 from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
-from musengine.components.models import Model
-from musengine.components.samplers import GridDraw, History, PieceRandom, Sampler
-from musengine.declarations import ModelConfig, NoSettings
-from musengine.layouts import Grid, Layout, Tokens
-from musengine.sampling import Chain
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.generation.sampler_chain import Chain
+from musengine.interfaces.model import Model
+from musengine.interfaces.sampler import GridDraw, History, PieceRandom, Sampler
+from musengine.plugins.declarations import ModelConfig, NoSettings
 
 CPU = torch.device("cpu")
 FIRST_SEED = 1000

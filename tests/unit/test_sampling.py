@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from helpers import beats, piano_roll
-from musengine.batches import Row, assemble
 from musengine.builtin.configs import FrequenciesConfig
-from musengine.builtin.frequencies import Frequencies
+from musengine.builtin.models.frequencies import Frequencies
 from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
-from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece
-from musengine.components.models import Model, Proposal
-from musengine.components.samplers import (
+from musengine.config.quantities import Length
+from musengine.data.batching import Row, assemble
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.generation.engine import AT_ONCE, Plan, generate, piece_seeds
+from musengine.generation.sampler_chain import Chain
+from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
+from musengine.interfaces.model import Model, Proposal
+from musengine.interfaces.sampler import (
     Draw,
     GridSampler,
     History,
@@ -24,11 +28,7 @@ from musengine.components.samplers import (
     Sampler,
     TokenSampler,
 )
-from musengine.declarations import ModelConfig, NoSettings
-from musengine.generation import AT_ONCE, Plan, generate, piece_seeds
-from musengine.layouts import Grid, Layout, Tokens
-from musengine.quantities import Length
-from musengine.sampling import Chain
+from musengine.plugins.declarations import ModelConfig, NoSettings
 
 CPU = torch.device("cpu")
 GRID = Grid(lowest=60, pitches=4, channels=("sound",), step=beats("1/4"))

@@ -18,9 +18,15 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from helpers import few
-from musengine import plugins
-from musengine.config import Config, Quantity, build, convert, setting, to_table
-from musengine.declarations import (
+from musengine.config.fields import Config, Quantity, build, convert, setting, to_table
+from musengine.config.general_midi import GENERAL_MIDI
+from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Prime, Source
+from musengine.config.toml import SettingsSource
+from musengine.errors import ConfigError
+from musengine.pipeline.json_schema import pipeline_schema, table_schema, value_schema
+from musengine.pipeline.resolve import PLAIN, resolve
+from musengine.plugins import manager
+from musengine.plugins.declarations import (
     EncoderDeclaration,
     MetricDeclaration,
     ModelConfig,
@@ -28,13 +34,7 @@ from musengine.declarations import (
     Requirement,
     SamplerDeclaration,
 )
-from musengine.errors import ConfigError
-from musengine.instruments import GENERAL_MIDI
-from musengine.pipeline import PLAIN, resolve
-from musengine.quantities import GridStep, Instrument, Length, Meter, Period, Prime, Source
-from musengine.registry import Entry, Origin, Registry
-from musengine.schema import pipeline_schema, table_schema, value_schema
-from musengine.settings_source import SettingsSource
+from musengine.plugins.registry import Entry, Origin, Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = Path("/music/here").resolve()
@@ -158,7 +158,7 @@ class EverythingConfig(Config):
 @cache
 def config_classes() -> list[type[Config]]:
     """The core's tables and the settings of every component that is installed."""
-    entries = plugins.load().registry.entries.values()
+    entries = manager.load().registry.entries.values()
     found = [EverythingConfig, *PLAIN.values(), *(entry.declaration.config for entry in entries)]
     return list(dict.fromkeys(found))
 
@@ -263,12 +263,12 @@ every = 2
 
 @pytest.fixture(scope="module")
 def installed() -> Registry:
-    return plugins.load().registry
+    return manager.load().registry
 
 
 @cache
 def installed_schema() -> dict[str, Any]:
-    schema, problems = pipeline_schema(plugins.load().registry)
+    schema, problems = pipeline_schema(manager.load().registry)
     assert problems == []
     return schema
 
@@ -366,7 +366,7 @@ class TestPipelines:
         for _ in range(data.draw(st.integers(1, 3))):
             mutate(tables, data.draw)
         try:
-            resolved(tables, plugins.load().registry)
+            resolved(tables, manager.load().registry)
         except ConfigError:
             assume(False)
         assert faults(installed_schema(), tables) == set()
@@ -374,7 +374,7 @@ class TestPipelines:
 
 def mutate(tables: dict[str, Any], draw: Any) -> None:
     """Change one thing of a pipeline, to something right or wrong."""
-    registry = plugins.load().registry
+    registry = manager.load().registry
     kinds = {"encoder": "encoder", "model": "model", "loss": "loss", "sampler": "sampler"}
     kinds |= {"output": "writer", "callbacks": "callback"}
     name = draw(st.sampled_from([*PLAIN, *kinds]))
@@ -452,7 +452,7 @@ def test_a_metrics_key_that_a_model_wishes_for_may_stay_away() -> None:
 
 
 def schema_with(*declarations: Any) -> tuple[Registry, dict[str, Any], list[str]]:
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     for declaration in declarations:
         assert registry.add(Entry(declaration, ORIGIN)) is None
     return (registry, *pipeline_schema(registry))
@@ -485,7 +485,7 @@ class TestPlugins:
         assert offered == ["choir", "solo"]
 
     def test_an_encoder_that_a_model_wishes_for_needs_no_type(self) -> None:
-        piano_roll = plugins.load().registry.get("encoder", "piano-roll").declaration
+        piano_roll = manager.load().registry.get("encoder", "piano-roll").declaration
         assert isinstance(piano_roll, EncoderDeclaration)
         from musengine.builtin.configs import PianoRollConfig
 
@@ -528,7 +528,7 @@ class TestPlugins:
         assert both(registry, schema, tables) == (False, False)
 
     def test_a_name_that_two_plugins_claim_is_no_component(self) -> None:
-        registry = plugins.load_from([]).registry
+        registry = manager.load_from([]).registry
         registry.add(Entry(model("twin"), ORIGIN))
         registry.add(Entry(model("twin"), Origin("other-plugin", "2.0")))
         schema, _ = pipeline_schema(registry)

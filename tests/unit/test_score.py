@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import beats, few, rows_of, score_of, scores, seconds
-from musengine.quantities import GridStep
-from musengine.score import Piece, Score, Text, Track
+from musengine.config.quantities import GridStep
+from musengine.music.score import Piece, Score, Text, Track
 
 
 def test_notes_are_sorted_by_onset_then_pitch_then_track():

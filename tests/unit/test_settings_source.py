@@ -11,9 +11,9 @@ import tomli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from musengine import settings_source
+from musengine.config import toml
+from musengine.config.toml import MAX_BYTES, SettingsSource, apply, read
 from musengine.errors import UserError
-from musengine.settings_source import MAX_BYTES, SettingsSource, apply, read
 
 
 def source_of(text: str = "") -> SettingsSource:
@@ -214,4 +214,4 @@ def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path: Path, content: 
     path = tmp_path / "p.toml"
     path.write_bytes(content)
     with contextlib.suppress(UserError):
-        assert isinstance(settings_source.read(path).tables, dict)
+        assert isinstance(toml.read(path).tables, dict)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine import similarity
-from musengine.quantities import GridStep
-from musengine.score import Track
+from musengine.config.quantities import GridStep
+from musengine.evaluation import similarity
+from musengine.music.score import Track
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, listed, score_of
-from musengine.components.readers import Item
+from musengine.config.quantities import Source
+from musengine.data.reading import File
+from musengine.data.splits import Division, check_folders, divide, part_by_folder, rules_of
 from musengine.errors import UserError
-from musengine.quantities import Source
-from musengine.reading import File
-from musengine.score import Part, Piece, Text
-from musengine.splitting import Division, check_folders, divide, part_by_folder, rules_of
-from musengine.tables import CorpusConfig
+from musengine.interfaces.reader import Item
+from musengine.music.score import Part, Piece, Text
+from musengine.pipeline.sections import CorpusConfig
 
 PARTS = get_args(Part)
 

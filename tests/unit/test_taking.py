@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from helpers import score_of, write_midi
-from musengine.arranging import keep_tracks
 from musengine.builtin.configs import PianoRollConfig
-from musengine.builtin.piano_roll import PianoRoll
-from musengine.cache import unpack_pieces
-from musengine.corpus import Dataset, prepare, read_corpus
-from musengine.declarations import EncoderDeclaration
+from musengine.builtin.encoders.piano_roll import PianoRoll
+from musengine.data.cache import unpack_pieces
+from musengine.data.dataset import Dataset, prepare, read_corpus
+from musengine.data.extraction import Taking, taking_of
 from musengine.errors import UnreadableError
-from musengine.pipeline import load
-from musengine.plugins import load_from
-from musengine.registry import Component, Entry, Origin
-from musengine.score import Piece, Score, Text, Track
-from musengine.taking import Taking, taking_of
+from musengine.music.score import Piece, Score, Text, Track
+from musengine.music.transforms import keep_tracks
+from musengine.pipeline.resolve import load
+from musengine.plugins.declarations import EncoderDeclaration
+from musengine.plugins.manager import load_from
+from musengine.plugins.registry import Component, Entry, Origin
 
 
 class Voices(PianoRoll):
@@ -67,7 +67,7 @@ def duet(first: int, second: int, pitch: int = 60) -> Score:
 
 
 def test_an_encoder_that_takes_pieces_as_they_are_costs_nothing() -> None:
-    assert taking_of(component("musengine.builtin.piano_roll:PianoRoll")) is None
+    assert taking_of(component("musengine.builtin.encoders.piano_roll:PianoRoll")) is None
     assert isinstance(taking_of(VOICES), Taking)
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from distributions import Site
 from helpers import few
-from musengine import plugins
-from musengine.console import Console
-from musengine.declarations import ModelConfig, ModelDeclaration
+from musengine.cli.templates import Template, as_lines, choose, start, templates, write_new
 from musengine.errors import UserError
-from musengine.registry import Entry, Origin, Registry
-from musengine.templates import Template, as_lines, choose, start, templates, write_new
+from musengine.plugins import manager
+from musengine.plugins.declarations import ModelConfig, ModelDeclaration
+from musengine.plugins.registry import Entry, Origin, Registry
+from musengine.utils.console import Console
 
 ORIGIN = Origin("test-plugin", "1.0")
 TEXT = """\
@@ -142,7 +142,7 @@ class TestReading:
 
 
 def registry_of(**models: dict[str, Any]) -> Registry:
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     for name, more in models.items():
         origin = more.pop("origin", ORIGIN)
         settings = {"summary": "", "target": "a:B", "layouts": ("grid",), **more}
@@ -210,8 +210,8 @@ class TestChoosing:
             "musengine-odd",
             {"odd": "odd_plugin"},
             odd_plugin="""
-            from musengine.declarations import ModelConfig, ModelDeclaration
-            from musengine.hookspecs import hookimpl
+            from musengine.plugins.declarations import ModelConfig, ModelDeclaration
+            from musengine.plugins.hookspecs import hookimpl
 
             @hookimpl
             def musengine_models():

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from musengine import plugins
-from musengine.builtin.abc_books import MAX_BYTES, Tune, tunes_of
-from musengine.builtin.text_reader import TextReader
-from musengine.components.readers import Item
-from musengine.declarations import NoSettings
+from musengine.builtin.readers.abc import MAX_BYTES, Tune, tunes_of
+from musengine.builtin.readers.text import TextReader
+from musengine.config.quantities import Source
+from musengine.data.discovery import Found, find_items
 from musengine.errors import UnreadableError
-from musengine.quantities import Source
-from musengine.score import Piece, Text
-from musengine.sources import Found, find_items
+from musengine.interfaces.reader import Item
+from musengine.music.score import Piece, Text
+from musengine.plugins import manager
+from musengine.plugins.declarations import NoSettings
 
 BOOK = """%abc-2.1
 M:6/8
@@ -144,7 +144,7 @@ def test_a_book_of_real_tunes_is_split_into_all_of_them(data_folder):
 
 def readers_of(folder: Path, *accepts: str) -> dict[str, str]:
     """Which reader reads which file of a folder."""
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     items = find_items(Source(str(folder)), registry, None, Found(), accepts)
     return {item.id: component.name for component, item in items}
 

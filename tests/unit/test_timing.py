@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine import timing
-from musengine.score import Score
+from musengine.music import timing
+from musengine.music.score import Score
 
 # 480 ticks to the beat; 120 quarters a minute to tick 960, 60 to tick 1440, then 240.
 #   tick 480   480 ticks of 1/960 s            0.5 s

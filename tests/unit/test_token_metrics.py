@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from helpers import beats, encoded_piece, piano_roll
-from musengine.builtin.accuracy import Accuracy, Perplexity
-from musengine.builtin.nll import NegativeLogLikelihood
-from musengine.components.metrics import Evidence
-from musengine.components.models import Batch, Model, Output
-from musengine.declarations import ModelConfig, NoSettings
+from musengine.builtin.metrics.accuracy import Accuracy, Perplexity
+from musengine.builtin.metrics.likelihood import NegativeLogLikelihood
+from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UserError
-from musengine.evaluation import predictions, score_pieces
-from musengine.layouts import Grid, Layout, Tokens
+from musengine.evaluation.likelihood import predictions, score_pieces
+from musengine.interfaces.metric import Evidence
+from musengine.interfaces.model import Batch, Model, Output
+from musengine.plugins.declarations import ModelConfig, NoSettings
 
 TOKENS = Tokens(size=3)
 LN2 = math.log(2)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from musengine.workers import Failure, run_apart
+from musengine.utils.parallel import Failure, run_apart
 
 POSIX = os.name == "posix"
 
@@ -159,7 +159,7 @@ def test_giving_up_ends_the_processes():
 
 SCRIPT = """
 import itertools, signal, sys
-from musengine.workers import run_apart
+from musengine.utils.parallel import run_apart
 
 def hang(task):
     print(task, flush=True)
@@ -216,7 +216,8 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path):
 def test_a_script_without_a_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from musengine.workers import run_apart\nprint(list(run_apart(abs, range(3), few=0)))\n",
+        "from musengine.utils.parallel import run_apart\n"
+        "print(list(run_apart(abs, range(3), few=0)))\n",
         encoding="utf-8",
     )
     done = subprocess.run(

@@ -8,11 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from musengine.builtin import soundfonts
-from musengine.config import Config, setting
-from musengine.declarations import EncoderConfig, ModelConfig, WriterConfig
-from musengine.layouts import Grid, Layout
-from musengine.quantities import GridStep, Length
+from musengine.builtin.writers import soundfonts
+from musengine.config.fields import Config, setting
+from musengine.config.quantities import GridStep, Length
+from musengine.encoding.layouts import Grid, Layout
+from musengine.plugins.declarations import EncoderConfig, ModelConfig, WriterConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musengine.components.losses import Loss, negative_log_likelihood, step_sums
-from musengine.components.models import Output
-from musengine.declarations import NoSettings
-from musengine.layouts import Tokens
+from musengine.encoding.layouts import Tokens
+from musengine.interfaces.loss import Loss, negative_log_likelihood, step_sums
+from musengine.interfaces.model import Output
+from musengine.plugins.declarations import NoSettings
 
 
 class CrossEntropy(Loss[NoSettings]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from musengine.components.samplers import GridSampler, History, TokenSampler
-from musengine.declarations import NoSettings
+from musengine.interfaces.sampler import GridSampler, History, TokenSampler
+from musengine.plugins.declarations import NoSettings
 
 
 class Bernoulli(GridSampler[NoSettings]):

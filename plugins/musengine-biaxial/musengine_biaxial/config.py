@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from musengine.config import setting
-from musengine.declarations import EncoderConfig, ModelConfig
-from musengine.layouts import Grid, Layout
-from musengine.quantities import GridStep
+from musengine.config.fields import setting
+from musengine.config.quantities import GridStep
+from musengine.encoding.layouts import Grid, Layout
+from musengine.plugins.declarations import EncoderConfig, ModelConfig
 
 BEAT_WIDTHS = {"meter": 8, "classic": 5, "none": 0}
 """How many numbers tell the beat, for each way of telling it."""

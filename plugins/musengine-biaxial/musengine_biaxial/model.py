@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from musengine.components.losses import negative_log_likelihood
-from musengine.components.models import Batch, Model, Output, Proposal, Recorded, onset_weights
-from musengine.components.samplers import Draw, GridDraw
-from musengine.layouts import Grid, Layout
-from musengine.recurrent import LayerTrace, LSTMStack, StackState, draw_along
+from musengine.encoding.layouts import Grid, Layout
+from musengine.interfaces.loss import negative_log_likelihood
+from musengine.interfaces.model import Batch, Model, Output, Proposal, Recorded, onset_weights
+from musengine.interfaces.sampler import Draw, GridDraw
+from musengine.nn import LayerTrace, LSTMStack, StackState, draw_along
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.features import Features
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from musengine.declarations import EncoderDeclaration, ModelDeclaration
-from musengine.hookspecs import hookimpl
+from musengine.plugins.declarations import EncoderDeclaration, ModelDeclaration
+from musengine.plugins.hookspecs import hookimpl
 from musengine_biaxial.config import BiaxialConfig, BiaxialEncoderConfig
 
 CLASSIC = {

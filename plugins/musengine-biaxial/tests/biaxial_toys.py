@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from musengine.components.models import Batch
-from musengine.layouts import Grid
-from musengine.quantities import GridStep
-from musengine.recurrent import LSTMLayer
+from musengine.config.quantities import GridStep
+from musengine.encoding.layouts import Grid
+from musengine.interfaces.model import Batch
+from musengine.nn import LSTMLayer
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.model import Biaxial
 

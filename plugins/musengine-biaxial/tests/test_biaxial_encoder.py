@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from biaxial_toys import real_midi
 
-from musengine.components.encoders import DecodeSettings
+from musengine.config.quantities import GridStep, Meter
 from musengine.errors import UnreadableError
-from musengine.quantities import GridStep, Meter
-from musengine.score import Score, Text, Track
+from musengine.interfaces.encoder import DecodeSettings
+from musengine.music.score import Score, Text, Track
 from musengine_biaxial.config import BiaxialEncoderConfig
 from musengine_biaxial.encoder import BiaxialEncoder
 
@@ -136,10 +136,10 @@ def test_a_struck_note_that_sounds_ends_first_and_all_end_at_the_end() -> None:
 
 def test_encoding_what_was_decoded_changes_nothing_on_real_music(tmp_path: Path) -> None:
     pytest.importorskip("miditoolkit")
-    from musengine import plugins
-    from musengine.components.readers import Item
+    from musengine.interfaces.reader import Item
+    from musengine.plugins import manager
 
-    entry = plugins.load().registry.get("reader", "midi")
+    entry = manager.load().registry.get("reader", "midi")
     reader = entry.load()(entry.declaration.config())
     made = BiaxialEncoder(BiaxialEncoderConfig())
     for path in real_midi(tmp_path, "nottingham/nottingham-midi.tar.gz", 12):

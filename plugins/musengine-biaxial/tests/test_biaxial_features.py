@@ -63,14 +63,14 @@ def test_several_notes_of_one_class_are_counted() -> None:
 @pytest.mark.parametrize(("lowest", "pitches"), [(24, 78), (21, 88), (24, 80), (61, 5)])
 def test_real_pieces_equal_the_literal_reference(tmp_path: Path, lowest: int, pitches: int) -> None:
     pytest.importorskip("miditoolkit")
-    from musengine import plugins
-    from musengine.components.readers import Item
+    from musengine.interfaces.reader import Item
+    from musengine.plugins import manager
     from musengine_biaxial.encoder import BiaxialEncoder
 
     archive = "piano-midi-de/piano-midi-de.tar.gz"
     highest = lowest + pitches - 1
     encoder = BiaxialEncoder(BiaxialEncoderConfig(lowest=lowest, highest=highest))
-    entry = plugins.load().registry.get("reader", "midi")
+    entry = manager.load().registry.get("reader", "midi")
     reader = entry.load()(entry.declaration.config())
     for path in real_midi(tmp_path, archive, 2):
         (piece,) = reader.read(Item(path, path.name))

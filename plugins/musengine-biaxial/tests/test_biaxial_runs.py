@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from biaxial_toys import data_folder, real_midi
 
-from musengine import checkpoint, plugins
-from musengine.cli import main
-from musengine.score import Score
+from musengine.cli.main import main
+from musengine.music.score import Score
+from musengine.plugins import manager
+from musengine.training import checkpoint
 
 PIPELINE = """
 [corpus]
@@ -142,9 +143,9 @@ def test_recording_what_goes_on_inside(
         assert message in " ".join(capsys.readouterr().err.split())
     # A piece too long for the bound is recorded as far as it reaches: one step of 16 notes takes
     # 2 · (8 + 7 + 6 + 5) + 1 numbers of 4 bytes for each note, 3,392 bytes; ten of these fit.
-    from musengine import recording
+    from musengine.generation import activations
 
-    monkeypatch.setattr(recording, "LARGEST", 35_000)
+    monkeypatch.setattr(activations, "LARGEST", 35_000)
     assert main([*generate, "--record", "short.npz"]) == 0
     assert "10 steps recorded" in capsys.readouterr().err
 
@@ -231,14 +232,14 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     assert (encoder["lowest"], encoder["highest"], encoder["step"]) == (24, 101, "1/4 beat")
     assert (encoder["meters"], encoder["numerators"]) == ("cut", [2, 4])
     assert tables["sampler"][0]["type"] == "adaptive"
-    preset = plugins.load().registry.get("model", "biaxial").declaration.presets["classic"]
+    preset = manager.load().registry.get("model", "biaxial").declaration.presets["classic"]
     assert (preset["training"]["steps"], preset["training"]["sequence_length"]) == (10_000, 128)
     assert preset["model"]["time_layers"] == [300, 300]
     assert preset["model"]["note_layers"] == [100, 50]
 
 
 def write_midi(path: Path, score: Score) -> None:
-    entry = plugins.load().registry.get("writer", "midi")
+    entry = manager.load().registry.get("writer", "midi")
     entry.load()(entry.declaration.config()).write(score, path)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.components.models import Batch, Model, Output
-from musengine.layouts import Layout, Tokens
+from musengine.encoding.layouts import Layout, Tokens
+from musengine.interfaces.model import Batch, Model, Output
 from musengine_charrnn.config import CharRnnConfig
 
 State = tuple[tuple[Tensor, ...], ...]

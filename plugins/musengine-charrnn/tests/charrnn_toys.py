@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from musengine import plugins
-from musengine.components.readers import Item
-from musengine.registry import Component
-from musengine.score import Score
+from musengine.interfaces.reader import Item
+from musengine.music.score import Score
+from musengine.plugins import manager
+from musengine.plugins.registry import Component
 from musengine_charrnn.config import TextRollConfig
 from musengine_charrnn.textroll import TextRoll
 
@@ -24,7 +24,7 @@ def text_roll(**options: Any) -> TextRoll:
 
 def read_midi(path: Path) -> Score:
     """The score of a MIDI file, as a pipeline would read it."""
-    entry = plugins.load().registry.get("reader", "midi")
+    entry = manager.load().registry.get("reader", "midi")
     (piece,) = Component(entry, entry.declaration.config()).create().read(Item(path, path.name))
     assert isinstance(piece.content, Score)
     return piece.content
@@ -32,7 +32,7 @@ def read_midi(path: Path) -> Score:
 
 def write_midi(score: Score, path: Path) -> Path:
     """The score as a MIDI file, as a pipeline would write it."""
-    entry = plugins.load().registry.get("writer", "midi")
+    entry = manager.load().registry.get("writer", "midi")
     Component(entry, entry.declaration.config()).create().write(score, path)
     return path
 

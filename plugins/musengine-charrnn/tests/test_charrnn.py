@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from musengine.components.losses import negative_log_likelihood
-from musengine.components.models import Batch
-from musengine.layouts import Tokens
+from musengine.encoding.layouts import Tokens
+from musengine.interfaces.loss import negative_log_likelihood
+from musengine.interfaces.model import Batch
 from musengine_charrnn.config import CharRnnConfig
 from musengine_charrnn.model import CharRnn
 

@@ -10,8 +10,8 @@ import pytest
 from charrnn_toys import read_midi, text_roll, write_midi
 
 from helpers import score_of
-from musengine import checkpoint
-from musengine.cli import main
+from musengine.cli.main import main
+from musengine.training import checkpoint
 
 ROLLS = """
 [corpus]
@@ -122,7 +122,7 @@ def test_a_piece_is_written_as_text_and_as_midi(folder: Path) -> None:
         # The separator before the first step is no step; after 12 separators the piece is over.
         assert text.count("_") == 12
         assert text.endswith("_")
-        from musengine.score import Text
+        from musengine.music.score import Text
 
         written = read_midi(folder / f"runs/rolls/samples/piece-00{number}.mid")
         assert encoder.to_text(written) == encoder.to_text(encoder.from_text(Text(text)))
@@ -134,7 +134,7 @@ def test_a_piece_is_written_as_text_and_as_midi(folder: Path) -> None:
 def _quarter() -> Any:
     from fractions import Fraction
 
-    from musengine.quantities import GridStep
+    from musengine.config.quantities import GridStep
 
     return GridStep(Fraction(1, 4), "beat")
 

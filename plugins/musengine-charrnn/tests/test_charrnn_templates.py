@@ -11,7 +11,7 @@ import tomli
 from charrnn_toys import write_midi
 
 from helpers import score_of
-from musengine.cli import main
+from musengine.cli.main import main
 
 TEMPLATES = importlib.resources.files("musengine_charrnn") / "templates"
 NAMES = ["charrnn", "charrnn-abc"]

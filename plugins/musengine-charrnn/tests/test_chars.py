@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, rows_of
-from musengine.components.encoders import DecodeSettings
+from musengine.encoding.layouts import Tokens
 from musengine.errors import UnreadableError
-from musengine.layouts import Tokens
-from musengine.score import Piece, Score, Text
+from musengine.interfaces.encoder import DecodeSettings
+from musengine.music.score import Piece, Score, Text
 from musengine_charrnn.chars import Chars
 from musengine_charrnn.config import CharsConfig
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from musengine.config import setting
-from musengine.declarations import ModelConfig
+from musengine.config.fields import setting
+from musengine.plugins.declarations import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

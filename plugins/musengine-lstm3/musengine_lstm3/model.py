@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from musengine.components.models import Batch, Model, Output, onset_weights
-from musengine.layouts import Layout
-from musengine.recurrent import LSTMStack, StackOutput, StackState
+from musengine.encoding.layouts import Layout
+from musengine.interfaces.model import Batch, Model, Output, onset_weights
+from musengine.nn import LSTMStack, StackOutput, StackState
 from musengine_lstm3.config import Lstm3Config
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from musengine.declarations import ModelDeclaration
-from musengine.hookspecs import hookimpl
+from musengine.plugins.declarations import ModelDeclaration
+from musengine.plugins.hookspecs import hookimpl
 from musengine_lstm3.config import Lstm3Config
 
 CLASSIC = {

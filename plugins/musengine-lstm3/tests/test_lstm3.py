@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from musengine.components.losses import negative_log_likelihood
-from musengine.components.models import Batch
-from musengine.layouts import Grid
-from musengine.quantities import GridStep
+from musengine.config.quantities import GridStep
+from musengine.encoding.layouts import Grid
+from musengine.interfaces.loss import negative_log_likelihood
+from musengine.interfaces.model import Batch
 from musengine_lstm3.config import Lstm3Config
 from musengine_lstm3.model import Lstm3
 
@@ -172,8 +172,8 @@ def test_the_penalty_is_l1_on_weights_alone() -> None:
 
 
 def test_each_layer_has_its_own_rate() -> None:
-    from musengine.optimisation import Schedule, make_optimizer, set_learning_rate
-    from musengine.tables import TrainingConfig
+    from musengine.pipeline.sections import TrainingConfig
+    from musengine.training.optim import Schedule, make_optimizer, set_learning_rate
 
     model = make_model(rates=(0.1, 0.2, 0.3, 0.4))
     optimizer = make_optimizer(model, TrainingConfig(optimizer="sgd"))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from musengine import checkpoint
-from musengine.cli import main
+from musengine.cli.main import main
+from musengine.training import checkpoint
 
 PIPELINE = """
 [corpus]

@@ -10,7 +10,7 @@ import pytest
 import tomli
 from miditoolkit import Instrument, MidiFile, Note
 
-from musengine.cli import main
+from musengine.cli.main import main
 
 TEMPLATE = importlib.resources.files("musengine_lstm3") / "templates" / "lstm3.toml"
 
@@ -62,7 +62,7 @@ def test_it_is_the_one_offered_where_nothing_else_is_asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MUSENGINE_PLUGINS", "lstm3")
-    from musengine.plugins import load
+    from musengine.plugins.manager import load
 
     load.cache_clear()
     try:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from musengine import checkpoint
-from musengine.cli import main
+from musengine.cli.main import main
+from musengine.training import checkpoint
 
 PIPELINE = """
 [corpus]
@@ -59,8 +59,8 @@ def weights(name: str) -> dict[str, list[float]]:
 
 def rates_told(name: str, monkeypatch: pytest.MonkeyPatch, *settings: str) -> list[float]:
     """Return the learning rate after each step of a run."""
-    from musengine.builtin.console_callback import ConsoleCallback
-    from musengine.components.callbacks import Progress
+    from musengine.builtin.callbacks.console import ConsoleCallback
+    from musengine.interfaces.callback import Progress
 
     rates: list[float] = []
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from musengine.config import setting
-from musengine.declarations import EncoderConfig, ModelConfig
-from musengine.layouts import Layout, Tokens
-from musengine.quantities import GridStep
+from musengine.config.fields import setting
+from musengine.config.quantities import GridStep
+from musengine.encoding.layouts import Layout, Tokens
+from musengine.plugins.declarations import EncoderConfig, ModelConfig
 
 REST = 0
 FIRST_PITCH = 1

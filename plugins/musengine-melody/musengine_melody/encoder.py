@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from musengine import timing
-from musengine.arranging import keep_tracks, overlap
-from musengine.components.encoders import Array, DecodeSettings, Encoded, Encoder
+from musengine.encoding.layouts import Layout
 from musengine.errors import UnreadableError
-from musengine.layouts import Layout
-from musengine.score import Piece, Score, Text
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.music import timing
+from musengine.music.score import Piece, Score, Text
+from musengine.music.transforms import keep_tracks, overlap
 from musengine_melody.config import FIRST_PITCH, HOLD, PITCHES, REST, MelodyEncoderConfig
 from musengine_melody.lines import Line, one_after_another, top_line
 

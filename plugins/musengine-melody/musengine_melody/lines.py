@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from musengine.quantities import GridStep
-from musengine.score import Score
+from musengine.config.quantities import GridStep
+from musengine.music.score import Score
 
 IntArray = npt.NDArray[np.int64]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.components.models import Batch, Model, Output
-from musengine.layouts import Layout, Tokens
-from musengine.recurrent import LSTMStack, StackOutput, StackState
+from musengine.encoding.layouts import Layout, Tokens
+from musengine.interfaces.model import Batch, Model, Output
+from musengine.nn import LSTMStack, StackOutput, StackState
 from musengine_melody.config import MelodyModelConfig
 
 

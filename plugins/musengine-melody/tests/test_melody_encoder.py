@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musengine.components.encoders import DecodeSettings
+from musengine.config.quantities import GridStep
+from musengine.encoding.layouts import Tokens
 from musengine.errors import UnreadableError
-from musengine.layouts import Tokens
-from musengine.quantities import GridStep
-from musengine.score import Piece, Score, Text, Track
+from musengine.interfaces.encoder import DecodeSettings
+from musengine.music.score import Piece, Score, Text, Track
 from musengine_melody.config import HOLD, MelodyEncoderConfig
 from musengine_melody.encoder import Melody
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from musengine.batches import Batches, whole_pieces
-from musengine.components.encoders import DecodeSettings, Encoded, EncodedPiece
-from musengine.components.losses import negative_log_likelihood
-from musengine.components.models import Batch
-from musengine.quantities import Length
-from musengine.score import Score
-from musengine.tables import TrainingConfig
+from musengine.config.quantities import Length
+from musengine.data.batching import Batches, whole_pieces
+from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
+from musengine.interfaces.loss import negative_log_likelihood
+from musengine.interfaces.model import Batch
+from musengine.music.score import Score
+from musengine.pipeline.sections import TrainingConfig
 from musengine_melody.config import HOLD, MelodyEncoderConfig, MelodyModelConfig
 from musengine_melody.encoder import Melody
 from musengine_melody.model import MelodyLSTM
@@ -153,9 +153,9 @@ def test_an_empty_stack_is_refused() -> None:
 @pytest.mark.parametrize("hold", [True, False])
 def test_no_note_is_held_longer_than_the_guard_allows(hold: bool) -> None:
     pytest.importorskip("musengine_samplers")
-    from musengine import generation
     from musengine.builtin.samplers import Categorical
-    from musengine.declarations import NoSettings
+    from musengine.generation import engine
+    from musengine.plugins.declarations import NoSettings
     from musengine_samplers.config import LongestNoteConfig
     from musengine_samplers.guards import LongestNote
 
@@ -167,7 +167,7 @@ def test_no_note_is_held_longer_than_the_guard_allows(hold: bool) -> None:
         model.output.weight.zero_()
         model.output.bias[129 if hold else 61] = 4.0
         model.output.bias[61] += 1.0
-    plan = generation.Plan(
+    plan = engine.Plan(
         primes=[Encoded(steps=encoder.empty())] * 3,
         first=[0] * 3,
         seeds=[1, 2, 3],
@@ -178,7 +178,7 @@ def test_no_note_is_held_longer_than_the_guard_allows(hold: bool) -> None:
     samplers = [Categorical(NoSettings(), encoder.layout), longest]
 
     def durations(chain: list[Any]) -> list[int]:
-        made = generation.generate(model, encoder, chain, plan, device=torch.device("cpu"))
+        made = engine.generate(model, encoder, chain, plan, device=torch.device("cpu"))
         scores = [encoder.decode(one.steps, plan.settings) for one in made]
         assert all(isinstance(score, Score) for score in scores)
         return [int(duration) // 120 for score in scores for duration in score.duration]

@@ -12,10 +12,10 @@ import pytest
 import tomli
 from miditoolkit import Instrument, MidiFile, Note
 
-from musengine.cli import main
-from musengine.corpus import prepare, read_corpus
-from musengine.pipeline import Pipeline, load
-from musengine.plugins import load as load_plugins
+from musengine.cli.main import main
+from musengine.data.dataset import prepare, read_corpus
+from musengine.pipeline.resolve import Pipeline, load
+from musengine.plugins.manager import load as load_plugins
 
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from musengine.components.encoders import DecodeSettings
-from musengine.layouts import Grid, Layout, Tokens
-from musengine.quantities import GridStep, Length
+from musengine.config.quantities import GridStep, Length
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.interfaces.encoder import DecodeSettings
 
 
 def whole_steps(length: Length, layout: Layout, settings: DecodeSettings) -> int:

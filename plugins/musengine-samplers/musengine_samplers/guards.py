@@ -12,11 +12,11 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from musengine.components.models import Proposal
-from musengine.components.samplers import GridSampler, History, Limits, PieceRandom, TokenSampler
-from musengine.declarations import SamplerConfig
+from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UserError
-from musengine.layouts import Grid, Layout, Tokens
+from musengine.interfaces.model import Proposal
+from musengine.interfaces.sampler import GridSampler, History, Limits, PieceRandom, TokenSampler
+from musengine.plugins.declarations import SamplerConfig
 from musengine_samplers.config import (
     LongestNoteConfig,
     LongestRestConfig,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from musengine.declarations import SamplerDeclaration
-from musengine.hookspecs import hookimpl
+from musengine.plugins.declarations import SamplerDeclaration
+from musengine.plugins.hookspecs import hookimpl
 from musengine_samplers import config
 
 _GRID, _TOKENS, _BOTH = ("grid",), ("tokens",), ("grid", "tokens")

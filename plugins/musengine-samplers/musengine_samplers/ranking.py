@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d
 
-from musengine.components.models import Proposal
-from musengine.components.samplers import Limits
-from musengine.layouts import Grid
+from musengine.encoding.layouts import Grid
+from musengine.interfaces.model import Proposal
+from musengine.interfaces.sampler import Limits
 from musengine_samplers.sounding import neighbours
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from musengine.components.samplers import (
+from musengine.encoding.layouts import Grid
+from musengine.interfaces.sampler import (
     C,
     GridSampler,
     History,
     PieceRandom,
     TokenSampler,
 )
-from musengine.layouts import Grid
 from musengine_samplers.config import (
     AdaptiveConfig,
     TemperatureConfig,

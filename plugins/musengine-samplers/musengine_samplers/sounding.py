@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from musengine.components.samplers import History, Limits
-from musengine.layouts import Grid, Layout, Tokens
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.interfaces.sampler import History, Limits
 from musengine_samplers.meanings import has_steps, tokens_meaning
 
 PITCHES = 128

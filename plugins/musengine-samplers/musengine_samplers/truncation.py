@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from musengine.components.models import Proposal
-from musengine.components.samplers import GridSampler, History, Limits, TokenSampler
-from musengine.layouts import Grid
+from musengine.encoding.layouts import Grid
+from musengine.interfaces.model import Proposal
+from musengine.interfaces.sampler import GridSampler, History, Limits, TokenSampler
 from musengine_samplers.config import MinPConfig, NucleusConfig, TopKConfig
 from musengine_samplers.ranking import by_likelihood
 

@@ -12,18 +12,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from musengine import plugins
-from musengine.components.encoders import Array, DecodeSettings, Encoded, Encoder
-from musengine.components.models import Model, Proposal
-from musengine.components.samplers import Draw, GridDraw, Sampler
-from musengine.config import build
-from musengine.declarations import EncoderConfig, ModelConfig
-from musengine.generation import Plan, generate, piece_seeds
-from musengine.layouts import Grid, Layout, Tokens
-from musengine.quantities import GridStep, Length, Meter
-from musengine.score import Score, Text
+from musengine.config.fields import build
+from musengine.config.quantities import GridStep, Length, Meter
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.generation.engine import Plan, generate, piece_seeds
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.model import Model, Proposal
+from musengine.interfaces.sampler import Draw, GridDraw, Sampler
+from musengine.music.score import Score, Text
+from musengine.plugins import manager
+from musengine.plugins.declarations import EncoderConfig, ModelConfig
 
-REGISTRY = plugins.load().registry
+REGISTRY = manager.load().registry
 CPU = torch.device("cpu")
 SIXTEENTH = GridStep(Fraction(1, 4), "beat")
 SURE = 30.0

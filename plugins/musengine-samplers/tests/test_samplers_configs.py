@@ -11,9 +11,9 @@ import miditoolkit
 import pytest
 from sampler_toys import REGISTRY
 
-from musengine import pipeline
-from musengine.cli import main
+from musengine.cli.main import main
 from musengine.errors import ConfigError
+from musengine.pipeline import resolve
 
 MODEL = (
     '[corpus]\npath = "."\n[model]\ntype = "frequencies"\n[encoder]\nlowest = 60\nhighest = 71\n'
@@ -24,7 +24,7 @@ def problems(folder: Path, text: str) -> list[str]:
     """What is wrong with a pipeline that has these samplers."""
     (folder / "pipe.toml").write_text(MODEL + text)
     try:
-        pipeline.load(folder / "pipe.toml", REGISTRY)
+        resolve.load(folder / "pipe.toml", REGISTRY)
     except ConfigError as error:
         return [line.partition("pipe.toml: ")[2] for line in error.lines]
     return []
@@ -84,7 +84,7 @@ def test_a_scale_without_the_encoders_notes(tmp_path: Path):
     text = MODEL.replace("lowest = 60", "lowest = 61")
     (tmp_path / "pipe.toml").write_text(text + settings)
     with pytest.raises(ConfigError, match="none of the encoder's pitches is in the scale"):
-        pipeline.load(tmp_path / "pipe.toml", REGISTRY)
+        resolve.load(tmp_path / "pipe.toml", REGISTRY)
 
 
 def test_the_settings_need_no_torch():

@@ -24,9 +24,9 @@ from sampler_toys import (
 )
 from torch import Tensor
 
-from musengine.components.models import Proposal
-from musengine.components.samplers import Draw, History, PieceRandom
-from musengine.layouts import Layout
+from musengine.encoding.layouts import Layout
+from musengine.interfaces.model import Proposal
+from musengine.interfaces.sampler import Draw, History, PieceRandom
 
 few = settings(max_examples=50, deadline=None)
 probability = st.floats(0.01, 0.99)

@@ -40,8 +40,8 @@ from sampler_toys import (
 )
 from torch import Tensor
 
+from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import UserError
-from musengine.layouts import Grid, Tokens
 
 SILENT, FULL = -SURE, SURE
 C_MAJOR = {0, 2, 4, 5, 7, 9, 11}

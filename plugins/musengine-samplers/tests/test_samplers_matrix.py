@@ -11,17 +11,17 @@ import pytest
 import torch
 from sampler_toys import CPU, GRIDS, REGISTRY, TOKENS, NoteByNote, Told, make
 
-from musengine import pipeline
-from musengine.components.encoders import Array, DecodeSettings, Encoded, Encoder
-from musengine.components.models import Model
-from musengine.components.samplers import Sampler
-from musengine.config import Config, build
-from musengine.declarations import ModelDeclaration, SamplerConfig, SamplerDeclaration
+from musengine.config.fields import Config, build
+from musengine.config.quantities import Length
+from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import ConfigError
-from musengine.generation import Plan, generate, piece_seeds
-from musengine.layouts import Grid, Layout, Tokens
-from musengine.quantities import Length
-from musengine.score import Piece, Score, Text
+from musengine.generation.engine import Plan, generate, piece_seeds
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.model import Model
+from musengine.interfaces.sampler import Sampler
+from musengine.music.score import Piece, Score, Text
+from musengine.pipeline import resolve
+from musengine.plugins.declarations import ModelDeclaration, SamplerConfig, SamplerDeclaration
 
 SETTINGS: dict[str, dict[str, Any]] = {
     # Samplers that do nothing, or not enough to see, by their defaults.
@@ -110,7 +110,7 @@ def encoder_and_model(
     """An untrained model with the encoder it is used with."""
     (folder / "pipe.toml").write_text(f'[corpus]\npath = "."\n[model]\ntype = "{name}"\n')
     try:
-        resolved = pipeline.load(folder / "pipe.toml", REGISTRY, settings)
+        resolved = resolve.load(folder / "pipe.toml", REGISTRY, settings)
     except ConfigError as error:
         pytest.skip(f"{name} does not go with {settings}: {error}")
     encoder: Encoder[Any] = resolved.encoder.create()

@@ -1,6 +1,6 @@
 """What the compiled module holds: see `_scan.pyx`."""
 
-from musengine.timing import IntArray
+from musengine.music.timing import IntArray
 
 class Scan:
     def __init__(

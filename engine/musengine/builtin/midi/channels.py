@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musengine.score import Score, Track
+from musengine.music.score import Score, Track
 
 DRUMS = 9
 PITCHED = tuple(channel for channel in range(16) if channel != DRUMS)

@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass, field
 
 from musengine.builtin.midi.oddities import Oddities
-from musengine.console import counted
 from musengine.errors import UnreadableError
+from musengine.utils.console import counted
 
 DEFAULT_TICKS_PER_BEAT = 480
 MOST_CHUNKS = 2**16 - 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from musengine.score import LAST_TICK
-from musengine.timing import IntArray
+from musengine.music.score import LAST_TICK
+from musengine.music.timing import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 _KEY_SHIFT = (2 * LAST_TICK).bit_length()

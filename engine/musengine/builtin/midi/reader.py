@@ -9,10 +9,10 @@ from pathlib import Path
 from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.song import Song
-from musengine.components.readers import Item, Reader
-from musengine.declarations import NoSettings
 from musengine.errors import UnreadableError
-from musengine.score import Piece, Score
+from musengine.interfaces.reader import Item, Reader
+from musengine.music.score import Piece, Score
+from musengine.plugins.declarations import NoSettings
 
 try:
     from musengine.builtin.midi.compiled import song_of

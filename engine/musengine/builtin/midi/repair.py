@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from musengine.builtin.midi.oddities import Oddities
 from musengine.errors import UnreadableError
-from musengine.score import LAST_TICK
+from musengine.music.score import LAST_TICK
 
 MAX_NOTES = 2**21
 """Files with more strikes and releases than so many notes have are refused: they take memory."""

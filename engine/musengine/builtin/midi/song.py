@@ -9,8 +9,8 @@ import numpy as np
 
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.pairing import cut_at_next_strike
-from musengine.score import Score, Track
-from musengine.timing import IntArray
+from musengine.music.score import Score, Track
+from musengine.music.timing import IntArray
 
 DRUM_CHANNEL = 9
 LONGEST_SILENCE = 1000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from musengine.config import Config, setting
-from musengine.declarations import EncoderConfig, ModelConfig
-from musengine.layouts import Layout
+from musengine.config.fields import Config, setting
+from musengine.encoding.layouts import Layout
+from musengine.plugins.declarations import EncoderConfig, ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

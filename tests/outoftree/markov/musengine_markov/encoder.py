@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from musengine.components.encoders import Array, DecodeSettings, Encoded, Encoder
+from musengine.config.quantities import GridStep
 from musengine.errors import UnreadableError
-from musengine.quantities import GridStep
-from musengine.score import Piece, Score, Text
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.music.score import Piece, Score, Text
 from musengine_markov.config import ChordsConfig, ChordSymbols
 
 Chord = tuple[int, ...]

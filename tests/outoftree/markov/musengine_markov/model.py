@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musengine.components.models import Batch, Model, Output
-from musengine.layouts import Layout
+from musengine.encoding.layouts import Layout
+from musengine.interfaces.model import Batch, Model, Output
 from musengine_markov.config import ChordSymbols, MarkovConfig
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from musengine.declarations import EncoderDeclaration, ModelDeclaration, SamplerDeclaration
-from musengine.hookspecs import hookimpl
+from musengine.plugins.declarations import EncoderDeclaration, ModelDeclaration, SamplerDeclaration
+from musengine.plugins.hookspecs import hookimpl
 from musengine_markov.config import ChordsConfig, MarkovConfig, NextChordConfig
 
 

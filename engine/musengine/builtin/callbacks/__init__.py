@@ -1,0 +1,1 @@
+"""Callbacks that the core ships."""

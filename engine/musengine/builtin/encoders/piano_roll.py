@@ -1,0 +1,44 @@
+"""The piano-roll encoder: a Score to a grid of 0 and 1 and back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.builtin.configs import PianoRollConfig
+from musengine.encoding import pianoroll
+from musengine.encoding.layouts import Grid
+from musengine.errors import UnreadableError
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.music.score import Score, Text
+
+
+class PianoRoll(Encoder[PianoRollConfig]):
+    """Notes to steps × pitches × channels; times go to the nearest step."""
+
+    @property
+    def grid(self) -> Grid:
+        """The layout."""
+        layout = self.layout
+        assert isinstance(layout, Grid)
+        return layout
+
+    def encode(self, content: Score | Text) -> Encoded:
+        """Return the roll (T, pitches, channels); notes outside the range are counted."""
+        if not isinstance(content, Score):
+            raise UnreadableError("a piano-roll is made from notes, not from text")
+        score = content if self.config.drums else content.select(~content.is_drum)
+        roll_TPC, lost = pianoroll.roll_of(score, self.grid)
+        return Encoded(steps=roll_TPC, lost=lost)
+
+    def decode(self, steps: Array, settings: DecodeSettings) -> Score:
+        """Return the roll's notes on one track; a note still sounding at the end is ended."""
+        return pianoroll.score_of(steps, self.grid, tempo=settings.tempo, meter=settings.meter)
+
+    def elapsed(
+        self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
+    ) -> npt.NDArray[np.float64]:
+        """Return (T,): steps are all equally long."""
+        return pianoroll.elapsed(len(steps), self.config.step, unit, settings.tempo)

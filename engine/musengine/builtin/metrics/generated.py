@@ -1,0 +1,100 @@
+"""Metrics of generated pieces beside the music that was learned from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from musengine.evaluation import corpus_index
+from musengine.evaluation.features import confidence, set_distance, summary
+from musengine.evaluation.features.confidence import Estimate
+from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
+from musengine.interfaces.metric import Evidence, Metric
+from musengine.music.timing import FloatArray
+from musengine.plugins.declarations import NoSettings
+from musengine.utils.console import Console
+
+
+class Similarity(Metric[SimilarityConfig]):
+    """How like the training music generated pieces are, by the cosine of windows."""
+
+    def measure(self, evidence: Evidence) -> Mapping[str, Any]:
+        """Return `similarity`, the mean over the pieces in percent, with each piece's."""
+        names = [name for name, _ in evidence.generated]
+        percents = corpus_index.similarities(
+            [score for _, score in evidence.generated],
+            lambda: (score for _, score in evidence.reference.train()),
+            self.config,
+            told=lambda done: _pulse("similarity"),
+        )
+        estimate = confidence.mean_and_interval(percents)
+        each = dict(zip(names, percents, strict=True))
+        return {**_bounded("similarity", estimate), "similarity_per_piece": each}
+
+
+class Originality(Metric[OriginalityConfig]):
+    """How much of generated pieces is in the training music, beside held-out human pieces."""
+
+    def measure(self, evidence: Evidence) -> Mapping[str, Any]:
+        """Return the figures of originality, and human music's under `human`."""
+        _pulse("originality")
+        index = corpus_index.Index(evidence.reference.train(), self.config)
+        found = []
+        for _, score in evidence.generated:
+            found.append(index.find(score))
+            _pulse("originality")
+        held_out = [index.find(score) for _, score in evidence.reference.held_out()]
+        human = held_out[: corpus_index.HUMAN] or index.leave_one_out()
+        figures: dict[str, Any] = {}
+        for name, estimate in corpus_index.summary(found).items():
+            figures |= _bounded(name, estimate)
+        beside = {name: asdict(each) for name, each in corpus_index.summary(human).items()}
+        return {**figures, "originality": {"human": beside}}
+
+
+class Statistics(Metric[NoSettings]):
+    """What generated pieces are like, beside the training music (Yang and Lerch 2020)."""
+
+    def measure(self, evidence: Evidence) -> Mapping[str, Any]:
+        """Return the mean `overlap_area` and `divergence` of all figures, and each in detail."""
+        _pulse("statistics")
+        generated = summary.table(score for _, score in evidence.generated)
+        reference = summary.table(score for _, score in evidence.reference.train())
+        compared = set_distance.compare_tables(generated, reference)
+        areas = np.array([each.overlap for each in compared.values()])
+        divergences = np.array([each.divergence for each in compared.values()])
+        details = {
+            name: _detail(generated[name], reference[name], each) for name, each in compared.items()
+        }
+        return {
+            "overlap_area": _mean(areas),
+            "divergence": _mean(divergences),
+            "statistics": details,
+        }
+
+
+def _detail(generated: FloatArray, reference: FloatArray, compared: set_distance.Comparison) -> Any:
+    figures = compared.figures()
+    detail: dict[str, Any] = {name: figures.pop(name) for name in ("overlap", "divergence")}
+    detail["distances"] = figures
+    if generated.shape[1] == 1:
+        detail |= asdict(confidence.mean_and_interval(generated[:, 0]))
+        detail["reference"] = asdict(confidence.mean_and_interval(reference[:, 0]))
+    return detail
+
+
+def _mean(values: FloatArray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _bounded(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _pulse(what: str) -> None:
+    Console.current().pulse(f"measuring {what}")

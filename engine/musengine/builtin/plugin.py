@@ -1,0 +1,270 @@
+"""The components the core ships, declared through the same hooks as any plugin's."""
+
+from __future__ import annotations
+
+from musengine.builtin import configs
+from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
+from musengine.plugins.declarations import (
+    CallbackDeclaration,
+    EncoderDeclaration,
+    LossDeclaration,
+    MetricDeclaration,
+    ModelDeclaration,
+    ReaderDeclaration,
+    Requirement,
+    SamplerDeclaration,
+    WriterDeclaration,
+)
+from musengine.plugins.hookspecs import hookimpl
+
+_MUSIC21 = Requirement(module="music21", install='pip install "musengine[music21]"')
+
+
+@hookimpl
+def musengine_readers() -> list[ReaderDeclaration]:
+    """Declare the readers of MIDI files, piano-roll collections and music21's corpora."""
+    return [
+        ReaderDeclaration(
+            name="midi",
+            summary="Standard MIDI files, however damaged",
+            target="musengine.builtin.midi.reader:MidiReader",
+            suffixes=(".mid", ".midi", ".kar", ".rmi"),
+        ),
+        ReaderDeclaration(
+            name="rolls",
+            summary="Piano-roll collections with official splits (.npz, .json)",
+            target="musengine.builtin.readers.pianoroll_sets:RollsReader",
+            config=configs.RollsReaderConfig,
+            suffixes=(".npz", ".json"),
+        ),
+        ReaderDeclaration(
+            name="notation",
+            summary="MusicXML, Humdrum and ABC files as scores, through music21",
+            target="musengine.builtin.readers.notation:NotationReader",
+            suffixes=(".musicxml", ".mxl", ".xml", ".krn", ".abc"),
+            requires=(_MUSIC21,),
+        ),
+        ReaderDeclaration(
+            name="text",
+            summary="ABC tunes and plain text as they are written, UTF-8",
+            target="musengine.builtin.readers.text:TextReader",
+            suffixes=(".abc", ".txt"),
+            content=("text",),
+            # Where an encoder takes both, what the text stands for goes first.
+            priority=-1,
+        ),
+        ReaderDeclaration(
+            name="music21",
+            summary="The corpora inside the music21 package, such as music21:bach-chorales",
+            target="musengine.builtin.readers.music21_corpus:Music21CorpusReader",
+            scheme="music21",
+            requires=(_MUSIC21,),
+        ),
+        ReaderDeclaration(
+            name="music21-tunes",
+            summary="The ABC tunes inside the music21 package as texts, such as music21:airdsAirs",
+            target="musengine.builtin.readers.music21_tunes:Music21TunesReader",
+            scheme="music21",
+            content=("text",),
+            priority=-1,
+            requires=(_MUSIC21,),
+        ),
+    ]
+
+
+@hookimpl
+def musengine_encoders() -> list[EncoderDeclaration]:
+    """Declare the piano-roll encoder."""
+    return [
+        EncoderDeclaration(
+            name="piano-roll",
+            summary="A grid of time steps and pitches, 1 where a note sounds",
+            target="musengine.builtin.encoders.piano_roll:PianoRoll",
+            config=configs.PianoRollConfig,
+        )
+    ]
+
+
+@hookimpl
+def musengine_models() -> list[ModelDeclaration]:
+    """Declare the baseline that counts."""
+    return [
+        ModelDeclaration(
+            name="frequencies",
+            summary="Counts how often each note sounds: the yardstick for other models",
+            target="musengine.builtin.models.frequencies:Frequencies",
+            config=configs.FrequenciesConfig,
+            layouts=("grid",),
+            training="fit",
+            defaults={"training": {"feed": "pieces"}},
+        )
+    ]
+
+
+@hookimpl
+def musengine_losses() -> list[LossDeclaration]:
+    """Declare cross-entropy and squared error."""
+    return [
+        LossDeclaration(
+            name="cross-entropy",
+            summary="Negative log-likelihood, nats per step",
+            target="musengine.builtin.losses:CrossEntropy",
+            layouts=("grid", "tokens"),
+        ),
+        LossDeclaration(
+            name="squared-error",
+            summary="Squared error of the probabilities, summed over a step",
+            target="musengine.builtin.losses:SquaredError",
+            layouts=("grid", "tokens"),
+        ),
+    ]
+
+
+@hookimpl
+def musengine_samplers() -> list[SamplerDeclaration]:
+    """Declare plain draws and the most probable choice."""
+    return [
+        SamplerDeclaration(
+            name="bernoulli",
+            summary="Every note drawn with its probability",
+            target="musengine.builtin.samplers:Bernoulli",
+            layouts=("grid",),
+        ),
+        SamplerDeclaration(
+            name="categorical",
+            summary="Every token drawn with its probability",
+            target="musengine.builtin.samplers:Categorical",
+            layouts=("tokens",),
+        ),
+        SamplerDeclaration(
+            name="greedy",
+            summary="The most probable choice, without chance",
+            target="musengine.builtin.samplers:Greedy",
+            layouts=("grid", "tokens"),
+        ),
+    ]
+
+
+@hookimpl
+def musengine_metrics() -> list[MetricDeclaration]:
+    """Declare metrics of models and of generated pieces."""
+    return [
+        MetricDeclaration(
+            name="nll",
+            summary="Exact negative log-likelihood per step, in nats",
+            target="musengine.builtin.metrics.likelihood:NegativeLogLikelihood",
+        ),
+        MetricDeclaration(
+            name="accuracy",
+            summary="How often the likeliest token is right; of a grid, how well the notes agree",
+            target="musengine.builtin.metrics.accuracy:Accuracy",
+        ),
+        MetricDeclaration(
+            name="perplexity",
+            summary="Exponential of the NLL of a token",
+            target="musengine.builtin.metrics.accuracy:Perplexity",
+        ),
+        MetricDeclaration(
+            name="similarity",
+            summary="How like the training music the generated pieces are, in percent",
+            target="musengine.builtin.metrics.generated:Similarity",
+            config=SimilarityConfig,
+            of="pieces",
+        ),
+        MetricDeclaration(
+            name="originality",
+            summary="How much of the generated pieces is in the training music, beside human music",
+            target="musengine.builtin.metrics.generated:Originality",
+            config=OriginalityConfig,
+            of="pieces",
+        ),
+        MetricDeclaration(
+            name="statistics",
+            summary="Musical statistics of the generated pieces beside the training music's",
+            target="musengine.builtin.metrics.generated:Statistics",
+            of="pieces",
+        ),
+    ]
+
+
+@hookimpl
+def musengine_writers() -> list[WriterDeclaration]:
+    """Declare the writers of MIDI files, pictures, sound and text."""
+    return [
+        WriterDeclaration(
+            name="midi",
+            summary="Standard MIDI files",
+            target="musengine.builtin.midi.writer:MidiWriter",
+            suffixes={".mid": {}, ".midi": {}},
+        ),
+        WriterDeclaration(
+            name="picture",
+            summary="A piano-roll picture, SVG or PNG",
+            target="musengine.builtin.writers.image:PictureWriter",
+            config=configs.PictureConfig,
+            suffixes={".svg": {"format": "svg"}, ".png": {"format": "png"}},
+        ),
+        WriterDeclaration(
+            name="probabilities",
+            summary="The probabilities of every step, with the opening and the result (.npz)",
+            target="musengine.builtin.writers.probabilities:ProbabilitiesWriter",
+            content=("probabilities",),
+        ),
+        WriterDeclaration(
+            name="heatmap",
+            summary="A heat-map of the probabilities between opening and result (PNG)",
+            target="musengine.builtin.writers.probabilities:HeatmapWriter",
+            config=configs.HeatmapConfig,
+            content=("probabilities",),
+            requires=(Requirement(module="PIL", install='pip install "musengine[pictures]"'),),
+        ),
+        WriterDeclaration(
+            name="wav",
+            summary="Sound, played with a SoundFont (WAV)",
+            target="musengine.builtin.writers.audio:WavWriter",
+            config=configs.WavConfig,
+            requires=(Requirement(module="symusic", install='pip install "musengine[audio]"'),),
+            suffixes={".wav": {}},
+        ),
+        WriterDeclaration(
+            name="text",
+            summary="The text itself, UTF-8",
+            target="musengine.builtin.writers.text:TextWriter",
+            content=("text",),
+            suffixes={".txt": {}},
+        ),
+    ]
+
+
+@hookimpl
+def musengine_callbacks() -> list[CallbackDeclaration]:
+    """Declare what is told of a run: the console, samples, recordings, TensorBoard."""
+    return [
+        CallbackDeclaration(
+            name="console",
+            summary="Progress of the training on the terminal",
+            target="musengine.builtin.callbacks.console:ConsoleCallback",
+            config=configs.ConsoleConfig,
+        ),
+        CallbackDeclaration(
+            name="samples",
+            summary="Pieces and checkpoints while training goes on",
+            target="musengine.builtin.callbacks.samples:SamplesCallback",
+            config=configs.SamplesConfig,
+        ),
+        CallbackDeclaration(
+            name="record",
+            summary="What goes on inside the model while it reads training batches",
+            target="musengine.builtin.callbacks.activations:RecordCallback",
+            config=configs.RecordConfig,
+        ),
+        CallbackDeclaration(
+            name="tensorboard",
+            summary="Curves of the training for TensorBoard",
+            target="musengine.builtin.callbacks.tensorboard:TensorBoardCallback",
+            config=configs.TensorBoardConfig,
+            requires=(
+                Requirement(module="tensorboard", install='pip install "musengine[tensorboard]"'),
+            ),
+        ),
+    ]

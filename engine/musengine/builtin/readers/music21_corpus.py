@@ -1,0 +1,93 @@
+"""The corpora inside the music21 package, read without its pickled cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from musengine.builtin.readers.notation import scores_in
+from musengine.errors import UserError, did_you_mean
+from musengine.interfaces.reader import Item, Reader
+from musengine.music.score import Piece
+from musengine.plugins.declarations import NoSettings
+
+CHORALES = "bach-chorales"
+NOTICE = (
+    "music21's corpus carries its own terms, some works for non-commercial use only: "
+    "see license.txt in the package's corpus folder"
+)
+
+
+class Music21CorpusReader(Reader[NoSettings]):
+    """Reads works of music21's corpus: `bach-chorales`, or any of its folders."""
+
+    def expand(self, name: str) -> list[Item]:
+        """Return the works of a corpus, sorted by name.
+
+        Raises:
+            UserError: no such corpus; names the nearest and all there are.
+        """
+        from music21.corpus.corpora import CoreCorpus
+
+        paths: list[Path] = [Path(path) for path in CoreCorpus().getPaths()]
+        folders: dict[str, list[Path]] = {}
+        for path in paths:
+            folders.setdefault(_folder(path), []).append(path)
+        folders[CHORALES] = _chorales(folders.get("bach", []))
+        if name not in folders:
+            near = did_you_mean(name, folders)
+            raise UserError(
+                f"music21 has no corpus {name!r}{near} there are: {', '.join(sorted(folders))}"
+            )
+        chosen = sorted(folders[name], key=lambda path: path.name)
+        return [Item(path, f"music21:{_inside(path)}", _folder(path)) for path in chosen]
+
+    def library(self) -> str:
+        """Return the version of music21."""
+        return f"music21 {version('music21')}"
+
+    def notice(self, items: list[Item]) -> str:
+        """Return where the corpus's terms stand."""
+        return NOTICE
+
+    def read(self, item: Item) -> Iterable[Piece]:
+        """Return the scores of one work; a book of tunes holds many.
+
+        Raises:
+            UnreadableError: music21 cannot parse it, or it holds no notes.
+        """
+        from music21 import converter
+
+        scores = scores_in(lambda: converter.parse(item.path, forceSource=True, storePickle=False))
+        many = len(scores) > 1
+        return [
+            Piece(f"{item.id}#{place}" if many else item.id, score, item.style)
+            for place, score in enumerate(scores)
+            if len(score)
+        ]
+
+
+def _inside(path: Path) -> str:
+    """The path within the corpus, such as `bach/bwv250.mxl`."""
+    parts = path.parts
+    return "/".join(parts[len(parts) - parts[::-1].index("corpus") :])
+
+
+def _folder(path: Path) -> str:
+    return _inside(path).split("/")[0]
+
+
+def _chorales(bach: list[Path]) -> list[Path]:
+    """The four-part chorales: the works that music21 lists by their BWV numbers."""
+    from music21.corpus import chorales
+
+    catalogue: Any = chorales.ChoraleListRKBWV
+    listed = {f"bwv{number}" for number in catalogue().byBWV}
+    works: dict[str, Path] = {}
+    # A few are there in two encodings: the one that most are in is taken.
+    for path in sorted(bach, key=lambda path: (path.suffix != ".mxl", path.name)):
+        if path.stem in listed:
+            works.setdefault(path.stem, path)
+    return list(works.values())

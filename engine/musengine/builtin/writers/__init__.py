@@ -1,0 +1,1 @@
+"""Writers that the core ships."""

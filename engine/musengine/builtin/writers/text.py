@@ -1,0 +1,24 @@
+"""The writer of texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from musengine.interfaces.writer import Probabilities, Writer
+from musengine.music.score import Score, Text
+from musengine.plugins.declarations import NoSettings
+
+
+class TextWriter(Writer[NoSettings]):
+    """Writes the text itself, UTF-8."""
+
+    @property
+    def suffix(self) -> str:
+        """`.txt`."""
+        return ".txt"
+
+    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
+        """Write a text file."""
+        if not isinstance(content, Text):
+            raise TypeError("the text writer writes Text")
+        path.write_text(content.text, encoding="utf-8", newline="\n")

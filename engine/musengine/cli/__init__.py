@@ -1,0 +1,3 @@
+"""The command line."""
+
+from musengine.cli.main import main as main

@@ -1,0 +1,108 @@
+"""The commands of the command line, a module for each group; what they share is here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from musengine.plugins.registry import Registry
+
+OK, FAULT, INTERRUPT = 0, 1, 130
+"""Exit statuses; argparse itself ends with 2."""
+
+T = TypeVar("T")
+Commands = Any  # argparse keeps the type of its subparsers to itself
+
+
+def command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    """Add a command that `run` carries out; returns its parser, for its arguments."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary, allow_abbrev=False
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every command that reads a pipeline: --set and --quiet."""
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key for this command, as in --set training.steps=200",
+    )
+    parser.add_argument("--quiet", action="store_true", help="say only warnings and errors")
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that do files in worker processes: --jobs and --timeout."""
+    parser.add_argument(
+        "--jobs", type=_jobs, default=0, metavar="N", help="processes (one on each core)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="give up a file that takes longer (300)",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = value_of(float, text)
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"expected seconds, less than a million, got {text!r}")
+    return seconds
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"expected a number of processes, 1 to 1024, got {text!r}")
+    return int(text)
+
+
+def value_of(parse: Callable[[str], T], text: str) -> T:
+    """Parse an option's value; a ValueError's message becomes the usage error's.
+
+    Raises:
+        argparse.ArgumentTypeError: the value is none.
+    """
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def tempo(text: str) -> float:
+    """Parse a tempo in quarter notes per minute, one that MIDI can write: 4 to 1,000.
+
+    Raises:
+        argparse.ArgumentTypeError: the value is none.
+    """
+    try:
+        bpm = float(text)
+    except ValueError:
+        bpm = 0.0
+    if not 4 <= bpm <= 1000:
+        raise argparse.ArgumentTypeError(
+            f"expected quarter notes per minute, 4 to 1000, got {text!r}"
+        )
+    return bpm
+
+
+def load_registry(*, warn: bool = True) -> Registry:
+    """Load the plugins; a broken one is a warning, and the rest goes on."""
+    from musengine.plugins import manager
+    from musengine.utils.console import Console
+
+    loaded = manager.load()
+    if warn:
+        for plugin in loaded.broken:
+            Console.current().warn(f"plugin {plugin}")
+    return loaded.registry

@@ -1,0 +1,250 @@
+"""Starter pipelines that installed models bring: found, given one's own music, written once."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli
+import tomli_w
+
+from musengine.config.quantities import Source
+from musengine.data.discovery import Found, check_sources, find_items
+from musengine.errors import UserError, did_you_mean
+from musengine.pipeline.resolve import load
+from musengine.plugins.declarations import Content, ModelDeclaration
+from musengine.plugins.registry import Origin, Registry
+from musengine.utils.console import Console, counted
+
+
+@dataclass(frozen=True)
+class Template:
+    """A commented pipeline file inside a plugin's package.
+
+    Attributes:
+        name: what it is asked for by.
+        origin: the distribution it comes from.
+        resource: where it is, `"package:folder/file.toml"`.
+    """
+
+    name: str
+    origin: Origin
+    resource: str
+
+    def text(self) -> str:
+        """Read the file.
+
+        Raises:
+            UserError: it is not there, or no pipeline; names the distribution and the reason.
+        """
+        package, _, path = self.resource.partition(":")
+        try:
+            file = importlib.resources.files(package).joinpath(*path.split("/"))
+            text = file.read_text(encoding="utf-8")
+            tomli.loads(text)
+        except Exception as error:  # importing the package may raise anything
+            raise UserError(
+                f"template {self.name!r} of {self.origin} cannot be read from "
+                f"{self.resource!r}: {type(error).__name__}: {error}; "
+                f"update or reinstall {self.origin.distribution}"
+            ) from error
+        return text
+
+    def title(self) -> str:
+        """Return the file's first line, which is a comment that says what it is for."""
+        return self.text().partition("\n")[0].lstrip("# ").strip()
+
+    def with_music(self, path: str) -> str:
+        """Return the text with another `corpus.path`, everything else as it was.
+
+        Raises:
+            UserError: the template has no line `path = "..."` in `[corpus]`.
+        """
+        original = self.text()
+        text = "".join(_with_path(original, path))
+        tables, wanted = tomli.loads(text), tomli.loads(original)
+        wanted.setdefault("corpus", {})["path"] = path
+        if tables != wanted:
+            raise UserError(
+                f"template {self.name!r} of {self.origin} has no line of its own for the music: "
+                'expected path = "..." in [corpus]'
+            )
+        return text
+
+
+def _with_path(text: str, path: str) -> Iterator[str]:
+    """Yield the lines of a pipeline file, in that of `corpus.path` only its value another."""
+    value = tomli_w.dumps({"path": path}).removeprefix("path = ").strip()
+    table = ""
+    for line in text.splitlines(keepends=True):
+        if header := re.match(r"\s*\[\[?\s*([^\[\]]+?)\s*\]", line):
+            table = header[1]
+        match = re.match(r"""(\s*path\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*')(.*)""", line, re.DOTALL)
+        yield f"{match[1]}{value}{match[3]}" if match and table == "corpus" else line
+
+
+def templates(registry: Registry) -> list[Template]:
+    """Return every template: those of models trained by gradient first, each by model and name."""
+    models = [
+        (entry, entry.declaration)
+        for entry in registry.of_kind("model")
+        if isinstance(entry.declaration, ModelDeclaration)
+    ]
+    models.sort(key=lambda pair: pair[1].training != "gradient")
+    return [
+        Template(name, entry.origin, resource)
+        for entry, declaration in models
+        for name, resource in sorted(declaration.templates.items())
+    ]
+
+
+def choose(registry: Registry, name: str | None) -> Template:
+    """Return the template of that name, or the first.
+
+    Raises:
+        UserError: there is none, or several plugins have one; says which there are.
+    """
+    there = templates(registry)
+    names = list(dict.fromkeys(template.name for template in there))
+    found = there[:1] if name is None else [one for one in there if one.name == name]
+    if not found:
+        message = "no installed model brings a template"
+        if names and name is not None:
+            near = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
+            message = f"no template {name!r} is installed{near}"
+        if registry.absent:
+            message += "; not loaded: " + "; ".join(registry.absent)
+        raise UserError(message)
+    if len(found) > 1:
+        owners = " and ".join(str(template.origin) for template in found)
+        raise UserError(
+            f"template {name!r} is claimed by {owners}; uninstall one, or choose plugins with "
+            "MUSENGINE_PLUGINS"
+        )
+    return found[0]
+
+
+def as_lines(registry: Registry) -> list[str]:
+    """Return one line for each template: its name, what it is for, whose it is."""
+    there = templates(registry)
+    width = max((len(template.name) for template in there), default=0)
+    return [
+        f"{template.name:{width}}  {template.title()} ({template.origin})" for template in there
+    ]
+
+
+def start(registry: Registry, name: str | None, corpus: str | None, out: Path | None) -> None:
+    """Write a pipeline file from a template, and say what to do next.
+
+    Args:
+        registry: the components.
+        name: the template; None for the first.
+        corpus: the user's music, a path or a built-in corpus; None leaves the template's.
+        out: the file; None for one called like the template, in the working directory.
+
+    Raises:
+        UserError: no such template or music, or the file is there already; nothing is written.
+    """
+    template = choose(registry, name)
+    out = Path(f"{template.name}.toml") if out is None else out
+    console = Console.current()
+    if corpus is None:
+        write_new(out, template.text())
+        console.say(f"wrote {out}, from the template {template.name} of {template.origin}")
+        console.say(f"next: say in {out}, at [corpus] path, where your music is; then run")
+    else:
+        source = find_music(corpus, registry)
+        write_new(out, template.with_music(_seen_from(corpus, source, out.resolve().parent)))
+        console.say(f"wrote {out}, from the template {template.name} of {template.origin}")
+        _tell_music(source, registry, _accepted(out, registry))
+        console.say("next:")
+    file = f'"{out}"' if " " in str(out) else str(out)
+    console.say(f"  musengine check {file}")
+    console.say(f"  musengine run {file}")
+
+
+def find_music(corpus: str, registry: Registry) -> Source:
+    """Return the music that a person names, relative paths from the working directory.
+
+    Raises:
+        UserError: it does not exist, or no reader can be used for it.
+    """
+    try:
+        source = Source.from_toml(corpus, Path.cwd())
+    except ValueError as error:
+        raise UserError(f"--corpus: {error}") from error
+    for message in check_sources([source], registry):
+        raise UserError(f"--corpus: {message}")
+    if source.scheme is None and Path(source.text).is_file():
+        list(find_items(source, registry, None, Found()))  # raises where no reader knows its kind
+    return source
+
+
+def _accepted(file: Path, registry: Registry) -> tuple[Content, ...]:
+    """Return what the encoder of a pipeline file takes."""
+    try:
+        return load(file, registry).accepts()
+    except UserError:  # told by `musengine check`, to which the next line points
+        return ("score",)
+
+
+def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) -> None:
+    """Say how many files there are to read, and warn where there are none."""
+    if source.scheme is not None:
+        return
+    found = Found()
+    number = sum(1 for _ in find_items(source, registry, None, found, accepts))
+    if number:
+        Console.current().say(f"music: {counted(number, 'file')} in {source.text}")
+        return
+    known = {
+        suffix
+        for entry in registry.of_kind("reader")
+        if set(accepts) & set(getattr(entry.declaration, "content", ()))
+        for suffix in getattr(entry.declaration, "suffixes", ())
+    }
+    others = ", ".join(ending for ending, _ in found.ignored.most_common(5))
+    Console.current().warn(
+        f"{source.text} holds no music that can be read: {f'only {others}' if others else 'empty'}"
+        f"; known endings are {', '.join(sorted(known))}"
+    )
+
+
+def _seen_from(corpus: str, source: Source, folder: Path) -> str:
+    """Return how a pipeline file in a folder names music that was given from elsewhere."""
+    if source.scheme is not None or Source.from_toml(corpus, folder) == source:
+        return corpus
+    try:
+        return Path(os.path.relpath(source.text, folder)).as_posix()
+    except ValueError:  # on another drive
+        return source.text
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that was not there before.
+
+    Raises:
+        UserError: it is there, or cannot be written.
+    """
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(f"cannot write {path}: the music's path is no text") from None
+    try:
+        with path.open("xb") as file:
+            try:
+                file.write(data)
+            except BaseException:
+                path.unlink()
+                raise
+    except FileExistsError:
+        raise UserError(
+            f"{path} is there already and stays as it is; name another file with --out"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write {path}: {reason}; name another with --out") from error

@@ -1,0 +1,1 @@
+"""Typed settings: TOML tables to frozen dataclasses, all problems at once."""

@@ -1,0 +1,342 @@
+"""Values with a unit as people write them: lengths, grid steps, periods, meters, instruments."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar
+
+from musengine.config.fields import Quantity, resolve_path
+from musengine.config.general_midi import GENERAL_MIDI, near_instruments
+from musengine.errors import did_you_mean
+
+_LENGTH_UNITS = ("steps", "beats", "bars", "seconds", "tokens")
+_PERIOD_UNITS = ("steps", "epochs", "minutes")
+
+
+def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tuple[float, str]:
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", str(value))
+    if not isinstance(value, str) or match is None:
+        raise ValueError(f"expected {wanted}, got {value!r}")
+    number, unit = float(match[1]), match[2].lower()
+    if not math.isfinite(number):
+        raise ValueError(f"expected {wanted}, got a number too large to count with")
+    unit = unit if unit.endswith("s") else unit + "s"
+    if unit not in units:
+        raise ValueError(f"unknown unit {match[2]!r}, expected {wanted}{did_you_mean(unit, units)}")
+    return number, unit
+
+
+# The regular expressions of the schemas use only what every validator's dialect knows: no
+# lookahead, no flags, and [0-9], since \d is more than that in some.
+_DECIMAL = r"[0-9]+(\.[0-9]+)?"
+_WHOLE = r"[0-9]+(\.0+)?"
+_POSITIVE = r"(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)"
+_POSITIVE_WHOLE = r"0*[1-9][0-9]*(\.0+)?"
+_NOT_BLANK = {"type": "string", "pattern": r"\S"}
+
+
+def _text(*patterns: str, examples: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the schema of a string that is one of these, blanks around it."""
+    pattern = f"^\\s*({'|'.join(patterns)})\\s*$"
+    return {"type": "string", "pattern": pattern, **({"examples": [*examples]} if examples else {})}
+
+
+def _measured(number: str, *units: str) -> str:
+    """Return the pattern of a number with one of these units, singular or plural, in any case."""
+    words = "|".join(f"{_any_case(unit.removesuffix('s'))}[Ss]?" for unit in units)
+    return rf"{number}\s*({words})"
+
+
+def _any_case(text: str) -> str:
+    letters = (f"[{char.upper()}{char.lower()}]" if char.isalpha() else char for char in text)
+    return "".join(f"\\{char}" if char in "()+" else char for char in letters)
+
+
+def _written(number: float, unit: str) -> str:
+    return f"{_decimal(number)} {unit}"
+
+
+def _decimal(number: float) -> str:
+    """Return a number in full and without an exponent, so that it reads back as the same."""
+    return str(int(number)) if number == int(number) else format(Decimal(repr(number)), "f")
+
+
+@dataclass(frozen=True)
+class Length(Quantity):
+    """A musical length: a non-negative number of steps, beats, bars, seconds or tokens."""
+
+    number: float
+    unit: str
+    notation: ClassVar[str] = (
+        'a length such as "64 steps", "16 beats", "8 bars", "30 seconds" or "500 tokens"'
+    )
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Length:
+        """Parse `"NUMBER UNIT"`."""
+        number, unit = _number_and_unit(value, _LENGTH_UNITS, cls.notation)
+        if unit in ("steps", "tokens") and number != int(number):
+            raise ValueError(f"expected a whole number of {unit}, got {value!r}")
+        return cls(number, unit)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return _text(
+            _measured(_WHOLE, "steps", "tokens"),
+            _measured(_DECIMAL, "beats", "bars", "seconds"),
+            examples=("64 steps", "16 beats", "8 bars", "30 seconds", "500 tokens"),
+        )
+
+    def to_toml(self) -> str:
+        """Return `"NUMBER UNIT"`."""
+        return _written(self.number, self.unit)
+
+
+@dataclass(frozen=True)
+class Offset(Quantity):
+    """Where something begins: a length from the start, or a place drawn at random."""
+
+    length: Length | None
+    """None for a random place."""
+    notation: ClassVar[str] = f'{Length.notation}, or "random"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Offset:
+        """Parse `random` or a length."""
+        if value == "random":
+            return cls(None)
+        try:
+            return cls(Length.from_toml(value, base))
+        except ValueError as error:
+            raise ValueError(f'{error}; or "random"') from error
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return {"anyOf": [{"enum": ["random"]}, Length.schema()]}
+
+    def to_toml(self) -> str:
+        """Return the word or the length."""
+        return "random" if self.length is None else self.length.to_toml()
+
+
+@dataclass(frozen=True)
+class Period(Quantity):
+    """How often something happens during training: every so many steps, epochs or minutes."""
+
+    number: float
+    unit: str
+    notation: ClassVar[str] = (
+        'a whole number of steps, or a period such as "500 steps", "1 epoch" or "10 minutes"'
+    )
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Period:
+        """Parse a whole number of steps or `"NUMBER UNIT"`."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            number, unit = float(value), "steps"
+        else:
+            number, unit = _number_and_unit(value, _PERIOD_UNITS, cls.notation)
+        if number <= 0 or (unit != "minutes" and number != int(number)):
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        return cls(number, unit)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        periods = _text(
+            _measured(_POSITIVE_WHOLE, "steps", "epochs"),
+            _measured(_POSITIVE, "minutes"),
+            examples=("500 steps", "1 epoch", "10 minutes"),
+        )
+        return {"anyOf": [{"type": "integer", "minimum": 1}, periods]}
+
+    def to_toml(self) -> int | str:
+        """Return steps as a number, other units as `"NUMBER UNIT"`."""
+        return int(self.number) if self.unit == "steps" else _written(self.number, self.unit)
+
+
+@dataclass(frozen=True)
+class GridStep(Quantity):
+    """The length of one time step: a fraction of a beat (a quarter note), or seconds."""
+
+    size: Fraction
+    unit: str
+    notation: ClassVar[str] = 'a step such as "1/4 beat" or "0.3 seconds"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> GridStep:
+        """Parse `"FRACTION beat"` or `"NUMBER seconds"`, exactly."""
+        match = re.fullmatch(
+            r"\s*([0-9]+/[0-9]+|[0-9]+(?:\.[0-9]+)?)\s*(beats?|seconds?)\s*", str(value)
+        )
+        if not isinstance(value, str) or match is None:
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        try:
+            size = Fraction(match[1])
+        except ZeroDivisionError:
+            size = Fraction(0)
+        if not Fraction(1, 1000) <= size <= 1000:
+            raise ValueError(f"a step must lie between 1/1000 and 1000, got {value!r}")
+        if size.denominator > 10**6:  # quantising multiplies by it, in 64 bits
+            raise ValueError(f"a step's denominator may be a million at most, got {value!r}")
+        return cls(size, "beat" if match[2].startswith("beat") else "seconds")
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema; the range of a fraction is left to `from_toml`."""
+        from_one = r"0*(1000(\.0+)?|[1-9][0-9]{0,2}(\.[0-9]+)?)"
+        below_one = r"0+\.0{0,2}[1-9][0-9]*"
+        fraction = r"0*[1-9][0-9]*/0*[1-9][0-9]*"
+        return _text(
+            rf"({fraction}|{from_one}|{below_one})\s*(beats?|seconds?)",
+            examples=("1/4 beat", "0.3 seconds"),
+        )
+
+    def to_toml(self) -> str:
+        """Return the exact fraction, or the decimal number where there is one."""
+        if self.unit == "seconds" and Fraction(str(float(self.size))) == self.size:
+            return f"{_decimal(float(self.size))} seconds"
+        if self.unit == "seconds":
+            return f"{self.size} seconds"
+        return f"{self.size} beat"
+
+
+@dataclass(frozen=True)
+class Meter(Quantity):
+    """A time signature such as 3/4."""
+
+    numerator: int
+    denominator: int
+    notation: ClassVar[str] = 'a meter such as "4/4" or "6/8"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Meter:
+        """Parse `"N/D"`, D a power of two up to 64."""
+        match = re.fullmatch(r"\s*([0-9]{1,2})/([0-9]{1,2})\s*", str(value))
+        if match is None or not int(match[1]) or int(match[2]) not in (1, 2, 4, 8, 16, 32, 64):
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return _text("(0?[1-9]|[1-9][0-9])/(0?[1248]|16|32|64)", examples=("4/4", "6/8"))
+
+    def to_toml(self) -> str:
+        """Return `"N/D"`."""
+        return f"{self.numerator}/{self.denominator}"
+
+    @property
+    def beats_per_bar(self) -> Fraction:
+        """The bar's length in beats (quarter notes)."""
+        return Fraction(4 * self.numerator, self.denominator)
+
+
+@dataclass(frozen=True)
+class Instrument(Quantity):
+    """A General MIDI program, 0 to 127, given by number or by name."""
+
+    program: int
+    notation: ClassVar[str] = (
+        "a General MIDI program number (0 to 127) or instrument name such as 'church organ'"
+    )
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Instrument:
+        """Parse a program number or an instrument name, letter case ignored."""
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 127:
+            return cls(value)
+        names = [name.lower() for name in GENERAL_MIDI]
+        if isinstance(value, str):
+            if value.strip().lower() in names:
+                return cls(names.index(value.strip().lower()))
+            near = " or ".join(map(repr, near_instruments(value.strip())))
+            meant = f"; did you mean {near}?" if near else ""
+            raise ValueError(f"expected {cls.notation}, got {value!r}{meant}")
+        raise ValueError(f"expected {cls.notation}, got {value!r}")
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema; the names come first, for editors to offer."""
+        return {
+            "anyOf": [
+                {"enum": list(GENERAL_MIDI)},
+                {"type": "integer", "minimum": 0, "maximum": 127},
+                _text(*(_any_case(name) for name in GENERAL_MIDI)),
+            ]
+        }
+
+    def to_toml(self) -> str:
+        """Return the instrument's name."""
+        return GENERAL_MIDI[self.program]
+
+
+@dataclass(frozen=True)
+class Source(Quantity):
+    """Where music comes from: an absolute path, or `SCHEME:NAME` of a built-in corpus."""
+
+    text: str
+    notation: ClassVar[str] = 'a file, a folder or a built-in corpus such as "music21:bach"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Source:
+        """Parse a path (relative to `base`) or `SCHEME:NAME`; a scheme has two letters or more."""
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        if re.match(r"[A-Za-z][A-Za-z0-9_-]+:(?![\\/])", value):
+            return cls(value)
+        return cls(str(resolve_path(value, base)))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema; whether the path leads anywhere is left open."""
+        return {**_NOT_BLANK, "examples": ["my-midi-files", "music21:bach-chorales"]}
+
+    def to_toml(self) -> str:
+        """Return the absolute path or `SCHEME:NAME`."""
+        return self.text
+
+    @property
+    def scheme(self) -> str | None:
+        """The part before the colon, or None for a path."""
+        match = re.match(r"([A-Za-z][A-Za-z0-9_-]+):(?![\\/])", self.text)
+        return match[1] if match else None
+
+    @property
+    def name(self) -> str:
+        """The part after the scheme, or the path."""
+        return self.text.partition(":")[2] if self.scheme else self.text
+
+
+@dataclass(frozen=True)
+class Prime(Quantity):
+    """What a generated piece starts from: `corpus`, `none`, or a music file or folder."""
+
+    kind: str
+    path: Path | None = None
+    notation: ClassVar[str] = '"corpus" (stored openings), "none", or a file or folder of music'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Prime:
+        """Parse `corpus`, `none` or a path relative to `base`."""
+        if value in ("corpus", "none"):
+            return cls(str(value))
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        return cls("path", resolve_path(value, base))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the notation as a JSON Schema."""
+        return {"anyOf": [{"enum": ["corpus", "none"]}, _NOT_BLANK]}
+
+    def to_toml(self) -> str:
+        """Return the word or the absolute path."""
+        return str(self.path) if self.path is not None else self.kind

@@ -1,0 +1,1 @@
+"""From sources of music to batches: discovery, reading, cache, splits, encoding."""

@@ -1,0 +1,165 @@
+"""Which files a source holds and which reader reads each; nothing is read here."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from musengine.config.quantities import Source
+from musengine.errors import UserError, did_you_mean
+from musengine.plugins.declarations import Content, ReaderDeclaration
+from musengine.plugins.registry import Component, Entry, Registry
+
+if TYPE_CHECKING:
+    from musengine.interfaces.reader import Item, Reader
+
+
+@dataclass
+class Found:
+    """What was come upon beside the files to read."""
+
+    notices: list[str] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Files of no reader's kind, by their endings."""
+
+
+def find_items(
+    source: Source,
+    registry: Registry,
+    chosen: Component | None,
+    found: Found,
+    accepts: Sequence[Content] = ("score", "text"),
+) -> Iterator[tuple[Component, Item]]:
+    """Yield each file of a source with the reader that reads it.
+
+    Args:
+        source: a file, a folder or a corpus.
+        registry: where readers are found.
+        chosen: the reader of all files, else each file's suffix decides.
+        found: told of what is not read.
+        accepts: what is wanted; readers of anything else are not asked.
+
+    Raises:
+        UserError: a path does not exist, a file has no reader, a corpus is unknown.
+    """
+    if source.scheme is not None:
+        component = _by_scheme(source.scheme, registry, accepts)
+        instance: Reader[Any] = component.create()
+        items = instance.expand(source.name)
+        if notice := instance.notice(items):
+            found.notices.append(notice)
+        yield from ((component, item) for item in items)
+        return
+    path = Path(source.text)
+    if not _exists(path):
+        raise UserError(_missing(path))
+    if path.is_dir():
+        yield from _folder_items(path, registry, chosen, found, accepts)
+    else:
+        from musengine.interfaces.reader import Item
+
+        reader = chosen or _by_suffix(path, registry, accepts)
+        if reader is None:
+            known = ", ".join(sorted(_suffixes(registry, accepts)))
+            raise UserError(f"no reader for {path}: known endings are {known}")
+        yield reader, Item(path, path.name)
+
+
+def _missing(path: Path) -> str:
+    try:
+        near = did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+    except (OSError, ValueError):
+        near = ""
+    return f"{path} does not exist{near}"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a folder that may not be entered
+        return False
+
+
+def _folder_items(
+    folder: Path,
+    registry: Registry,
+    chosen: Component | None,
+    found: Found,
+    accepts: Sequence[Content],
+) -> Iterator[tuple[Component, Item]]:
+    from musengine.interfaces.reader import Item
+
+    for path in sorted(_walk(folder)):
+        known = _by_suffix(path, registry, accepts)
+        if known is None:
+            found.ignored[path.suffix.lower() or path.name] += 1
+            continue
+        inside = path.relative_to(folder)
+        style = inside.parent.as_posix() if inside.parent != Path() else folder.name
+        yield chosen or known, Item(path, inside.as_posix(), style)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in names if not name.startswith("."))
+
+
+def _readers(
+    registry: Registry, accepts: Sequence[Content] = ("score", "text")
+) -> list[tuple[Entry, ReaderDeclaration]]:
+    return [
+        (entry, entry.declaration)
+        for entry in registry.of_kind("reader")
+        if isinstance(entry.declaration, ReaderDeclaration)
+        and set(entry.declaration.content) & set(accepts)
+    ]
+
+
+def _suffixes(registry: Registry, accepts: Sequence[Content]) -> set[str]:
+    readers = _readers(registry, accepts)
+    return {suffix for _, declaration in readers for suffix in declaration.suffixes}
+
+
+def _by_suffix(path: Path, registry: Registry, accepts: Sequence[Content]) -> Component | None:
+    fitting = [
+        # One whose library is there reads before one that would only say what it lacks.
+        (not entry.missing_requirements(), declaration.priority, entry)
+        for entry, declaration in _readers(registry, accepts)
+        if path.suffix.lower() in declaration.suffixes
+    ]
+    if not fitting:
+        return None
+    *_, entry = max(fitting, key=lambda found: found[:2])
+    return Component(entry, entry.declaration.config())
+
+
+def _by_scheme(
+    scheme: str, registry: Registry, accepts: Sequence[Content] = ("score", "text")
+) -> Component:
+    readers = _readers(registry, accepts)
+    fitting = [pair for pair in readers if pair[1].scheme == scheme]
+    if not fitting:
+        near = did_you_mean(scheme, [known.scheme for _, known in readers if known.scheme])
+        raise UserError(f"no reader for the corpus {scheme!r}{near}")
+    entry, _ = max(fitting, key=lambda pair: pair[1].priority)
+    return Component(entry, entry.declaration.config())
+
+
+def check_sources(sources: Iterable[Source], registry: Registry) -> list[str]:
+    """Return what is wrong with sources as far as can be told without reading them."""
+    problems = []
+    for source in sources:
+        if source.scheme is None:
+            if not _exists(Path(source.text)):
+                problems.append(_missing(Path(source.text)))
+            continue
+        try:
+            problems.extend(_by_scheme(source.scheme, registry).entry.missing_requirements())
+        except UserError as error:
+            problems.append(str(error))
+    return problems

@@ -1,0 +1,359 @@
+"""Encoded pieces in memory-mapped files, so that memory does not grow with the corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.errors import UserError
+from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.utils.files import whole_file
+
+FULL = 24 * 2**20
+"""Bytes of arrays after which a shard is full; a longer piece has one to itself."""
+
+_HEADER_LIMIT = 64 * 2**20
+_OPEN = 128
+"""How many shards are mapped at once: each takes one of the process's open files."""
+
+_RESIDENT = 12 * 2**20
+"""Bytes that may be touched before the pages in memory are given back."""
+
+Array = npt.NDArray[Any]
+Entry = tuple[str, "Encoded | str"]
+"""A piece's key with its arrays, or with the reason why the encoder refuses it."""
+
+
+class DamagedError(Exception):
+    """A file that is no whole shard."""
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where an array of many pieces stands in a file: after one another along time."""
+
+    dtype: np.dtype[Any]
+    inner: tuple[int, ...]
+    offset: int
+    steps: int
+
+    @property
+    def step_bytes(self) -> int:
+        return int(np.prod(self.inner, dtype=np.int64)) * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a piece is: its shard, the arrays that hold it, the first step and their number."""
+
+    shard: Path
+    spans: Mapping[str, _Span]
+    start: int
+    steps: int
+    lost: Mapping[str, int]
+
+
+def write_shards(folder: Path, entries: Iterable[Entry]) -> list[Path]:
+    """Write encoded pieces, in order, to as many shards as they fill.
+
+    A shard is named by the keys in it and holds nothing but what follows from them, so writing it
+    again, or by two processes at once, changes nothing.
+    """
+    written: list[Path] = []
+    waiting: list[Entry] = []
+    size = 0
+    for entry in entries:
+        added = 0 if isinstance(entry[1], str) else sum(map(_bytes, _arrays(entry[1]).values()))
+        if waiting and size + added > FULL:
+            written.append(_write_shard(folder, waiting))
+            waiting, size = [], 0
+        waiting.append(entry)
+        size += added
+    if waiting:
+        written.append(_write_shard(folder, waiting))
+    return written
+
+
+def _bytes(array: Array) -> int:
+    return array.nbytes
+
+
+def _arrays(encoded: Encoded) -> dict[str, Array]:
+    sides = {f"sides.{name}": side for name, side in sorted(encoded.sides.items())}
+    return {"steps": encoded.steps, **sides}
+
+
+def _write_shard(folder: Path, entries: Sequence[Entry]) -> Path:
+    name = hashlib.sha256("\n".join(key for key, _ in entries).encode()).hexdigest()[:32]
+    path = folder / f"{name}.safetensors"
+    groups: dict[Any, list[dict[str, Array]]] = {}
+    pieces, refused = [], {}
+    for key, result in entries:
+        if isinstance(result, str):
+            refused[key] = result
+            continue
+        arrays = _arrays(result)
+        # Arrays of one kind lie one after another; other encoders' pieces may differ in kind.
+        kind = tuple((name, array.dtype.str, array.shape[1:]) for name, array in arrays.items())
+        group = groups.setdefault(kind, [])
+        start = sum(len(other["steps"]) for other in group)
+        lost = {str(what): int(count) for what, count in result.lost.items()}
+        pieces.append([key, list(groups).index(kind), start, len(result.steps), lost])
+        group.append(arrays)
+    parts = {
+        f"{number}.{name}": [arrays[name] for arrays in group]
+        for number, group in enumerate(groups.values())
+        for name in group[0]
+    }
+    with whole_file(path, "corpus.cache") as aside:
+        _write_tensors(aside, parts, {"pieces": pieces, "refused": refused})
+    return path
+
+
+def _write_tensors(path: Path, parts: Mapping[str, Sequence[Array]], record: Any) -> None:
+    """Write arrays, each in parts along its first axis, as a safetensors file."""
+    # Wider numbers first, so that each stands at a multiple of its width.
+    order = sorted(parts, key=lambda name: -parts[name][0].dtype.itemsize)
+    header: dict[str, Any] = {}
+    sums: dict[str, int] = {}
+    offset = 0
+    for name in order:
+        first = parts[name][0]
+        size, crc = 0, 0
+        for array in parts[name]:
+            data = np.ascontiguousarray(array)
+            size += data.nbytes
+            crc = zlib.crc32(data.data, crc) if data.size else crc
+        header[name] = {
+            "dtype": _NAMES[first.dtype.str],
+            "shape": [sum(len(array) for array in parts[name]), *first.shape[1:]],
+            "data_offsets": [offset, offset + size],
+        }
+        sums[name] = crc
+        offset += size
+    text = json.dumps({**record, "sums": sums}, sort_keys=True)
+    metadata = {"musengine": f"{_digest(header, text)} {text}"}
+    head = json.dumps({"__metadata__": metadata, **header}).encode()
+    head += b" " * (-len(head) % 8)
+    with path.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        for name in order:
+            for array in parts[name]:
+                file.write(np.ascontiguousarray(array).data)
+
+
+_NAMES = {
+    "|b1": "BOOL",
+    "|u1": "U8",
+    "|i1": "I8",
+    "<u2": "U16",
+    "<i2": "I16",
+    "<u4": "U32",
+    "<i4": "I32",
+    "<u8": "U64",
+    "<i8": "I64",
+    "<f2": "F16",
+    "<f4": "F32",
+    "<f8": "F64",
+}
+"""The kinds of numbers a shard may hold, as NumPy and as safetensors calls them."""
+_DTYPES = {name: np.dtype(kind) for kind, name in _NAMES.items()}
+
+
+def storable(encoded: Encoded) -> str:
+    """Return why an encoder's arrays cannot be kept, or an empty string."""
+    for name, array in _arrays(encoded).items():
+        if array.dtype.str not in _NAMES:
+            return f"its array {name!r} is of type {array.dtype}, which cannot be kept"
+        if array.ndim == 0 or len(array) != len(encoded.steps):
+            return f"its array {name!r} does not have one entry for each step"
+    return ""
+
+
+class Shards:
+    """The shards of one encoder, and where in them each piece is.
+
+    Args:
+        folder: where they are.
+        keeper: held as long as this object, such as the folder's own life.
+    """
+
+    def __init__(self, folder: Path, keeper: object = None) -> None:
+        self.folder, self.keeper = folder, keeper
+        self.refused: dict[str, str] = {}
+        self._places: dict[str, _Place] = {}
+        self._maps: OrderedDict[Path, mmap.mmap] = OrderedDict()
+        self._touched = 0
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places or key in self.refused
+
+    def find(self) -> None:
+        """Take note of all shards in the folder; a damaged one is removed."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if not path.name.startswith("."):
+                self.add(path)
+
+    def add(self, path: Path) -> None:
+        """Take note of the pieces in a shard; one that is damaged is removed."""
+        try:
+            pieces, refused = _read(path)
+            os.utime(path)  # for `cache.trim`: used now
+        except (DamagedError, OSError):
+            path.unlink(missing_ok=True)
+            return
+        self.refused.update(refused)
+        for key, place in pieces.items():
+            self._places.setdefault(key, place)
+
+    def piece(self, name: str, fingerprint: str, key: str) -> EncodedPiece:
+        """Return a piece whose arrays are looked up when they are asked for."""
+        return MappedPiece(name, fingerprint, self, self._places[key])
+
+    def lost(self, key: str) -> Mapping[str, int]:
+        """Return what did not fit into a piece's arrays."""
+        return self._places[key].lost
+
+    def encoded(self, place: _Place) -> Encoded:
+        """Return a piece's arrays as views of the file; changes to them are not written."""
+        whole = self._map(place.shard)
+        arrays = {}
+        for name, span in place.spans.items():
+            first, size = place.start * span.step_bytes, place.steps * span.step_bytes
+            shape = (place.steps, *span.inner)
+            self._touched += size  # at most: often a stretch of it is read
+            if not size:
+                arrays[name] = np.zeros(shape, dtype=span.dtype)
+                continue
+            count = size // span.dtype.itemsize
+            flat = np.frombuffer(whole, span.dtype, count, span.offset + first)
+            arrays[name] = flat.reshape(shape)
+        if self._touched > _RESIDENT:
+            self._give_back()
+        steps = arrays.pop("steps")
+        sides = {name.removeprefix("sides."): side for name, side in arrays.items()}
+        return Encoded(steps=steps, sides=sides, lost=place.lost)
+
+    def _give_back(self) -> None:
+        """Let go of the pages in memory; they come again from the file when they are needed.
+
+        The system would do so itself when memory runs short, but until then they look like this
+        process's own.
+        """
+        self._touched = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for whole in self._maps.values():
+                whole.madvise(mmap.MADV_DONTNEED)
+
+    def _map(self, path: Path) -> mmap.mmap:
+        if path in self._maps:
+            self._maps.move_to_end(path)
+            return self._maps[path]
+        try:
+            with path.open("rb") as file:
+                whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"cannot read {path}: {error}; it was deleted or damaged in use: start again"
+            ) from error
+        self._maps[path] = whole
+        if len(self._maps) > _OPEN:
+            # Views that are still held keep their map alive.
+            self._maps.popitem(last=False)
+        return whole
+
+
+def _read(path: Path) -> tuple[dict[str, _Place], dict[str, str]]:
+    """Return where in a shard each piece is, and the refused ones; all of it is looked at.
+
+    The file is read, not mapped, which leaves nothing of it in memory.
+
+    Raises:
+        DamagedError: it is no whole shard.
+    """
+    try:
+        with path.open("rb") as file:
+            header, start = _header(file)
+            digest, text = header.pop("__metadata__")["musengine"].split(" ", 1)
+            if digest != _digest(header, text):
+                raise DamagedError
+            record = json.loads(text)
+            spans = {name: _span(entry, start) for name, entry in header.items()}
+            for name, span in sorted(spans.items(), key=lambda item: item[1].offset):
+                if _sum(file, span.offset, span.steps * span.step_bytes) != record["sums"][name]:
+                    raise DamagedError
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DamagedError from error
+    groups: dict[int, dict[str, _Span]] = {}
+    for name, span in spans.items():
+        number, _, own = name.partition(".")
+        groups.setdefault(int(number), {})[own] = span
+    places = {
+        key: _Place(path, groups[group], first, steps, lost)
+        for key, group, first, steps, lost in record["pieces"]
+    }
+    return places, record["refused"]
+
+
+class MappedPiece(EncodedPiece):
+    """A piece whose arrays stay in their file."""
+
+    _shards: Shards
+    _place: _Place
+
+    def __init__(self, name: str, fingerprint: str, shards: Shards, place: _Place) -> None:
+        attributes = {"id": name, "fingerprint": fingerprint, "_shards": shards, "_place": place}
+        for attribute, value in attributes.items():
+            object.__setattr__(self, attribute, value)
+
+    @property
+    def encoded(self) -> Encoded:
+        """The arrays, views of the file; ask for them each time and do not hold them."""
+        return self._shards.encoded(self._place)
+
+    def __len__(self) -> int:
+        return self._place.steps
+
+
+def _digest(header: Mapping[str, Any], text: str) -> str:
+    """Return a hash of what a shard says of its arrays and pieces, which tells a damaged one."""
+    return hashlib.sha256(f"{json.dumps(header, sort_keys=True)}{text}".encode()).hexdigest()
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= _HEADER_LIMIT:
+        raise DamagedError
+    return dict(json.loads(file.read(length))), 8 + length
+
+
+def _span(entry: Mapping[str, Any], start: int) -> _Span:
+    first, last = entry["data_offsets"]
+    steps, *inner = entry["shape"]
+    span = _Span(_DTYPES[entry["dtype"]], tuple(inner), start + first, steps)
+    if last - first != steps * span.step_bytes:
+        raise DamagedError
+    return span
+
+
+def _sum(file: BinaryIO, offset: int, size: int) -> int:
+    file.seek(offset)
+    crc = 0
+    while size > 0:
+        data = file.read(min(2**20, size))
+        if not data:
+            raise DamagedError
+        crc = zlib.crc32(data, crc)
+        size -= len(data)
+    return crc

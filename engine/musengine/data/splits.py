@@ -1,0 +1,280 @@
+"""Which piece belongs to which part, so that no music stands in two and additions move nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args
+
+import tomli
+
+from musengine.data.filters import Patterns, check_used
+from musengine.data.manifest import Listed
+from musengine.data.reading import File
+from musengine.errors import UserError
+from musengine.interfaces.reader import Item
+from musengine.music.score import Part
+from musengine.pipeline.sections import CorpusConfig
+from musengine.utils.files import read_json
+
+PARTS: tuple[Part, ...] = get_args(Part)
+_HELD_OUT: tuple[Part, ...] = ("test", "valid")
+"""Of copies in several parts the first of these counts."""
+
+_FOLDERS: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Division:
+    """Pieces by part.
+
+    Attributes:
+        parts: the pieces of each part, in the order they were read.
+        copies: for each piece that has the notes of another, the other's id; of several one is
+            no copy, a held-out one where there is one.
+        straddling: the copies that are in another part than that one.
+    """
+
+    parts: dict[Part, list[Listed]]
+    copies: dict[str, str]
+    straddling: list[str]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What names, rather than draws, the pieces of the held-out parts.
+
+    Attributes:
+        patterns: for each part those that name its pieces.
+        source: the key or file they come from, for messages.
+        whole: every piece they do not name is trained on.
+        strict: each pattern must stand for something.
+    """
+
+    patterns: Mapping[Part, Patterns]
+    source: str
+    whole: bool = False
+    strict: bool = True
+
+
+def rules_of(config: CorpusConfig) -> Rules:
+    """Return what a corpus's settings say by name; reads the list they name.
+
+    Raises:
+        UserError: the list is missing, damaged or not a list of pieces.
+    """
+    if isinstance(config.split, Path):
+        return _listed_in(config.split)
+    patterns: dict[Part, Patterns] = {}
+    for part in _HELD_OUT:
+        named = getattr(config, part)
+        if isinstance(named, tuple):
+            patterns[part] = Patterns(named)
+    return Rules(patterns, "corpus", whole=config.split == "folders")
+
+
+def _listed_in(path: Path) -> Rules:
+    try:
+        table = tomli.loads(path.read_text("utf-8")) if path.suffix == ".toml" else read_json(path)
+    except (OSError, ValueError, UserError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f'corpus.split: neither "shares" nor "folders" nor a list: {path}: {reason}'
+        ) from error
+    # A run's own record has the pieces' ids with hashes under each part.
+    recorded = isinstance(table, dict) and isinstance(table.get("parts"), dict)
+    lists = table["parts"] if recorded else table
+    known = isinstance(lists, dict) and set(lists) <= set(PARTS) and set(lists) & set(_HELD_OUT)
+    if not known or not all(_are_names(names) for names in lists.values()):
+        raise UserError(
+            f"corpus.split: {path} is not a list of pieces: it should hold lists of names or "
+            "patterns called `valid` and `test`"
+        )
+    patterns: dict[Part, Patterns] = {
+        part: Patterns(lists[part]) for part in _HELD_OUT if part in lists
+    }
+    return Rules(patterns, f"corpus.split: {path}", whole=True, strict=not recorded)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (list, dict)) and all(isinstance(name, str) for name in value)
+
+
+def part_by_folder(item: Item) -> Part | None:
+    """Return the part that a folder on the way to a file is named after."""
+    inside = PurePosixPath(item.id).parts[:-1]
+    # The folder that was named as the source counts too.
+    outer = item.path.parts[: len(item.path.parts) - len(inside) - 1][-1:]
+    for name in (*reversed(inside), *outer):
+        if (part := _FOLDERS.get(name.lower())) is not None:
+            return part
+    return None
+
+
+def check_folders(items: Iterable[Item]) -> None:
+    """Refuse files of which none lies in a folder named after a part.
+
+    Raises:
+        UserError: says what the folders should be called.
+    """
+    if all(part_by_folder(item) is None for item in items):
+        raise UserError(
+            'corpus.split = "folders": there is no folder called train, valid or test on the way '
+            "to any file"
+        )
+
+
+def divide(
+    pieces: Sequence[Listed], files: Sequence[File], config: CorpusConfig, rules: Rules
+) -> Division:
+    """Divide pieces into train, valid and test.
+
+    What is named goes where it is named, what has an official part goes there. A piece with the
+    notes of such a piece goes with it, and so does what an encoder took from one piece with the
+    rest of it. If no piece has an official part, the others are drawn: a
+    number between 0 and 1 follows from a piece's notes and `config.split_seed` alone, and the
+    pieces under the share of the validation part are its, those above the share of the rest are
+    the test part's. So another piece moves none of the others, except that a part that would stay
+    empty gets the piece that is nearest to it.
+
+    Raises:
+        UserError: a pattern stands for no piece.
+    """
+    fixed = _fixed(pieces, files, config, rules)
+    groups: dict[str, list[int]] = {}
+    for index, piece in enumerate(pieces):
+        groups.setdefault(piece.known.notes, []).append(index)
+    families = _families(pieces, groups)
+    official = any(piece.part is not None for piece in pieces)
+    free = [notes for notes, group in families.items() if not any(fixed[i] for i in group)]
+    drawn = dict.fromkeys(free, PARTS[0])
+    if not official and not rules.whole:
+        taken = {part for part in fixed if part is not None}
+        drawn = _draw(free, config, taken)
+    where: list[Part] = ["train"] * len(pieces)
+    for notes, group in families.items():
+        own = {fixed[i] for i in group}
+        common = next((part for part in (*_HELD_OUT, PARTS[0]) if part in own), None)
+        for index in group:
+            where[index] = fixed[index] or common or drawn[notes]
+    return _division(pieces, groups, where, config)
+
+
+def _families(
+    pieces: Sequence[Listed], groups: Mapping[str, Sequence[int]]
+) -> dict[str, list[int]]:
+    """Return groups of equal notes joined where they hold parts of one piece, by one's notes.
+
+    What an encoder took from one piece may be as like as two voices of a canon.
+    """
+    parent = {notes: notes for notes in groups}
+
+    def root(notes: str) -> str:
+        while parent[notes] != notes:
+            parent[notes] = notes = parent[parent[notes]]  # halves the way for the next time
+        return notes
+
+    first: dict[tuple[int, str], str] = {}
+    for piece in pieces:
+        one = root(piece.known.notes)
+        other = root(first.setdefault((piece.file, piece.of or piece.id), one))
+        parent[max(one, other)] = min(one, other)
+    families: dict[str, list[int]] = {}
+    for notes, group in groups.items():
+        families.setdefault(root(notes), []).extend(group)
+    return families
+
+
+def _fixed(
+    pieces: Sequence[Listed], files: Sequence[File], config: CorpusConfig, rules: Rules
+) -> list[Part | None]:
+    """Return, for each piece, the part it is named for, or its official one."""
+    fixed: list[Part | None] = [None if rules.whole else piece.part for piece in pieces]
+    if config.split == "folders":
+        fixed = [part_by_folder(files[piece.file].item) or piece.part for piece in pieces]
+    for part, patterns in rules.patterns.items():
+        fits = [patterns.fitting(piece.id, piece.of, piece.style) for piece in pieces]
+        if rules.strict:
+            key = part if rules.source == "corpus" else f"split: {part}"
+            known = {piece.style: None for piece in pieces if piece.style}
+            check_used(key, patterns, fits, [*known, *(piece.id for piece in pieces)])
+        elif not any(fits):
+            raise UserError(f"{rules.source}: none of its {part} pieces are here")
+        for index, fit in enumerate(fits):
+            if fit and fixed[index] != _HELD_OUT[0]:
+                fixed[index] = part
+    return fixed
+
+
+def _draw(
+    groups: Sequence[str], config: CorpusConfig, taken: Iterable[Part | None]
+) -> dict[str, Part]:
+    """Return the part of each group of pieces with equal notes."""
+    place = {notes: _place(notes, config.split_seed) for notes in groups}
+    ranked = sorted(groups, key=lambda notes: (place[notes], notes))
+    valid, test = config.share("valid"), config.share("test")
+    drawn: dict[str, Part] = {
+        notes: "valid" if place[notes] < valid else "test" if place[notes] >= 1 - test else "train"
+        for notes in ranked
+    }
+    # Small corpora: training comes first, then validation, then test.
+    missing = {part for part in PARTS if part not in taken and part not in drawn.values()}
+    if "train" in missing and ranked:
+        drawn[max(ranked, key=lambda notes: (drawn[notes] == "valid", place[notes]))] = "train"
+        missing |= {part for part in _HELD_OUT if part not in drawn.values()}
+    if valid and "valid" in missing and not _move_one(ranked, drawn, "valid", "train"):
+        _move_one(ranked, drawn, "valid", "test", least=1)
+    if test and "test" in missing and not _move_one(ranked[::-1], drawn, "test", "train"):
+        _move_one(ranked[::-1], drawn, "test", "valid")
+    return drawn
+
+
+def _move_one(
+    ranked: Sequence[str], drawn: dict[str, Part], to: Part, source: Part, least: int = 2
+) -> bool:
+    """Give a part the nearest piece of one that has so many; returns whether it did."""
+    members = [notes for notes in ranked if drawn[notes] == source]
+    if len(members) < least:
+        return False
+    drawn[members[0]] = to
+    return True
+
+
+def _place(notes: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed}:{notes}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def _division(
+    pieces: Sequence[Listed],
+    groups: Mapping[str, Sequence[int]],
+    where: Sequence[Part],
+    config: CorpusConfig,
+) -> Division:
+    copies: dict[str, str] = {}
+    straddling: list[str] = []
+    kept = set(range(len(pieces)))
+    for group in groups.values():
+        # What is held out stays so: the copy to be trained on is the one to drop.
+        order = [*(part for part in _HELD_OUT), PARTS[0]]
+        first, *others = sorted(group, key=lambda i: order.index(where[i]))
+        for index in others:
+            copies[pieces[index].id] = pieces[first].id
+            if config.duplicates == "drop":
+                kept.discard(index)
+            elif where[index] != where[first]:
+                straddling.append(pieces[index].id)
+    parts: dict[Part, list[Listed]] = {part: [] for part in PARTS}
+    for index in sorted(kept):
+        parts[where[index]].append(pieces[index])
+    return Division(parts, copies, straddling)

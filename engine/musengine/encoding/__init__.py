@@ -1,0 +1,1 @@
+"""The layouts of arrays, and scores as piano-rolls."""

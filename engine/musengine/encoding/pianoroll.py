@@ -1,0 +1,140 @@
+"""A Score to the arrays of a grid layout and back: what every encoder with a grid is made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.config.quantities import GridStep, Meter
+from musengine.encoding.layouts import Grid
+from musengine.errors import UnreadableError
+from musengine.music.score import Score
+from musengine.music.timing import FloatArray, IntArray
+
+Roll = npt.NDArray[np.uint8]
+
+MAX_STEPS = 2**20
+"""Longer pieces are refused before anything is allocated: 18 hours of sixteenths at 120 BPM."""
+
+TICKS_PER_BEAT = 480
+
+
+def roll_of(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]:
+    """Return a score's roll (T, pitches, channels) of 0 and 1, and what did not fit, counted.
+
+    Times go to the nearest step, and every note is at least one step long. Notes of all tracks
+    count; leave out drums first.
+
+    Raises:
+        UnreadableError: no note lies in the layout's range, or the piece is too long.
+    """
+    row = score.pitch - layout.lowest
+    inside = (row >= 0) & (row < layout.pitches)
+    lost = {"notes out of range": int((~inside).sum())} if not inside.all() else {}
+    score, row = score.select(inside), row[inside]
+    if not len(score):
+        raise UnreadableError("no notes in the encoder's pitch range")
+    first, after, total = score.quantise(layout.step)
+    if total > MAX_STEPS:
+        raise UnreadableError(f"{total} time steps are more than the {MAX_STEPS} a piece may have")
+    roll_TPC = np.zeros((total, *layout.step_shape), dtype=np.uint8)
+    roll_TPC[..., 0] = _filled(first, after, row, (total, layout.pitches))
+    if "onset" in layout.channels:
+        roll_TPC[first, row, layout.channels.index("onset")] = 1
+    if layout.silence_marker:
+        roll_TPC[~roll_TPC[..., 0].any(axis=1), 0, 0] = 1
+    return roll_TPC, lost
+
+
+def score_of(roll_TPC: Roll, layout: Grid, *, tempo: float, meter: Meter) -> Score:
+    """Return a roll's notes on one track; a note still sounding at the end is ended there.
+
+    Args:
+        roll_TPC: (T, pitches, channels) of 0 and 1.
+        layout: of the roll.
+        tempo: quarter notes per minute, the same throughout.
+        meter: the same throughout.
+    """
+    sound_TP = roll_TPC[..., 0].astype(bool)
+    onset_TP = np.zeros_like(sound_TP)
+    if "onset" in layout.channels:
+        onset_TP = roll_TPC[..., layout.channels.index("onset")].astype(bool) & sound_TP
+    if layout.silence_marker:
+        only_marker = sound_TP[:, 0] & (sound_TP.sum(axis=1) == 1)
+        sound_TP = sound_TP.copy()
+        sound_TP[only_marker, 0] = False
+    first, after, row = _runs(sound_TP, onset_TP)
+    ticks = _ticks(np.arange(len(roll_TPC) + 1), layout.step, tempo)
+    return Score.from_notes(
+        onset=ticks[first],
+        duration=ticks[after] - ticks[first],
+        pitch=row + layout.lowest,
+        ticks_per_beat=TICKS_PER_BEAT,
+        tempos=[(0, tempo)],
+        meters=[(0, meter.numerator, meter.denominator)],
+        length=int(ticks[-1]),
+    )
+
+
+def elapsed(
+    count: int, step: GridStep, unit: Literal["beats", "seconds"], tempo: float
+) -> FloatArray:
+    """Return (count,): the time that has passed at the end of each step, all equally long."""
+    size = float(step.size)
+    in_beats = step.unit == "beat"
+    if in_beats and unit == "seconds":
+        size *= 60.0 / tempo
+    elif not in_beats and unit == "beats":
+        size *= tempo / 60.0
+    result: FloatArray = np.arange(1, count + 1, dtype=np.float64) * size
+    return result
+
+
+def _ticks(step_numbers: IntArray, step: GridStep, tempo: float) -> IntArray:
+    """Each step's tick is rounded by itself, so that no remainder accumulates."""
+    size = step.size
+    if step.unit == "seconds":
+        exact = step_numbers * float(size) * tempo / 60 * TICKS_PER_BEAT
+        return np.rint(exact).astype(np.int64)
+    scaled = 2 * step_numbers.astype(np.int64) * TICKS_PER_BEAT * size.numerator
+    result: IntArray = (scaled + size.denominator) // (2 * size.denominator)
+    return result
+
+
+def _filled(
+    first: IntArray, after: IntArray, row: IntArray, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Return (T, P), True from each note's first step to before its last."""
+    length = after - first
+    cells = int(length.sum())
+    if cells <= shape[0] * shape[1]:
+        filled = np.zeros(shape, dtype=np.bool_)
+        before = length.cumsum() - length
+        step = np.arange(cells) + np.repeat(first - before, length)
+        filled[step, np.repeat(row, length)] = True
+        return filled
+    # Notes that lie over each other many times: no more memory than the roll takes, either.
+    change_TP = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
+    np.add.at(change_TP, (first, row), 1)
+    np.add.at(change_TP, (after, row), -1)
+    covered: npt.NDArray[np.bool_] = np.cumsum(change_TP[:-1], axis=0) > 0
+    return covered
+
+
+def _runs(
+    sound_TP: npt.NDArray[np.bool_], onset_TP: npt.NDArray[np.bool_]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return first step, step after the last, and row of every run; an onset begins a new run."""
+    before = np.zeros_like(sound_TP)
+    before[1:] = sound_TP[:-1]
+    starts_PT = (sound_TP & (~before | onset_TP)).T
+    # A run ends where the next step is silent or a new run begins there.
+    goes_on = np.zeros_like(sound_TP)
+    goes_on[:-1] = sound_TP[1:] & ~starts_PT.T[1:]
+    ends_PT = (sound_TP & ~goes_on).T
+    # By pitch, then time: the k-th start and the k-th end belong together.
+    row, first = np.nonzero(starts_PT)
+    _, last = np.nonzero(ends_PT)
+    return first, last + 1, row

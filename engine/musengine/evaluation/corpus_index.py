@@ -1,0 +1,154 @@
+"""Pieces held against a corpus: how like it they are, and how much of them is in it already."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from musengine.config.quantities import GridStep
+from musengine.errors import UnreadableError
+from musengine.evaluation import originality, similarity
+from musengine.evaluation.features.confidence import Estimate, mean_and_interval
+from musengine.evaluation.originality import Corpus, Line, Notes, Overlap, Run
+from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
+from musengine.music.score import Score
+from musengine.music.transforms import excerpt
+
+HUMAN = 20
+"""How many pieces of a corpus without held-out ones are each held against all the others."""
+
+FIGURES = ("ngram_share", "longest_run", "overlap", "closest_passage")
+"""The figures of originality, by name."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What of a piece is in a corpus.
+
+    Attributes:
+        ngram_share: of its n-grams, 0 to 1; NaN for a piece too short to have one.
+        run: the longest stretch of its line, in notes, and where it is.
+        overlap: how far its notes lie over the corpus's, and where the most.
+    """
+
+    ngram_share: float
+    run: Run
+    overlap: Overlap
+
+    def figures(self) -> dict[str, float]:
+        """Return the numbers by the names of `FIGURES`."""
+        return {
+            "ngram_share": self.ngram_share,
+            "longest_run": float(self.run.notes),
+            "overlap": self.overlap.mean,
+            "closest_passage": self.overlap.best,
+        }
+
+
+class Index:
+    """A corpus made ready for finding what of a piece is in it.
+
+    Only lines and onsets are kept of its pieces; those of which a grid cannot be made are left
+    out.
+
+    Args:
+        pieces: name and score of each.
+        settings: how it is looked through.
+    """
+
+    def __init__(self, pieces: Iterable[tuple[str, Score]], settings: OriginalityConfig) -> None:
+        self.settings = settings
+        self.ids: list[str] = []
+        self.labels: list[str] = []
+        self._notes: list[Notes] = []
+        lines: list[Line] = []
+        for name, score in pieces:
+            try:
+                notes = originality.notes_of(score, settings.step)
+            except UnreadableError:
+                continue
+            self.ids.append(name)
+            self.labels.append(score.notes_fingerprint())
+            self._notes.append(notes)
+            lines.append(originality.line_of(score, settings.step))
+        self._corpus = Corpus(lines, self.labels)
+
+    def find(self, score: Score) -> Found:
+        """Return what of a score is in the corpus.
+
+        Raises:
+            UnreadableError: the score has more steps than a grid may have.
+        """
+        step = self.settings.step
+        line, notes = originality.line_of(score, step), originality.notes_of(score, step)
+        return self._found(line, notes, None)
+
+    def leave_one_out(self) -> list[Found]:
+        """Return what of its own pieces is in the others: of `HUMAN` of them, always the same.
+
+        Copies of a piece, pieces with equal notes, are left out with it.
+        """
+        random = np.random.default_rng(0)
+        count = min(HUMAN, len(self.ids))
+        chosen = random.choice(len(self.ids), count, replace=False).tolist() if count else []
+        return [
+            self._found(self._corpus.lines[i], self._notes[i], self.labels[i])
+            for i in sorted(chosen)
+        ]
+
+    def _found(self, line: Line, notes: Notes, without: str | None) -> Found:
+        share = self._corpus.found(line, self.settings.ngram, without)
+        skip = None if without is None else [label == without for label in self.labels]
+        return Found(
+            ngram_share=float(share.mean()) if len(share) else math.nan,
+            run=self._corpus.longest_run(line, without),
+            overlap=originality.overlap(notes, self._notes, skip, self.settings.window),
+        )
+
+
+def summary(found: Sequence[Found]) -> dict[str, Estimate]:
+    """Return for each figure of `FIGURES` its mean over some pieces and the interval of that."""
+    figures = [each.figures() for each in found]
+    return {name: mean_and_interval(each[name] for each in figures) for name in FIGURES}
+
+
+def passages(
+    piece: Score, corpus_piece: Score, overlap: Overlap, step: GridStep = originality.STEP
+) -> tuple[Score, Score]:
+    """Return the window of a piece that is closest to the corpus, and the corpus's own there."""
+    span = originality.WINDOW * float(step.size)
+    first, there = overlap.start * float(step.size), overlap.there * float(step.size)
+    other = excerpt(corpus_piece, max(there, 0.0), max(there + span, 0.0))
+    return excerpt(piece, first, first + span), other
+
+
+def similarities(
+    pieces: Sequence[Score],
+    corpus: Callable[[], Iterable[Score]],
+    settings: SimilarityConfig,
+    *,
+    told: Callable[[int], None] = lambda done: None,
+) -> list[float]:
+    """Return for each piece its similarity to a corpus, in percent; NaN without any step.
+
+    Args:
+        pieces: what is compared.
+        corpus: gives the corpus's pieces, once for each piece that is compared.
+        settings: how they are compared.
+        told: called with the number of pieces done.
+    """
+    results = []
+    for done, piece in enumerate(pieces, 1):
+        states = similarity.states(piece, settings.step)
+        random = np.random.default_rng(settings.seed)
+        first = similarity.windows_of(
+            len(states), settings.window, settings.stride, settings.sample, random
+        )
+        others = (similarity.states(score, settings.step) for score in corpus())
+        found = similarity.nearest(states, others, first, settings.window)
+        results.append(found.percent if len(first) else math.nan)
+        told(done)
+    return results

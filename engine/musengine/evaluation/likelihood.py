@@ -1,0 +1,240 @@
+"""How well a model predicts pieces it has not seen: exact likelihoods per step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from musengine.data.batching import whole_pieces
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.errors import UserError
+from musengine.interfaces.encoder import EncodedPiece
+from musengine.interfaces.loss import Loss, negative_log_likelihood
+from musengine.interfaces.metric import Evidence
+from musengine.interfaces.model import Model, Output
+from musengine.utils.console import Console
+
+RESAMPLES = 2000
+StepScores = Callable[[Output], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per-step figures of some pieces, each (T,), in the pieces' order."""
+
+    pieces: list[npt.NDArray[np.float64]]
+
+    @property
+    def total(self) -> float:
+        """The sum over all steps of all pieces."""
+        return float(sum(piece.sum() for piece in self.pieces))
+
+    @property
+    def mean(self) -> float:
+        """The mean over all steps of all pieces, each step weighted equally."""
+        return _mean(np.concatenate(self.pieces)) if self.pieces else float("nan")
+
+    @property
+    def mean_skip_first(self) -> float:
+        """The same without the first step of each piece, as some papers count."""
+        if not self.pieces:
+            return float("nan")
+        return _mean(np.concatenate([piece[1:] for piece in self.pieces]))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the interval in which the mean lies, NaN with fewer than two pieces.
+
+        By the bootstrap over pieces (Efron 1979, percentile method, always the same draws): steps
+        of one piece resemble each other, so it is the pieces that are drawn.
+        """
+        if len(self.pieces) < 2:
+            return float("nan"), float("nan")
+        sums = np.array([piece.sum() for piece in self.pieces])
+        lengths = np.array([len(piece) for piece in self.pieces], dtype=np.float64)
+        random = np.random.default_rng(0)
+        means = []
+        for _ in range(RESAMPLES):
+            drawn = random.integers(0, len(sums), len(sums))
+            means.append(sums[drawn].sum() / max(lengths[drawn].sum(), 1.0))
+        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures by name."""
+        low, high = self.interval()
+        return {
+            "nll": self.mean,
+            "nll_low": low,
+            "nll_high": high,
+            "nll_skip_first": self.mean_skip_first,
+            "steps": float(sum(len(piece) for piece in self.pieces)),
+            "pieces": float(len(self.pieces)),
+        }
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def score_pieces(
+    model: Model[Any], pieces: Sequence[EncodedPiece], *, beat: Callable[[], None] | None = None
+) -> Scores:
+    """Return the exact negative log-likelihood of every step of some pieces, in nats.
+
+    Every piece is read whole, from a fresh state, and its first step is scored too, by a model
+    that has seen nothing (Boulanger-Lewandowski et al. 2012).
+
+    Args:
+        model: one that declares a likelihood.
+        pieces: whole encoded pieces.
+        beat: called between batches.
+    """
+    return _score(model, pieces, lambda out: negative_log_likelihood(out, model.layout), beat)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of every step of some pieces, from reading them once.
+
+    Attributes:
+        nll: the negative log-likelihood in nats; None where the model tells none.
+        right: how many of the likeliest choices came: of tokens 1 or 0, of a grid the notes of a
+            probability over 0.5 that sounded; None where the model gives no logits, or the layout
+            is another.
+        choices: out of how many: of tokens 1, of a grid the notes of a probability over 0.5 and
+            those that sounded; None likewise.
+    """
+
+    nll: Scores | None = None
+    right: Scores | None = None
+    choices: Scores | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The share of choices that were right, over all steps, 0 to 1; NaN where there is none.
+
+        Of a grid that is true positives over true positives, false positives and false negatives
+        (Bay, Ehmann and Downie 2009).
+        """
+        if self.right is None or self.choices is None or not (count := self.choices.total):
+            return float("nan")
+        return self.right.total / count
+
+
+def predictions(evidence: Evidence) -> Predictions:
+    """Return what a model says of a part; metrics share it as `evidence.once(predictions)`.
+
+    Pieces are read as `score_pieces` reads them.
+    """
+    console, layout = Console.current(), evidence.model.layout
+    found = _read(
+        evidence.model,
+        evidence.part,
+        lambda output: dict(_said(output, layout)),
+        lambda: console.pulse(f"measuring the {evidence.part_name} part"),
+    )
+    return Predictions(**found)
+
+
+def likelihood(evidence: Evidence) -> Scores:
+    """Return the exact negative log-likelihood of every step of a part, in nats.
+
+    Raises:
+        UserError: the model does not tell it, although its plugin says that it does.
+    """
+    scores = evidence.once(predictions).nll
+    if scores is None:
+        raise UserError(
+            "the model does not tell its likelihood; leave nll and perplexity out of "
+            "evaluate.metrics, or let its plugin declare likelihood=False"
+        )
+    return scores
+
+
+def _said(output: Output, layout: Layout) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the fields of `Predictions` that an output tells, each (B, T)."""
+    logits, targets = output.logits, output.targets
+    if logits is None or targets is None:
+        if output.nll is not None:
+            yield "nll", output.nll
+        return
+    yield "nll", negative_log_likelihood(output, layout)
+    if isinstance(layout, Tokens):
+        hits_BT = logits.argmax(dim=-1) == targets
+        yield "right", hits_BT
+        yield "choices", torch.ones_like(hits_BT)
+    elif isinstance(layout, Grid):
+        said_BTP, sounded_BTP = logits[..., 0] > 0, targets[..., 0] > 0
+        yield "right", (said_BTP & sounded_BTP).sum(dim=-1)
+        yield "choices", (said_BTP | sounded_BTP).sum(dim=-1)
+
+
+def loss_on_pieces(
+    model: Model[Any],
+    loss: Loss[Any] | None,
+    pieces: Sequence[EncodedPiece],
+    *,
+    beat: Callable[[], None] | None = None,
+) -> float:
+    """Return the loss over all steps of some pieces; for a loss of the model's own, its mean."""
+    if loss is not None:
+        return _score(model, pieces, loss.per_step, beat).mean
+    total, steps = 0.0, 0
+    for batch, output in _outputs(model, pieces, beat):
+        assert output.loss is not None
+        counted = int(batch.mask.sum())
+        total, steps = total + float(output.loss) * counted, steps + counted
+    return total / max(steps, 1)
+
+
+def _score(
+    model: Model[Any],
+    pieces: Sequence[EncodedPiece],
+    per_step: StepScores,
+    beat: Callable[[], None] | None,
+) -> Scores:
+    found = _read(model, pieces, lambda output: {"score": per_step(output)}, beat)
+    return found.get("score", Scores([]))
+
+
+def _read(
+    model: Model[Any],
+    pieces: Sequence[EncodedPiece],
+    per_step: Callable[[Output], Mapping[str, torch.Tensor]],
+    beat: Callable[[], None] | None,
+) -> dict[str, Scores]:
+    """Return figures by name, whose values for each output are (B, T)."""
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64).tolist()
+    places = [slice(end - len(piece), end) for end, piece in zip(ends, pieces, strict=True)]
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for batch, output in _outputs(model, pieces, beat):
+        lengths = batch.mask.sum(dim=1).tolist()
+        for name, values in per_step(output).items():
+            figures_BT = values.cpu().double().numpy()
+            # One array for all: small ones that stay between large ones that go split the heap.
+            flat = found.setdefault(name, np.full(ends[-1], np.nan))
+            for row, index in enumerate(batch.pieces.tolist()):
+                flat[places[index]] = figures_BT[row, : lengths[row]]
+    return {name: Scores([flat[place] for place in places]) for name, flat in found.items()}
+
+
+def _outputs(
+    model: Model[Any], pieces: Sequence[EncodedPiece], beat: Callable[[], None] | None
+) -> Any:
+    device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for _, batch in whole_pieces(pieces):
+                on_device = batch.to(device)
+                yield on_device, model(on_device)
+                if beat is not None:
+                    beat()
+    finally:
+        model.train(was_training)

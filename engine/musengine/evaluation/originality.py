@@ -1,0 +1,379 @@
+"""How much of a piece is found in the music it was learned from, whatever the key.
+
+Two views of each piece. Its line, the highest note struck at each moment, is a sequence of
+elements (interval to the next note, ratio of the time after the next note to the time before it):
+runs and n-grams of elements are looked for in the corpus. And its notes as a set of points (time,
+pitch) are laid over those of the corpus at every shift in time and every transposition, as in
+Meredith's translational equivalence (2002) and the cardinality score of Yin, Reuben, Stepney and
+Collins (2022).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.config.quantities import GridStep
+from musengine.encoding import pianoroll
+from musengine.errors import UnreadableError
+from musengine.evaluation import similarity
+from musengine.evaluation.settings import OriginalityConfig
+from musengine.music.score import Score
+
+Indices = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+STEP = OriginalityConfig.step
+NGRAM = OriginalityConfig.ngram
+WINDOW = OriginalityConfig.window
+"""Steps of the note sets that are compared: four bars of sixteenths in 4/4."""
+TRANSPOSITIONS = 12
+"""Semitones up and down by which note sets are moved."""
+
+LEAST_NOTES = 8
+"""Windows with fewer notes are like something anywhere, and do not count."""
+
+_GROUND_STEPS = 2**15
+"""Steps of the corpus that are compared at once, if its pieces are no longer than that."""
+
+_BASE = 0x9E3779B97F4A7C15
+_WORD = 2**64
+_AROUND = 2
+"""A run of elements spans this many notes more than it has elements."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The highest notes of a piece, one at each onset.
+
+    Attributes:
+        step: (K,) when each is struck, in steps of the grid.
+        pitch: (K,) MIDI numbers.
+        element: (K - 2,) a number for each (interval, ratio); equal numbers, equal elements.
+    """
+
+    step: Indices
+    pitch: Indices
+    element: Hashes
+
+
+def line_of(score: Score, step: GridStep = STEP) -> Line:
+    """Return a score's line on a grid; drums are left out."""
+    pitched = score.select(~score.is_drum)
+    first, _, _ = pitched.quantise(step)
+    order = np.lexsort((pitched.pitch, first))
+    first, pitch = first[order], pitched.pitch[order]
+    highest = np.append(np.diff(first) > 0, True) if len(first) else np.zeros(0, dtype=bool)
+    first, pitch = first[highest], pitch[highest]
+    if len(first) <= _AROUND:
+        return Line(first, pitch, np.zeros(0, dtype=np.uint64))
+    interval, gap = np.diff(pitch)[:-1], np.diff(first)
+    common = np.gcd(gap[1:], gap[:-1])
+    return Line(first, pitch, _mixed(interval, gap[1:] // common, gap[:-1] // common))
+
+
+def _mixed(*columns: Indices) -> Hashes:
+    """Return one number for each row, spread over all 64 bits (the mixer of SplitMix64)."""
+    value = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        value = value * np.uint64(_BASE) + column.astype(np.uint64) + np.uint64(1)
+        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        value ^= value >> np.uint64(31)
+    return value
+
+
+def _grams(element: Hashes, n: int) -> Hashes:
+    """Return (K - n + 1,) a number for each n-gram, by a polynomial modulo 2**64."""
+    if len(element) < n:
+        return np.zeros(0, dtype=np.uint64)
+    count = len(element) - n + 1
+    gram = np.zeros(count, dtype=np.uint64)
+    # By doubling: the number of a stretch is that of its first part, moved up, and its second.
+    held, power, size, done = element, _BASE, 1, 0
+    while True:
+        if n & size:
+            gram = gram * np.uint64(power) + held[done : done + count]
+            done += size
+        if size * 2 > n:
+            return gram
+        held = held[: len(held) - size] * np.uint64(power) + held[size:]
+        power, size = power * power % _WORD, size * 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stretch of a line that occurs in the corpus.
+
+    Attributes:
+        notes: how many.
+        start: the step at which it begins in the piece.
+        piece: index of the corpus's piece it occurs in, -1 where there is none.
+        there: the step at which it begins in that piece.
+        shift: semitones by which that one lies higher.
+    """
+
+    notes: int
+    start: int = 0
+    piece: int = -1
+    there: int = 0
+    shift: int = 0
+
+
+class Corpus:
+    """The lines of some pieces, made ready for looking up runs of any length.
+
+    Args:
+        lines: of each piece.
+        labels: equal for copies of one piece, by which a piece can be left out of its own corpus.
+    """
+
+    def __init__(self, lines: Sequence[Line], labels: Sequence[str]) -> None:
+        self.lines = lines
+        names = {name: number for number, name in enumerate(sorted(set(labels)))}
+        self.label = {name: names[name] for name in names}
+        lengths = [len(line.element) for line in lines]
+        self._element = np.concatenate([np.zeros(0, np.uint64), *(each.element for each in lines)])
+        self._piece = np.repeat(np.arange(len(lines)), lengths)
+        self._owner = np.repeat(np.array([names[name] for name in labels], np.int64), lengths)
+        self._offset = np.cumsum([0, *lengths])
+        self._index = functools.lru_cache(maxsize=16)(self._indexed)
+
+    def _indexed(self, n: int) -> tuple[Hashes, Indices, Indices, Indices]:
+        """Return the sorted n-grams, the lowest and highest owner of each, and a place."""
+        gram = _grams(self._element, n)
+        within = self._piece[: len(gram)] == self._piece[n - 1 :] if len(gram) else gram > 0
+        place = np.nonzero(within)[0]
+        gram, owner = gram[place], self._owner[place]
+        order = np.argsort(gram, kind="stable")
+        gram, owner, place = gram[order], owner[order], place[order]
+        if not len(gram):
+            return gram, owner, owner, place
+        first = np.nonzero(np.append(True, gram[1:] != gram[:-1]))[0]
+        lowest = np.minimum.reduceat(owner, first)
+        return gram[first], lowest, np.maximum.reduceat(owner, first), place[first]
+
+    def found(self, line: Line, n: int, without: str | None = None) -> npt.NDArray[np.bool_]:
+        """Return (K - n - 1,): whether each n-gram of a line occurs in the corpus.
+
+        Args:
+            line: what is looked up.
+            n: elements of an n-gram.
+            without: the label of pieces that are left out.
+        """
+        gram = _grams(line.element, n)
+        known, lowest, highest, _ = self._index(n)
+        if not len(known):
+            return np.zeros(len(gram), dtype=bool)
+        at = np.minimum(np.searchsorted(known, gram), len(known) - 1)
+        hit = known[at] == gram
+        own = self.label.get(without or "", -1)
+        result: npt.NDArray[np.bool_] = hit & ~((lowest[at] == own) & (highest[at] == own))
+        return result
+
+    def longest_run(self, line: Line, without: str | None = None) -> Run:
+        """Return the longest stretch of a line that occurs in the corpus, whatever its key."""
+        low, high = 0, len(line.element)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (
+                (middle, high) if self.found(line, middle, without).any() else (low, middle - 1)
+            )
+        if not low:
+            return Run(0)
+        start = int(self.found(line, low, without).argmax())
+        place = self._place(line.element[start : start + low], without)
+        piece = int(self._piece[place])
+        there = place - int(self._offset[piece])
+        other = self.lines[piece]
+        return Run(
+            notes=low + _AROUND,
+            start=int(line.step[start]),
+            piece=piece,
+            there=int(other.step[there]),
+            shift=int(other.pitch[there] - line.pitch[start]),
+        )
+
+    def _place(self, elements: Hashes, without: str | None) -> int:
+        """Return the first place of a stretch of elements in the corpus."""
+        gram = _grams(self._element, len(elements))
+        own = self.label.get(without or "", -1)
+        within = self._piece[: len(gram)] == self._piece[len(elements) - 1 :]
+        hits = (
+            (gram == _grams(elements, len(elements))) & within & (self._owner[: len(gram)] != own)
+        )
+        return int(hits.argmax())
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The onsets of a piece as a set of points on a grid.
+
+    Attributes:
+        step: (N,) of each note, sorted.
+        pitch: (N,) MIDI numbers.
+    """
+
+    step: Indices
+    pitch: Indices
+
+    @property
+    def steps(self) -> int:
+        """Steps from the beginning to after the last onset."""
+        return int(self.step.max(initial=-1)) + 1
+
+
+def notes_of(score: Score, step: GridStep = STEP) -> Notes:
+    """Return a score's onsets on a grid, each once; drums are left out.
+
+    Raises:
+        UnreadableError: the piece has more steps than a grid may have.
+    """
+    pitched = score.select(~score.is_drum)
+    first, _, _ = pitched.quantise(step)
+    steps = int(first.max(initial=-1)) + 1
+    if steps > pianoroll.MAX_STEPS:
+        raise UnreadableError(
+            f"{steps} time steps are more than the {pianoroll.MAX_STEPS} a piece may have"
+        )
+    place = np.unique(first * 128 + pitched.pitch)
+    return Notes(place // 128, place % 128)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How far the notes of a piece lie over notes of a corpus.
+
+    Attributes:
+        mean: over the piece's windows of the best share, 0 to 1; NaN where no window has notes
+            enough.
+        best: the highest share of any window.
+        start: the step at which that window begins in the piece.
+        piece: index of the corpus's piece that it lies over, -1 where there is none.
+        there: the step at which the window begins in that piece; below 0 where it begins before.
+        shift: semitones by which that one lies higher.
+    """
+
+    mean: float
+    best: float = float("nan")
+    start: int = 0
+    piece: int = -1
+    there: int = 0
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Some pieces of a corpus one after another, silence of a window between them.
+
+    Attributes:
+        struck: (pitches, T) of 0 and 1, with room above and below for transpositions.
+        within: (T,) how many notes the window has that begins there.
+        scale: (T,) one over its root, 0 for none.
+        piece: (T,) index of the piece each window lies in.
+        start: (T,) where in that piece it begins.
+    """
+
+    struck: npt.NDArray[np.uint8]
+    within: Indices
+    scale: npt.NDArray[np.float32]
+    piece: Indices
+    start: Indices
+
+
+def overlap(
+    notes: Notes, corpus: Sequence[Notes], skip: Sequence[bool] | None = None, window: int = WINDOW
+) -> Overlap:
+    """Return how far a piece's notes, window by window, lie over those of a corpus.
+
+    The share of two windows is the number of notes they have in common over the geometric mean of
+    their numbers of notes (Ochiai's coefficient), at the best shift in time and the best
+    transposition within an octave.
+
+    Args:
+        notes: of the piece.
+        corpus: the notes of each of its pieces.
+        skip: which of the corpus's pieces are left out.
+        window: steps of a window; windows follow each other by half of one.
+    """
+    first = similarity.windows_of(notes.steps, window, max(window // 2, 1))
+    points = [_within(notes, int(begin), window) for begin in first]
+    enough = [len(step) >= LEAST_NOTES for step, _ in points]
+    first = first[enough]
+    points = [pair for pair, counts in zip(points, enough, strict=True) if counts]
+    if not points:
+        return Overlap(float("nan"))
+    best = np.zeros(len(points))
+    found = [Overlap(float("nan"))] * len(points)
+    for ground in _grounds(corpus, skip, window):
+        for row, (step, pitch) in enumerate(points):
+            share, shift, at = _best_place(step, pitch, ground)
+            if share > best[row]:
+                best[row] = share
+                where = int(ground.piece[at]), int(ground.start[at])
+                found[row] = Overlap(float("nan"), share, int(first[row]), *where, shift)
+    winner = found[int(best.argmax())]
+    return replace(winner, mean=float(best.mean()))
+
+
+def _within(notes: Notes, begin: int, window: int) -> tuple[Indices, Indices]:
+    inside = (notes.step >= begin) & (notes.step < begin + window)
+    return notes.step[inside] - begin, notes.pitch[inside]
+
+
+def _best_place(step: Indices, pitch: Indices, ground: _Ground) -> tuple[float, int, int]:
+    """Return the highest share of a window's notes, and the transposition and place of it."""
+    length = len(ground.scale)
+    kind: type[np.unsignedinteger[Any]] = np.uint8 if len(step) < 256 else np.uint16
+    best = (0.0, 0, 0)
+    # The smallest transpositions first: of equal shares the nearest key is told.
+    for shift in sorted(range(-TRANSPOSITIONS, TRANSPOSITIONS + 1), key=abs):
+        common: npt.NDArray[Any] = np.zeros(length, dtype=kind)
+        for time, row in zip(step.tolist(), (pitch + shift + TRANSPOSITIONS).tolist(), strict=True):
+            common += ground.struck[row, time : time + length]
+        at = int((common * ground.scale).argmax())
+        share = int(common[at]) / math.sqrt(len(step) * max(int(ground.within[at]), 1))
+        if share > best[0]:
+            best = (share, shift, at)
+    return best
+
+
+def _grounds(
+    corpus: Sequence[Notes], skip: Sequence[bool] | None, window: int
+) -> Iterator[_Ground]:
+    held: list[tuple[int, Notes]] = []
+    steps = 0
+    for index, notes in enumerate(corpus):
+        if skip is not None and skip[index]:
+            continue
+        if held and steps + notes.steps > _GROUND_STEPS:
+            yield _laid_out(held, window)
+            held, steps = [], 0
+        held.append((index, notes))
+        steps += notes.steps + window
+    if held:
+        yield _laid_out(held, window)
+
+
+def _laid_out(pieces: list[tuple[int, Notes]], window: int) -> _Ground:
+    lengths = np.array([window + notes.steps for _, notes in pieces])
+    begins = np.cumsum([0, *lengths[:-1]]) + window
+    total = int(lengths.sum()) + window
+    step = np.concatenate(
+        [notes.step + begin for (_, notes), begin in zip(pieces, begins, strict=True)]
+    )
+    pitch = np.concatenate([notes.pitch for _, notes in pieces])
+    struck_PT = np.zeros((128 + 2 * TRANSPOSITIONS, total), dtype=np.uint8)
+    struck_PT[pitch + TRANSPOSITIONS, step] = 1
+    count = np.cumsum(np.append(0, np.bincount(step, minlength=total)))
+    within = (count[window:] - count[:-window])[:-1]
+    scale = np.divide(1.0, np.sqrt(within), out=np.zeros(len(within)), where=within > 0)
+    piece = np.repeat([index for index, _ in pieces], lengths)
+    start = np.arange(len(scale)) - np.repeat(begins, lengths)
+    return _Ground(struck_PT, within, scale.astype(np.float32), piece, start)

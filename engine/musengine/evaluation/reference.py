@@ -1,0 +1,65 @@
+"""The music that pieces are compared with: a folder's, or what a run was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from musengine.config.quantities import Source
+from musengine.data.reading import Reading, read_sources
+from musengine.errors import UnreadableError, UserError
+from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
+from musengine.interfaces.metric import Reference
+from musengine.music.score import Score, Text
+from musengine.plugins.registry import Registry
+
+Named = tuple[str, Score]
+
+
+def read_scores(paths: Sequence[str], registry: Registry, jobs: int = 0) -> Reading:
+    """Read files, folders or built-in corpora as scores.
+
+    Raises:
+        UserError: nothing of them can be read.
+    """
+    sources = [Source.from_toml(path, Path.cwd()) for path in paths]
+    reading = read_sources(sources, registry, accepts=("score",), jobs=jobs)
+    if not reading.pieces:
+        reasons = [f"{entry.path}: {entry.reason}" for entry in reading.skipped[:10]]
+        raise UserError(f"no music in {', '.join(paths)}: {'; '.join(reasons) or 'no music files'}")
+    return reading
+
+
+def of_sources(against: str, registry: Registry, jobs: int = 0) -> Reference:
+    """Return the music of a file, a folder or a built-in corpus; nothing of it is held out.
+
+    Raises:
+        UserError: there is none.
+    """
+    pieces = [
+        (piece.id, piece.content)
+        for piece in read_scores([against], registry, jobs).pieces
+        if isinstance(piece.content, Score)
+    ]
+    return Reference(lambda: pieces, tuple)
+
+
+def of_pieces(
+    train: Sequence[EncodedPiece], held_out: Sequence[EncodedPiece], encoder: Encoder[Any]
+) -> Reference:
+    """Return encoded pieces as scores, decoded when they are asked for."""
+    return Reference(lambda: _decoded(train, encoder), lambda: _decoded(held_out, encoder))
+
+
+def _decoded(pieces: Iterable[EncodedPiece], encoder: Encoder[Any]) -> Iterator[Named]:
+    settings = DecodeSettings()
+    for piece in pieces:
+        content = encoder.decode(piece.encoded.steps, settings)
+        if isinstance(content, Text):
+            # A text that stands for no score has no notes to compare.
+            try:
+                content = encoder.score_of(content, settings)
+            except (UnreadableError, NotImplementedError):
+                continue
+        yield piece.id, content

@@ -1,0 +1,1 @@
+"""Step-wise generation, the sampler chain, and what is written."""

@@ -1,0 +1,339 @@
+"""Step-wise generation: primers in, choices drawn step after step, arrays out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from musengine.config.quantities import Length
+from musengine.encoding.layouts import Layout, Tokens
+from musengine.errors import UserError
+from musengine.generation.sampler_chain import Chain
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.model import Model, Request, State, as_steps
+from musengine.interfaces.sampler import History, PieceRandom, Sampler
+
+MOST_STEPS = 200_000
+"""A piece ends here even if its musical time does not move on."""
+
+AT_ONCE = 64
+"""Pieces generated side by side."""
+
+_CHECK_EVERY = 16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to generate.
+
+    Attributes:
+        primes: one encoded opening for each piece, possibly of no steps.
+        first: index within its own piece of each opening's first step.
+        seeds: one for each piece.
+        length: how long each piece shall be, its opening not counted.
+        settings: tempo and meter.
+    """
+
+    primes: Sequence[Encoded]
+    first: Sequence[int]
+    seeds: Sequence[int]
+    length: Length
+    settings: DecodeSettings
+
+
+@dataclass(frozen=True)
+class Made:
+    """A generated piece: steps (T, ...) and, if kept, the logits (T, ...) they were drawn from."""
+
+    steps: Array
+    logits: npt.NDArray[np.float32] | None = None
+
+
+def piece_seeds(seed: int, count: int) -> list[int]:
+    """Return a seed for each piece; the k-th is the same however many there are."""
+    entropy = [np.random.SeedSequence([seed, index]) for index in range(count)]
+    return [int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)) for sequence in entropy]
+
+
+def steps_in(
+    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
+) -> int | None:
+    """Return how many of the steps make up a musical length; None if they are too few."""
+    if not length.number:
+        return 0
+    # A billionth of slack: 0.1 added up three times must still reach 0.3.
+    reached = _shares(length, steps, encoder, settings) >= 1 - 1e-9
+    return int(np.argmax(reached)) + 1 if reached.any() else None
+
+
+def _shares(
+    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
+) -> npt.NDArray[np.float64]:
+    """Return (T,): what share of a length has passed at the end of each step."""
+    target = length.number
+    if length.unit == "tokens":
+        return np.arange(1, len(steps) + 1) / target
+    if length.unit == "steps":
+        return _steps_passed(steps, encoder.layout) / target
+    if length.unit == "bars":
+        target *= float(settings.meter.beats_per_bar)
+    unit: Literal["beats", "seconds"] = "seconds" if length.unit == "seconds" else "beats"
+    return encoder.elapsed(steps, unit, settings) / target
+
+
+def _steps_passed(steps: Array, layout: Layout) -> npt.NDArray[np.float64]:
+    """Return (T,): how many time steps are over at the end of each array step.
+
+    Each is one, but among tokens some of which move time on, these alone do.
+    """
+    moves = _moves(layout)
+    if not moves:
+        return np.arange(1, len(steps) + 1, dtype=np.float64)
+    passed = np.zeros(len(steps))
+    for token, count in moves.items():
+        passed[steps == token] = count
+    return np.cumsum(passed)
+
+
+def _moves(layout: Layout) -> dict[int, int]:
+    """Return the tokens that move time on, where not every one does, and by how many steps."""
+    if not isinstance(layout, Tokens):
+        return {}
+    return {token: n for token, (what, n) in layout.meanings.items() if what == "step"}
+
+
+def generate(
+    model: Model[Any],
+    encoder: Encoder[Any],
+    samplers: Sequence[Sampler[Any]],
+    plan: Plan,
+    *,
+    device: torch.device,
+    own: bool = False,
+    keep_logits: bool = False,
+    beat: Callable[[float], None] | None = None,
+) -> list[Made]:
+    """Return the generated pieces, openings not included.
+
+    Pieces with openings of one length are made side by side. A piece depends on its opening and
+    seed alone, not on how many are made.
+
+    Args:
+        model: the trained model, on the device.
+        encoder: what made the openings.
+        samplers: the chain, first to last.
+        plan: what to generate.
+        device: where the model is.
+        own: the model generates by itself, without samplers.
+        keep_logits: also return what the choices were drawn from.
+        beat: told now and then how much is done, 0 to 1.
+    """
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, prime in enumerate(plan.primes):
+        groups[len(prime.steps)].append(index)
+    chunks = [
+        group[start : start + AT_ONCE]
+        for group in groups.values()
+        for start in range(0, len(group), AT_ONCE)
+    ]
+    pieces: dict[int, Made] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            if own:
+                return _own(model, encoder, plan)
+            for number, chunk in enumerate(chunks):
+                generator = _Generator(
+                    model, encoder, samplers, plan, chunk, device, keep_logits=keep_logits
+                )
+
+                def told(share: float, number: int = number) -> None:
+                    if beat is not None:
+                        beat((number + share) / len(chunks))
+
+                pieces.update(zip(chunk, generator.run(told), strict=True))
+    finally:
+        model.train(was_training)
+    return [pieces[index] for index in range(len(plan.primes))]
+
+
+def _own(model: Model[Any], encoder: Encoder[Any], plan: Plan) -> list[Made]:
+    def done(index: int, steps: Array) -> bool:
+        reached = steps_in(plan.length, steps, encoder, plan.settings) is not None
+        return reached or len(steps) >= MOST_STEPS
+
+    request = Request([prime.steps for prime in plan.primes], done, list(plan.seeds))
+    pieces = model.generate(request)
+    return [Made(_cut(steps, encoder, plan)) for steps in pieces]
+
+
+def _cut(steps: Array, encoder: Encoder[Any], plan: Plan) -> Array:
+    wanted = steps_in(plan.length, steps, encoder, plan.settings)
+    return steps if wanted is None else steps[:wanted]
+
+
+class _Generator:
+    """Generates some pieces side by side, their openings all equally long."""
+
+    def __init__(
+        self,
+        model: Model[Any],
+        encoder: Encoder[Any],
+        samplers: Sequence[Sampler[Any]],
+        plan: Plan,
+        chunk: Sequence[int],
+        device: torch.device,
+        *,
+        keep_logits: bool,
+    ) -> None:
+        self._logits: list[Tensor] | None = [] if keep_logits else None
+        self.model, self.encoder, self.plan, self.device = model, encoder, plan, device
+        self.layout = encoder.layout
+        # Lengths in these units are reached after as many array steps.
+        self._counted = ("tokens",) if _moves(self.layout) else ("tokens", "steps")
+        self.chain = Chain(samplers, self.layout)
+        self.random = PieceRandom([plan.seeds[index] for index in chunk], device)
+        self.first = [plan.first[index] for index in chunk]
+        primes = np.stack([plan.primes[index].steps for index in chunk])
+        self.primed = primes.shape[1]
+        self._steps = as_steps(primes, device)
+
+    def run(self, told: Callable[[float], None]) -> list[Made]:
+        """Generate until every piece is long enough."""
+        state = self._read_primes()
+        last = self._steps[:, -1] if self.primed else None
+        self.chain.begin(self._history(self.primed), self.random)
+        made = 0
+        while not self._all_done(made, told):
+            sides = self._sides(self.primed + made, 1)
+            here = {name: side[:, 0] for name, side in sides.items()}
+            context, state = self.model.step(last, state, here)
+            history = self._history(self.primed + made)
+            proposal = self.chain.choose(self.model, context, history)
+            last = proposal.choice
+            self._append(last, self.primed + made)
+            if self._logits is not None:
+                self._logits.append(proposal.logits.float().cpu())
+            made += 1
+        pieces = self._steps[:, self.primed : self.primed + made].cpu().numpy()
+        return [self._finished(row, piece) for row, piece in enumerate(pieces)]
+
+    def _read_primes(self) -> State:
+        state = self.model.start(len(self.first))
+        if not self.primed:
+            return state
+        return self.model.prefill(self._steps, state, self._sides(0, self.primed))
+
+    def _sides(self, first: int, count: int) -> Mapping[str, Tensor]:
+        rows = [
+            self.encoder.sides(start + first, count, self.plan.settings) for start in self.first
+        ]
+        return {
+            name: torch.from_numpy(np.stack([row[name] for row in rows])).to(self.device)
+            for name in rows[0]
+        }
+
+    def _history(self, count: int) -> History:
+        return History(self.layout, self._steps[:, :count], self.primed, self.plan.settings)
+
+    def _append(self, choice: Tensor, index: int) -> None:
+        if index == self._steps.shape[1]:
+            # Doubling keeps the copying linear in the length.
+            more = self._steps.new_zeros(
+                self._steps.shape[0], max(index, 256), *self._steps.shape[2:]
+            )
+            self._steps = torch.cat([self._steps, more], dim=1)
+        self._steps[:, index] = choice
+
+    def _all_done(self, made: int, told: Callable[[float], None]) -> bool:
+        length = self.plan.length
+        if made >= MOST_STEPS or (length.unit in self._counted and made >= length.number):
+            return True
+        if made == 0 or made % _CHECK_EVERY:
+            return False
+        may_end = isinstance(self.layout, Tokens) and self.layout.end is not None
+        if length.unit in self._counted and not may_end:
+            told(made / length.number)
+            return False
+        so_far = self._steps[:, self.primed : self.primed + made].cpu().numpy()
+        shares = [
+            1.0
+            if self._ended(piece) is not None
+            else _shares(length, piece, self.encoder, self.plan.settings)[-1]
+            for piece in so_far
+        ]
+        told(min(float(min(shares)), 1.0))
+        return min(shares) >= 1 - 1e-9
+
+    def _ended(self, piece: Array) -> int | None:
+        """Return where an end token closes the piece."""
+        if not isinstance(self.layout, Tokens) or self.layout.end is None:
+            return None
+        places = np.nonzero(piece == self.layout.end)[0]
+        return int(places[0]) if len(places) else None
+
+    def _finished(self, row: int, piece: Array) -> Made:
+        steps = _cut(piece[: self._ended(piece)], self.encoder, self.plan)
+        if not self._logits:
+            return Made(steps)
+        logits = torch.stack([step[row] for step in self._logits])
+        return Made(steps, logits[: len(steps)].numpy())
+
+
+def probabilities(logits: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.float32]:
+    """Return logits as probabilities: of each element of a grid, of each token."""
+    tensor = torch.from_numpy(logits)
+    shares = tensor.softmax(dim=-1) if isinstance(layout, Tokens) else torch.sigmoid(tensor)
+    result: npt.NDArray[np.float32] = shares.numpy()
+    return result
+
+
+def cut_prime(
+    piece: Encoded,
+    offset: Length | np.random.Generator,
+    length: Length,
+    encoder: Encoder[Any],
+    settings: DecodeSettings,
+    name: str,
+) -> tuple[Encoded, int]:
+    """Return the part of a piece that serves as an opening, and where it begins.
+
+    A piece that ends within the part gives what it has, without the token that ends it.
+
+    Args:
+        piece: what it is cut from.
+        offset: where the part begins; from a generator a place is drawn at which it fits.
+        length: how long the part is.
+        encoder: what made the piece.
+        settings: tempo and meter.
+        name: the piece's, for messages.
+
+    Raises:
+        UserError: the piece ends before the part begins.
+    """
+    start: int | None
+    if isinstance(offset, np.random.Generator):
+        whole = steps_in(length, piece.steps, encoder, settings)
+        start = 0 if whole is None else int(offset.integers(len(piece.steps) - whole + 1))
+    else:
+        start = steps_in(offset, piece.steps, encoder, settings)
+        if start is None or start >= len(piece.steps):
+            raise UserError(
+                f"generate.prime_offset: {name} is shorter than {offset.to_toml()}; "
+                "choose a smaller offset"
+            )
+    count = steps_in(length, piece.steps[start:], encoder, settings)
+    stop = len(piece.steps) if count is None else start + count
+    layout = encoder.layout
+    if isinstance(layout, Tokens) and stop > start and piece.steps[stop - 1] == layout.end:
+        stop -= 1  # an opening is to be gone on from
+    sides = {name: side[start:stop] for name, side in piece.sides.items()}
+    return Encoded(steps=piece.steps[start:stop], sides=sides), start

@@ -1,0 +1,149 @@
+"""Generated arrays to files: decoded, given instrument and velocity, written, noted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musengine.errors import UnreadableError, UnwritableError
+from musengine.interfaces.encoder import Array, DecodeSettings, Encoder
+from musengine.interfaces.writer import Probabilities, Writer
+from musengine.music.score import Score, Text
+from musengine.pipeline import compatibility
+from musengine.pipeline.sections import GenerateConfig
+from musengine.plugins.declarations import Content, WriterDeclaration
+from musengine.plugins.registry import Component
+from musengine.utils.console import Console
+from musengine.utils.files import explained, whole_file
+
+
+@dataclass(frozen=True)
+class Product:
+    """A generated piece as writers get it.
+
+    Attributes:
+        content: what the encoder made of the steps.
+        score: where that is a text, the score it stands for, if any.
+        no_score: why there is none, where the encoder tells scores of texts.
+        probabilities: only where a writer asks for them.
+    """
+
+    content: Score | Text
+    score: Score | None = None
+    no_score: str = ""
+    probabilities: Probabilities | None = None
+
+    def of_kind(self, kinds: Sequence[Content]) -> Score | Text | Probabilities | None:
+        """Return what a writer of these kinds writes of it."""
+        if self.probabilities is not None and "probabilities" in kinds:
+            return self.probabilities
+        kind = "text" if isinstance(self.content, Text) else "score"
+        if kind in kinds:
+            return self.content
+        return self.score if "score" in kinds else None
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one generated piece."""
+
+    stem: str
+    files: list[Path]
+    notes: int
+    """How many notes, or characters of a text."""
+    no_score: str = ""
+    """Why its text alone was written, where a score was wanted too."""
+
+
+def decode(
+    steps: Array, encoder: Encoder[Any], config: GenerateConfig, settings: DecodeSettings
+) -> Product:
+    """Turn generated steps into music with the pipeline's instrument and velocity."""
+    content = encoder.decode(steps, settings)
+    if isinstance(content, Score):
+        return Product(_played(content, config))
+    if "score" not in encoder.config.produces():
+        return Product(content)
+    try:
+        return Product(content, score=_played(encoder.score_of(content, settings), config))
+    except UnreadableError as error:
+        return Product(content, no_score=error.lines[0])
+
+
+def _played(score: Score, config: GenerateConfig) -> Score:
+    program = config.instrument.program
+    tracks = tuple(
+        track if track.is_drum else replace(track, program=program) for track in score.tracks
+    )
+    return replace(score, tracks=tracks, velocity=np.full_like(score.velocity, config.velocity))
+
+
+def write_pieces(
+    pieces: Sequence[Product],
+    outputs: Sequence[Component],
+    folder: Path,
+    name: str,
+    option: str = "--run-dir",
+) -> list[Written]:
+    """Write every piece with every writer that can; never over an existing file.
+
+    Files are called `NAME-001` and on; numbering goes on after the highest there is. The option
+    is the one that chooses the folder, for the message where it cannot be written.
+    """
+    number = _highest_number(folder, name)
+    writers = _able(outputs)
+    written = []
+    for index, piece in enumerate(pieces, number + 1):
+        stem = f"{name}-{index:03}"
+        files = []
+        for writer, declaration in writers:
+            content = piece.of_kind(declaration.content)
+            if content is None:
+                continue
+            path = folder / f"{stem}{writer.suffix}"
+            try:
+                with whole_file(path, option) as aside:
+                    writer.write(content, aside)
+                files.append(path)
+            except UnwritableError as error:
+                Console.current().warn(f"{path.name} is not written: {error}")
+        music = piece.content
+        size = len(music.text) if isinstance(music, Text) else len(music)
+        scores_wanted = any("score" in declaration.content for _, declaration in writers)
+        written.append(Written(stem, files, size, piece.no_score if scores_wanted else ""))
+    return written
+
+
+def _able(outputs: Sequence[Component]) -> list[tuple[Writer[Any], WriterDeclaration]]:
+    """Return the writers that can write on this system, and say what the others lack."""
+    lacking = compatibility.lacking(outputs)
+    for message in lacking.values():
+        Console.current().warn(message)
+    return [
+        (output.create(), output.declared(WriterDeclaration))
+        for output in outputs
+        if output.name not in lacking
+    ]
+
+
+def _highest_number(folder: Path, name: str) -> int:
+    pattern = re.compile(re.escape(name) + r"-(\d+)\.")
+    if not folder.is_dir():
+        return 0
+    matches = (pattern.match(entry.name) for entry in folder.iterdir())
+    return max((int(match[1]) for match in matches if match), default=0)
+
+
+def note_origin(folder: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Append to generated.jsonl how each piece came to be, so that it can be made again."""
+    if not records:
+        return
+    path = folder / "generated.jsonl"
+    with explained(path), path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)

@@ -1,0 +1,222 @@
+"""A chain of samplers: limits, thresholds or logits through each, then review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.interfaces.model import Model, Proposal
+from musengine.interfaces.sampler import (
+    Draw,
+    GridDraw,
+    GridSampler,
+    History,
+    LayoutSampler,
+    Limits,
+    PieceRandom,
+    Sampler,
+    TokenSampler,
+    onsets_where_sounding,
+)
+
+
+@dataclass(frozen=True)
+class _TokenDraw(Draw):
+    noise: Tensor
+    samplers: tuple[TokenSampler[Any], ...]
+    history: History
+    forbidden: Tensor | None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        logits = self._allowed(logits)
+        for sampler in self.samplers:
+            logits = sampler.logits(logits, self.history)
+        return (self._allowed(logits) + self.noise).argmax(dim=-1)
+
+    def _allowed(self, logits: Tensor) -> Tensor:
+        """Mask what is forbidden; where nothing else has any probability, all else is equal."""
+        if self.forbidden is None:
+            return logits
+        masked = logits.masked_fill(self.forbidden, -torch.inf)
+        nothing = masked.isneginf().all(dim=-1, keepdim=True)
+        return masked.masked_fill(nothing & ~self.forbidden, 0.0)
+
+
+@dataclass(frozen=True)
+class _LayoutDraw(Draw):
+    sampler: LayoutSampler[Any]
+    random: PieceRandom
+    history: History
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        return self.sampler.draw(logits, self.history, self.random)
+
+
+class _Redraw(PieceRandom):
+    """The numbers of a redraw: fresh ones for the pieces sent back, none taken from the others."""
+
+    def __init__(self, random: PieceRandom, again_N: Tensor) -> None:
+        self.device, self._random, self._again_N = random.device, random, again_N
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Return (N, *shape); pieces that keep their step get numbers that are not used."""
+        numbers = torch.full((len(self._again_N), *shape), 0.5, device=self.device)
+        pieces = self._again_N.nonzero()[:, 0]
+        numbers[pieces] = self.redraw(pieces, shape)
+        return numbers
+
+    def redraw(self, pieces: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Return (K, *shape) for K chosen pieces."""
+        return self._random.redraw(pieces, shape)
+
+
+class Chain:
+    """Draws step after step for N pieces of one layout."""
+
+    def __init__(self, samplers: Sequence[Sampler[Any]], layout: Layout) -> None:
+        self.samplers = tuple(samplers)
+        self.layout = layout
+        self.shape = (layout.size,) if isinstance(layout, Tokens) else layout.step_shape
+
+    def begin(self, history: History, random: PieceRandom) -> None:
+        """Start N pieces whose primers are in the history."""
+        self.random = random
+        free = torch.zeros(
+            (len(history.steps), *self.shape), dtype=torch.bool, device=history.steps.device
+        )
+        self.unlimited = Limits(free, free)
+        for sampler in self.samplers:
+            sampler.begin(history, random)
+
+    def choose(self, model: Model[Any], context: Any, history: History) -> Proposal:
+        """Let the model propose a step; draw again the pieces that a sampler sends back."""
+
+        def propose(random: PieceRandom, numbers: Tensor | None, limits: Limits) -> Proposal:
+            draw = self._draw(random, numbers, limits, history)
+            return self._with_forced(model.propose(context, draw), limits)
+
+        limits = self._limits(history)
+        random, numbers = self.random, self._numbers(self.random)
+        proposal = propose(random, numbers, limits)
+        redraws = 0
+        while True:
+            verdicts = [sampler.review(proposal, history) for sampler in self.samplers]
+            asking = [redraws < sampler.max_redraws for sampler in self.samplers]
+            again_N = _any(compress(verdicts, asking))
+            if again_N is None:
+                break
+            random = _Redraw(self.random, again_N)
+            fresh = self._numbers(random)
+            if fresh is not None and numbers is not None:
+                numbers = _where(again_N, fresh, numbers)
+            proposal = _replaced(again_N, propose(random, numbers, limits), proposal)
+            redraws += 1
+        if numbers is not None and _any(verdicts) is not None:
+            settled = self._settled(verdicts, limits, proposal, history)
+            if settled is not None:
+                at_fault_N, limits = settled
+                proposal = _replaced(at_fault_N, propose(random, numbers, limits), proposal)
+        proposal = Proposal(self._with_silence_marked(proposal.choice), proposal.logits)
+        for sampler in self.samplers:
+            sampler.observe(proposal.choice)
+        return proposal
+
+    def _with_silence_marked(self, choice: Tensor) -> Tensor:
+        """Mark a step in which nothing was drawn as the encoder does, where it does.
+
+        A model that has learned with marked silences has never seen a step without one; most
+        answer with silence for ever.
+        """
+        if not isinstance(self.layout, Grid) or not self.layout.silence_marker:
+            return choice
+        marked = choice.clone()
+        marked[:, 0, 0] |= ~choice[..., 0].bool().any(dim=-1)
+        return marked
+
+    def _limits(self, history: History) -> Limits:
+        limits = self.unlimited
+        for sampler in self.samplers:
+            limits = self._leaving_some(limits, sampler.limit(limits, history))
+        return limits
+
+    def _leaving_some(self, before: Limits, after: Limits) -> Limits:
+        """Return the new limits, or for pieces that no token would be left to, those before."""
+        if after is before or not isinstance(self.layout, Tokens):
+            return after
+        none_left = after.forbidden.all(dim=-1, keepdim=True)
+        return Limits(torch.where(none_left, before.forbidden, after.forbidden), after.forced)
+
+    def _settled(
+        self,
+        verdicts: Sequence[Tensor | None],
+        limits: Limits,
+        proposal: Proposal,
+        history: History,
+    ) -> tuple[Tensor, Limits] | None:
+        """Return which pieces are at fault still, and limits within which they cannot be."""
+        wanted = []
+        pairs = zip(self.samplers, verdicts, strict=True)
+        for sampler, verdict in sorted(pairs, key=lambda pair: pair[0].forces):
+            insisted = sampler.insist(limits, proposal, history)
+            if insisted is not None:
+                limits = self._leaving_some(limits, insisted)
+                wanted.append(verdict)
+        at_fault_N = _any(wanted)
+        return None if at_fault_N is None else (at_fault_N, limits)
+
+    def _with_forced(self, proposal: Proposal, limits: Limits) -> Proposal:
+        """Hold what is forced even against a probability of nought."""
+        if limits is self.unlimited or not isinstance(self.layout, Grid):
+            return proposal
+        choice = proposal.choice | (limits.forced & ~limits.forbidden)
+        return Proposal(onsets_where_sounding(choice, self.layout), proposal.logits)
+
+    def _numbers(self, random: PieceRandom) -> Tensor | None:
+        """Return one number for each choice; None for a layout whose sampler draws by itself."""
+        known = isinstance(self.layout, (Grid, Tokens))
+        return random.uniform(self.shape) if known else None
+
+    def _draw(
+        self, random: PieceRandom, numbers: Tensor | None, limits: Limits, history: History
+    ) -> Draw:
+        if numbers is None:
+            return _LayoutDraw(cast(LayoutSampler[Any], self.samplers[0]), random, history)
+        limited = limits is not self.unlimited
+        if isinstance(self.layout, Grid):
+            thresholds = numbers
+            # u < f2(f1(p)) is f1⁻¹(f2⁻¹(u)) < p: inverses apply from the last to the first.
+            for sampler in reversed(self.samplers):
+                thresholds = cast(GridSampler[Any], sampler).thresholds(thresholds, history)
+            if limited:
+                thresholds = thresholds.masked_fill(limits.forced, 0.0)
+                thresholds = thresholds.masked_fill(limits.forbidden, 1.0)
+            return GridDraw(torch.logit(thresholds), self.layout)
+        # A number of exactly 0 would make the noise -inf, and the token a forbidden one.
+        numbers = numbers.clamp_min(torch.finfo(numbers.dtype).tiny)
+        noise = -torch.log(-torch.log(numbers))
+        samplers = cast(tuple[TokenSampler[Any], ...], self.samplers)
+        return _TokenDraw(noise, samplers, history, limits.forbidden if limited else None)
+
+
+def _any(verdicts: Iterable[Tensor | None]) -> Tensor | None:
+    """Return (N,) bool, True where one of the verdicts is; None where that is nowhere."""
+    given = [verdict for verdict in verdicts if verdict is not None]
+    together = torch.stack(given).any(dim=0) if given else None
+    return together if together is not None and bool(together.any()) else None
+
+
+def _where(pieces_N: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(pieces_N.reshape(-1, *[1] * (old.dim() - 1)), new, old)
+
+
+def _replaced(pieces_N: Tensor, new: Proposal, old: Proposal) -> Proposal:
+    """Return the old proposal with some pieces of the new one."""
+    return Proposal(
+        _where(pieces_N, new.choice, old.choice), _where(pieces_N, new.logits, old.logits)
+    )

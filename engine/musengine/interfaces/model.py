@@ -1,0 +1,238 @@
+"""Models, what they are fed (Batch) and what they answer (Output, Proposal)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from musengine.encoding.layouts import Grid, Layout
+from musengine.interfaces.sampler import Draw
+from musengine.plugins.declarations import ModelConfig
+
+C = TypeVar("C", bound=ModelConfig)
+State = Any
+"""What a model carries along time: a tensor, or nested tuples, lists and dicts of tensors.
+
+In every tensor the first axis is the piece, so that the engine can reset lanes, save the state
+and pick pieces out of it.
+"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows of T steps to predict.
+
+    Attributes:
+        steps: (B, T + 1, ...): the steps to predict, and before them the one step that precedes
+            them, zeros where there is none. `inputs` and `targets` are views of it.
+        mask: (B, T) bool, True where a step counts.
+        reset: (B,) bool, True where the row starts with a fresh state.
+        begins: (B,) bool, True where the row starts a piece: nothing precedes its first step.
+        position: (B,) index within its piece of the first step to predict.
+        pieces: (B,) index of the piece in its part, -1 for an idle lane.
+        sides: side channels by name, (B, T, ...), aligned with the targets.
+        carried: the state the model returned for the batch before, in stateful feeding.
+    """
+
+    steps: Tensor
+    mask: Tensor
+    reset: Tensor
+    begins: Tensor
+    position: Tensor
+    pieces: Tensor
+    sides: Mapping[str, Tensor] = field(default_factory=dict)
+    carried: State = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """(B, T, ...): for each step to predict, the step before it."""
+        return self.steps[:, :-1]
+
+    @property
+    def targets(self) -> Tensor:
+        """(B, T, ...): the steps to predict."""
+        return self.steps[:, 1:]
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("steps", "mask", "reset", "begins", "position", "pieces")
+        }
+        sides = {name: side.to(device, non_blocking=True) for name, side in self.sides.items()}
+        return replace(self, sides=sides, **moved)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says of a batch.
+
+    Attributes:
+        logits: (B, T, ...): for a grid one for each pitch and channel, for tokens one for each
+            token. None for a model with a loss of its own.
+        targets: (B, T, ...): what the logits should have said.
+        mask: (B, T) bool, True where a step counts.
+        weights: like the targets or broadcastable to them, for elements that count only
+            sometimes, such as an onset where nothing sounds; None counts all.
+        nll: (B, T) the exact negative log-likelihood of each step in nats, where the logits do
+            not give it: for a plugin's own layout, or a model whose likelihood is not a product
+            of its logits' terms.
+        loss: a scalar instead of the pipeline's loss.
+        penalty: a scalar added to the loss, such as L1 on weights.
+        state: what to carry into the next batch, in stateful feeding.
+    """
+
+    logits: Tensor | None = None
+    targets: Tensor | None = None
+    mask: Tensor | None = None
+    weights: Tensor | None = None
+    nll: Tensor | None = None
+    loss: Tensor | None = None
+    penalty: Tensor | None = None
+    state: State = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A choice for one step: (N, ...) choices and the (N, ...) logits they were drawn from."""
+
+    choice: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Values of something inside a model, such as a layer's cells, and what its axes are.
+
+    Attributes:
+        values: whatever shape; the first two axes are the pieces and the steps.
+        axes: a name for each axis: `("piece", "step", "note", "unit")`.
+    """
+
+    values: Tensor
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model with a `generate` of its own is asked for.
+
+    Attributes:
+        primes: for each piece an array (steps, ...) to go on from, possibly of no steps.
+        done: for a piece's index and its steps so far, whether it is long enough.
+        seeds: for each piece a seed of its own.
+    """
+
+    primes: list[npt.NDArray[Any]]
+    done: Callable[[int, npt.NDArray[Any]], bool]
+    seeds: list[int]
+
+
+class Model(nn.Module, Generic[C]):
+    """Base of every model.
+
+    A model implements `forward` (or `fit`), and either `start` and `step` or `generate`, as its
+    declaration says.
+    """
+
+    def __init__(self, config: C, layout: Layout) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = layout
+
+    def forward(self, batch: Batch) -> Output:
+        """Return what the model says of a batch: the one entry for training and scoring."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Learn from one pass over the training part, for models declared `training="fit"`.
+
+        What is learned must be kept in parameters or buffers, which are saved.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.fit")
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the optimizer's parameter groups; a group may set its own `lr`."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    def start(self, pieces: int) -> State:
+        """Return the state before the first step of that many pieces."""
+        raise NotImplementedError(f"{type(self).__name__}.start")
+
+    def step(
+        self, last: Tensor | None, state: State, sides: Mapping[str, Tensor]
+    ) -> tuple[Any, State]:
+        """Move one step along time.
+
+        Args:
+            last: (N, ...) the step just chosen, None before the first.
+            state: what `start` or the last `step` returned.
+            sides: side channels of the step to choose, (N, ...) each.
+
+        Returns:
+            What `propose` needs to choose the next step, and the new state. Where the choices of
+            a step are independent given the past that is the logits (N, ...).
+        """
+        raise NotImplementedError(f"{type(self).__name__}.step")
+
+    def propose(self, context: Any, draw: Draw) -> Proposal:
+        """Choose the next step; may be called again with another draw, and changes nothing.
+
+        A model whose choices within a step depend on each other (note by note) overrides this
+        and compares each logit with `draw.thresholds` as it goes.
+        """
+        return Proposal(draw(context), context)
+
+    def prefill(self, prime: Tensor, state: State, sides: Mapping[str, Tensor]) -> State:
+        """Read a primer (N, T, ...) and return the state in which its last step is not yet read.
+
+        The next `step` is given the primer's last step. The sides are (N, T, ...) each. Override
+        where reading in one pass is faster than step by step.
+        """
+        last: Tensor | None = None
+        for t in range(prime.shape[1]):
+            here = {name: side[:, t] for name, side in sides.items()}
+            _, state = self.step(last, state, here)
+            last = prime[:, t]
+        return state
+
+    def record(self, batch: Batch) -> Mapping[str, Recorded]:
+        """Return what goes on inside while a batch is read, by name, for looking inside.
+
+        For models declared `records=True`. Without dropout; the same values as in `forward` and,
+        where a batch holds a generated piece, as while it was generated.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.record")
+
+    def generate(self, request: Request) -> list[npt.NDArray[Any]]:
+        """Return whole pieces, primes not included, for models declared `generation="own"`."""
+        raise NotImplementedError(f"{type(self).__name__}.generate")
+
+
+def onset_weights(targets: Tensor, layout: Layout) -> Tensor | None:
+    """Return the weights of a grid's elements: an onset counts only where its note sounds.
+
+    With them the sum of the elements' negative log-likelihoods is that of the step: P(sound)
+    times, where it sounds, P(onset | sound). None for a layout without onsets.
+
+    Args:
+        targets: (..., pitches, channels).
+        layout: the grid.
+    """
+    if not isinstance(layout, Grid) or layout.channels != ("sound", "onset"):
+        return None
+    sound = targets[..., 0]
+    return torch.stack([torch.ones_like(sound), sound], dim=-1)
+
+
+def as_steps(array: npt.NDArray[Any], device: torch.device | None = None) -> Tensor:
+    """Return an encoded array as a tensor: bytes and real numbers stay so, others become int64."""
+    if array.dtype == np.uint8 or array.dtype.kind == "f":
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    return torch.from_numpy(array.astype(np.int64)).to(device)

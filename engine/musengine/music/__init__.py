@@ -1,0 +1,1 @@
+"""Scores and texts, tempo and meter maps, and pure functions on them."""

@@ -1,0 +1,391 @@
+"""What musengine reads and writes: a Score (notes as plain arrays), a Text, and a Piece."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.config.quantities import GridStep
+from musengine.music import timing
+from musengine.music.timing import FloatArray, IntArray
+
+Part = Literal["train", "valid", "test"]
+
+_COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
+LAST_TICK = 2**40
+"""No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One part of a score.
+
+    Attributes:
+        name: as the file says.
+        program: General MIDI, 0 to 127.
+        is_drum: whether its pitches are drums.
+        channel: the MIDI channel, 0 to 15, it was read from; None where it has none.
+    """
+
+    name: str = ""
+    program: int = 0
+    is_drum: bool = False
+    channel: int | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Score:
+    """Notes as parallel arrays with a tempo map and a meter map; make one with `from_notes`.
+
+    Times are whole ticks, `ticks_per_beat` of them to a quarter note. Notes are sorted by onset,
+    then pitch, track, duration and velocity.
+
+    Attributes:
+        onset: (N,) ticks from the start, at least 0.
+        duration: (N,) ticks, at least 1.
+        pitch: (N,) MIDI numbers, 0 to 127.
+        velocity: (N,) 1 to 127.
+        track: (N,) index into `tracks`.
+        ticks_per_beat: resolution.
+        tracks: the parts.
+        tempo_tick: (K,) ticks at which a tempo begins; the first is 0.
+        tempo_bpm: (K,) quarter notes per minute.
+        meter_tick: (M,) ticks at which a meter begins; the first is 0.
+        meter: (M, 2) numerator and denominator.
+        key_tick: (J,) ticks at which a key signature begins; none may be known.
+        key: (J, 2) sharps (flats negative), and 0 for major or 1 for minor.
+        length: ticks; no note ends later.
+    """
+
+    onset: IntArray
+    duration: IntArray
+    pitch: IntArray
+    velocity: IntArray
+    track: IntArray
+    ticks_per_beat: int
+    tracks: tuple[Track, ...]
+    tempo_tick: IntArray
+    tempo_bpm: FloatArray
+    meter_tick: IntArray
+    meter: IntArray
+    key_tick: IntArray
+    key: IntArray
+    length: int
+
+    @classmethod
+    def from_notes(
+        cls,
+        onset: npt.ArrayLike,
+        duration: npt.ArrayLike,
+        pitch: npt.ArrayLike,
+        velocity: npt.ArrayLike = 80,
+        track: npt.ArrayLike = 0,
+        *,
+        ticks_per_beat: int,
+        tracks: Sequence[Track] = (Track(),),
+        tempos: Sequence[tuple[int, float]] = (),
+        meters: Sequence[tuple[int, int, int]] = (),
+        keys: Sequence[tuple[int, int, bool]] = (),
+        length: int | None = None,
+    ) -> Score:
+        """Build a score from arrays in any order; scalars are repeated for every note.
+
+        Args:
+            onset: ticks.
+            duration: ticks; less than 1 becomes 1.
+            pitch: MIDI numbers.
+            velocity: 1 to 127.
+            track: index into `tracks`.
+            ticks_per_beat: resolution, at least 1.
+            tracks: the parts.
+            tempos: (tick, quarter notes per minute); 120 from the start where none is given.
+                Kept in whole microseconds per quarter note, as MIDI keeps them.
+            meters: (tick, numerator, denominator); 4/4 from the start where none is given.
+            keys: (tick, sharps with flats negative, whether minor).
+            length: ticks; by default where the last note ends.
+
+        Raises:
+            ValueError: a value outside its range.
+        """
+        onset_N = np.atleast_1d(np.asarray(onset, dtype=np.int64))
+        notes_5N = np.empty((5, *onset_N.shape), dtype=np.int64)
+        for row, values in zip(notes_5N, (onset_N, duration, pitch, velocity, track), strict=True):
+            row[...] = values
+        np.maximum(notes_5N[1], 1, out=notes_5N[1])
+        return cls.from_table(
+            notes_5N,
+            ticks_per_beat=ticks_per_beat,
+            tracks=tracks,
+            tempos=tempos,
+            meters=meters,
+            keys=keys,
+            length=length,
+        )
+
+    @classmethod
+    def from_table(
+        cls,
+        notes_5N: IntArray,
+        *,
+        ticks_per_beat: int,
+        tracks: Sequence[Track],
+        tempos: Sequence[tuple[int, float]] = (),
+        meters: Sequence[tuple[int, int, int]] = (),
+        keys: Sequence[tuple[int, int, bool]] = (),
+        length: int | None = None,
+    ) -> Score:
+        """Build a score from one table of notes in any order, which is faster than from arrays.
+
+        Args:
+            notes_5N: onset, duration of at least 1, pitch, velocity and track, a row each.
+            ticks_per_beat: this and all others as `from_notes` has them.
+            tracks: the parts.
+            tempos: (tick, quarter notes per minute).
+            meters: (tick, numerator, denominator).
+            keys: (tick, sharps with flats negative, whether minor).
+            length: ticks.
+
+        Raises:
+            ValueError: a value outside its range.
+        """
+        if ticks_per_beat < 1:
+            raise ValueError(f"ticks_per_beat must be at least 1, got {ticks_per_beat}")
+        largest = _checked(notes_5N, len(tracks))
+        onset, duration, pitch, velocity, track = notes_5N.take(_order(notes_5N, largest), axis=1)
+        tempo_tick, tempo_bpm = timing.tempo_map(tempos)
+        meter_tick, meter = timing.meter_map(meters)
+        key_tick, key = timing.key_map(keys)
+        return cls(
+            onset=onset,
+            duration=duration,
+            pitch=pitch,
+            velocity=velocity,
+            track=track,
+            ticks_per_beat=int(ticks_per_beat),
+            tracks=tuple(tracks),
+            tempo_tick=tempo_tick,
+            tempo_bpm=tempo_bpm,
+            meter_tick=meter_tick,
+            meter=meter,
+            key_tick=key_tick,
+            key=key,
+            length=max(int((onset + duration).max(initial=0)), int(length or 0)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what travels from a worker process: columns in the fewest bytes that hold them."""
+        state = dict(self.__dict__)
+        for name in _COLUMNS:
+            column = state[name]
+            state[name] = column.astype(np.min_scalar_type(int(column.max(initial=0))))
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Restore what `__getstate__` returned."""
+        for name in _COLUMNS:
+            column = state[name]
+            assert isinstance(column, np.ndarray)
+            state[name] = column.astype(np.int64)
+        self.__dict__.update(state)
+
+    @property
+    def end(self) -> IntArray:
+        """(N,) ticks at which the notes end."""
+        return self.onset + self.duration
+
+    @property
+    def is_drum(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether the note belongs to a drum track."""
+        drums = np.array([track.is_drum for track in self.tracks], dtype=bool)
+        return drums[self.track] if len(self) else np.zeros(0, dtype=bool)
+
+    def seconds(self, ticks: npt.ArrayLike) -> FloatArray:
+        """Return the times in seconds of ticks, through the tempo map."""
+        return timing.ticks_to_seconds(ticks, self.tempo_tick, self.tempo_bpm, self.ticks_per_beat)
+
+    def ticks(self, seconds: npt.ArrayLike) -> FloatArray:
+        """Return the times in ticks of seconds, fractions kept: the inverse of `seconds`."""
+        return timing.seconds_to_ticks(
+            seconds, self.tempo_tick, self.tempo_bpm, self.ticks_per_beat
+        )
+
+    def bars(self, ticks: npt.ArrayLike) -> FloatArray:
+        """Return the times in bars of ticks, through the meter map: 2.5 is amid the third bar."""
+        return timing.ticks_to_bars(ticks, self.meter_tick, self.meter, self.ticks_per_beat)
+
+    def ticks_of_bars(self, bars: npt.ArrayLike) -> FloatArray:
+        """Return the times in ticks of bars, fractions kept: the inverse of `bars`."""
+        return timing.bars_to_ticks(bars, self.meter_tick, self.meter, self.ticks_per_beat)
+
+    @property
+    def n_bars(self) -> int:
+        """How many bars the whole length takes, the last perhaps not full."""
+        return math.ceil(float(self.bars(self.length)) - 1e-9)
+
+    @property
+    def upbeat(self) -> int:
+        """Ticks of an upbeat: of a first bar alone that is shorter than those after it; else 0."""
+        if len(self.meter_tick) < 2:
+            return 0
+        bars = self.meter[:2, 0] * 4 * self.ticks_per_beat / self.meter[:2, 1]
+        alone = self.meter_tick[1] == bars[0] < bars[1]
+        return int(self.meter_tick[1]) if alone else 0
+
+    def quantise(self, step: GridStep) -> tuple[IntArray, IntArray, int]:
+        """Return onsets and ends in grid steps, nearest step, every note at least one step long.
+
+        Each time is rounded by itself, so no remainder accumulates; a time half-way between two
+        steps goes to the later one. Fractions of a beat are computed in whole numbers, exactly.
+
+        Returns:
+            (N,) first step, (N,) step after the last, and the length of the piece in steps.
+        """
+        first = self.nearest_steps(self.onset, step)
+        after = np.maximum(self.nearest_steps(self.end, step), first + 1)
+        total = int(self.nearest_steps(np.array([self.length]), step)[0])
+        return first, after, max(total, int(after.max(initial=0)))
+
+    def nearest_steps(self, ticks: IntArray, step: GridStep) -> IntArray:
+        """Return the grid step nearest to each tick; half-way goes to the later step."""
+        if step.unit == "beat":
+            return timing.round_ticks(ticks, step.size, self.ticks_per_beat)
+        # Half a nanostep of slack keeps exact halves on the later step despite rounding.
+        return np.floor(self.seconds(ticks) / float(step.size) + 0.5 + 5e-10).astype(np.int64)
+
+    def select(self, mask_N: npt.NDArray[np.bool_]) -> Score:
+        """Return the score with only the notes where the mask is true; nothing else changes."""
+        return self.take(mask_N)
+
+    def in_order(self) -> Score:
+        """Return the score with its notes sorted as a Score has them."""
+        notes_5N = np.stack([getattr(self, name) for name in _COLUMNS])
+        return self.take(_order(notes_5N, notes_5N.max(axis=1, initial=0).tolist()))
+
+    def take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
+        """Return the score with the notes chosen by a mask or by indices, in that order."""
+        columns = {name: getattr(self, name)[chosen] for name in _COLUMNS}
+        return replace(self, **columns)
+
+    def transpose(self, semitones: int) -> Score:
+        """Return the score moved by semitones; drums stay, notes leaving 0 to 127 are dropped.
+
+        Key signatures move with the notes, to the one with the fewest sharps or flats.
+        """
+        pitch = np.where(self.is_drum, self.pitch, self.pitch + semitones)
+        inside = (pitch >= 0) & (pitch <= 127)
+        key = self.key.copy()
+        if semitones % 12:
+            # A semitone is seven fifths, and twelve fifths lead back: five flats to six sharps.
+            key[:, 0] = (key[:, 0] + 7 * semitones + 5) % 12 - 5
+        # Pitched notes may then lie on the other side of drums struck with them.
+        return replace(self, pitch=pitch, key=key).select(inside).in_order()
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything heard: equal scores have equal fingerprints."""
+        digest = hashlib.sha256(str(self.ticks_per_beat).encode())
+        for values in (self.onset, self.duration, self.pitch, self.velocity, self.track):
+            digest.update(values.tobytes())
+        digest.update(self.tempo_tick.tobytes() + self.tempo_bpm.tobytes())
+        heard = [(track.name, track.program, track.is_drum) for track in self.tracks]
+        digest.update(repr((self.length, heard)).encode())
+        return digest.hexdigest()
+
+    def notes_fingerprint(self) -> str:
+        """Return a hash of the written notes alone, by which copies of a piece are recognised.
+
+        Onsets (from the first), durations and pitches count, in beats, and which are drums;
+        velocities, tracks, tempo, resolution and silence around the music do not.
+        """
+        onset = self.onset - int(self.onset.min(initial=LAST_TICK)) if len(self) else self.onset
+        common = int(np.gcd.reduce(np.concatenate([onset, self.duration, [self.ticks_per_beat]])))
+        rows = np.stack([onset // common, self.duration // common, self.pitch, self.is_drum])
+        rows = rows[:, np.lexsort(rows)].astype(np.int64)
+        digest = hashlib.sha256(str(self.ticks_per_beat // common).encode())
+        digest.update(rows.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Text:
+    """Music as text: the text itself and its notation (`abc`, `text-roll`, or plain)."""
+
+    text: str
+    notation: str = "plain"
+
+    def fingerprint(self) -> str:
+        """Return a hash: equal texts have equal fingerprints."""
+        return hashlib.sha256(f"{self.notation}\n{self.text}".encode()).hexdigest()
+
+    def notes_fingerprint(self) -> str:
+        """Return a hash by which copies are recognised: blanks do not count."""
+        bare = "".join(self.text.split())
+        return hashlib.sha256(f"{self.notation}\n{bare}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of a corpus.
+
+    Attributes:
+        id: stable name, unique in its corpus: the path within the source, `#N` added where a file
+            holds several.
+        content: a Score or a Text.
+        style: a word for the kind of music (a folder's name), empty if unknown.
+        part: the official split it belongs to, if its source has one.
+        warnings: what was odd about it, a line each.
+        format: what kind of file it was read from, such as `MIDI format 1`.
+    """
+
+    id: str
+    content: Score | Text
+    style: str = ""
+    part: Part | None = None
+    warnings: tuple[str, ...] = field(default=())
+    format: str = ""
+
+
+def _order(notes_5N: IntArray, largest: list[int]) -> IntArray:
+    """Return the indices that sort notes by onset, then pitch, track, duration and velocity.
+
+    Args:
+        notes_5N: onset, duration, pitch, velocity and track, none below 0.
+        largest: of each row.
+    """
+    onset, duration, pitch, velocity, track = notes_5N
+    _, *bits = [most.bit_length() for most in largest]
+    if sum(bits) + largest[0].bit_length() > 63:
+        return np.lexsort((velocity, duration, track, pitch, onset))
+    for_duration, for_pitch, for_velocity, for_track = bits
+    # Packed into one number a note sorts several times faster. Most are in order by parts, which
+    # is what a stable sort makes use of.
+    packed = onset << for_pitch
+    packed |= pitch
+    packed <<= for_track
+    packed |= track
+    packed <<= for_duration
+    packed |= duration
+    packed <<= for_velocity
+    packed |= velocity
+    return np.argsort(packed, kind="stable")
+
+
+def _checked(notes_5N: IntArray, n_tracks: int) -> list[int]:
+    """Return the largest of each row; raises a ValueError where a value is outside its range."""
+    if not notes_5N.size:
+        return [0] * 5
+    largest: list[int] = notes_5N.max(axis=1).tolist()
+    ranges = ((0, LAST_TICK), (1, LAST_TICK), (0, 127), (1, 127), (0, n_tracks - 1))
+    found = zip(_COLUMNS, ranges, notes_5N.min(axis=1).tolist(), largest, strict=True)
+    for name, (low, high), least, most in found:
+        if least < low or most > high:
+            raise ValueError(f"{name} must lie between {low} and {high}")
+    return largest

@@ -1,0 +1,266 @@
+"""LSTM layers with the variations the reference systems need, and stacks of them.
+
+Equations (Graves 2013, arXiv 1308.0850, section 2), for one step with input x, hidden state h and
+cell c, gates in the order input, forget, candidate, output:
+
+    i = σ(W_i x + U_i h + p_i ∘ c + b_i)
+    f = σ(W_f x + U_f h + p_f ∘ c + b_f)
+    z = g(W_z x + U_z h + b_z)              g = tanh, or the identity for a linear candidate
+    c' = f ∘ c + i ∘ z
+    o = σ(W_o x + U_o h + p_o ∘ c' + b_o)
+    h' = o ∘ tanh(c')
+
+The peephole terms p are there only where asked for. `LSTMLayer._cell` is the readable form;
+faster ways to run a layer (`kernels`) stand behind `LSTMLayer.forward` and `LSTMLayer.step` and
+give the same numbers, so that step-wise generation equals teacher forcing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musengine.nn.lstm_kernels import Gates, Weights, advance, library_lstm, linear_lstm
+
+Candidate = Literal["tanh", "linear"]
+Start = Literal["zero", "trained", "fixed"]
+"""The state before the first step: zeros, trained, or constants drawn once and kept."""
+LayerState = tuple[Tensor, Tensor]
+"""Hidden state and cell, each (B, units)."""
+StackState = tuple[LayerState, ...]
+"""One LayerState for each layer, first to last."""
+LayerTrace = tuple[Tensor, Tensor]
+"""One layer's hidden states and cells along a sequence, each (B, T, units)."""
+
+
+class LSTMLayer(nn.Module):
+    """One LSTM layer.
+
+    Args:
+        inputs: width of the input.
+        units: width of the hidden state and the cell.
+        peepholes: the gates see the cell.
+        candidate: `tanh`, or `linear` for no nonlinearity on the cell input.
+        start: what the state before the first step is.
+    """
+
+    start: Tensor | None
+    """(2, units): hidden state and cell before the first step; None for zeros."""
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        peepholes: bool = False,
+        candidate: Candidate = "tanh",
+        start: Start = "zero",
+    ) -> None:
+        super().__init__()
+        self.inputs, self.units, self.candidate = inputs, units, candidate
+        self.input_weight = nn.Parameter(torch.empty(4 * units, inputs))
+        self.hidden_weight = nn.Parameter(torch.empty(4 * units, units))
+        self.bias = nn.Parameter(torch.empty(4 * units))
+        self.peephole = nn.Parameter(torch.zeros(3, units)) if peepholes else None
+        if start == "trained":
+            self.start = nn.Parameter(torch.zeros(2, units))
+        else:
+            self.register_buffer("start", torch.zeros(2, units) if start == "fixed" else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform input weights, orthogonal hidden weights, forget bias 1, the rest 0.
+
+        A fixed start is zeros until its owner fills it.
+        """
+        for weight in self.input_weight.chunk(4):
+            nn.init.xavier_uniform_(weight)
+        for weight in self.hidden_weight.chunk(4):
+            nn.init.orthogonal_(weight)
+        nn.init.zeros_(self.bias)
+        with torch.no_grad():
+            self.bias[self.units : 2 * self.units] = 1.0
+
+    def initial_state(self, pieces: int) -> LayerState:
+        """Return the state before the first step, (pieces, units) each."""
+        if self.start is None:
+            zeros = self.bias.new_zeros(pieces, self.units)
+            return zeros, zeros
+        return self.start[0].expand(pieces, -1), self.start[1].expand(pieces, -1)
+
+    def _cell(self, gates: Tensor, state: LayerState) -> LayerState:
+        """One step from the input's share of the gates (B, 4 * units)."""
+        hidden, cell = state
+        i, f, z, o = (gates + hidden @ self.hidden_weight.t()).chunk(4, dim=1)
+        if self.peephole is not None:
+            i = i + self.peephole[0] * cell
+            f = f + self.peephole[1] * cell
+        z = torch.tanh(z) if self.candidate == "tanh" else z
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * z
+        if self.peephole is not None:
+            o = o + self.peephole[2] * cell
+        return torch.sigmoid(o) * torch.tanh(cell), cell
+
+    def step(self, x: Tensor, state: LayerState) -> LayerState:
+        """Run one step of input (B, inputs)."""
+        gates = functional.linear(x, self.input_weight, self.bias)
+        if self.peephole is not None or torch.is_grad_enabled():
+            return self._cell(gates, state)
+        hidden, cell = state
+        gates.addmm_(hidden, self.hidden_weight.t())
+        hidden, cell = torch.empty_like(cell), cell.clone()
+        advance(Gates(gates), hidden, cell, linear=self.candidate == "linear")
+        return hidden, cell
+
+    def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """Run a sequence (B, T, inputs); returns hidden states (B, T, units), the last state."""
+        if self.peephole is None:
+            run = linear_lstm if self.candidate == "linear" else library_lstm
+            weights = Weights(self.input_weight, self.hidden_weight, self.bias)
+            hidden_BTU, *after = run(x, *state, weights)
+            return hidden_BTU, (after[0], after[1])
+        return self._by_steps(x, state)
+
+    def _by_steps(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        # The input's share of all steps is one large product instead of T small ones.
+        gates_BTG = x @ self.input_weight.t() + self.bias
+        hiddens = []
+        for gates in gates_BTG.unbind(1):
+            state = self._cell(gates, state)
+            hiddens.append(state[0])
+        return torch.stack(hiddens, dim=1), state
+
+
+@dataclass(frozen=True)
+class StackOutput:
+    """Hidden states of every layer, (B, T, units) or (B, units) each, and the state after."""
+
+    hidden: tuple[Tensor, ...]
+    state: StackState
+
+    @property
+    def last(self) -> Tensor:
+        """The last layer's hidden states."""
+        return self.hidden[-1]
+
+    @property
+    def joined(self) -> Tensor:
+        """All layers' hidden states side by side, for skip connections to the output."""
+        return torch.cat(self.hidden, dim=-1)
+
+
+class LSTMStack(nn.Module):
+    """LSTM layers on top of each other.
+
+    Args:
+        inputs: width of the input.
+        units: width of each layer.
+        skip_inputs: every layer also gets the stack's input.
+        peepholes: the gates see the cell.
+        candidate: `tanh` or `linear`.
+        dropout: share of each layer's input dropped, the first layer's excepted; one mask for a
+            sequence, constant in time (Gal and Ghahramani 2016).
+        start: what the state before the first step is.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: Sequence[int],
+        *,
+        skip_inputs: bool = False,
+        peepholes: bool = False,
+        candidate: Candidate = "tanh",
+        dropout: float = 0.0,
+        start: Start = "zero",
+    ) -> None:
+        super().__init__()
+        self.skip_inputs, self.dropout = skip_inputs, dropout
+        widths = [inputs]
+        for below in units[:-1]:
+            widths.append(below + (inputs if skip_inputs else 0))
+        self.layers = nn.ModuleList(
+            LSTMLayer(
+                width,
+                size,
+                peepholes=peepholes,
+                candidate=candidate,
+                start=start,
+            )
+            for width, size in zip(widths, units, strict=True)
+        )
+
+    @property
+    def typed_layers(self) -> list[LSTMLayer]:
+        """The layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
+
+    def initial_state(self, pieces: int) -> StackState:
+        """Return the state before the first step."""
+        return tuple(layer.initial_state(pieces) for layer in self.typed_layers)
+
+    def fresh_where(self, reset_B: Tensor, state: StackState) -> StackState:
+        """Return the state with the lanes where `reset_B` is true at their initial values."""
+        initial = self.initial_state(len(reset_B))
+        pick = reset_B[:, None]
+        return tuple(
+            (torch.where(pick, new[0], old[0]), torch.where(pick, new[1], old[1]))
+            for new, old in zip(initial, state, strict=True)
+        )
+
+    def forward(self, x: Tensor, state: StackState | None = None) -> StackOutput:
+        """Run a sequence (B, T, inputs) from a state, the initial one if None."""
+        state = self.initial_state(len(x)) if state is None else state
+        hidden: list[Tensor] = []
+        states: list[LayerState] = []
+        for layer, layer_state in zip(self.typed_layers, state, strict=True):
+            below = self._layer_input(x, hidden)
+            if hidden and self.training and self.dropout > 0:
+                below = self.dropped(below)
+            out, after = layer(below, layer_state)
+            hidden.append(out)
+            states.append(after)
+        return StackOutput(tuple(hidden), tuple(states))
+
+    def step(self, x: Tensor, state: StackState) -> StackOutput:
+        """Run one step of input (B, inputs), without dropout."""
+        states: list[LayerState] = []
+        hidden: list[Tensor] = []
+        for layer, layer_state in zip(self.typed_layers, state, strict=True):
+            after = layer.step(self._layer_input(x, hidden), layer_state)
+            hidden.append(after[0])
+            states.append(after)
+        return StackOutput(tuple(hidden), tuple(states))
+
+    def trace(self, x: Tensor, state: StackState | None = None) -> list[LayerTrace]:
+        """Return every layer's hidden states and cells along a sequence (B, T, inputs).
+
+        Without dropout; for looking inside, where the cells of all steps are wanted.
+        """
+        state = self.initial_state(len(x)) if state is None else state
+        states: list[StackState] = []
+        for here in x.unbind(1):
+            state = self.step(here, state).state
+            states.append(state)
+        by_layer = zip(*states, strict=True)
+        return [
+            (torch.stack([hidden for hidden, _ in layer], 1), torch.stack([c for _, c in layer], 1))
+            for layer in by_layer
+        ]
+
+    def _layer_input(self, x: Tensor, hidden: list[Tensor]) -> Tensor:
+        if not hidden:
+            return x
+        return torch.cat([x, hidden[-1]], dim=-1) if self.skip_inputs else hidden[-1]
+
+    def dropped(self, x_BTI: Tensor) -> Tensor:
+        """Return a sequence with a share of its inputs dropped: one mask for all its steps."""
+        keep = 1.0 - self.dropout
+        shape = (x_BTI.shape[0], 1, x_BTI.shape[2])
+        mask_B1I = torch.bernoulli(x_BTI.new_full(shape, keep)) / keep
+        return x_BTI * mask_B1I

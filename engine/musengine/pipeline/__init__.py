@@ -1,0 +1,1 @@
+"""A pipeline file: its sections, their resolution, and whether the components fit."""

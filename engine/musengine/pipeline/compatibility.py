@@ -1,0 +1,159 @@
+"""Whether the chosen components fit together, as far as their declarations and settings tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from musengine.encoding.layouts import Layout
+from musengine.pipeline.sections import GenerateConfig, TrainingConfig
+from musengine.plugins.declarations import (
+    EncoderConfig,
+    EncoderDeclaration,
+    LossDeclaration,
+    ModelConfig,
+    ModelDeclaration,
+    SamplerConfig,
+    SamplerDeclaration,
+    WriterConfig,
+    WriterDeclaration,
+)
+from musengine.plugins.registry import Component, Registry
+
+Finding = tuple[str, str, str]
+"""What is wrong: table, key, message."""
+
+_CONTENTS = {"score": "a score", "text": "a text", "probabilities": "probabilities"}
+
+
+def check_layout(
+    layout: Layout,
+    encoder: Component,
+    model: Component | None,
+    loss: Component | None,
+    lists: Mapping[str, Sequence[Component]],
+    registry: Registry,
+) -> Iterator[Finding]:
+    """Yield what cannot work on the encoder's layout."""
+    if model is not None:
+        yield from _check_model(layout, encoder, model, registry)
+    yield from _check_samplers(layout, lists["sampler"])
+    if loss is not None:
+        yield from _check_loss(layout, loss, model)
+    yield from _check_outputs(layout, encoder, model, lists["output"])
+
+
+def _check_model(
+    layout: Layout, encoder: Component, model: Component, registry: Registry
+) -> Iterator[Finding]:
+    layouts = model.declared(ModelDeclaration).layouts
+    if layout.name not in layouts:
+        fitting = ", ".join(_encoders_for(layouts, registry)) or "none installed"
+        yield (
+            "model",
+            "type",
+            f"{model.name!r} works on {_either(layouts)}, but encoder {encoder.name!r} makes "
+            f"{layout.name}; encoders that fit: {fitting}",
+        )
+        return
+    assert isinstance(model.config, ModelConfig)
+    for message in model.config.misfits(layout):
+        yield "model", "type", message
+
+
+def _encoders_for(layouts: Sequence[str], registry: Registry) -> Iterator[str]:
+    for entry in registry.of_kind("encoder"):
+        assert isinstance(entry.declaration, EncoderDeclaration)
+        try:
+            config = entry.declaration.config()
+            fits = isinstance(config, EncoderConfig) and config.layout().name in layouts
+        except Exception:  # a key without a default, or another plugin's mistake
+            continue
+        if fits:
+            yield entry.name
+
+
+def _check_samplers(layout: Layout, samplers: Sequence[Component]) -> Iterator[Finding]:
+    for index, sampler in enumerate(samplers):
+        layouts = sampler.declared(SamplerDeclaration).layouts
+        if layout.name not in layouts:
+            message = f"{sampler.name!r} draws for {_either(layouts)}, not for {layout.name}"
+            yield f"sampler.{index}", "type", message
+        elif isinstance(sampler.config, SamplerConfig):
+            for message in sampler.config.misfits(layout):
+                yield f"sampler.{index}", "type", message
+    if len(samplers) > 1 and layout.name not in ("grid", "tokens"):
+        yield "sampler.1", "type", f"a chain cannot draw for {layout.name!r}"
+
+
+def check_drawing(model: Component, samplers: Sequence[Component]) -> Iterator[Finding]:
+    """Yield a model without the sampler it needs, or with one it has no use for."""
+    declaration = model.declared(ModelDeclaration)
+    if declaration.uses_samplers and declaration.generation == "stepping" and not samplers:
+        yield "sampler", "", f"{model.name!r} needs a sampler"
+    if samplers and not declaration.uses_samplers:
+        yield "sampler.0", "type", f"{model.name!r} draws by itself; leave it out"
+
+
+def _check_loss(layout: Layout, loss: Component, model: Component | None) -> Iterator[Finding]:
+    layouts = loss.declared(LossDeclaration).layouts
+    if model is not None and model.declared(ModelDeclaration).own_loss:
+        yield "loss", "type", f"{model.name!r} has a loss of its own; leave it out"
+    elif layouts and layout.name not in layouts:
+        message = f"{loss.name!r} is a loss for {_either(layouts)}, not for {layout.name}"
+        yield "loss", "type", message
+
+
+def _check_outputs(
+    layout: Layout, encoder: Component, model: Component | None, writers: Sequence[Component]
+) -> Iterator[Finding]:
+    assert isinstance(encoder.config, EncoderConfig)
+    produced = encoder.config.produces()
+    stepping = model is not None and model.declared(ModelDeclaration).generation == "stepping"
+    if stepping and layout.name in ("grid", "tokens"):
+        produced = (*produced, "probabilities")
+    for index, writer in enumerate(writers):
+        content = writer.declared(WriterDeclaration).content
+        if not set(produced) & set(content):
+            wanted = " or ".join(_CONTENTS.get(kind, kind) for kind in content)
+            made = " and ".join(_CONTENTS.get(kind, kind) for kind in produced)
+            message = f"{writer.name!r} writes {wanted}, but this pipeline makes {made}"
+            yield f"output.{index}", "type", message
+
+
+def check_generation(generate: GenerateConfig, encoder: EncoderConfig) -> Iterator[Finding]:
+    """Yield first characters and lengths that the encoder has no notion of."""
+    if generate.prime_text is not None and "text" not in encoder.accepts():
+        yield "generate", "prime_text", "this encoder makes music from notes, not from text"
+    if encoder.tells_time():
+        return
+    lengths = {"length": generate.length}
+    if generate.prime.kind != "none" and generate.prime_text is None:
+        lengths["prime_length"] = generate.prime_length
+        if generate.prime_offset.length is not None:
+            lengths["prime_offset"] = generate.prime_offset.length
+    for key, length in lengths.items():
+        if length.number and length.unit not in ("steps", "tokens"):
+            message = "this encoder does not tell how long a token lasts; give a number of tokens"
+            yield "generate", key, message
+
+
+def check_feed(training: TrainingConfig, model: Component) -> Iterator[Finding]:
+    """Yield a way of feeding that the model, or the other settings, cannot follow."""
+    if training.feed == "stateful" and not model.declared(ModelDeclaration).stateful:
+        message = f"model {model.name!r} cannot carry its state from batch to batch"
+        yield "training", "feed", message
+    repeats = training.feed == "pieces" and training.fill == "repeat"
+    if repeats and training.sequence_length is None:
+        message = 'fill = "repeat" needs a length to fill up to'
+        yield "training", "sequence_length", message
+
+
+def lacking(outputs: Sequence[Component]) -> dict[str, str]:
+    """Return the writers that cannot write on this system, by name, and what they lack."""
+    configs = {output.name: output.config for output in outputs}
+    lacks = {n: c.lacks() for n, c in configs.items() if isinstance(c, WriterConfig)}
+    return {name: f"output {name!r}: {lack}" for name, lack in lacks.items() if lack}
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(names)

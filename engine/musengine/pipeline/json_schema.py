@@ -1,0 +1,308 @@
+"""The JSON Schema of a pipeline file, for exactly the components that are installed."""
+
+# Draft 7: Taplo, the language server behind Even Better TOML and most other editors' TOML support,
+# validates drafts 4, 6 and 7, of which only the last has if/then; Tombi reads it as well. Habits
+# of these two shape what is written here:
+# - Where an anyOf or oneOf fails, Taplo says only that no alternative fits and underlines the whole
+#   table. So `type` selects a component's table by if/then, whose errors stand at the key at fault.
+# - For completing and explaining keys Taplo follows anyOf, items and $ref, but not if/then. So the
+#   same tables stand in an anyOf too, which a last alternative lets always pass.
+# - Tombi takes an object as closed unless it says `additionalProperties`, even where the keys are
+#   declared beside it.
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union
+from urllib.parse import quote
+
+from musengine.config.fields import Config, Quantity, to_table
+from musengine.pipeline.resolve import LISTS, ORDER, PLAIN, SINGLE
+from musengine.plugins.registry import Entry, Registry
+
+Schema = dict[str, Any]
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+WISHING = ("model", "encoder")
+"""Kinds of components whose presets a pipeline can choose, and whose wishes it heeds."""
+DESCRIPTIONS = {
+    "encoder": "How music becomes arrays and arrays become music.",
+    "model": "What is trained.",
+    "loss": "What training makes small.",
+    "sampler": "How choices are drawn from the model's probabilities; several make a chain.",
+    "output": "In which form generated pieces are written.",
+    "callbacks": "What is told of the run while it goes on.",
+    "reader": "The reader to use, where several could read the files: a name or a table.",
+}
+_LIMITS = {
+    "low": "minimum",
+    "high": "maximum",
+    "above": "exclusiveMinimum",
+    "below": "exclusiveMaximum",
+}
+_PLAIN_TYPES: dict[Any, Schema] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    Path: {"type": "string", "minLength": 1},
+}
+
+
+def pipeline_schema(registry: Registry) -> tuple[Schema, list[str]]:
+    """Return the schema, and what could not be described, one message for each component."""
+    maker = _Maker(registry)
+    return maker.pipeline(), maker.problems
+
+
+def value_schema(hint: Any, limits: Mapping[str, float] | None = None) -> Schema:
+    """Return the schema of what `config.convert` takes for an annotated type.
+
+    Args:
+        hint: the annotation of a field.
+        limits: keywords such as `minimum` for a number, or for each number of a list.
+    """
+    origin = typing.get_origin(hint)
+    if origin is Union or isinstance(hint, types.UnionType):
+        return _any_of([value_schema(option, limits) for option in _options(hint)])
+    if origin is Literal:
+        return {"enum": list(typing.get_args(hint))}
+    if origin is tuple:
+        return {"type": "array", "items": value_schema(typing.get_args(hint)[0], limits)}
+    if isinstance(hint, type) and issubclass(hint, Quantity):
+        return hint.schema()
+    schema = _PLAIN_TYPES.get(hint, {})
+    return {**schema, **(limits or {})} if hint in (int, float) else dict(schema)
+
+
+def table_schema(cls: type[Config], supplied: Iterable[str] = ()) -> Schema:
+    """Return the schema of the table that a Config stands for.
+
+    Args:
+        cls: the dataclass.
+        supplied: keys that may stay away although they have no default.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = dataclasses.fields(cls)
+    needed = [
+        field.name
+        for field in fields
+        if field.default is field.default_factory is dataclasses.MISSING
+    ]
+    defaults = to_table(cls(**dict.fromkeys(needed)))
+    schema: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
+    for field in fields:
+        key = _field_schema(field, hints[field.name])
+        if field.name in defaults:
+            key["default"] = defaults[field.name]
+        schema["properties"][field.name] = key
+    if required := [name for name in needed if name not in set(supplied)]:
+        schema["required"] = required
+    return schema
+
+
+def _field_schema(field: dataclasses.Field[Any], hint: Any) -> Schema:
+    metadata = field.metadata
+    limits = {
+        keyword: metadata[name]
+        for name, keyword in _LIMITS.items()
+        if metadata.get(name) is not None
+    }
+    schema = value_schema(hint, limits)
+    if metadata.get("one_or_many"):
+        lists = [option for option in _options(hint) if typing.get_origin(option) is tuple]
+        single = [value_schema(typing.get_args(option)[0], limits) for option in lists]
+        schema = _any_of([*single, *(value_schema(option, limits) for option in lists)])
+    return {"description": metadata.get("doc", ""), **schema}
+
+
+def _options(hint: Any) -> list[Any]:
+    """Return the members of a union, None left out; any other type is its own one member."""
+    if typing.get_origin(hint) is Union or isinstance(hint, types.UnionType):
+        return [option for option in typing.get_args(hint) if option is not type(None)]
+    return [hint]
+
+
+def _any_of(schemas: Sequence[Schema]) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
+
+
+def _reference(definition: str) -> Schema:
+    # A slash and a tilde have a meaning of their own in a pointer.
+    pointer = definition.replace("~", "~0").replace("/", "~1")
+    return {"$ref": f"#/definitions/{quote(pointer, safe='')}"}
+
+
+class _Maker:
+    """Puts one schema together; what several tables need becomes a definition."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.problems: list[str] = []
+        self.definitions: dict[str, Schema] = {}
+        self.wishes = [
+            layer
+            for kind in WISHING
+            for entry in registry.of_kind(kind)
+            for layer in (entry.declaration.defaults, *entry.declaration.presets.values())
+        ]
+
+    def pipeline(self) -> Schema:
+        tables: dict[str, Schema] = {}
+        for name in ORDER:
+            if name in PLAIN:
+                tables[name] = self._plain(name)
+            elif name in SINGLE:
+                tables[name] = self._single(name)
+            else:
+                tables[name] = self._list(name)
+        required = [name for name in ORDER if "required" in tables[name]]
+        entries = self.registry.entries.values()
+        made_for = sorted({str(entry.origin) for entry in entries})
+        return {
+            "$schema": DRAFT,
+            "title": "musengine pipeline",
+            "description": f"A pipeline of {', '.join(made_for)}.",
+            "type": "object",
+            "additionalProperties": False,
+            "required": required,
+            "properties": tables,
+            "definitions": self.definitions,
+        }
+
+    def _plain(self, name: str) -> Schema:
+        schema = table_schema(PLAIN[name], self._wished(name))
+        properties = schema["properties"]
+        if name == "corpus":
+            properties["reader"] = self._reader()
+        if name == "evaluate":
+            metric = {"enum": self.registry.names("metric")}
+            properties["metrics"] = {
+                key: value for key, value in properties["metrics"].items() if key != "anyOf"
+            } | {"anyOf": [metric, {"type": "array", "items": metric}]}
+            for metric_name, table in self._metrics().items():
+                properties.setdefault(metric_name, table)
+        return {"description": (PLAIN[name].__doc__ or "").partition("\n")[0], **schema}
+
+    def _metrics(self) -> Schema:
+        """Return the tables of metrics in `[evaluate]`, by name."""
+        layers = self._tables("evaluate")
+        tables: Schema = {}
+        for entry in self.registry.of_kind("metric"):
+            wishes = (layer.get(entry.name) for layer in layers)
+            supplied = {key for wish in wishes if isinstance(wish, Mapping) for key in wish}
+            self.definitions[f"metric.{entry.name}"] = self._described(entry, {}, supplied)
+            tables[entry.name] = _reference(f"metric.{entry.name}")
+        return tables
+
+    def _single(self, table: str) -> Schema:
+        """Return a table that one component of a kind is chosen by."""
+        kind = SINGLE[table]
+        wished = {wish["type"] for wish in self._tables(table) if "type" in wish}
+        if table == "encoder":
+            wished.add("piano-roll")
+        # Without a type the component is another's wish, or the engine's own choice.
+        unnamed = [
+            _reference(f"{kind}.{name}") for name in self.registry.names(kind) if name in wished
+        ]
+        if table == "loss":
+            unnamed.append({"maxProperties": 0})
+        schema = self._component(kind, table, unnamed)
+        return {"description": DESCRIPTIONS[table], **schema, **self._needed(unnamed)}
+
+    def _needed(self, unnamed: Sequence[Schema]) -> Schema:
+        return {} if unnamed else {"required": ["type"]}
+
+    def _list(self, table: str) -> Schema:
+        """Return a list of components of a kind; a single table stands for a list of one."""
+        kind = LISTS[table]
+        component = {"description": DESCRIPTIONS[table], **self._component(kind, table)}
+        self.definitions[table] = {**component, "required": ["type"]}
+        return {
+            "description": DESCRIPTIONS[table],
+            "type": ["array", "object"],
+            "items": _reference(table),
+            "additionalProperties": True,
+            "allOf": [{"if": {"type": "object"}, "then": _reference(table)}],
+        }
+
+    def _reader(self) -> Schema:
+        names = {"enum": self.registry.names("reader")}
+        component = self._component("reader", "corpus.reader")
+        self.definitions["reader"] = {**component, "required": ["type"]}
+        return {
+            "description": DESCRIPTIONS["reader"],
+            "type": ["string", "object"],
+            "additionalProperties": True,
+            "anyOf": [names, _reference("reader"), {}],
+            "allOf": [
+                {"if": {"type": "string"}, "then": names},
+                {"if": {"type": "object"}, "then": _reference("reader")},
+            ],
+        }
+
+    def _component(self, kind: str, table: str, unnamed: Sequence[Schema] = ()) -> Schema:
+        entries = self.registry.of_kind(kind)
+        for entry in entries:
+            described = self._described(entry, _head(entry), self._wished(table))
+            self.definitions[f"{kind}.{entry.name}"] = described
+        known = {"properties": {"type": {"enum": [entry.name for entry in entries]}}}
+        rules: list[Schema] = [
+            {"if": _typed(entry.name), "then": _reference(f"{kind}.{entry.name}")}
+            for entry in entries
+        ]
+        rules.append({"if": {"required": ["type"]}, "then": known})
+        if unnamed:
+            rules[-1]["else"] = _any_of(unnamed)
+        tables = [_reference(f"{kind}.{entry.name}") for entry in entries]
+        return {
+            "type": "object",
+            "additionalProperties": True,
+            "anyOf": [*tables, {"type": "object", "additionalProperties": True}],
+            "allOf": rules,
+        }
+
+    def _described(self, entry: Entry, head: Schema, supplied: Iterable[str]) -> Schema:
+        """Return a component's table; of one that cannot be described, what is known of it."""
+        declaration = entry.declaration
+        try:
+            schema = table_schema(declaration.config, supplied)
+            json.dumps(schema)
+        except Exception as error:  # the component is another's, and so is the mistake
+            self.problems.append(
+                f"{declaration.kind} {entry.name!r} of {entry.origin}: its settings cannot be "
+                f"described: {type(error).__name__}: {error}"
+            )
+            schema = {"type": "object", "additionalProperties": True, "properties": {}}
+        schema["properties"] = head | schema["properties"]
+        needs = "".join(f" Needs: {need.install}" for need in declaration.requires)
+        return {"title": entry.name, "description": f"{declaration.summary}.{needs}", **schema}
+
+    def _tables(self, name: str) -> list[Mapping[str, Any]]:
+        """Return what models and encoders wish one table to hold, presets included."""
+        found = (layer.get(name) for layer in self.wishes)
+        return [table for table in found if isinstance(table, Mapping)]
+
+    def _wished(self, name: str) -> set[str]:
+        return {key for table in self._tables(name) for key in table}
+
+
+def _head(entry: Entry) -> Schema:
+    """Return the keys of a component's table that are not settings: its type, and its presets."""
+    declaration = entry.declaration
+    head: Schema = {"type": {"const": entry.name, "description": declaration.summary}}
+    if declaration.kind in WISHING and declaration.presets:
+        head["preset"] = {
+            "description": "Values that belong together, under those of this file.",
+            "enum": list(declaration.presets),
+        }
+    return head
+
+
+def _typed(name: str) -> Schema:
+    return {"properties": {"type": {"const": name}}, "required": ["type"]}

@@ -1,0 +1,326 @@
+"""The tables of a pipeline file that belong to the core: run, corpus, training and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from musengine.config.fields import Config, setting
+from musengine.config.quantities import Instrument, Length, Meter, Offset, Period, Prime, Source
+
+DEFAULT_STEPS = 2000
+ALL_KEYS = tuple(range(-5, 7))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Config):
+    """`[run]`: what a person wants to remember of the run."""
+
+    message: str = setting("", doc="A note, kept with the run and shown wherever it is named.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig(Config):
+    """`[corpus]`: where the music comes from and how it is divided."""
+
+    path: tuple[Source, ...] = setting(
+        doc="A file, a folder, a built-in corpus such as `music21:bach-chorales`, or a list.",
+        one_or_many=True,
+    )
+    styles: tuple[str, ...] = setting(
+        (),
+        doc="Folders that are read, by name or pattern such as `Irish/*`; none given: all.",
+        one_or_many=True,
+    )
+    exclude: tuple[str, ...] = setting(
+        (), doc="Folders and files that are not read, by name or pattern.", one_or_many=True
+    )
+    duplicates: Literal["keep", "drop"] = setting(
+        "keep", doc="Pieces with the notes of another: `drop` takes one of each."
+    )
+    split: Literal["shares", "folders"] | Path = setting(
+        "shares",
+        doc="What says which pieces are held out: the keys below; `folders` called train, valid "
+        "and test; or a TOML or JSON file that lists `valid` and `test`, such as a run's "
+        "split.json.",
+    )
+    valid: float | tuple[str, ...] = setting(
+        0.1,
+        doc="Pieces held out to measure training by: a share, or names and patterns.",
+        low=0.0,
+        below=1.0,
+    )
+    test: float | tuple[str, ...] = setting(
+        0.0,
+        doc="Pieces held out to the very end: a share, or names and patterns.",
+        low=0.0,
+        below=1.0,
+    )
+    split_seed: int = setting(0, doc="Which pieces are held out; official splits go first.", low=0)
+    key: Literal["original", "common"] = setting(
+        "original", doc="`common` moves every piece to C major or A minor, whichever it is nearer."
+    )
+    transpose: tuple[int, ...] | str = setting(
+        (),
+        doc="Semitones by which every training piece is also used, such as `[-2, -1, 1, 2]`, "
+        '`"-3..3"`, or `"all keys"` (-5 to 6).',
+        low=-24,
+        high=24,
+    )
+    jobs: int = setting(
+        0, doc="Processes that read files; 0 for one on each core.", low=0, changeable=True
+    )
+    cache: bool | Path = setting(
+        True,
+        doc="Keep what was read and encoded for the next run; a path says where.",
+        changeable=True,
+    )
+
+    read_timeout: float = setting(
+        120.0,
+        doc="Seconds after which a file is left out that is still being read.",
+        above=0.0,
+        changeable=True,
+    )
+
+    @property
+    def shifts(self) -> tuple[int, ...]:
+        """The semitones of `transpose`, each once, without 0."""
+        return tuple(dict.fromkeys(shift for shift in _semitones(self.transpose) if shift))
+
+    def share(self, part: Literal["valid", "test"]) -> float:
+        """Return the share of a part that is drawn; 0 where its pieces are named."""
+        value = self.valid if part == "valid" else self.test
+        return 0.0 if isinstance(value, tuple) else float(value)
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield held-out shares that leave nothing, an empty path, shifts that are none."""
+        if self.share("valid") + self.share("test") >= 1:
+            yield "valid", "valid and test together must leave a share to train on"
+        for key in ("valid", "test"):
+            if isinstance(getattr(self, key), tuple) and self.split != "shares":
+                yield key, f"names are for split = 'shares'; split = {str(self.split)!r} says all"
+        if not self.path:
+            yield "path", "an empty list; name a file, a folder or a built-in corpus"
+        try:
+            _semitones(self.transpose)
+        except ValueError as error:
+            yield "transpose", str(error)
+
+
+def _semitones(value: tuple[int, ...] | str) -> tuple[int, ...]:
+    """Return the semitones a setting stands for; raises ValueError saying what was expected."""
+    if not isinstance(value, str):
+        return value
+    if value == "all keys":
+        return ALL_KEYS
+    first, between, last = value.partition("..")
+    try:
+        low, high = int(first), int(last)
+    except ValueError:
+        between = ""
+    if not between or not -24 <= low <= high <= 24:
+        raise ValueError(
+            'expected a list of semitones, a range from -24 to 24 such as "-3..3", or "all keys", '
+            f"got {value!r}"
+        )
+    return tuple(range(low, high + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Config):
+    """`[training]`: how long, how fed, how optimised, where."""
+
+    steps: int | None = setting(
+        None,
+        doc=f"Optimizer steps; {DEFAULT_STEPS} where no limit is given at all.",
+        low=0,
+        changeable=True,
+    )
+    epochs: int | None = setting(None, doc="Passes over the training part.", low=0, changeable=True)
+    minutes: float | None = setting(
+        None, doc="Minutes of training; the first limit reached ends it.", low=0.0, changeable=True
+    )
+    feed: Literal["segments", "pieces", "stateful", "windows"] = setting(
+        "segments",
+        doc="How pieces become batches: random `segments`; whole `pieces`; `stateful`, pieces "
+        "in order with the state carried; sliding `windows` with one step to predict.",
+    )
+    batch_size: int = setting(16, doc="Rows of a batch: segments, pieces, lanes or windows.", low=1)
+    sequence_length: int | None = setting(
+        None,
+        doc="Steps of a segment (64), of a stateful stretch (64) or a window (20); with `pieces`, "
+        "the length all are brought to (none: as long as they are).",
+        low=1,
+    )
+    align: int = setting(1, doc="Segments start at multiples of this many steps.", low=1)
+    stride: int = setting(1, doc="Steps from one window to the next.", low=1)
+    fill: Literal["pad", "repeat"] = setting(
+        "pad", doc="With `pieces`: short ones are padded and masked, or repeated from the start."
+    )
+    optimizer: Literal[
+        "adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"
+    ] = setting("adam", doc="PyTorch's optimizer of that name.")
+    learning_rate: float | None = setting(
+        None, doc="Step size; by default the optimizer's own.", above=0.0, changeable=True
+    )
+    momentum: float | None = setting(
+        None, doc="Momentum of sgd and rmsprop; by default none.", low=0.0, below=1.0
+    )
+    smoothing: float | None = setting(
+        None,
+        doc="Share of the past in the running mean of squared gradients: rmsprop's alpha (0.99), "
+        "adadelta's rho (0.9).",
+        low=0.0,
+        below=1.0,
+    )
+    epsilon: float | None = setting(
+        None, doc="Smallest number divided by; by default the optimizer's own.", above=0.0
+    )
+    updates_per_batch: int = setting(1, doc="Optimizer steps taken in a row on each batch.", low=1)
+    weight_decay: float = setting(
+        0.0, doc="L2 penalty, decoupled with adamw.", low=0.0, changeable=True
+    )
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
+        "constant",
+        doc="How the learning rate falls: `linear` and `cosine` to zero at the end of training, "
+        "`plateau` by a factor each time the validation part has not got better for a while.",
+        changeable=True,
+    )
+    plateau_patience: int = setting(
+        3,
+        doc="With `plateau`: validations in a row without a better figure before the rate falls.",
+        low=1,
+        changeable=True,
+    )
+    plateau_factor: float = setting(
+        0.5,
+        doc="With `plateau`: what the rate is multiplied by.",
+        above=0.0,
+        below=1.0,
+        changeable=True,
+    )
+    rate_per_piece: bool = setting(
+        False,
+        doc="Divide the rate by the whole part of the square root of a piece's number of "
+        "stretches, so that a short piece weighs about as much as a long one; for "
+        '`feed = "stateful"` and `batch_size = 1`.',
+    )
+    clip_norm: float = setting(
+        0.0,
+        doc="Largest L2 norm of the whole gradient; 0 for no such bound.",
+        low=0.0,
+        changeable=True,
+    )
+    clip_each_norm: float = setting(
+        0.0,
+        doc="Largest L2 norm of the gradient of each weight matrix or bias by itself; 0 for no "
+        "such bound.",
+        low=0.0,
+        changeable=True,
+    )
+    clip_value: float = setting(
+        0.0,
+        doc="Largest absolute value of any element of the gradient; 0 for no such bound.",
+        low=0.0,
+        changeable=True,
+    )
+    precision: Literal["float32", "bfloat16", "float64"] = setting(
+        "float32", doc="`bfloat16` runs the large products in mixed precision."
+    )
+    device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.", changeable=True)
+    threads: int = setting(
+        0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0, changeable=True
+    )
+    seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
+    init_from: Path | None = setting(
+        None,
+        doc="A run folder or a checkpoint whose weights, and what its encoder learned, a new run "
+        "starts from.",
+    )
+    checkpoint_every: Period = setting(
+        Period(500, "steps"),
+        doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
+        changeable=True,
+    )
+    keep_checkpoints: int = setting(
+        2,
+        doc="How many of the newest checkpoints stay, beside the best one.",
+        low=1,
+        changeable=True,
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield a device PyTorch cannot have, and constants the optimizer has no use for."""
+        kind = self.device.partition(":")[0]
+        if kind not in ("auto", "cpu", "cuda", "mps"):
+            yield "device", f"expected auto, cpu, cuda, cuda:N or mps, got {self.device!r}"
+        users = {
+            "momentum": ("sgd", "rmsprop"),
+            "smoothing": ("rmsprop", "adadelta"),
+            "epsilon": ("adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"),
+        }
+        if self.rate_per_piece and (self.feed != "stateful" or self.batch_size != 1):
+            yield "rate_per_piece", 'works with feed = "stateful" and batch_size = 1 only'
+        for key, optimizers in users.items():
+            if getattr(self, key) is not None and self.optimizer not in optimizers:
+                yield key, f"{self.optimizer} has none; it is for {', '.join(optimizers)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(Config):
+    """`[generate]`: how many pieces, how long, from what."""
+
+    count: int = setting(4, doc="Pieces to make.", low=0, high=100_000)
+    length: Length = setting(
+        Length(30, "seconds"),
+        doc="Length of each piece, the prime not counted: steps, beats, bars, seconds or tokens.",
+    )
+    tempo: float = setting(120.0, doc="Beats (quarter notes) per minute.", low=4.0, high=1000.0)
+    meter: Meter = setting(Meter(4, 4), doc="Meter of the bars that are counted and written.")
+    instrument: Instrument = setting(
+        Instrument(0), doc="General MIDI instrument, by number (0 to 127) or name."
+    )
+    velocity: int = setting(80, doc="How hard notes are struck, as MIDI counts.", low=1, high=127)
+    prime: Prime = setting(
+        Prime("corpus"),
+        doc="What pieces start from: `corpus` (stored openings of held-out pieces), `none`, or a "
+        "file or folder of music.",
+    )
+    prime_text: str | None = setting(
+        None,
+        doc="The first characters of every piece, for encoders of texts; they take the place of "
+        "`prime`, and are part of what is written.",
+    )
+    prime_length: Length = setting(Length(8, "beats"), doc="How much of it is read.")
+    prime_offset: Offset = setting(
+        Offset(Length(0, "steps")),
+        doc="Where in it reading begins; `random` draws a place for each piece.",
+    )
+    include_prime: bool = setting(False, doc="Write the prime at the start of the piece.")
+    seed: int | None = setting(
+        None,
+        doc="Seed of the draws; in a run by default the training's, with `generate` a new one "
+        "each time, which is told.",
+        low=0,
+        high=2**53,
+    )
+    checkpoint: Literal["best", "last"] = setting(
+        "best", doc="Which weights are used: best on the validation part, or last."
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield a piece of no length, and two ways to begin."""
+        if not self.length.number:
+            yield "length", "must be more than nothing"
+        if self.prime_text and self.prime.kind == "path":
+            yield "prime_text", "takes the place of prime; leave one of them out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(Config):
+    """`[evaluate]`: what is measured of the trained model."""
+
+    metrics: tuple[str, ...] = setting(("nll",), doc="Names of metrics.", one_or_many=True)

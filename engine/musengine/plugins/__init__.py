@@ -1,0 +1,1 @@
+"""What plugins declare, the hooks, the tolerant loader and the registry."""

@@ -1,0 +1,251 @@
+"""What a plugin says about its components: names, settings and import strings, no objects.
+
+Nothing here imports torch, so that pipelines can be listed, checked and documented without it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from musengine.config.fields import Config
+from musengine.encoding.layouts import Layout
+
+Content = Literal["score", "text", "probabilities"]
+"""What a writer writes: a Score, a Text, or what the model thought while it made a piece."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings(Config):
+    """A component without settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(Config):
+    """Base of an encoder's settings: the layout follows from them."""
+
+    def layout(self) -> Layout:
+        """Return the layout of the arrays, as far as it is known before any data is read."""
+        raise NotImplementedError
+
+    def accepts(self) -> tuple[Content, ...]:
+        """Return what `encode` takes: scores, texts, or both; readers are chosen by it."""
+        return ("score",)
+
+    def produces(self) -> tuple[Content, ...]:
+        """Return what `decode` gives: a score, a text, or both.
+
+        An encoder of both gives the text, and has `score_of` to tell the score it stands for.
+        """
+        return ("score",)
+
+    def tells_time(self) -> bool:
+        """Return whether `elapsed` tells musical time, so that lengths may be in beats or seconds.
+
+        Where it does not, the wiring check asks for lengths in tokens.
+        """
+        return True
+
+    def notation(self) -> str:
+        """Return the text notation this encoder writes scores in and reads them from, else empty.
+
+        An encoder that names one, such as `text-roll`, has `to_text` and `from_text`, so that
+        `musengine convert` turns scores into its texts and back.
+        """
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """Base of a model's settings."""
+
+    def misfits(self, layout: Layout) -> Iterable[str]:
+        """Yield what keeps this model from working on that layout, beyond the layout's name."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig(Config):
+    """Base of the settings of a sampler that asks more of a layout than its name."""
+
+    def misfits(self, layout: Layout) -> Iterable[str]:
+        """Yield what keeps this sampler from drawing for that layout, beyond the layout's name.
+
+        The size of a tokens layout is 0, and its meanings are not known, where they are learned
+        from the training part.
+        """
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterConfig(Config):
+    """Base of the settings of a writer that may lack something on this system."""
+
+    def lacks(self) -> str:
+        """Return what it lacks to write at all, a line that says what to do; empty for nothing.
+
+        It is told before a run begins; the run then goes on without this writer's files.
+        """
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """A library a component needs at run time: its module and the command that installs it."""
+
+    module: str
+    install: str
+
+    def installed(self) -> bool:
+        """Return whether the module can be found; nothing is imported but its parent packages."""
+        try:
+            return importlib.util.find_spec(self.module) is not None
+        except Exception:  # a parent package may raise anything when it is imported
+            return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """One component.
+
+    Attributes:
+        name: what `type = "..."` says in a pipeline.
+        summary: one line.
+        target: where the class lives, `"package.module:Class"`; imported on first use.
+        config: its settings, a Config class in a module free of torch.
+        defaults: values this component wishes for other tables, under the user's own.
+        presets: name to values for this and other tables, chosen with `preset = "name"`.
+        requires: libraries looked for before any data is read.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    summary: str
+    target: str
+    config: type[Config] = NoSettings
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    requires: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderDeclaration(Declaration):
+    """A reader of music files or of a built-in corpus.
+
+    Attributes:
+        suffixes: file name endings it reads, lower case, with the dot.
+        scheme: the word before the colon in `path = "scheme:name"`, for corpora without a path.
+        content: what it gives, scores or texts; only a reader of what the encoder takes is used.
+        priority: where several such readers claim a suffix, the highest reads; the pipeline can
+            name another.
+    """
+
+    kind: ClassVar[str] = "reader"
+    suffixes: tuple[str, ...] = ()
+    scheme: str = ""
+    content: tuple[Content, ...] = ("score",)
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDeclaration(Declaration):
+    """An encoder: Score or Text to arrays and back. Its config derives from EncoderConfig."""
+
+    kind: ClassVar[str] = "encoder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDeclaration(Declaration):
+    """A model. Its config derives from ModelConfig.
+
+    Attributes:
+        layouts: names of the layouts it works on.
+        training: `gradient` (the engine's loop) or `fit` (the model's own `fit`, once).
+        generation: `stepping` (`start`, `step`) or `own` (`generate`).
+        likelihood: its output is an exact likelihood, so that NLL may be reported: its logits on
+            a grid or tokens, or `Output.nll`.
+        stateful: it can carry its state from one batch to the next (`training.feed = "stateful"`).
+        own_loss: it brings its loss; the pipeline's `[loss]` is not used.
+        uses_samplers: False for a model that draws its own choices.
+        records: it can show what goes on inside (`record`).
+        templates: starter pipelines for `musengine init`, name to the place of a commented TOML
+            file in the package, `"package:templates/name.toml"`. Its first line says what it is
+            for, and `path = "..."` in its `[corpus]` gives way to the user's own.
+    """
+
+    kind: ClassVar[str] = "model"
+    layouts: tuple[str, ...]
+    training: Literal["gradient", "fit"] = "gradient"
+    generation: Literal["stepping", "own"] = "stepping"
+    likelihood: bool = True
+    stateful: bool = False
+    own_loss: bool = False
+    uses_samplers: bool = True
+    records: bool = False
+    templates: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossDeclaration(Declaration):
+    """A loss; `layouts` empty means any."""
+
+    kind: ClassVar[str] = "loss"
+    layouts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerDeclaration(Declaration):
+    """A sampler; `layouts` names those it can draw for."""
+
+    kind: ClassVar[str] = "sampler"
+    layouts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDeclaration(Declaration):
+    """A metric: pieces and a reference set to named numbers.
+
+    Attributes:
+        of: `model`: asked of each held-out part, what the trained model makes of it; `pieces`:
+            asked once, of the generated pieces beside the music that was learned from.
+    """
+
+    kind: ClassVar[str] = "metric"
+    of: Literal["model", "pieces"] = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterDeclaration(Declaration):
+    """A writer. Its config derives from WriterConfig where the system may lack what it needs.
+
+    Attributes:
+        content: what it writes, scores, texts, or probabilities.
+        suffixes: file name endings, with the dot, by which `musengine convert` chooses it, each
+            with the settings that make it write such files.
+    """
+
+    kind: ClassVar[str] = "writer"
+    content: tuple[Content, ...] = ("score",)
+    suffixes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbackDeclaration(Declaration):
+    """A callback, told of what happens during a run."""
+
+    kind: ClassVar[str] = "callback"
+
+
+DECLARATIONS: dict[str, type[Declaration]] = {
+    "musengine_readers": ReaderDeclaration,
+    "musengine_encoders": EncoderDeclaration,
+    "musengine_models": ModelDeclaration,
+    "musengine_losses": LossDeclaration,
+    "musengine_samplers": SamplerDeclaration,
+    "musengine_metrics": MetricDeclaration,
+    "musengine_writers": WriterDeclaration,
+    "musengine_callbacks": CallbackDeclaration,
+}
+"""Hook name to the declaration that its implementations return."""

@@ -1,0 +1,62 @@
+"""The eight hooks. None takes arguments; each returns declarations and does no work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from musengine.plugins.declarations import (
+    CallbackDeclaration,
+    EncoderDeclaration,
+    LossDeclaration,
+    MetricDeclaration,
+    ModelDeclaration,
+    ReaderDeclaration,
+    SamplerDeclaration,
+    WriterDeclaration,
+)
+
+PROJECT = "musengine"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def musengine_readers() -> Sequence[ReaderDeclaration]:  # type: ignore[empty-body]
+    """Declare readers: a source to pieces. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_encoders() -> Sequence[EncoderDeclaration]:  # type: ignore[empty-body]
+    """Declare encoders: Score or Text to arrays and back. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_models() -> Sequence[ModelDeclaration]:  # type: ignore[empty-body]
+    """Declare models. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_losses() -> Sequence[LossDeclaration]:  # type: ignore[empty-body]
+    """Declare losses: an Output to a scalar. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_samplers() -> Sequence[SamplerDeclaration]:  # type: ignore[empty-body]
+    """Declare samplers: how choices are drawn from logits. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_metrics() -> Sequence[MetricDeclaration]:  # type: ignore[empty-body]
+    """Declare metrics: pieces to named numbers. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_writers() -> Sequence[WriterDeclaration]:  # type: ignore[empty-body]
+    """Declare writers: a Score or Text to a file. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_callbacks() -> Sequence[CallbackDeclaration]:  # type: ignore[empty-body]
+    """Declare callbacks: told of what happens during a run. versionadded: 0.1."""

@@ -1,0 +1,302 @@
+"""The tolerant loader: every plugin loads by itself, and what fails is recorded, never fatal."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import importlib.metadata
+import inspect
+import os
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pluggy
+
+from musengine import __version__
+from musengine.config.fields import Config
+from musengine.errors import did_you_mean, is_strict
+from musengine.plugins import hookspecs
+from musengine.plugins.declarations import DECLARATIONS, Declaration, EncoderConfig, ModelConfig
+from musengine.plugins.registry import Entry, Origin, Registry
+
+GROUP = "musengine"
+Status = Literal["ok", "failed", "conflict", "disabled", "missing"]
+
+
+@dataclass
+class Plugin:
+    """One entry point: whose it is, whether it loaded, and why not."""
+
+    name: str
+    origin: Origin
+    status: Status = "ok"
+    reasons: list[str] = field(default_factory=list)
+    declarations: list[Declaration] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        who = f"{self.name} ({self.origin})" if self.origin.distribution else self.name
+        return f"{who} {self.status}: {'; '.join(self.reasons)}" if self.reasons else who
+
+    def fail(self, status: Status, reason: str) -> None:
+        """Record why the plugin, or one of its names, is not usable."""
+        self.status = status
+        self.reasons.append(" ".join(reason.split()))
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """Every plugin found, and the registry of what can be used."""
+
+    plugins: tuple[Plugin, ...]
+    registry: Registry
+
+    @property
+    def broken(self) -> list[Plugin]:
+        """Plugins that failed, clash or are missing; what was disabled on purpose is not."""
+        return [plugin for plugin in self.plugins if plugin.status not in ("ok", "disabled")]
+
+
+@functools.cache
+def load() -> Plugins:
+    """Load the core's components and every installed plugin, once per process.
+
+    `MUSENGINE_PLUGINS=a,b` loads only those entry points (none if empty);
+    `MUSENGINE_STRICT=1` raises a plugin's own exception instead of recording it.
+    """
+    selection = os.environ.get("MUSENGINE_PLUGINS")
+    chosen = None if selection is None else {name.strip() for name in selection.split(",")} - {""}
+    points, damaged = _entry_points()
+    return load_from(points, damaged=damaged, chosen=chosen, strict=is_strict())
+
+
+def _entry_points() -> tuple[list[importlib.metadata.EntryPoint], list[Plugin]]:
+    """Return the entry points found, and a failed plugin for each that cannot be read."""
+    try:
+        return list(importlib.metadata.entry_points(group=GROUP)), []
+    except Exception:
+        return _entry_points_one_by_one()
+
+
+def _entry_points_one_by_one() -> tuple[list[importlib.metadata.EntryPoint], list[Plugin]]:
+    """Read each distribution by itself: the damaged metadata of one must not hide the others."""
+    points: list[importlib.metadata.EntryPoint] = []
+    damaged: list[Plugin] = []
+    seen: set[str] = set()
+    for distribution in importlib.metadata.distributions():
+        origin = _origin(distribution)
+        # The first of a name on the path is the one that is imported.
+        name = re.sub(r"[-_.]+", "-", origin.distribution).lower()
+        if origin.version and name in seen:
+            continue
+        seen.add(name)
+        try:
+            points.extend(point for point in distribution.entry_points if point.group == GROUP)
+        except Exception as error:
+            if _may_be_ours(distribution):
+                plugin = Plugin(origin.distribution, origin)
+                plugin.fail("failed", f"its entry_points.txt cannot be read: {error}")
+                damaged.append(plugin)
+    return points, damaged
+
+
+def _may_be_ours(distribution: importlib.metadata.Distribution) -> bool:
+    try:
+        return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+    except Exception:
+        return True
+
+
+def load_from(
+    entry_points: Iterable[importlib.metadata.EntryPoint],
+    *,
+    damaged: Iterable[Plugin] = (),
+    chosen: set[str] | None = None,
+    strict: bool = False,
+) -> Plugins:
+    """Load plugins from entry points, each by itself.
+
+    Args:
+        entry_points: of the group `musengine`.
+        damaged: plugins known to be unreadable, to be listed with the others.
+        chosen: names to load, None for all.
+        strict: raise what a plugin raises.
+    """
+    core = Plugin("core", Origin("musengine", __version__))
+    registry = Registry()
+    _collect(core, "musengine.builtin.plugin", strict=True)
+    for declaration in core.declarations:
+        registry.add(Entry(declaration, core.origin), core=True)
+    found = sorted(
+        ((point, _origin(point.dist)) for point in entry_points),
+        key=lambda pair: (pair[0].name, pair[1].distribution),
+    )
+    plugins = [_load_one(point, origin, chosen, strict) for point, origin in found]
+    _mark_duplicates(plugins)
+    plugins.extend(damaged)
+    for name in sorted((chosen or set()) - {plugin.name for plugin in plugins}):
+        absent = Plugin(name, Origin("", ""))
+        absent.fail("missing", "named in MUSENGINE_PLUGINS but not installed")
+        plugins.append(absent)
+    _register(plugins, registry)
+    return Plugins((core, *plugins), registry)
+
+
+def _load_one(
+    point: importlib.metadata.EntryPoint, origin: Origin, chosen: set[str] | None, strict: bool
+) -> Plugin:
+    plugin = Plugin(point.name, origin)
+    if chosen is not None and point.name not in chosen:
+        plugin.fail("disabled", "not named in MUSENGINE_PLUGINS")
+    else:
+        _collect(plugin, point, strict=strict)
+    return plugin
+
+
+def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, strict: bool) -> None:
+    """Import a plugin and gather its declarations; it is taken whole or not at all."""
+    try:
+        # What a plugin prints must not get into output that a program reads.
+        with contextlib.redirect_stdout(sys.stderr):
+            module = importlib.import_module(source) if isinstance(source, str) else source.load()
+            plugin.declarations = _declarations(module)
+    # A plugin may raise anything at import, SystemExit included; the rest must go on.
+    except (Exception, SystemExit) as error:
+        if strict:
+            raise
+        kind = "" if isinstance(error, _BadPluginError) else f"{type(error).__name__}: "
+        plugin.fail("failed", f"{kind}{error}".rstrip(": "))
+
+
+class _BadPluginError(Exception):
+    """The plugin loads but breaks the hooks' contract."""
+
+
+def _declarations(module: Any) -> list[Declaration]:
+    # A manager for each plugin: pluggy keeps a name registered after a failed registration, and
+    # one raising implementation would end the call for all.
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    name = manager.register(module)
+    _check_hook_names(manager, module)
+    declarations: list[Declaration] = []
+    for hook_name, expected in DECLARATIONS.items():
+        for implementation in getattr(manager.hook, hook_name).get_hookimpls():
+            result = implementation.function()
+            declarations.extend(_validated(hook_name, result, expected))
+    if not declarations:
+        raise _BadPluginError(f"{name} declares nothing; are its hooks marked with @hookimpl?")
+    return declarations
+
+
+def _check_hook_names(manager: pluggy.PluginManager, module: Any) -> None:
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError:
+        for attribute in dir(module):
+            marked = manager.parse_hookimpl_opts(module, attribute)
+            if marked is not None and attribute not in DECLARATIONS:
+                near = did_you_mean(attribute, DECLARATIONS)
+                raise _BadPluginError(f"there is no hook {attribute!r}{near}") from None
+        raise
+
+
+def _validated(hook: str, result: object, expected: type[Declaration]) -> list[Declaration]:
+    if isinstance(result, (str, bytes)) or not isinstance(result, Iterable):
+        raise _BadPluginError(
+            f"{hook} must return a list of {expected.__name__}, returned {type(result).__name__}"
+        )
+    declarations = list(result)
+    for item in declarations:
+        if not isinstance(item, expected):
+            shown = item.__name__ if inspect.isclass(item) else type(item).__name__
+            raise _BadPluginError(f"{hook} must return {expected.__name__}, returned {shown}")
+        _check_fields(item)
+    return declarations
+
+
+def _check_fields(item: Declaration) -> None:
+    """Refuse what would break a pipeline much later, far from its cause."""
+    base = {"encoder": EncoderConfig, "model": ModelConfig}.get(item.kind, Config)
+    if not (inspect.isclass(item.config) and issubclass(item.config, base)):
+        raise _BadPluginError(f"the config of {item.kind} {item.name!r} is no {base.__name__}")
+    if item.kind in ("metric", "reader"):
+        try:  # these are also used without a table of their own
+            item.config()
+        except TypeError as error:
+            raise _BadPluginError(
+                f"every key of the config of {item.kind} {item.name!r} needs a default: {error}"
+            ) from error
+    for field_ in dataclasses.fields(item):
+        value = getattr(item, field_.name)
+        if isinstance(field_.default, tuple) or field_.name == "layouts":
+            if not isinstance(value, (tuple, list)):
+                raise _BadPluginError(
+                    f"{field_.name} of {item.kind} {item.name!r} must be a tuple, got {value!r}"
+                )
+        elif field_.default_factory is dict and not isinstance(value, Mapping):
+            raise _BadPluginError(
+                f"{field_.name} of {item.kind} {item.name!r} must be a mapping, got {value!r}"
+            )
+
+
+def _mark_duplicates(plugins: list[Plugin]) -> None:
+    by_name: dict[str, list[Plugin]] = defaultdict(list)
+    for plugin in plugins:
+        by_name[plugin.name].append(plugin)
+    for name, group in by_name.items():
+        if len(group) > 1 and any(plugin.status != "disabled" for plugin in group):
+            owners = " and ".join(str(plugin.origin) for plugin in group)
+            for plugin in group:
+                plugin.declarations = []
+                plugin.fail("conflict", f"entry point {name!r} is claimed by {owners}")
+
+
+def _register(plugins: list[Plugin], registry: Registry) -> None:
+    """Register what loaded; a clash is told to every plugin that claims the name."""
+    claims: dict[tuple[str, str], list[Plugin]] = defaultdict(list)
+    messages: dict[tuple[str, str], str] = {}
+    for plugin in plugins:
+        for declaration in plugin.declarations:
+            key = (declaration.kind, declaration.name)
+            claims[key].append(plugin)
+            if message := registry.add(Entry(declaration, plugin.origin)):
+                messages[key] = message
+    for key, message in messages.items():
+        for plugin in {id(plugin): plugin for plugin in claims[key]}.values():
+            plugin.fail("conflict", message)
+    # A plugin of which only some names clash is loaded all the same.
+    missing = (plugin for plugin in plugins if plugin.status != "ok" and not plugin.declarations)
+    registry.absent = [str(plugin) for plugin in missing]
+
+
+def _origin(distribution: importlib.metadata.Distribution | None) -> Origin:
+    try:
+        assert distribution is not None
+        name, version = distribution.name, distribution.version
+    except Exception:  # a folder named like metadata that holds none
+        name, version = None, None
+    return Origin(name or "unknown distribution", version or "")
+
+
+def culprit(error: BaseException) -> Plugin | None:
+    """Return the plugin in whose code an exception was raised; None for the core's own code.
+
+    The innermost frame that belongs to either decides, so that a plugin's wrong call of a library
+    is the plugin's fault.
+    """
+    owners = {
+        declaration.target.partition(".")[0].partition(":")[0]: plugin
+        for plugin in load().plugins
+        for declaration in plugin.declarations
+    }
+    frame, found = error.__traceback__, None
+    while frame is not None:
+        package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        found = owners.get(package, found)
+        frame = frame.tb_next
+    return None if found is None or found.name == "core" else found

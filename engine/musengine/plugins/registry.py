@@ -1,0 +1,154 @@
+"""Which component a kind and a name stand for, whose it is, and who else claims the name."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from musengine.config.fields import Config, to_table
+from musengine.errors import UserError, did_you_mean
+from musengine.plugins.declarations import Declaration
+
+D = TypeVar("D", bound=Declaration)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The distribution a component comes from."""
+
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A declared component and where it comes from."""
+
+    declaration: Declaration
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.declaration.name
+
+    def missing_requirements(self) -> list[str]:
+        """Return one message for each library the component needs and that is not installed."""
+        return [
+            f"{self.declaration.kind} {self.name!r} needs a library that is not installed: "
+            f"{requirement.install}"
+            for requirement in self.declaration.requires
+            if not requirement.installed()
+        ]
+
+    def load(self) -> Any:
+        """Import and return the component's class.
+
+        Raises:
+            UserError: the import fails; names the distribution and the reason.
+        """
+        if missing := self.missing_requirements():
+            raise UserError(missing[0])
+        module, _, attribute = self.declaration.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise UserError(
+                f"{self.declaration.kind} {self.name!r} of {self.origin} cannot be loaded from "
+                f"{self.declaration.target!r}: {type(error).__name__}: {error}; "
+                f"update or reinstall {self.origin.distribution}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component chosen by a pipeline, with its settings."""
+
+    entry: Entry
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.entry.name
+
+    def declared(self, kind: type[D]) -> D:
+        """Return what its plugin says of it; a registry holds each kind's own declarations."""
+        assert isinstance(self.entry.declaration, kind)
+        return self.entry.declaration
+
+    def create(self, *arguments: Any) -> Any:
+        """Import the class and build it from its settings and the arguments."""
+        return self.entry.load()(self.config, *arguments)
+
+    def table(self) -> dict[str, Any]:
+        """Return the TOML table that chooses it."""
+        return {"type": self.name, **to_table(self.config)}
+
+
+@dataclass
+class Registry:
+    """All usable components, and the names that several plugins claim.
+
+    The core's own names are reserved: a plugin that claims one loses it. A name two plugins
+    claim belongs to neither, and using it names both.
+    """
+
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    contested: dict[tuple[str, str], list[Origin]] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    """Plugins that are not loaded, one phrase each, for messages about unknown names."""
+
+    def add(self, entry: Entry, *, core: bool = False) -> str | None:
+        """Register a component; returns a message when its name is taken."""
+        key = (entry.declaration.kind, entry.name)
+        what = f"{entry.declaration.kind} {entry.name!r}"
+        if key in self.contested:
+            self.contested[key].append(entry.origin)
+        elif key not in self.entries:
+            self.entries[key] = entry
+            return None
+        elif self.entries[key].origin.distribution == "musengine" and not core:
+            return f"{what} is a name of the core's own"
+        else:
+            self.contested[key] = [self.entries.pop(key).origin, entry.origin]
+        return f"{what} is claimed by {self._claimants(key)}"
+
+    def _claimants(self, key: tuple[str, str]) -> str:
+        origins = [str(origin) for origin in self.contested[key]]
+        if len(set(origins)) == 1:
+            return f"{origins[0]} more than once"
+        return " and ".join(dict.fromkeys(origins))
+
+    def names(self, kind: str) -> list[str]:
+        """Return the usable names of a kind, sorted."""
+        return sorted(name for known, name in self.entries if known == kind)
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        """Return the usable components of a kind, by name."""
+        return [self.entries[kind, name] for name in self.names(kind)]
+
+    def get(self, kind: str, name: str) -> Entry:
+        """Return a component.
+
+        Raises:
+            UserError: unknown or contested; says who claims it, what is near, what is not loaded.
+        """
+        entry = self.entries.get((kind, name))
+        if entry is not None:
+            return entry
+        if (kind, name) in self.contested:
+            raise UserError(
+                f"{kind} {name!r} is claimed by {self._claimants((kind, name))}; uninstall one, "
+                "or choose plugins with MUSENGINE_PLUGINS"
+            )
+        message = f"no {kind} {name!r} is installed" + did_you_mean(name, self.names(kind))
+        if self.absent:
+            message += "; not loaded: " + "; ".join(self.absent)
+        elif not message.endswith("?"):
+            message += "; there are: " + (", ".join(self.names(kind)) or "none")
+        raise UserError(message)

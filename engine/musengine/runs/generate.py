@@ -1,0 +1,243 @@
+"""New pieces from a run: openings found, pieces generated, files written and noted."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musengine.config.quantities import Length, Source
+from musengine.data import reading
+from musengine.data.dataset import cache_of
+from musengine.errors import UnreadableError, UserError
+from musengine.generation import activations, engine
+from musengine.generation import output as outputs
+from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.interfaces.writer import Probabilities
+from musengine.pipeline.resolve import Pipeline
+from musengine.pipeline.sections import GenerateConfig
+from musengine.plugins.declarations import WriterDeclaration
+from musengine.plugins.registry import Registry
+from musengine.runs.folder import RunFolder
+from musengine.runs.trained import Trained, load_trained
+from musengine.utils.console import Console, counted
+
+_TOLD = 10
+"""Pieces of which it is told one by one why only their text was written."""
+
+
+def generate(
+    pipeline: Pipeline,
+    run: RunFolder,
+    registry: Registry,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    name: str = "piece",
+    record: Path | None = None,
+) -> list[outputs.Written]:
+    """Generate the pieces a pipeline asks for from its run's weights, and write them.
+
+    What went on inside the model while it made the first piece goes into the file `record`.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    config = pipeline.generate
+    if record is not None:
+        activations.check_path(record, pipeline.model.name, pipeline.model_declaration.records)
+    trained = load_trained(pipeline, run)
+    settings = DecodeSettings(tempo=config.tempo, meter=config.meter)
+    names, primes, first = _primes(pipeline, run, registry, trained.encoder, settings, seed)
+    made = _made(pipeline, trained, primes, first, settings, seed)
+    pieces = [
+        _product(piece, prime, trained.encoder, config, settings)
+        for piece, prime in zip(made, primes, strict=True)
+    ]
+    target = folder if folder is not None else run.samples
+    option = "--out" if folder is not None else "--run-dir"
+    written = outputs.write_pieces(pieces, pipeline.outputs, target, name, option)
+    outputs.note_origin(target, _origins(written, names, seed, trained, pipeline))
+    if record is not None and made:
+        model, encoder, device = trained.model, trained.encoder, trained.device
+        inside = activations.record_piece(
+            model, encoder, primes[0], first[0], made[0].steps, settings, device
+        )
+        activations.write(inside, record)
+    _tell_written(written, seed, target)
+    return written
+
+
+def _made(
+    pipeline: Pipeline,
+    trained: Trained,
+    primes: Sequence[Encoded],
+    first: Sequence[int],
+    settings: DecodeSettings,
+    seed: int,
+) -> list[engine.Made]:
+    """Return the steps of the new pieces, with what the model thought where a writer asks."""
+    config = pipeline.generate
+    plan = engine.Plan(
+        primes=primes,
+        first=first,
+        seeds=engine.piece_seeds(seed, config.count),
+        length=config.length,
+        settings=settings,
+    )
+    wants_probabilities = any(
+        "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
+    )
+    with Console.current().meter("generating") as meter:
+        return engine.generate(
+            trained.model,
+            trained.encoder,
+            [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers],
+            plan,
+            device=trained.device,
+            own=pipeline.model_declaration.generation == "own",
+            keep_logits=wants_probabilities,
+            beat=lambda share: meter.show(share, counted(config.count, "piece")),
+        )
+
+
+def _product(
+    made: engine.Made,
+    prime: Encoded,
+    encoder: Encoder[Any],
+    config: GenerateConfig,
+    settings: DecodeSettings,
+) -> outputs.Product:
+    steps = made.steps
+    if config.include_prime or config.prime_text is not None:
+        steps = np.concatenate([prime.steps.astype(steps.dtype), steps])
+    product = outputs.decode(steps, encoder, config, settings)
+    if made.logits is None:
+        return product
+    layout = encoder.layout
+    shares = engine.probabilities(made.logits, layout)
+    thought = Probabilities(layout, prime.steps, made.steps, shares)
+    return replace(product, probabilities=thought)
+
+
+def _origins(
+    written: Sequence[outputs.Written],
+    primes: Sequence[str],
+    seed: int,
+    trained: Trained,
+    pipeline: Pipeline,
+) -> list[dict[str, Any]]:
+    tables = pipeline.tables()
+    settings = {name: tables[name] for name in ("generate", "sampler")}
+    return [
+        {
+            "piece": piece.stem,
+            "index": index,
+            "seed": seed,
+            "prime": prime,
+            "checkpoint": trained.checkpoint.name,
+            "settings": settings,
+        }
+        for index, (piece, prime) in enumerate(zip(written, primes, strict=True))
+    ]
+
+
+def _tell_written(written: Sequence[outputs.Written], seed: int, folder: Path) -> None:
+    console = Console.current()
+    for piece in written:
+        if not piece.notes:
+            console.warn(f"{piece.stem} holds no notes: train longer, or choose another sampler")
+    unheard = [piece for piece in written if piece.no_score]
+    for piece in unheard[:_TOLD]:
+        console.warn(f"{piece.stem}: only the text is written: {piece.no_score}")
+    if len(unheard) > _TOLD:
+        console.warn(f"and of {counted(len(unheard) - _TOLD, 'more piece')} only the text")
+    kinds = sorted({path.suffix for piece in written for path in piece.files})
+    console.say(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
+
+
+def _primes(
+    pipeline: Pipeline,
+    run: RunFolder,
+    registry: Registry,
+    encoder: Encoder[Any],
+    settings: DecodeSettings,
+    seed: int,
+) -> tuple[list[str], list[Encoded], list[int]]:
+    """Return, for each piece, the opening's name, its steps and where in its piece it begins."""
+    config = pipeline.generate
+    if config.prime_text is not None:
+        opening = _opening(config.prime_text, encoder)
+        return ["text"] * config.count, [opening] * config.count, [0] * config.count
+    if config.prime.kind == "none" or not config.prime_length.number:
+        nothing = Encoded(steps=encoder.empty())
+        return ["none"] * config.count, [nothing] * config.count, [0] * config.count
+    if config.prime.kind == "corpus":
+        pieces = run.read_primes()
+        if not pieces:
+            raise UserError(f'{run.path} holds no openings; use generate.prime = "none"')
+    else:
+        pieces = _read_primes(pipeline, registry, encoder)
+    chosen = [pieces[index % len(pieces)] for index in range(config.count)]
+    cuts = [
+        engine.cut_prime(piece.encoded, offset, config.prime_length, encoder, settings, piece.id)
+        for piece, offset in zip(chosen, _offsets(config, seed), strict=True)
+    ]
+    return [piece.id for piece in chosen], [cut for cut, _ in cuts], [first for _, first in cuts]
+
+
+def _offsets(config: GenerateConfig, seed: int) -> list[Length | np.random.Generator]:
+    """Return, for each piece, where in its prime reading begins, or what draws the place."""
+    fixed = config.prime_offset.length
+    return [
+        np.random.default_rng([seed, 0x0FF5E7, index]) if fixed is None else fixed
+        for index in range(config.count)
+    ]
+
+
+def _opening(text: str, encoder: Encoder[Any]) -> Encoded:
+    try:
+        opening = encoder.opening(text)
+    except UnreadableError as error:
+        raise UserError(f"generate.prime_text: {error.lines[0]}") from error
+    for what, count in opening.lost.items():
+        Console.current().warn(f"generate.prime_text: {count} {what}")
+    return opening
+
+
+def _read_primes(
+    pipeline: Pipeline, registry: Registry, encoder: Encoder[Any]
+) -> list[EncodedPiece]:
+    path = pipeline.generate.prime.path
+    found = reading.read_sources(
+        [Source(str(path))], registry, accepts=pipeline.accepts(), cache=cache_of(pipeline.corpus)
+    )
+    pieces, reasons = [], [f"{entry.path}: {entry.reason}" for entry in found.skipped]
+    for piece in found.pieces:
+        try:
+            pieces += [
+                EncodedPiece(part.id, encoder.encode(part.content), "")
+                for part in encoder.pieces(piece)
+            ]
+        except UserError as error:
+            reasons.append(f"{piece.id}: {error}")
+    if not pieces:
+        why = "; ".join(reasons[:10]) or "no music files found"
+        raise UserError(f"generate.prime: nothing in {path} can be used: {why}")
+    return pieces
+
+
+def run_seed(pipeline: Pipeline) -> int:
+    """Return the seed of a run's own pieces: the pipeline's, or the training's."""
+    seed = pipeline.generate.seed
+    return pipeline.training.seed if seed is None else seed
+
+
+def fresh_seed(pipeline: Pipeline) -> int:
+    """Return the seed for more pieces: the pipeline's, or a new one each time."""
+    seed = pipeline.generate.seed
+    return secrets.randbelow(2**32) if seed is None else seed

@@ -1,0 +1,346 @@
+"""The work of a run from its beginning to its end: train, generate, measure."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from musengine.data import reading
+from musengine.data.batching import Batches
+from musengine.data.dataset import Dataset, prepare, read_corpus, total_steps
+from musengine.data.splits import PARTS
+from musengine.errors import UserError
+from musengine.interfaces.callback import Callback
+from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.loss import Loss
+from musengine.pipeline import compatibility
+from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.registry import Registry
+from musengine.runs import folder as runfolder
+from musengine.runs import generate as making
+from musengine.runs.folder import RunFolder
+from musengine.runs.trained import (
+    Figures,
+    evaluate,
+    generated_pieces,
+    load_trained,
+    measure,
+    new_model,
+)
+from musengine.training import checkpoint as checkpoints
+from musengine.training.optim import Place, choose_device, limit_reached
+from musengine.training.trainer import INTERRUPTED, Task, Trainer, fit
+from musengine.utils.allocator import keep_freed_memory
+from musengine.utils.console import Console, counted
+from musengine.utils.signals import stop_on_interrupt
+
+ODDITIES = 3
+"""How many pieces with something odd about them are named."""
+
+GENERATION_TABLES = ("generate", "sampler", "output")
+
+
+class Interrupted(Exception):  # noqa: N818  not an error
+    """The user stopped the training; everything is saved."""
+
+
+@dataclass
+class Session:
+    """One command's work on a run."""
+
+    pipeline: Pipeline
+    run: RunFolder
+    registry: Registry
+    dataset: Dataset | None = None
+
+    @functools.cached_property
+    def callbacks(self) -> list[Callback[Any]]:
+        """The pipeline's callbacks, the same ones for training and generation."""
+        return [callback.create() for callback in self.pipeline.callbacks]
+
+    def train(self) -> None:
+        """Train, from the beginning or from where it stopped; say so where nothing is left.
+
+        Raises:
+            UserError: what the user can mend.
+            Interrupted: the user pressed Ctrl-C; everything is saved.
+        """
+        if self.run.exists:
+            self.pipeline = _continued(self.pipeline, self.run, self.registry)
+            if _finished_training(self.pipeline, self.run):
+                Console.current().say(f"{self.run.path} is trained already")
+                return
+        self.pipeline, device = _decided(self.pipeline)
+        encoder: Encoder[Any] = self.pipeline.encoder.create()
+        origin = _origin(self.pipeline, self.run)
+        if origin is not None:
+            encoder.load_state(checkpoints.load(origin, weights_only=True).meta.get("encoder", {}))
+        reading_ = read_corpus(self.pipeline, self.registry)
+        learned = origin is not None
+        self.dataset = prepare(self.pipeline, reading_, encoder, learned=learned)
+        _tell_dataset(self.dataset)
+        for message in compatibility.lacking(self.pipeline.outputs).values():
+            Console.current().warn(message)
+        task = _task(self.pipeline, self.run, device, encoder, self.dataset, self.callbacks)
+        stored = None if origin is None else _load(task, origin)
+        if self.run.exists:
+            self.run.check_split(self.dataset)
+            self.run.write_pipeline(self.pipeline)
+        else:
+            self.run.begin(self.pipeline, self.dataset)
+        Console.current().say(f"run folder: {self.run.path}")
+        reason = _train(task, self.pipeline, self.run, stored)
+        if reason == INTERRUPTED:
+            raise Interrupted
+        # What was made with the weights before is out of date now.
+        self.run.write_state(trained=reason, generated=None, evaluated=None)
+
+    def generate(self) -> None:
+        """Make the run's pieces, unless they were made with these very settings."""
+        made_with = runfolder.fingerprint_of(self.pipeline.tables(), GENERATION_TABLES)
+        if self.run.state().get("generated") == made_with:
+            Console.current().say(
+                f"its pieces are in {self.run.samples}; `musengine generate {self.run.path}` "
+                "makes more, --new trains another"
+            )
+            return
+        seed = making.run_seed(self.pipeline)
+        written = making.generate(self.pipeline, self.run, self.registry, seed=seed)
+        for path in (path for piece in written for path in piece.files):
+            for callback in self.callbacks:
+                callback.on_sample(path)
+        self.run.write_pipeline(self.pipeline)
+        self.run.write_state(generated=made_with)
+
+    def evaluate(self) -> None:
+        """Measure the best weights on the held-out parts, unless that was done."""
+        made_with = self.run.state().get("generated")
+        wanted = runfolder.fingerprint_of(
+            {**self.pipeline.tables(), "pieces": made_with}, ("evaluate", "pieces")
+        )
+        if self.run.state().get("evaluated") == wanted or not self.pipeline.evaluate.metrics:
+            return
+        held_out = PARTS[1:]
+        if self.dataset is None:
+            results = evaluate(self.pipeline, self.run, self.registry, held_out)
+        else:
+            trained = load_trained(self.pipeline, self.run)
+            generated = generated_pieces(self.pipeline, self.run, self.registry)
+            results = measure(self.pipeline, trained, self.dataset, held_out, generated)
+        self.run.write_evaluation(results)
+        self.run.write_pipeline(self.pipeline)
+        self.run.write_state(evaluated=wanted)
+        tell_figures(results)
+
+    def tell_skipped(self) -> None:
+        """List what was left out of the corpus, at the end where it is seen."""
+        if self.dataset is None or not self.dataset.skipped:
+            return
+        console, skipped = Console.current(), self.dataset.skipped
+        for entry in skipped[:20]:
+            console.warn(f"skipped {entry.path}: {entry.reason}")
+        if len(skipped) > 20:
+            listed = self.run.path / "split.json"
+            console.warn(f"skipped {len(skipped) - 20} more; all are listed in {listed}")
+
+
+def tell_figures(results: Mapping[str, Figures]) -> None:
+    """Say the figures of each part, a line for each; details are in the run folder."""
+    for part, figures in results.items():
+        shown = "  ".join(
+            _shown(name, figures)
+            for name, value in figures.items()
+            if isinstance(value, (int, float)) and not name.endswith(("_low", "_high"))
+        )
+        Console.current().say(f"{part}: {shown}")
+
+
+def _shown(name: str, figures: Figures) -> str:
+    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    if low is None or high is None or math.isnan(low):
+        return f"{name} {figures[name]:.6g}"
+    return f"{name} {figures[name]:.6g} ({low:.4g} to {high:.4g})"
+
+
+def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeline:
+    """Take over what the run decided when it began; refuse what cannot change."""
+    stored = run.read_pipeline(registry)
+    changed = runfolder.refuse_changes(run.path, stored.tables(), pipeline)
+    if changed:
+        Console.current().say(f"going on with changed settings: {', '.join(changed)}")
+        run.log({"changed": changed})
+    wanted, before = pipeline.training, stored.training
+    device = before.device if wanted.device == "auto" else wanted.device
+    training = replace(wanted, device=device, threads=wanted.threads or before.threads)
+    return replace(pipeline, training=training)
+
+
+def _finished_training(pipeline: Pipeline, run: RunFolder) -> bool:
+    if "trained" not in run.state() or not run.checkpoint_paths():
+        return False
+    if pipeline.model_declaration.training == "fit":
+        return True
+    meta = checkpoints.load(run.checkpoint_for("last"), weights_only=True).meta
+    return limit_reached(pipeline.training, Place(**meta["place"])) is not None
+
+
+def _decided(pipeline: Pipeline) -> tuple[Pipeline, torch.device]:
+    """Decide the device and the number of threads, so that a continued run uses the same."""
+    device = choose_device(pipeline.training.device)
+    keep_freed_memory()
+    if pipeline.training.threads:
+        torch.set_num_threads(pipeline.training.threads)
+    training = replace(pipeline.training, device=str(device), threads=torch.get_num_threads())
+    return replace(pipeline, training=training), device
+
+
+def _task(
+    pipeline: Pipeline,
+    run: RunFolder,
+    device: torch.device,
+    encoder: Encoder[Any],
+    data: Dataset,
+    callbacks: list[Callback[Any]],
+) -> Task:
+    torch.manual_seed(pipeline.training.seed)
+    batches = Batches(data.parts["train"], pipeline.training)
+    _tell_too_short(batches, data)
+    model = new_model(pipeline, encoder).to(device)
+    loss: Loss[Any] | None = None
+    if pipeline.loss is not None and not pipeline.model_declaration.own_loss:
+        loss = pipeline.loss.create(encoder.layout)
+    return Task(
+        model=model,
+        loss=loss,
+        config=pipeline.training,
+        batches=batches,
+        valid=data.parts["valid"],
+        run=run,
+        callbacks=callbacks,
+        device=device,
+        likelihood=pipeline.model_declaration.likelihood,
+        meta={"encoder": encoder.state(), "model": pipeline.model.name},
+    )
+
+
+def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
+    """Return the checkpoint that training goes on from, or that a new run starts from, if any.
+
+    Raises:
+        UserError: `training.init_from` names none.
+    """
+    if run.checkpoint_paths():
+        return run.checkpoint_for("last")
+    wanted = pipeline.training.init_from
+    if wanted is None or wanted.is_file():
+        return wanted
+    if not RunFolder(wanted).exists:
+        raise UserError(f"training.init_from: {wanted} is neither a run folder nor a checkpoint")
+    return RunFolder(wanted).checkpoint_for("best")
+
+
+def _load(task: Task, origin: Path) -> checkpoints.Checkpoint | None:
+    """Put a checkpoint's weights into the model; returns it where training goes on from it.
+
+    Raises:
+        UserError: it is damaged, or belongs to another model.
+    """
+    stored = checkpoints.load(origin)
+    checkpoints.load_weights(task.model, stored.model, origin)
+    if origin.parent == task.run.checkpoints:
+        return stored
+    Console.current().say(f"starting from the weights of {origin}")
+    return None
+
+
+def _train(
+    task: Task, pipeline: Pipeline, run: RunFolder, stored: checkpoints.Checkpoint | None
+) -> str:
+    console = Console.current()
+    if pipeline.model_declaration.training == "fit":
+        return fit(task)
+    parameters = sum(p.numel() for p in task.model.parameters())
+    unit = f"; loss in {task.loss.unit}" if task.loss is not None else ""
+    console.say(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
+    trainer = Trainer(task)
+    if stored is not None:
+        trainer.restore(stored)
+        console.say(f"going on after step {trainer.place.step}")
+    run.forget_after(trainer.place.step)
+    with stop_on_interrupt(console.warn) as stop:
+        return trainer.train(stop)
+
+
+def _tell_dataset(dataset: Dataset) -> None:
+    console = Console.current()
+    for notice in dataset.notices:
+        console.say(f"note: {notice}")
+    for part, pieces in dataset.parts.items():
+        steps = total_steps(pieces)
+        if pieces:
+            console.say(f"{part}: {counted(len(pieces), 'piece')}, {counted(steps, 'step')}")
+    if not dataset.parts["valid"]:
+        console.warn(
+            "no pieces are held out, so nothing tells how well the model does on new music "
+            "(corpus.valid sets the share)"
+        )
+    for what, count in dataset.lost.items():
+        console.say(f"left out: {count:,} {what}")
+    _tell_copies(dataset)
+    _tell_oddities(dataset)
+    if dataset.ignored:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
+        console.say(f"not music files: {kinds}")
+    if dataset.skipped:
+        console.say(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
+
+
+def _tell_copies(dataset: Dataset) -> None:
+    if dataset.copies:
+        number = len(dataset.copies)
+        are = "piece is a copy of another" if number == 1 else "pieces are copies of others"
+        Console.current().say(f"{number:,} {are}, note by note (corpus.duplicates)")
+    if dataset.straddling:
+        first = dataset.straddling[0]
+        Console.current().warn(
+            f"{counted(len(dataset.straddling), 'piece')} of one part with the notes of a piece "
+            f"held out, such as {first} and {dataset.copies[first]}; corpus.duplicates = 'drop' "
+            "leaves them out"
+        )
+
+
+def _tell_oddities(dataset: Dataset) -> None:
+    """Say what was odd about the first few pieces, and how many there are."""
+    console, odd = Console.current(), dataset.warnings
+    if not odd:
+        return
+    listed = list(odd.items())[:ODDITIES]
+    for name, lines in listed:
+        console.say(f"odd: {name}: {lines[0]}")
+    if len(odd) > len(listed):
+        left = counted(len(odd) - len(listed), "piece")
+        console.say(f"odd: {left} more, listed in the run's split.json")
+
+
+def _tell_too_short(batches: Batches, dataset: Dataset) -> None:
+    """List pieces the way of feeding cannot use.
+
+    Raises:
+        UserError: it can use none.
+    """
+    short = batches.too_short()
+    feed = batches.feed
+    if batches.count(0) == 0:
+        longest = max((len(piece) for piece in batches.pieces), default=0)
+        raise UserError(
+            f"every training piece is too short for feed = {type(feed).__name__.lower()!r}: the "
+            f"longest has {longest} steps; set a smaller training.sequence_length"
+        )
+    reason = "too short for training.sequence_length"
+    dataset.skipped.extend(reading.Skipped(name, reason) for name in short)

@@ -1,0 +1,152 @@
+"""A trained model as a run folder holds it, ready to generate or to be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from musengine.data.dataset import Dataset, prepare, read_corpus
+from musengine.errors import UserError
+from musengine.evaluation.reference import Named, of_pieces, read_scores
+from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.metric import Evidence, Metric, Reference
+from musengine.interfaces.model import Model
+from musengine.music.score import Part, Score
+from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.declarations import MetricDeclaration
+from musengine.plugins.registry import Registry
+from musengine.runs.folder import RunFolder
+from musengine.training import checkpoint as checkpoints
+from musengine.training.optim import choose_device
+from musengine.utils.console import Console
+
+GENERATED = "generated"
+"""What the figures of generated pieces stand under, beside those of the parts."""
+
+Figures = dict[str, Any]
+"""Numbers by name; nested mappings hold details."""
+
+NEEDS_LIKELIHOOD = ("nll", "perplexity")
+"""Metrics that are left out for models without an exact likelihood."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model with what it takes to use it."""
+
+    model: Model[Any]
+    encoder: Encoder[Any]
+    device: torch.device
+    checkpoint: Path
+
+
+def new_model(pipeline: Pipeline, encoder: Encoder[Any]) -> Model[Any]:
+    """Return the pipeline's model, its weights fresh, in the pipeline's precision."""
+    model: Model[Any] = pipeline.model.create(encoder.layout)
+    return model.double() if pipeline.training.precision == "float64" else model
+
+
+def load_trained(pipeline: Pipeline, run: RunFolder) -> Trained:
+    """Load the weights and the encoder of a run.
+
+    Raises:
+        UserError: there are none, they are damaged, or belong to another model.
+    """
+    device = _device_here(pipeline.training.device)
+    path = run.checkpoint_for(pipeline.generate.checkpoint)
+    stored = checkpoints.load(path, weights_only=True)
+    encoder: Encoder[Any] = pipeline.encoder.create()
+    encoder.load_state(stored.meta.get("encoder", {}))
+    model = new_model(pipeline, encoder)
+    checkpoints.load_weights(model, stored.model, path)
+    return Trained(model.to(device).eval(), encoder, device, path)
+
+
+def _device_here(name: str) -> torch.device:
+    """Return the device a run was trained on, or what there is: a folder may have moved."""
+    try:
+        return choose_device(name)
+    except UserError:
+        device = choose_device("auto")
+        Console.current().say(f"{name} is not here; using {device}")
+        return device
+
+
+def evaluate(
+    pipeline: Pipeline, run: RunFolder, registry: Registry, parts: Sequence[Part]
+) -> dict[str, Figures]:
+    """Measure a run's best weights on parts of its corpus; figures by part.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    trained = load_trained(pipeline, run)
+    dataset = prepare(pipeline, read_corpus(pipeline, registry), trained.encoder, learned=True)
+    run.check_split(dataset)
+    generated = generated_pieces(pipeline, run, registry)
+    return measure(pipeline, trained, dataset, parts, generated)
+
+
+def music_of(run: RunFolder, registry: Registry) -> Reference:
+    """Return what a run was trained on and what it held out, as its encoder gives it back.
+
+    Raises:
+        UserError: the run is none, or its music is not there any more.
+    """
+    pipeline = run.read_pipeline(registry)
+    encoder = load_trained(pipeline, run).encoder
+    dataset = prepare(pipeline, read_corpus(pipeline, registry), encoder, learned=True)
+    run.check_split(dataset)
+    held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
+    return of_pieces(dataset.parts["train"], held_out, encoder)
+
+
+def measure(
+    pipeline: Pipeline,
+    trained: Trained,
+    dataset: Dataset,
+    parts: Sequence[Part],
+    generated: Sequence[Named] = (),
+) -> dict[str, Figures]:
+    """Return the pipeline's metrics of a trained model on some parts, and of generated pieces."""
+    wanted: dict[str, list[Metric[Any]]] = {"model": [], "pieces": []}
+    for metric in pipeline.metrics:
+        if metric.name in NEEDS_LIKELIHOOD and not pipeline.model_declaration.likelihood:
+            continue
+        wanted[metric.declared(MetricDeclaration).of].append(metric.create())
+    model, encoder = trained.model, trained.encoder
+    results: dict[str, Figures] = {
+        part: _measured(wanted["model"], Evidence(model, encoder, dataset.parts[part], part))
+        for part in parts
+    }
+    if wanted["pieces"] and generated:
+        held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
+        reference = of_pieces(dataset.parts["train"], held_out, encoder)
+        evidence = Evidence(model, encoder, (), GENERATED, tuple(generated), reference)
+        results[GENERATED] = _measured(wanted["pieces"], evidence)
+    return {part: figures for part, figures in results.items() if figures}
+
+
+def _measured(metrics: Sequence[Metric[Any]], evidence: Evidence) -> Figures:
+    figures: Figures = {}
+    for metric in metrics:
+        figures.update(metric.measure(evidence))
+    return figures
+
+
+def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> list[Named]:
+    """Return the scores among a run's samples, where a metric of the pipeline looks at them."""
+    if all(metric.declared(MetricDeclaration).of != "pieces" for metric in pipeline.metrics):
+        return []
+    try:
+        reading = read_scores([str(run.samples)], registry)
+    except UserError as error:
+        Console.current().warn(f"no generated pieces are measured: {error}")
+        return []
+    return [
+        (piece.id, piece.content) for piece in reading.pieces if isinstance(piece.content, Score)
+    ]

@@ -1,0 +1,250 @@
+"""Files of music to files of another kind, side by side: the work of `musengine convert`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from os.path import normcase
+from pathlib import Path
+from typing import Any
+
+from musengine.config.quantities import Source
+from musengine.data.discovery import Found, find_items
+from musengine.data.filters import Patterns
+from musengine.data.opening import open_file, shown_name
+from musengine.data.reading import Skipped
+from musengine.errors import UnreadableError, UserError
+from musengine.interfaces.reader import Item
+from musengine.interfaces.writer import Writer
+from musengine.music.score import Score, Text
+from musengine.plugins.declarations import Content
+from musengine.plugins.registry import Component, Registry
+from musengine.tools.edits import Adjustments
+from musengine.tools.formats import Origin, Target, from_score, to_score
+from musengine.utils.console import Console, counted
+from musengine.utils.files import whole_file
+from musengine.utils.parallel import Failure, run_apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is done with every file.
+
+    Attributes:
+        origin: what it is read as.
+        target: what it becomes.
+        adjustments: what is changed on the way.
+        overwrite: replace files that are there.
+        styles: the folders to take, or patterns such as `Irish/*`; empty for all.
+    """
+
+    origin: Origin
+    target: Target
+    adjustments: Adjustments
+    overwrite: bool = False
+    styles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file: how it is read, where its music goes, and its name as the user would write it."""
+
+    reader: Component
+    item: Item
+    out: Path
+    shown: str
+
+
+@dataclass
+class Outcome:
+    """What came of one file or of all.
+
+    Attributes:
+        files: what was written.
+        notes: in them; characters do not count.
+        skipped: what was not written, and why.
+        lost: what was left out of what was written, counted by a word.
+        warnings: how many oddities the readers told of.
+        notices: terms that come with the music.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    notes: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    lost: Counter[str] = field(default_factory=Counter)
+    warnings: int = 0
+    notices: list[str] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        """Add another's figures to these."""
+        self.files += other.files
+        self.notes += other.notes
+        self.skipped += other.skipped
+        self.lost += other.lost
+        self.warnings += other.warnings
+        self.notices += other.notices
+
+
+def convert(
+    source: Source,
+    out: Path,
+    plan: Plan,
+    registry: Registry,
+    *,
+    jobs: int = 0,
+    timeout: float = 300.0,
+) -> Outcome:
+    """Convert a file, or every file of a folder or a built-in corpus into a folder like it.
+
+    A file with several pieces becomes several, numbered. A file that cannot be read, or whose
+    reader crashes or takes too long, is skipped. Every file appears whole or not at all.
+
+    Args:
+        source: the music.
+        out: the file to write, or the folder to write into where the source has many files.
+        plan: what is done with each.
+        registry: where readers are found.
+        jobs: processes, 0 for one on each core.
+        timeout: seconds that one file may take.
+
+    Raises:
+        UserError: there is no such source, or no music in it.
+    """
+    outcome, found = Outcome(), Found()
+    tasks = [
+        Task(reader, item, place, shown)
+        for reader, item, place, shown in _places(source, out, plan, registry, found)
+    ]
+    outcome.notices += found.notices
+    if not tasks:
+        raise UserError(_nothing(source, plan, found))
+    distinct = list(_without_clashes(tasks, outcome))
+    results = run_apart(partial(convert_one, plan), distinct, workers=jobs, timeout=timeout, few=0)
+    with Console.current().meter("converting") as meter:
+        for count, (task, result) in enumerate(zip(distinct, results, strict=True), 1):
+            if isinstance(result, Failure):
+                outcome.skipped.append(Skipped(task.shown, result.reason))
+            else:
+                outcome.add(result)
+            meter.show(count / len(distinct), f"{count} of {counted(len(distinct), 'file')}")
+    return outcome
+
+
+def is_single(source: Source) -> bool:
+    """Whether a source is one file."""
+    return source.scheme is None and not Path(source.text).is_dir()
+
+
+def _places(
+    source: Source, out: Path, plan: Plan, registry: Registry, found: Found
+) -> Iterator[tuple[Component, Item, Path, str]]:
+    """Yield each file, where its music goes, and its name as the user would write it."""
+    styles = Patterns(plan.styles)
+    for reader, item in _items(source, plan, registry, found):
+        if is_single(source):
+            yield reader, item, out, shown_name(source, item)
+            continue
+        if plan.styles and not styles.fitting(item.style):
+            continue
+        inside = item.id.removeprefix(f"{source.scheme}:").removesuffix(item.path.suffix)
+        yield reader, item, out / (inside + plan.target.suffix), shown_name(source, item)
+
+
+def _items(
+    source: Source, plan: Plan, registry: Registry, found: Found
+) -> list[tuple[Component, Item]]:
+    """Return the files to read: scores where the target takes them, texts where there are none."""
+    wanted: list[Content] = ["score", "text"] if plan.target.takes_scores else ["text"]
+    if plan.origin.notation is not None:
+        wanted = ["text"]
+    problem: UserError | None = None
+    for content in wanted:
+        found.ignored.clear()
+        try:
+            if items := list(find_items(source, registry, plan.origin.reader, found, (content,))):
+                return items
+        except UserError as error:
+            problem = error
+    if not plan.target.takes_scores and plan.origin.reader is None:
+        scores = find_items(source, registry, None, Found(), ("score",))
+        if next(scores, None) is not None:
+            notations = ", ".join(plan.origin.known) or "none is installed"
+            raise UserError(
+                f"{source.text} holds scores and no texts; "
+                f"--to with a text notation makes texts of them ({notations})"
+            )
+    if problem is not None:
+        raise problem
+    return []
+
+
+def _without_clashes(tasks: Sequence[Task], outcome: Outcome) -> Iterator[Task]:
+    """Yield the tasks but those whose file another one writes already."""
+    first: dict[str, Task] = {}
+    for task in tasks:
+        other = first.setdefault(normcase(task.out), task)
+        if other is task:
+            yield task
+        else:
+            reason = f"it would be {task.out}, as {other.shown} is"
+            outcome.skipped.append(Skipped(task.shown, reason))
+
+
+def _nothing(source: Source, plan: Plan, found: Found) -> str:
+    styles = f" of style {' or '.join(plan.styles)}" if plan.styles else ""
+    others = ", ".join(f"{count} {suffix}" for suffix, count in found.ignored.most_common(5))
+    return f"no music{styles} in {source.text}{f' (there are {others})' if others else ''}"
+
+
+def convert_one(plan: Plan, task: Task) -> Outcome:
+    """Convert one file; what goes wrong with it is said in the outcome."""
+    outcome = Outcome()
+    try:
+        pieces = open_file(task.reader, task.item)
+    except UnreadableError as error:
+        outcome.skipped.append(Skipped(task.shown, error.lines[0]))
+        return outcome
+    writer: Writer[Any] = plan.target.writer.create()
+    for number, piece in enumerate(pieces, 1):
+        outcome.warnings += len(piece.warnings)
+        out = task.out if len(pieces) == 1 else _numbered(task.out, number, len(pieces))
+        try:
+            _write(plan, piece.content, writer, out, outcome)
+        except UserError as error:
+            several = f" (piece {number})" if len(pieces) > 1 else ""
+            outcome.skipped.append(Skipped(task.shown + several, error.lines[0]))
+    return outcome
+
+
+def _write(
+    plan: Plan, content: Score | Text, writer: Writer[Any], out: Path, outcome: Outcome
+) -> None:
+    """Write one piece.
+
+    Raises:
+        UserError: the file is there, the piece cannot be converted, or the disk is full.
+    """
+    if out.exists() and not plan.overwrite:
+        raise UserError(f"{out} is there already; --overwrite replaces it")
+    lost: Counter[str] = Counter()
+    notes = 0
+    if isinstance(content, Score) or plan.adjustments.any or not plan.target.takes_texts:
+        if not plan.target.takes_scores:
+            name = plan.target.writer.name
+            raise UnreadableError(f"the writer {name!r} writes no scores; name a text notation")
+        score, lost = plan.adjustments.apply(to_score(content, plan.origin))
+        notes = len(score)
+        content, left_out = from_score(score, plan.target)
+        lost.update(left_out)
+    with whole_file(out, "OUT") as aside:
+        writer.write(content, aside)
+    outcome.files.append(out)
+    outcome.notes += notes
+    outcome.lost += lost
+
+
+def _numbered(out: Path, number: int, count: int) -> Path:
+    digits = len(str(count))
+    return out.with_name(f"{out.stem}-{number:0{digits}}{out.suffix}")

@@ -1,0 +1,146 @@
+"""What `musengine convert` changes in a score on its way: tracks, pitch, time, instrument."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from musengine.config.quantities import GridStep, Instrument, Length
+from musengine.errors import UnreadableError, did_you_mean
+from musengine.music import timing, transforms
+from musengine.music.flatten import WHOLE_NOTE, flatten, shorten
+from musengine.music.score import Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adjustments:
+    """Changes in the order in which they are made; by default none.
+
+    Attributes:
+        tracks: the tracks to keep, by index from 0 or by name; empty for all.
+        mute_tracks: tracks to leave out.
+        channels: the MIDI channels, 1 to 16, to keep; empty for all.
+        mute_channels: channels to leave out.
+        transpose: semitones; drums stay.
+        flatten: to one piano track at 120 quarter notes per minute.
+        keep_drums: drums have a track beside the piano when flattened.
+        bpm: a constant tempo; ticks stay, so what is written stays and sounds faster or slower.
+        quantize: the grid that notes are moved to.
+        longest_note: notes held longer are ended; None for a whole note when flattened, else for
+            no limit.
+        instrument: of all tracks but drums.
+    """
+
+    tracks: tuple[str, ...] = ()
+    mute_tracks: tuple[str, ...] = ()
+    channels: tuple[int, ...] = ()
+    mute_channels: tuple[int, ...] = ()
+    transpose: int = 0
+    flatten: bool = False
+    keep_drums: bool = False
+    bpm: float | None = None
+    quantize: GridStep | None = None
+    longest_note: Length | None = None
+    instrument: Instrument | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is changed."""
+        return self != Adjustments()
+
+    def apply(self, score: Score) -> tuple[Score, Counter[str]]:
+        """Return the changed score, and what was lost of what was asked for, counted by a word.
+
+        Raises:
+            UnreadableError: there is no such track or channel, or no note is left.
+        """
+        lost: Counter[str] = Counter()
+        score = self._chosen(score)
+        asked = len(score)
+        score = score.transpose(self.transpose)
+        lost["notes beyond the range of MIDI"] = asked - len(score)
+        if not len(score):
+            raise UnreadableError("no notes are left")
+        if self.flatten and not self.keep_drums:
+            lost["drum notes"] = int(score.is_drum.sum())
+            if lost["drum notes"] == len(score):
+                raise UnreadableError("it has nothing but drums; --keep-drums keeps them")
+        if self.flatten:
+            score = flatten(score, longest=None, keep_drums=self.keep_drums)
+        score = self._timed(score)
+        lost["notes that fell together with another"] = asked - lost.total() - len(score)
+        return score, +lost
+
+    def _chosen(self, score: Score) -> Score:
+        kept = set(range(len(score.tracks)))
+        if self.tracks:
+            kept &= {place for name in self.tracks for place in find_tracks(score, name)}
+        if self.channels:
+            kept &= set(_on_channels(score, self.channels))
+        for name in self.mute_tracks:
+            kept -= set(find_tracks(score, name, missing_ok=True))
+        kept -= set(transforms.tracks_on(score, [channel - 1 for channel in self.mute_channels]))
+        return score if len(kept) == len(score.tracks) else transforms.keep_tracks(score, kept)
+
+    def _timed(self, score: Score) -> Score:
+        if self.bpm is not None:
+            tempo_tick, tempo_bpm = timing.tempo_map([(0, self.bpm)])
+            score = replace(score, tempo_tick=tempo_tick, tempo_bpm=tempo_bpm)
+        if self.quantize is not None:
+            score = transforms.snap(score, self.quantize)
+        longest = self.longest_note or (WHOLE_NOTE if self.flatten else None)
+        if longest is not None:
+            score = shorten(score, longest)
+        if self.instrument is not None:
+            program = self.instrument.program
+            tracks = (
+                track if track.is_drum else replace(track, program=program)
+                for track in score.tracks
+            )
+            score = replace(score, tracks=tuple(tracks))
+        return score
+
+
+def find_tracks(score: Score, wanted: str, *, missing_ok: bool = False) -> list[int]:
+    """Return the indices of tracks by name, letter case ignored, or by index.
+
+    Args:
+        score: whose tracks.
+        wanted: a name, an index, or several with commas between; a name may itself hold commas.
+        missing_ok: leave out those there are not.
+
+    Raises:
+        UnreadableError: there is none of a name or index; says which there are.
+    """
+    if found := _named(score, wanted):
+        return found
+    for part in wanted.split(","):
+        tracks = _named(score, part)
+        if not tracks and not missing_ok:
+            names = [track.name for track in score.tracks]
+            there = ", ".join(f"{index} {name!r}" for index, name in enumerate(names[:16]))
+            near = did_you_mean(part, names)
+            raise UnreadableError(f"no track {part!r}{near}; its tracks are {there or 'none'}")
+        found += tracks
+    return found
+
+
+def _named(score: Score, wanted: str) -> list[int]:
+    """Return the tracks of a name, else the one of an index, else none."""
+    wanted = wanted.strip()
+    names = [track.name.strip().casefold() for track in score.tracks]
+    found = [index for index, name in enumerate(names) if name == wanted.casefold()]
+    if not found and wanted.isdecimal() and len(wanted) < 10 and int(wanted) < len(names):
+        return [int(wanted)]
+    return found
+
+
+def _on_channels(score: Score, channels: Sequence[int]) -> list[int]:
+    found = transforms.tracks_on(score, [channel - 1 for channel in channels])
+    if not found:
+        known = {track.channel + 1 for track in score.tracks if track.channel is not None}
+        there = ", ".join(map(str, sorted(known)))
+        wanted = ", ".join(map(str, channels))
+        raise UnreadableError(f"no track on channel {wanted}; it uses {there or 'no channels'}")
+    return found

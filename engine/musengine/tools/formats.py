@@ -1,0 +1,229 @@
+"""What music can be converted to and from: writers by name or ending, and text notations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from musengine.config import fields
+from musengine.config.fields import Config
+from musengine.config.toml import parse_value
+from musengine.errors import ConfigError, UnreadableError, UserError, did_you_mean
+from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.writer import Writer
+from musengine.music.score import Score, Text
+from musengine.plugins.declarations import (
+    Declaration,
+    EncoderConfig,
+    EncoderDeclaration,
+    WriterDeclaration,
+)
+from musengine.plugins.registry import Component, Entry, Registry
+
+D = TypeVar("D", bound=Declaration)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What files are to become.
+
+    Attributes:
+        writer: writes them.
+        notation: the encoder that makes a text of a score first, None where none is asked for.
+        suffix: the ending of the files, with the dot.
+    """
+
+    writer: Component
+    notation: Component | None
+    suffix: str
+
+    @property
+    def takes_scores(self) -> bool:
+        """Whether a score can be converted to it."""
+        content = self.writer.declared(WriterDeclaration).content
+        return self.notation is not None or "score" in content
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether a text can be converted to it without being read as a score first."""
+        return self.notation is None and "text" in self.writer.declared(WriterDeclaration).content
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What files are read as.
+
+    Attributes:
+        reader: the one for all files, None where each file's ending decides.
+        notation: the encoder that reads the texts as scores, None where none is named.
+        known: encoders by the notation a text may say that it is in.
+    """
+
+    reader: Component | None
+    notation: Component | None
+    known: Mapping[str, Component]
+
+
+def find_target(registry: Registry, word: str, settings: Sequence[str], ending: str = "") -> Target:
+    """Return what a word means: a writer, a text notation, or a file name ending without its dot.
+
+    Args:
+        registry: where writers and encoders are found.
+        word: such as `midi`, `text-roll`, `png`.
+        settings: KEY=VALUE for the writer, or for the encoder of a notation.
+        ending: of the file to write, without its dot: a writer of several kinds takes that one.
+
+    Raises:
+        UserError: it means nothing, a setting is wrong, or a library is not installed.
+    """
+    entry = _meaning(registry, word)
+    endings = _endings(registry)
+    # "midi" is the name of a writer, not the wish for that ending.
+    words = (ending,) if entry.name == word.lower() else (word, ending)
+    named = [f".{name.lower()}" for name in words]
+    suffix = next((name for name in named if name in endings and endings[name][0] is entry), "")
+    wishes = endings[suffix][1] if suffix else {}
+    component = _with_settings(entry, {**wishes, **_parsed(settings)})
+    notation = None
+    if isinstance(entry.declaration, EncoderDeclaration):
+        notation, component = component, _with_settings(registry.get("writer", "text"), {})
+    writer: Writer[Any] = component.create()
+    return Target(component, notation, suffix or writer.suffix)
+
+
+def _meaning(registry: Registry, word: str) -> Entry:
+    """Return the component a word means."""
+    name = word.strip().lower()
+    named = {entry.name: entry for entry in _writers(registry)}
+    named = {**_notations(registry), **named}
+    endings = {ending[1:]: entry for ending, (entry, _) in _endings(registry).items()}
+    found = named.get(name) or endings.get(name)
+    if found is None:
+        known = [*named, *endings]
+        raise UserError(
+            f"nothing can be converted to {word!r}{did_you_mean(name, known)}; there are: "
+            + ", ".join(dict.fromkeys(known))
+        )
+    return found
+
+
+def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -> Origin:
+    """Return what a word means files are read as: a reader, or a text notation.
+
+    Args:
+        registry: where readers and encoders are found.
+        word: None where each file's ending decides.
+        settings: KEY=VALUE for the reader, or for the encoder of the notation.
+
+    Raises:
+        UserError: it means neither, or a setting is wrong.
+    """
+    notations = _notations(registry)
+    known = {name: _with_settings(entry, {}) for name, entry in notations.items()}
+    if word is None:
+        if settings:
+            raise UserError(f"--set from.{settings[0]}: say with --from what it is a setting of")
+        return Origin(None, None, known)
+    readers = {entry.name: entry for entry in registry.of_kind("reader")}
+    values = _parsed(settings)
+    if word in readers:
+        return Origin(_with_settings(readers[word], values), None, known)
+    if word in notations:
+        return Origin(None, _with_settings(notations[word], values), known)
+    names = [*readers, *notations]
+    raise UserError(
+        f"no reader and no notation {word!r} is installed{did_you_mean(word, names)}; there are: "
+        + ", ".join(dict.fromkeys(names))
+    )
+
+
+def to_score(content: Score | Text, origin: Origin) -> Score:
+    """Return a piece as a score, a text read in the notation it is in.
+
+    That is the notation the user named, else the one the text says it is in, else the only one
+    there is.
+
+    Raises:
+        UnreadableError: it is not known which, or nothing of that notation is in the text.
+    """
+    if isinstance(content, Score):
+        return content
+    notation = origin.notation or origin.known.get(content.notation)
+    if notation is None:
+        different = {id(component.entry): component for component in origin.known.values()}
+        if len(different) != 1 or content.notation != "plain":
+            names = ", ".join(origin.known) or "none is installed"
+            raise UnreadableError(f"a text; name its notation with --from ({names})")
+        (notation,) = different.values()
+    encoder: Encoder[Any] = notation.create()
+    return encoder.from_text(content)
+
+
+def from_score(score: Score, target: Target) -> tuple[Score | Text, Mapping[str, int]]:
+    """Return what the target's writer is to write of a score, and what that leaves out.
+
+    Raises:
+        UnreadableError: nothing of it can be written in the target's notation.
+    """
+    if target.notation is None:
+        return score, {}
+    encoder: Encoder[Any] = target.notation.create()
+    return encoder.to_text(score), encoder.lost_in_text(score)
+
+
+def _writers(registry: Registry) -> Iterator[Entry]:
+    """Yield the writers of music; what writes a model's probabilities is none."""
+    for entry in registry.of_kind("writer"):
+        if {"score", "text"} & set(_declared(entry, WriterDeclaration).content):
+            yield entry
+
+
+def _endings(registry: Registry) -> dict[str, tuple[Entry, Mapping[str, Any]]]:
+    """Return the writer and its settings by the endings that writers name."""
+    return {
+        ending: (entry, settings)
+        for entry in _writers(registry)
+        for ending, settings in _declared(entry, WriterDeclaration).suffixes.items()
+    }
+
+
+def _notations(registry: Registry) -> dict[str, Entry]:
+    """Return the encoders that are text notations, by their names and by those of the notations."""
+    found = {}
+    for entry in registry.of_kind("encoder"):
+        built, _ = fields.build(
+            entry.declaration.config, {}, file="", name="", base_of=lambda key: Path.cwd()
+        )
+        if isinstance(built, EncoderConfig) and (notation := built.notation()):
+            found[notation] = found[entry.name] = entry
+    return found
+
+
+def _declared(entry: Entry, kind: type[D]) -> D:
+    assert isinstance(entry.declaration, kind)
+    return entry.declaration
+
+
+def _parsed(settings: Sequence[str]) -> dict[str, Any]:
+    values = {}
+    for assignment in settings:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {assignment}: expected KEY=VALUE, as width=2000")
+        values[key.strip()] = parse_value(assignment, text.strip())
+    return values
+
+
+def _with_settings(entry: Entry, values: Mapping[str, Any]) -> Component:
+    built, problems = fields.build(
+        entry.declaration.config,
+        values,
+        file="--set",
+        name=entry.name,
+        base_of=lambda key: Path.cwd(),
+    )
+    if not isinstance(built, Config):
+        raise ConfigError(problems)
+    return Component(entry, built)

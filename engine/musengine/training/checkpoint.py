@@ -1,0 +1,151 @@
+"""Checkpoints: one safetensors file with the weights and all that continuing needs. No pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from musengine.errors import UserError
+from musengine.utils.files import whole_file
+
+_TENSOR = "__tensor__"
+_NOT_OURS = (ValueError, TypeError, RecursionError)
+"""What reading JSON of another shape than ours ends in."""
+
+
+@dataclass
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        model: the weights by name.
+        meta: JSON values: counters, figures, the encoder's state, callbacks' states.
+        extra: nested values with tensors in them: the optimizer, carried states, generators.
+    """
+
+    model: dict[str, Tensor]
+    meta: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all."""
+    tensors = {f"model/{name}": tensor for name, tensor in checkpoint.model.items()}
+    skeleton = _flatten(checkpoint.extra, tensors)
+    metadata = {"meta": json.dumps(checkpoint.meta), "extra": json.dumps(skeleton)}
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    data = safetensors.torch.save(copies, metadata=metadata)
+    with whole_file(path) as aside:
+        aside.write_bytes(data)
+
+
+def load(path: Path, *, weights_only: bool = False) -> Checkpoint:
+    """Read a checkpoint; for generation the weights and the JSON values are enough.
+
+    Raises:
+        UserError: missing, cut short or otherwise damaged.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names = [name for name in file.keys()]  # noqa: C416, SIM118  not a dict
+            wanted = [name for name in names if name.startswith("model/") or not weights_only]
+            tensors = {name: file.get_tensor(name) for name in wanted}
+        meta = json.loads(metadata["meta"])
+        extra = {} if weights_only else _restore(json.loads(metadata["extra"]), tensors)
+    except (OSError, safetensors.SafetensorError, LookupError, *_NOT_OURS) as error:
+        raise UserError(
+            f"the checkpoint {path} cannot be read ({error}); delete it to go on from the one "
+            "before it"
+        ) from error
+    model = {
+        name.removeprefix("model/"): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("model/")
+    }
+    return Checkpoint(model, meta, extra)
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Put a checkpoint's weights into a model.
+
+    Raises:
+        UserError: they belong to another architecture; names the first difference.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        if name not in weights:
+            difference = f"{name} is missing"
+        elif name not in own:
+            difference = f"{name} is not part of this model"
+        elif own[name].shape != weights[name].shape:
+            shapes = tuple(weights[name].shape), tuple(own[name].shape)
+            difference = f"{name} has shape {shapes[0]}, the model needs {shapes[1]}"
+        else:
+            continue
+        raise UserError(f"the checkpoint {path} belongs to another model: {difference}")
+    model.load_state_dict(weights)
+
+
+def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return JSON in which tensors are named; they are put aside under these names."""
+    if isinstance(value, Tensor):
+        name = f"extra/{len(tensors)}"
+        tensors[name] = value
+        return {_TENSOR: name}
+    if isinstance(value, dict):
+        return {"dict": [[key, _flatten(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [_flatten(item, tensors) for item in value]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
+
+
+def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if _TENSOR in value:
+        return tensors[value[_TENSOR]]
+    (kind, items), *_ = value.items()
+    if kind == "dict":
+        return {key: _restore(item, tensors) for key, item in items}
+    restored = (_restore(item, tensors) for item in items)
+    return tuple(restored) if kind == "tuple" else list(restored)
+
+
+def map_tensors(value: Any, change: Any) -> Any:
+    """Return a nested value with `change` applied to each tensor in it."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: map_tensors(item, change) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_tensors(item, change) for item in value)
+    return value
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of PyTorch's generators."""
+    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Set PyTorch's generators as `random_state` found them."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
