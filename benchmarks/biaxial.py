@@ -41,7 +41,7 @@ LAYOUT = Grid(
     pitches=NOTES,
     channels=("sound", "onset"),
     step=GridStep(Fraction(1, 4), "beat"),
-    sides=("beat",),
+    conditioning=("beat",),
 )
 
 
@@ -126,7 +126,7 @@ def pieces() -> list[EncodedPiece]:
         steps[..., 1] &= steps[..., 0]
         number = np.arange(1024)
         beat = np.stack([number, number % 16 / 16, number % 4 / 4], axis=1).astype(np.float32)
-        made.append(EncodedPiece(str(k), Encoded(steps=steps, sides={"beat": beat}), str(k)))
+        made.append(EncodedPiece(str(k), Encoded(steps=steps, conditioning={"beat": beat}), str(k)))
     return made
 
 
@@ -154,7 +154,7 @@ def training(plain: bool, low: bool, **settings: Any) -> Callable[[], object]:
         context = torch.autocast("cpu", torch.bfloat16) if low else contextlib.nullcontext()
         with context:
             if plain:
-                loss = model(batch.inputs, batch.targets, batch.sides["beat"][..., 0])
+                loss = model(batch.inputs, batch.targets, batch.conditioning["beat"][..., 0])
             else:
                 output = model(batch)
         if not plain:

@@ -27,7 +27,7 @@ from musengine.music.transforms import excerpt
 from musengine.plugins.declarations import NoSettings
 
 COMMAND = "python benchmarks/biaxial_hour.py"
-OPENING, LENGTH, PIECES = 8, 64, 32
+PROMPT, LENGTH, PIECES = 8, 64, 32
 """Beats that pieces go on from, beats that are made, and how many pieces."""
 MEDIANS: dict[str, Callable[[Score], float]] = {
     "notes a beat": rhythm.notes_per_beat,
@@ -65,10 +65,10 @@ def music(scores: Sequence[Score]) -> dict[str, Any]:
 
 
 def passages(folder: Path, ids: Sequence[str]) -> list[Score]:
-    """Return the same stretch of real pieces: what follows the opening, where there is enough."""
+    """Return the same stretch of real pieces: what follows the prompt, where there is enough."""
     whole = read([folder / name for name in ids])
-    long = [s for s in whole if s.length >= (OPENING + LENGTH) * s.ticks_per_beat]
-    return [excerpt(score, OPENING, OPENING + LENGTH) for score in long]
+    long = [s for s in whole if s.length >= (PROMPT + LENGTH) * s.ticks_per_beat]
+    return [excerpt(score, PROMPT, PROMPT + LENGTH) for score in long]
 
 
 def main() -> None:

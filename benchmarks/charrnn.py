@@ -59,7 +59,7 @@ def trained(model: CharRnn, rows: int) -> float:
         EncodedPiece(str(row), Encoded(random.integers(0, model.size, 64 * STRETCH)), "")
         for row in range(rows)
     ]
-    config = TrainingConfig(feed="stateful", batch_size=rows, sequence_length=STRETCH)
+    config = TrainingConfig(batching="stateful", batch_size=rows, sequence_length=STRETCH)
     optimizer, loss = make_optimizer(model, config), CrossEntropy(NoSettings(), model.layout)
     batches, carried = Batches(pieces, config).epoch(0), None
     waiting: list[Batch] = list(batches)
@@ -81,8 +81,8 @@ def trained(model: CharRnn, rows: int) -> float:
 
 def drawn(model: CharRnn, encoder: TextRoll, texts: int) -> float:
     """Return the characters drawn a second, the whole way that `musengine generate` goes."""
-    plan = engine.Plan(
-        primes=[Encoded(encoder.empty())] * texts,
+    plan = engine.GenerationPlan(
+        prompts=[Encoded(encoder.empty())] * texts,
         first=[0] * texts,
         seeds=engine.piece_seeds(0, texts),
         length=Length(float(DRAWN), "tokens"),

@@ -77,7 +77,7 @@ def learning(config: TrainingConfig) -> Callable[[], int]:
             loss(output).backward()
             clip_gradients(optimizer, config)
             optimizer.step()
-            if config.feed == "stateful":
+            if config.batching == "stateful":
                 state = checkpoint.map_tensors(output.state, torch.Tensor.detach)
             targets += int(output.mask.sum())
         return targets
@@ -116,7 +116,7 @@ def plain_learning() -> int:
 def making() -> int:
     """Make 10 melodies of 1,000 sixteenths at once; returns how many sixteenths."""
     plan = generation.Plan(
-        primes=[Encoded(steps=ENCODER.empty())] * 10,
+        prompts=[Encoded(steps=ENCODER.empty())] * 10,
         first=[0] * 10,
         seeds=generation.piece_seeds(0, 10),
         length=Length(1000, "steps"),
@@ -146,11 +146,13 @@ def main() -> None:
     """Measure all five."""
     torch.set_num_threads(1)
     stateful = TrainingConfig(
-        feed="stateful", batch_size=16, sequence_length=64, learning_rate=0.005, clip_norm=1.0
+        batching="stateful", batch_size=16, sequence_length=64, learning_rate=0.005, clip_norm=1.0
     )
-    windows = TrainingConfig(feed="windows", batch_size=32, sequence_length=WINDOW, clip_value=5.0)
+    windows = TrainingConfig(
+        batching="windows", batch_size=32, sequence_length=WINDOW, clip_value=5.0
+    )
     figures = {
-        "targets learned: melody, stateful, 16 lanes of 64": best(learning(stateful)),
+        "targets learned: melody, stateful, 16 streams of 64": best(learning(stateful)),
         "targets learned: melody, windows of 20, batches of 32": best(learning(windows)),
         "targets learned: plain nn.LSTM, windows of 20, batches of 32": best(plain_learning),
         "sixteenths made: melody, 10 melodies of 1,000 at once": best(making),

@@ -29,7 +29,7 @@ from musengine.runs.trained import Trained, load_trained
 
 Roll = npt.NDArray[np.uint8]
 
-PIECES, STEPS, OPENING = 96, 112, 16
+PIECES, STEPS, PROMPT = 96, 112, 16
 C_MAJOR = (0, 2, 4, 5, 7, 9, 11)
 THRESHOLD = {"type": "threshold", "threshold": 0.07}
 INTERVAL = {"type": "smallest-interval", "semitones": 3}
@@ -111,7 +111,7 @@ def figures(rolls: list[Roll], lowest: int, common: set[frozenset[int]]) -> dict
 def made_with(
     chain: list[dict[str, Any]], run: RunFolder, trained: Trained, registry: Registry
 ) -> list[Roll]:
-    """Return pieces that go on from the run's openings."""
+    """Return pieces that go on from the run's prompts."""
     samplers = []
     for table in chain:
         options = dict(table)
@@ -121,15 +121,15 @@ def made_with(
         )
         assert not problems, problems
         samplers.append(entry.load()(config, trained.encoder.layout))
-    openings = [piece.encoded for piece in run.read_primes()]
-    primes = [
+    prompts = [piece.encoded for piece in run.read_prompts()]
+    prompts = [
         dataclasses.replace(
-            openings[k % len(openings)], steps=openings[k % len(openings)].steps[:OPENING]
+            prompts[k % len(prompts)], steps=prompts[k % len(prompts)].steps[:PROMPT]
         )
         for k in range(PIECES)
     ]
-    plan = engine.Plan(
-        primes=primes,
+    plan = engine.GenerationPlan(
+        prompts=prompts,
         first=[0] * PIECES,
         seeds=engine.piece_seeds(0, PIECES),
         length=Length(float(STEPS), "steps"),

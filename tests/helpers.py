@@ -19,7 +19,7 @@ from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.config.quantities import GridStep
 from musengine.data.cache import Cache, Known, key_of, pack_pieces
-from musengine.data.manifest import Catalogue, Listed
+from musengine.data.manifest import Manifest, PieceInfo
 from musengine.data.reading import Access, File
 from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
@@ -90,25 +90,25 @@ def piano_roll(**options) -> PianoRoll:
 
 
 def encoded_piece(
-    steps: Sequence[int] | np.ndarray, name: str = "piece", *, sides: bool = False
+    steps: Sequence[int] | np.ndarray, name: str = "piece", *, conditioning: bool = False
 ) -> EncodedPiece:
-    """A piece of tokens or of a grid, with its step numbers as a side channel if wished."""
+    """A piece of tokens or of a grid, with its step numbers as a conditioning channel if wished."""
     array = np.asarray(steps)
-    channels = {"place": np.arange(len(array)) * 10} if sides else {}
-    return EncodedPiece(name, Encoded(steps=array, sides=channels), name)
+    channels = {"place": np.arange(len(array)) * 10} if conditioning else {}
+    return EncodedPiece(name, Encoded(steps=array, conditioning=channels), name)
 
 
-def listed(pieces: Sequence[Piece]) -> list[Listed]:
+def listed(pieces: Sequence[Piece]) -> list[PieceInfo]:
     """Pieces as a catalogue lists them, each in a file of its own."""
     return [
-        Listed(n, 0, piece.id, piece.style, piece.part, piece.warnings, Known.of(piece.content))
+        PieceInfo(n, 0, piece.id, piece.style, piece.part, piece.warnings, Known.of(piece.content))
         for n, piece in enumerate(pieces)
     ]
 
 
-def catalogue_of(pieces: Sequence[Piece], cache: Cache) -> Catalogue:
+def catalogue_of(pieces: Sequence[Piece], cache: Cache) -> Manifest:
     """A catalogue of pieces that lie in a cache; no music file is behind them."""
-    catalogue = Catalogue(Access([], cache), pieces=listed(pieces))
+    catalogue = Manifest(Access([], cache), pieces=listed(pieces))
     for number, piece in enumerate(pieces):
         key = key_of("of a test", number, pack_pieces([piece])[1])
         cache.put(key, *pack_pieces([piece]))

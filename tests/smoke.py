@@ -24,7 +24,7 @@ sequence_length = 8
 [generate]
 count = 2
 length = "16 steps"
-prime_length = "4 steps"
+prompt_length = "4 steps"
 """
 
 

@@ -33,7 +33,7 @@ from musengine.plugins.declarations import (
     SamplerDeclaration,
     WriterDeclaration,
 )
-from musengine.plugins.registry import Entry
+from musengine.plugins.registry import RegistryEntry
 
 HEADINGS = ("Key", "Value", "Default", "Meaning")
 WIDTHS = (18, 27, 17, 38)
@@ -164,7 +164,7 @@ class ComponentsDirective(SphinxDirective):
         entries.sort(key=lambda entry: entry.origin.distribution != "musengine")
         return [self._component(entry) for entry in entries]
 
-    def _component(self, entry: Entry) -> nodes.section:
+    def _component(self, entry: RegistryEntry) -> nodes.section:
         declaration = entry.declaration
         title = nodes.title("", "", nodes.literal(entry.name, entry.name))
         name = nodes.fully_normalize_name(f"{declaration.kind} {entry.name}")
@@ -197,7 +197,7 @@ def _toml_block(tables: Mapping[str, Any]) -> nodes.literal_block:
     return nodes.literal_block(text, text, language="toml")
 
 
-def _facts(entry: Entry) -> Iterator[str]:
+def _facts(entry: RegistryEntry) -> Iterator[str]:
     """Yield what a declaration says beyond name, summary and settings."""
     declaration = entry.declaration
     if isinstance(declaration, ReaderDeclaration):
@@ -235,7 +235,7 @@ def _model_facts(declaration: ModelDeclaration) -> Iterator[str]:
     if declaration.training == "fit":
         yield "Sees the training part once; limits and optimizer of `[training]` do nothing."
     if declaration.stateful:
-        yield 'Can carry its state from batch to batch (`training.feed = "stateful"`).'
+        yield 'Can carry its state from batch to batch (`training.batching = "stateful"`).'
     if declaration.own_loss:
         yield "Brings its own loss; leave `[loss]` out."
     if not declaration.uses_samplers:

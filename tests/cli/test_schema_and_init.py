@@ -31,7 +31,7 @@ def musengine_models():
             config=FrequenciesConfig,
             layouts=("grid",),
             training="fit",
-            defaults={"training": {"feed": "pieces"}},
+            defaults={"training": {"batching": "pieces"}},
             templates={"counts": "counting_plugin:templates/counts.toml"},
         )
     ]
@@ -47,7 +47,7 @@ type = "counts"
 [generate]
 count = 1
 length = "16 steps"
-prime_length = "4 steps"
+prompt_length = "4 steps"
 """
 
 

@@ -25,7 +25,7 @@ batch_size = 4
 [generate]
 count = 2
 length = "16 steps"
-prime_length = "4 steps"
+prompt_length = "4 steps"
 """
 
 

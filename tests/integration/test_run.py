@@ -29,7 +29,7 @@ def test_a_run_leaves_what_it_promises(folder: Path, musengine: Call) -> None:
             "run.lock",
             f"checkpoints/step-000000001_epoch-0001_valid-{figure:.4f}.safetensors",
         ),
-        *(f"primes/{index:02}.safetensors" for index in range(8)),
+        *(f"prompts/{index:02}.safetensors" for index in range(8)),
         *("samples/piece-001.mid", "samples/piece-001.svg"),
         *("samples/piece-002.mid", "samples/piece-002.svg", "samples/generated.jsonl"),
     }
@@ -180,29 +180,29 @@ def test_generate_never_overwrites(folder: Path, musengine: Call) -> None:
     assert (folder / "runs/pipe/samples/piece-001.mid").read_bytes() == before
 
 
-def test_the_prime_is_written_only_where_asked_for(folder: Path, musengine: Call) -> None:
+def test_the_prompt_is_written_only_where_asked_for(folder: Path, musengine: Call) -> None:
     tunes = {"train": [[[60], [60], [60], [60]]], "valid": [[[72]] * 8]}
     (folder / "tunes.json").write_text(json.dumps(tunes))
     musengine("train", "pipe.toml")
-    musengine("generate", "--out", "with", "--set", "generate.include_prime=true")
+    musengine("generate", "--out", "with", "--set", "generate.include_prompt=true")
     midi = miditoolkit.MidiFile(folder / "with/piece-001.mid")
-    prime = [note for note in midi.instruments[0].notes if note.pitch == 72 and note.start == 0]
-    assert [note.end >= 4 * 480 for note in prime] == [True]
+    prompt = [note for note in midi.instruments[0].notes if note.pitch == 72 and note.start == 0]
+    assert [note.end >= 4 * 480 for note in prompt] == [True]
     origin = json.loads((folder / "with/generated.jsonl").read_text().splitlines()[0])
-    assert origin["prime"] == "tunes.json#valid-0"
+    assert origin["prompt"] == "tunes.json#valid-0"
 
 
-def test_prime_from_a_file_with_offset(folder: Path, musengine: Call) -> None:
-    (folder / "prime.json").write_text(json.dumps({"train": [[[61]] * 4 + [[62]] * 4]}))
+def test_prompt_from_a_file_with_offset(folder: Path, musengine: Call) -> None:
+    (folder / "prompt.json").write_text(json.dumps({"train": [[[61]] * 4 + [[62]] * 4]}))
     musengine("train", "pipe.toml")
-    settings = ("generate.prime=prime.json", "generate.prime_offset=4 steps")
-    more = ("generate.prime_length=2 steps", "generate.include_prime=true")
+    settings = ("generate.prompt=prompt.json", "generate.prompt_offset=4 steps")
+    more = ("generate.prompt_length=2 steps", "generate.include_prompt=true")
     arguments = [word for setting in (*settings, *more) for word in ("--set", setting)]
     status, _, err = musengine("generate", "--out", "made", *arguments)
     assert status == 0, err
     midi = miditoolkit.MidiFile(folder / "made/piece-001.mid")
     assert [note.pitch for note in midi.instruments[0].notes if note.start == 0] == [62]
-    status, _, err = musengine("generate", *arguments, "--set", "generate.prime_offset=9 steps")
+    status, _, err = musengine("generate", *arguments, "--set", "generate.prompt_offset=9 steps")
     assert status == 1
     assert "shorter than 9 steps" in err
 
@@ -216,7 +216,7 @@ def test_lengths_in_every_unit(folder: Path, musengine: Call, length: str, ticks
     # sounds (probability 1 by a model that has seen nothing else), so the piece's end shows.
     tunes = {"train": [[[60]] * 4000], "valid": [[[60]] * 8]}
     (folder / "tunes.json").write_text(json.dumps(tunes))
-    musengine("train", "pipe.toml", "--set", "training.feed=pieces")
+    musengine("train", "pipe.toml", "--set", "training.batching=pieces")
     settings = (f"generate.length={length}", "generate.tempo=60", "generate.meter=3/4")
     greedy = ("--set", "sampler.0.type=greedy")
     arguments = [word for setting in settings for word in ("--set", setting)]

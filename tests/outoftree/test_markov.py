@@ -297,14 +297,14 @@ class TestItsPieces:
         import torch
 
         from musengine.config.quantities import Length
-        from musengine.generation.engine import Plan, generate
+        from musengine.generation.engine import GenerationPlan, generate
         from musengine.interfaces.encoder import DecodeSettings, Encoded
 
         encoder = self.encoder()
         encoder.vocabulary = [(index,) for index in range(model.nothing)]
         nothing = [Encoded(steps=encoder.empty())] * len(seeds)
         length = Length(steps, "steps")
-        plan = Plan(nothing, [0] * len(seeds), seeds, length, DecodeSettings())
+        plan = GenerationPlan(nothing, [0] * len(seeds), seeds, length, DecodeSettings())
         made = generate(model, encoder, [sampler], plan, device=torch.device("cpu"))
         return [piece.steps for piece in made]
 

@@ -33,7 +33,7 @@ threads = 1
 [generate]
 count = 1
 length = "8 steps"
-prime_length = "4 steps"
+prompt_length = "4 steps"
 """
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -77,7 +77,7 @@ def test_three_files_are_enough_and_the_empty_part_is_said(
     assert (folder / "runs/pipe/samples/piece-001.mid").is_file()
 
 
-def test_pieces_too_short_for_the_feed_are_listed(folder: Path) -> None:
+def test_pieces_too_short_for_the_batching_are_listed(folder: Path) -> None:
     tune = [[60 + t % 5] for t in range(40)]
     tunes = {"train": [tune, tune[:5]], "valid": [tune]}
     (folder / "tunes.json").write_text(json.dumps(tunes))

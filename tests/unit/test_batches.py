@@ -16,16 +16,16 @@ from musengine.interfaces.model import Batch
 from musengine.pipeline.sections import TrainingConfig
 
 
-def tokens(*lengths: int, sides: bool = False) -> list[EncodedPiece]:
+def tokens(*lengths: int, conditioning: bool = False) -> list[EncodedPiece]:
     """Pieces of tokens that tell themselves: piece p's step t is 100 (p + 1) + t."""
     return [
-        encoded_piece(100 * (p + 1) + np.arange(length), f"piece {p}", sides=sides)
+        encoded_piece(100 * (p + 1) + np.arange(length), f"piece {p}", conditioning=conditioning)
         for p, length in enumerate(lengths)
     ]
 
 
-def batches_of(pieces: Sequence[EncodedPiece], feed: str, **options) -> Batches:
-    return Batches(pieces, TrainingConfig(feed=feed, **options))
+def batches_of(pieces: Sequence[EncodedPiece], batching: str, **options) -> Batches:
+    return Batches(pieces, TrainingConfig(batching=batching, **options))
 
 
 def rows(batches: Batches, epoch: int = 0) -> list[Row]:
@@ -99,15 +99,15 @@ class TestSegments:
         assert chi_square(counts, places) < 30
 
     def test_a_segment_knows_the_step_before_it(self):
-        pieces = tokens(6, sides=True)
+        pieces = tokens(6, conditioning=True)
         batch = assemble([Row(0, 2, 5), Row(0, 0, 3)], pieces)
         assert batch.targets.tolist() == [[102, 103, 104], [100, 101, 102]]
         assert batch.inputs.tolist() == [[101, 102, 103], [0, 100, 101]]
         assert batch.position.tolist() == [2, 0]
         assert batch.begins.tolist() == [False, True]
         assert batch.pieces.tolist() == [0, 0]
-        # Side channels belong to the steps to predict.
-        assert batch.sides["place"].tolist() == [[20, 30, 40], [0, 10, 20]]
+        # Conditioning channels belong to the steps to predict.
+        assert batch.conditioning["place"].tolist() == [[20, 30, 40], [0, 10, 20]]
 
     def test_nothing_usable_makes_no_batches(self):
         batches = batches_of(tokens(3, 2), "segments", sequence_length=4)
@@ -151,14 +151,18 @@ class TestPieces:
 
     def test_a_short_piece_is_filled_up_by_repeating_itself(self):
         batches = batches_of(
-            tokens(3, 12, sides=True), "pieces", batch_size=2, sequence_length=8, fill="repeat"
+            tokens(3, 12, conditioning=True),
+            "pieces",
+            batch_size=2,
+            sequence_length=8,
+            fill="repeat",
         )
         (batch,) = batches.epoch(0)
         short, long = sorted(range(2), key=lambda b: batch.pieces[b])
         again = [100, 101, 102, 100, 101, 102, 100, 101]
         assert batch.targets[short].tolist() == again
         assert batch.inputs[short].tolist() == [0, *again[:-1]]
-        assert batch.sides["place"][short].tolist() == [0, 10, 20, 0, 10, 20, 0, 10]
+        assert batch.conditioning["place"][short].tolist() == [0, 10, 20, 0, 10, 20, 0, 10]
         assert batch.mask.all()
         start = int(batch.position[long])
         assert batch.targets[long].tolist() == list(range(200 + start, 208 + start))
@@ -172,9 +176,9 @@ class TestPieces:
 
 
 class TestStateful:
-    def test_pieces_run_through_lanes_in_stretches(self):
+    def test_pieces_run_through_streams_in_stretches(self):
         batches = batches_of(tokens(5), "stateful", sequence_length=2, batch_size=3)
-        # One piece fills one lane only; the last stretch is what is left.
+        # One piece fills one stream only; the last stretch is what is left.
         assert batches.plan(0) == [
             [Row(0, 0, 2, reset=True)],
             [Row(0, 2, 4, reset=False)],
@@ -187,46 +191,46 @@ class TestStateful:
         assert [bool(b.reset) for b in (first, second, third)] == [True, False, False]
         assert [bool(b.begins) for b in (first, second, third)] == [True, False, False]
 
-    def test_a_lane_without_a_piece_is_masked(self):
-        # Whichever piece comes first, the lanes are one of 3 stretches and one of 1.
+    def test_a_stream_without_a_piece_is_masked(self):
+        # Whichever piece comes first, the streams are one of 3 stretches and one of 1.
         batches = batches_of(tokens(6, 2), "stateful", sequence_length=2, batch_size=2)
-        lanes = list(zip(*batches.plan(0), strict=True))
-        idle = min(range(2), key=lambda lane: sum(row != IDLE for row in lanes[lane]))
+        streams = list(zip(*batches.plan(0), strict=True))
+        idle = min(range(2), key=lambda stream: sum(row != IDLE for row in streams[stream]))
         made = list(batches.epoch(0))
-        assert [row == IDLE for row in lanes[idle]] == [False, True, True]
+        assert [row == IDLE for row in streams[idle]] == [False, True, True]
         assert [batch.mask[idle].any().item() for batch in made] == [True, False, False]
         assert [int(batch.pieces[idle]) for batch in made] == [1, -1, -1]
         assert all(bool(batch.mask[1 - idle].all()) for batch in made)
 
     @given(lengths_of_pieces, st.integers(1, 7), st.integers(1, 4), st.integers(0, 3))
     @few(80)
-    def test_a_lane_gives_back_whole_pieces_in_order(self, lengths, length, size, epoch):
-        pieces = tokens(*lengths, sides=True)
+    def test_a_stream_gives_back_whole_pieces_in_order(self, lengths, length, size, epoch):
+        pieces = tokens(*lengths, conditioning=True)
         batches = batches_of(pieces, "stateful", sequence_length=length, batch_size=size)
         made: list[Batch] = list(batches.epoch(epoch))
         wide = min(size, sum(steps > 0 for steps in lengths))
         assert {len(batch.mask) for batch in made} <= {wide}
         seen = []
-        for lane in range(wide if made else 0):
+        for stream in range(wide if made else 0):
             heard: list[int] = []
             over = False
             for batch in made:
-                mask = batch.mask[lane]
+                mask = batch.mask[stream]
                 if not mask.any():
-                    assert int(batch.pieces[lane]) == -1
+                    assert int(batch.pieces[stream]) == -1
                     over = True
                     continue
-                assert not over, "an idle lane stays idle"
-                steps = batch.targets[lane][mask].tolist()
-                if batch.reset[lane]:
+                assert not over, "an idle stream stays idle"
+                steps = batch.targets[stream][mask].tolist()
+                if batch.reset[stream]:
                     # A fresh state exactly where a piece begins, and the one before is over.
                     check_whole(heard, lengths, seen)
-                    assert bool(batch.begins[lane])
+                    assert bool(batch.begins[stream])
                     heard = []
                 else:
-                    assert int(batch.inputs[lane, 0]) == heard[-1]
-                assert int(batch.position[lane]) == len(heard)
-                assert batch.sides["place"][lane][mask].tolist() == [
+                    assert int(batch.inputs[stream, 0]) == heard[-1]
+                assert int(batch.position[stream]) == len(heard)
+                assert batch.conditioning["place"][stream][mask].tolist() == [
                     10 * (len(heard) + n) for n in range(len(steps))
                 ]
                 heard += steps
@@ -235,14 +239,14 @@ class TestStateful:
 
     def test_lanes_are_about_equally_long(self):
         batches = batches_of(tokens(*[8] * 12), "stateful", sequence_length=4, batch_size=4)
-        # Twelve pieces of two stretches in four lanes: six stretches each, none idle.
+        # Twelve pieces of two stretches in four streams: six stretches each, none idle.
         assert batches.count(0) == 6
         assert IDLE not in rows(batches)
 
-    def test_a_long_piece_leaves_no_lane_idle_while_others_can_fill_it(self):
+    def test_a_long_piece_leaves_no_stream_idle_while_others_can_fill_it(self):
         batches = batches_of(tokens(*[2] * 8, 16), "stateful", sequence_length=2, batch_size=2)
         for epoch in range(5):
-            # One piece of eight stretches in one lane, eight of one in the other.
+            # One piece of eight stretches in one stream, eight of one in the other.
             assert batches.count(epoch) == 8
             assert IDLE not in rows_in(batches.plan(epoch))
         orders = {tuple(rows_in(batches.plan(epoch))) for epoch in range(5)}
@@ -254,7 +258,7 @@ def rows_in(plan: list[list[Row]]) -> list[Row]:
 
 
 def check_whole(heard: list[int], lengths: list[int], seen: list[int]) -> None:
-    """What a lane has played since its last reset is one piece from first step to last."""
+    """What a stream has played since its last reset is one piece from first step to last."""
     if heard:
         piece = heard[0] // 100 - 1
         assert heard == [100 * (piece + 1) + t for t in range(lengths[piece])]
@@ -305,13 +309,15 @@ class TestWindows:
         assert set(first.pieces.tolist()) == {0, 1}
 
 
-FEEDS = ["segments", "pieces", "stateful", "windows"]
+STRATEGIES = ["segments", "pieces", "stateful", "windows"]
 
 
-@pytest.mark.parametrize("feed", FEEDS)
-def test_a_plan_depends_on_seed_and_epoch_alone(feed):
+@pytest.mark.parametrize("batching", STRATEGIES)
+def test_a_plan_depends_on_seed_and_epoch_alone(batching):
     def made(seed: int) -> Batches:
-        return batches_of(tokens(*range(10, 30)), feed, sequence_length=5, batch_size=4, seed=seed)
+        return batches_of(
+            tokens(*range(10, 30)), batching, sequence_length=5, batch_size=4, seed=seed
+        )
 
     one, other = made(3), made(3)
     backwards = {epoch: other.plan(epoch) for epoch in (2, 1, 0)}
@@ -322,9 +328,9 @@ def test_a_plan_depends_on_seed_and_epoch_alone(feed):
     assert one.count(1) == len(plans[1])
 
 
-@pytest.mark.parametrize("feed", FEEDS)
-def test_an_epoch_can_be_taken_up_at_any_batch(feed):
-    batches = batches_of(tokens(*range(10, 30)), feed, sequence_length=5, batch_size=4)
+@pytest.mark.parametrize("batching", STRATEGIES)
+def test_an_epoch_can_be_taken_up_at_any_batch(batching):
+    batches = batches_of(tokens(*range(10, 30)), batching, sequence_length=5, batch_size=4)
     whole = list(batches.epoch(1))
     assert len(whole) > 3
     for first in (0, 2, len(whole) - 1, len(whole)):
@@ -358,30 +364,30 @@ def test_grids_stay_bytes_and_tokens_become_whole_numbers():
     assert assemble([Row(0, 0, 2)], [small]).steps.dtype == torch.int64
 
 
-def test_side_channels_of_several_dimensions_are_padded_with_zeros():
+def test_conditioning_channels_of_several_dimensions_are_padded_with_zeros():
     bars = np.arange(6, dtype=np.float32).reshape(3, 2)
-    piece = EncodedPiece("a", Encoded(steps=np.array([1, 2, 3]), sides={"bar": bars}), "")
+    piece = EncodedPiece("a", Encoded(steps=np.array([1, 2, 3]), conditioning={"bar": bars}), "")
     nines = np.full((1, 2), 9, dtype=np.float32)
-    short = EncodedPiece("b", Encoded(steps=np.array([4]), sides={"bar": nines}), "")
+    short = EncodedPiece("b", Encoded(steps=np.array([4]), conditioning={"bar": nines}), "")
     batch = assemble([Row(0, 1, 3), Row(1, 0, 1), IDLE], [piece, short])
-    assert batch.sides["bar"].tolist() == [
+    assert batch.conditioning["bar"].tolist() == [
         [[2.0, 3.0], [4.0, 5.0]],
         [[9.0, 9.0], [0.0, 0.0]],
         [[0.0, 0.0], [0.0, 0.0]],
     ]
-    assert batch.sides["bar"].dtype == torch.float32
+    assert batch.conditioning["bar"].dtype == torch.float32
 
 
 def test_a_batch_moves_whole():
-    batch = assemble([Row(0, 0, 3)], tokens(3, sides=True)).to(torch.device("meta"))
+    batch = assemble([Row(0, 0, 3)], tokens(3, conditioning=True)).to(torch.device("meta"))
     tensors = (batch.steps, batch.mask, batch.reset, batch.begins, batch.position, batch.pieces)
-    assert {tensor.device.type for tensor in (*tensors, batch.sides["place"])} == {"meta"}
+    assert {tensor.device.type for tensor in (*tensors, batch.conditioning["place"])} == {"meta"}
 
 
 @given(lengths_of_pieces, st.integers(1, 90))
 @few(80)
 def test_scoring_meets_every_piece_once_and_whole(lengths, most):
-    pieces = tokens(*lengths, sides=True)
+    pieces = tokens(*lengths, conditioning=True)
     seen = []
     for indices, batch in whole_pieces(pieces, most_steps=most):
         assert batch.pieces.tolist() == indices

@@ -14,7 +14,7 @@ from musengine.data.cache import Cache, default_folder, key_of, pack_pieces, unp
 from musengine.data.reading import read_sources
 from musengine.music.score import Piece, Score, Text, Track
 from musengine.plugins import manager
-from musengine.plugins.registry import Entry, Origin, Registry
+from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 
 pieces = st.builds(
     Piece,
@@ -160,7 +160,9 @@ def registry_of(version: str) -> Registry:
     """The core's registry as if its readers came with another version."""
     registry = manager.load_from([]).registry
     key = ("reader", "midi")
-    registry.entries[key] = Entry(registry.entries[key].declaration, Origin("musengine", version))
+    registry.entries[key] = RegistryEntry(
+        registry.entries[key].declaration, Distribution("musengine", version)
+    )
     return registry
 
 

@@ -12,8 +12,8 @@ import pytest
 from helpers import score_of, write_midi
 from musengine.data.cache import Cache, size_limit, trim
 from musengine.data.dataset import prepare, read_corpus
-from musengine.data.discovery import Found
-from musengine.data.manifest import Catalogue, survey
+from musengine.data.discovery import DiscoveryNotes
+from musengine.data.manifest import Manifest, survey
 from musengine.data.reading import Skipped
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.reader import Item, Reader
@@ -21,7 +21,7 @@ from musengine.music.score import Piece
 from musengine.pipeline.resolve import Pipeline, load
 from musengine.plugins import manager
 from musengine.plugins.declarations import NoSettings, ReaderDeclaration
-from musengine.plugins.registry import Component, Entry, Origin
+from musengine.plugins.registry import Component, Distribution, RegistryEntry
 
 
 class Letters(Reader[NoSettings]):
@@ -44,9 +44,9 @@ class Letters(Reader[NoSettings]):
 
 
 LETTERS = Component(
-    Entry(
+    RegistryEntry(
         ReaderDeclaration(name="letters", summary="", target="test_catalogue:Letters"),
-        Origin("letters-dist", "1.0"),
+        Distribution("letters-dist", "1.0"),
     ),
     NoSettings(),
 )
@@ -60,8 +60,8 @@ def files_of(folder: Path, texts: Sequence[str]) -> list[tuple[Component, Item]]
     return [(LETTERS, Item(path, path.name)) for path in sorted(folder.glob("*.txt"))]
 
 
-def listed(items: Sequence[tuple[Component, Item]], cache: Cache, **more) -> Catalogue:
-    return survey(items, Found(), jobs=2, cache=cache, **more)
+def listed(items: Sequence[tuple[Component, Item]], cache: Cache, **more) -> Manifest:
+    return survey(items, DiscoveryNotes(), jobs=2, cache=cache, **more)
 
 
 def readings(folder: Path) -> dict[str, int]:
@@ -248,7 +248,9 @@ class TestTrimming:
 def test_reading_again_after_another_version_of_the_reader(tmp_path):
     music, cache = tmp_path / "music", Cache(tmp_path / "cache")
     (_, item), *_ = files_of(music, ["ab"])
-    newer = replace(LETTERS, entry=replace(LETTERS.entry, origin=Origin("letters-dist", "2.0")))
+    newer = replace(
+        LETTERS, entry=replace(LETTERS.entry, origin=Distribution("letters-dist", "2.0"))
+    )
     for component in (LETTERS, newer, newer, LETTERS):
         listed([(component, item)], cache)
     assert readings(music) == {"000": 2}

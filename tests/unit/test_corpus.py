@@ -19,14 +19,14 @@ from musengine.data.dataset import (
 )
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
-from musengine.music.score import Part, Piece, Text, Track
+from musengine.music.score import Piece, SplitName, Text, Track
 from musengine.pipeline.resolve import Pipeline, load
 from musengine.pipeline.sections import CorpusConfig
 from musengine.plugins import manager
 from musengine.plugins.declarations import ReaderDeclaration, Requirement
-from musengine.plugins.registry import Entry, Origin
+from musengine.plugins.registry import Distribution, RegistryEntry
 
-PARTS = get_args(Part)
+PARTS = get_args(SplitName)
 
 
 def settings(**options) -> CorpusConfig:
@@ -319,7 +319,7 @@ class TestTelling:
                 priority=priority,
                 requires=(lacking,),
             )
-            registry.add(Entry(declaration, Origin("odd", "1")))
+            registry.add(RegistryEntry(declaration, Distribution("odd", "1")))
         catalogue = read_corpus(pipeline_of(tmp_path), registry)
         # Of two readers of one kind of file the one that can read does, whatever its priority.
         assert [piece.id for piece in catalogue.pieces] == ["a.mid"]

@@ -15,12 +15,12 @@ from musengine.builtin.configs import PianoRollConfig
 from musengine.config.fields import setting
 from musengine.data import encode as encoding
 from musengine.data.cache import Cache
-from musengine.data.encode import Outcome, Training, Wanted, encode
+from musengine.data.encode import EncodeResult, Training, Wanted, encode
 from musengine.encoding.layouts import Tokens
 from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.declarations import EncoderConfig, EncoderDeclaration
-from musengine.plugins.registry import Component, Entry, Origin
+from musengine.plugins.registry import Component, Distribution, RegistryEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +70,20 @@ def component(version: str = "1", **options) -> Component:
     declaration = EncoderDeclaration(
         name="pitches", summary="", target="test_encoding:Pitches", config=PitchesConfig
     )
-    return Component(Entry(declaration, Origin("test", version)), PitchesConfig(**options))
+    return Component(
+        RegistryEntry(declaration, Distribution("test", version)), PitchesConfig(**options)
+    )
 
 
 ROLL = Component(
-    Entry(
+    RegistryEntry(
         EncoderDeclaration(
             name="piano-roll",
             summary="",
             target="musengine.builtin.encoders.piano_roll:PianoRoll",
             config=PianoRollConfig,
         ),
-        Origin("musengine", "1"),
+        Distribution("musengine", "1"),
     ),
     PianoRollConfig(),
 )
@@ -99,7 +101,7 @@ def encoded(
     shifts: Sequence[int] = (0,),
     state: int = 0,
     jobs: int = 1,
-) -> tuple[list[Wanted], Outcome]:
+) -> tuple[list[Wanted], EncodeResult]:
     """Pieces encoded by way of a cache."""
     by = by or component()
     catalogue = catalogue_of(pieces, Cache(folder))
@@ -109,7 +111,7 @@ def encoded(
     return wanted, encode(wanted, catalogue, by, encoder, common=False, jobs=jobs, timeout=20)
 
 
-def steps(wanted: Sequence[Wanted], outcome: Outcome) -> dict[str, list[int]]:
+def steps(wanted: Sequence[Wanted], outcome: EncodeResult) -> dict[str, list[int]]:
     """The arrays of the pieces that could be encoded."""
     return {
         one.id: outcome.shards.piece(one.id, "", key).encoded.steps.tolist()
@@ -184,7 +186,7 @@ def test_what_an_encoder_is_decides_where_its_arrays_are(tmp_path):
 
 
 def test_pieces_that_sound_alike_in_other_meters_are_kept_apart(tmp_path):
-    # Nothing of it is heard, but side channels such as the place in the bar depend on it.
+    # Nothing of it is heard, but conditioning channels such as the place in the bar depend on it.
     waltz, march = (tune(60, meters=[(0, beats, 4)]) for beats in (3, 2))
     assert waltz.content.fingerprint() == march.content.fingerprint()
     encoded([replace(waltz, id="waltz"), march], tmp_path)

@@ -17,7 +17,7 @@ from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
 from musengine.config.quantities import GridStep, Length, Meter
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UserError
-from musengine.generation.engine import Plan, cut_prime, generate, piece_seeds, steps_in
+from musengine.generation.engine import GenerationPlan, cut_prompt, generate, piece_seeds, steps_in
 from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request
 from musengine.music.score import Score, Text
@@ -46,12 +46,12 @@ class Counting(Encoder[EncoderConfig]):
         scale = 1.0 if unit == "beats" else 60 / settings.tempo
         return np.cumsum(steps.astype(np.float64)) * scale
 
-    def sides(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
+    def conditioning(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
         return {"index": np.arange(first, first + count)}
 
 
 class Successor(Model[ModelConfig]):
-    """After token n comes n + 1, for certain; it notes the side channel it was given."""
+    """After token n comes n + 1, for certain; it notes the conditioning channel it was given."""
 
     def __init__(self, layout: Layout, first: int = 1, wrap: int = 9) -> None:
         super().__init__(ModelConfig(), layout)
@@ -61,33 +61,35 @@ class Successor(Model[ModelConfig]):
     def start(self, pieces: int) -> Tensor:
         return torch.zeros(pieces, 0)
 
-    def step(self, last: Tensor | None, state: Tensor, sides: Mapping[str, Tensor]) -> Any:
-        self.seen.append(sides["index"].tolist())
+    def step(self, last: Tensor | None, state: Tensor, conditioning: Mapping[str, Tensor]) -> Any:
+        self.seen.append(conditioning["index"].tolist())
         following = torch.full((len(state),), self.first) if last is None else last % self.wrap + 1
         logits = torch.full((len(state), 10), -torch.inf)
         logits[torch.arange(len(state)), following] = 0.0
         return logits, state
 
 
-def plan(primes: list[list[int]], length: Length, first: list[int] | None = None) -> Plan:
-    encoded = [Encoded(steps=np.array(prime, dtype=np.int64)) for prime in primes]
-    seeds = piece_seeds(0, len(primes))
-    return Plan(encoded, first or [0] * len(primes), seeds, length, SETTINGS)
+def plan(
+    prompts: list[list[int]], length: Length, first: list[int] | None = None
+) -> GenerationPlan:
+    encoded = [Encoded(steps=np.array(prompt, dtype=np.int64)) for prompt in prompts]
+    seeds = piece_seeds(0, len(prompts))
+    return GenerationPlan(encoded, first or [0] * len(prompts), seeds, length, SETTINGS)
 
 
 def categorical(layout: Layout) -> list[Any]:
     return [Categorical(NoSettings(), layout)]
 
 
-def made(model: Model[Any], encoder: Encoder[Any], wanted: Plan) -> list[list[int]]:
+def made(model: Model[Any], encoder: Encoder[Any], wanted: GenerationPlan) -> list[list[int]]:
     pieces = generate(model, encoder, categorical(encoder.layout), wanted, device=CPU)
     return [piece.steps.tolist() for piece in pieces]
 
 
-def test_each_piece_goes_on_from_its_own_prime() -> None:
+def test_each_piece_goes_on_from_its_own_prompt() -> None:
     encoder = Counting(EncoderConfig())
     model = Successor(encoder.layout, wrap=8)
-    # Primes of two lengths are made in two groups, but come back in order.
+    # Prompts of two lengths are made in two groups, but come back in order.
     wanted = plan([[5], [1, 2], [], [7]], Length(3, "tokens"))
     assert made(model, encoder, wanted) == [[6, 7, 8], [3, 4, 5], [1, 2, 3], [8, 1, 2]]
 
@@ -106,10 +108,10 @@ def test_lengths_follow_the_tokens_own_time() -> None:
         assert made(model, encoder, plan([[1]], length)) == [[2, 3, 4]]
 
 
-def test_sides_are_those_of_the_step_to_choose() -> None:
+def test_conditioning_is_those_of_the_step_to_choose() -> None:
     encoder = Counting(EncoderConfig())
     model = Successor(encoder.layout, wrap=8)
-    # The primes begin at steps 10 and 20 of their pieces and are 2 steps long.
+    # The prompts begin at steps 10 and 20 of their pieces and are 2 steps long.
     made(model, encoder, plan([[1, 2], [3, 4]], Length(2, "tokens"), first=[10, 20]))
     assert model.seen == [[10, 20], [11, 21], [12, 22], [13, 23]]
 
@@ -129,10 +131,10 @@ class Own(Model[ModelConfig]):
 
     def generate(self, request: Request) -> list[Array]:
         pieces = []
-        for index, prime in enumerate(request.primes):
+        for index, prompt in enumerate(request.prompts):
             steps = np.full(0, 0)
             while not request.done(index, steps):
-                steps = np.append(steps, prime[-1])
+                steps = np.append(steps, prompt[-1])
             pieces.append(np.append(steps, [7, 7]))
         return pieces
 
@@ -155,7 +157,7 @@ class Fixed(Model[ModelConfig]):
     def start(self, pieces: int) -> Tensor:
         return torch.zeros(pieces, 0)
 
-    def step(self, last: Tensor | None, state: Tensor, sides: Mapping[str, Tensor]) -> Any:
+    def step(self, last: Tensor | None, state: Tensor, conditioning: Mapping[str, Tensor]) -> Any:
         return self.logits.expand(len(state), *self.logits.shape), state
 
 
@@ -163,10 +165,10 @@ def grid_encoder() -> PianoRoll:
     return PianoRoll(PianoRollConfig(lowest=60, highest=62, step=GridStep(Fraction(1, 4), "beat")))
 
 
-def grid_plan(pieces: int, steps: int) -> Plan:
+def grid_plan(pieces: int, steps: int) -> GenerationPlan:
     nothing = [Encoded(steps=grid_encoder().empty())] * pieces
     length = Length(steps, "steps")
-    return Plan(nothing, [0] * pieces, piece_seeds(3, pieces), length, SETTINGS)
+    return GenerationPlan(nothing, [0] * pieces, piece_seeds(3, pieces), length, SETTINGS)
 
 
 def test_drawn_notes_have_the_models_frequencies() -> None:
@@ -204,37 +206,37 @@ def test_pieces_do_not_depend_on_their_neighbours() -> None:
     assert not np.array_equal(many[0].steps, many[1].steps)
 
 
-def test_cutting_a_prime() -> None:
+def test_cutting_a_prompt() -> None:
     encoder = grid_encoder()
     piece = Encoded(
-        steps=np.arange(24, dtype=np.uint8).reshape(8, 3, 1), sides={"bar": np.arange(8)}
+        steps=np.arange(24, dtype=np.uint8).reshape(8, 3, 1), conditioning={"bar": np.arange(8)}
     )
     # A step is a quarter of a beat: 0.5 beats are 2 steps, 1 beat is 4.
-    cut, first = cut_prime(
+    cut, first = cut_prompt(
         piece, Length(0.5, "beats"), Length(1, "beats"), encoder, SETTINGS, "tune"
     )
     assert first == 2
     assert cut.steps[:, 0, 0].tolist() == [6, 9, 12, 15]
-    assert cut.sides["bar"].tolist() == [2, 3, 4, 5]
-    cut, _ = cut_prime(piece, Length(6, "steps"), Length(9, "beats"), encoder, SETTINGS, "tune")
+    assert cut.conditioning["bar"].tolist() == [2, 3, 4, 5]
+    cut, _ = cut_prompt(piece, Length(6, "steps"), Length(9, "beats"), encoder, SETTINGS, "tune")
     assert len(cut.steps) == 2
     with pytest.raises(UserError, match="tune is shorter than 8 steps"):
-        cut_prime(piece, Length(8, "steps"), Length(1, "steps"), encoder, SETTINGS, "tune")
+        cut_prompt(piece, Length(8, "steps"), Length(1, "steps"), encoder, SETTINGS, "tune")
 
 
-def test_cutting_a_prime_at_a_place_drawn_at_random() -> None:
+def test_cutting_a_prompt_at_a_place_drawn_at_random() -> None:
     encoder = grid_encoder()
     piece = Encoded(steps=np.arange(24, dtype=np.uint8).reshape(8, 3, 1))
     random = np.random.default_rng(0)
     cuts = [
-        cut_prime(piece, random, Length(6, "steps"), encoder, SETTINGS, "tune") for _ in range(60)
+        cut_prompt(piece, random, Length(6, "steps"), encoder, SETTINGS, "tune") for _ in range(60)
     ]
     # Six of eight steps fit at three places, and everywhere the part is whole.
     assert {first for _, first in cuts} == {0, 1, 2}
     for cut, first in cuts:
         np.testing.assert_array_equal(cut.steps, piece.steps[first : first + 6])
     # A piece too short for the part gives what it has.
-    short, first = cut_prime(piece, random, Length(9, "steps"), encoder, SETTINGS, "tune")
+    short, first = cut_prompt(piece, random, Length(9, "steps"), encoder, SETTINGS, "tune")
     assert (len(short.steps), first) == (8, 0)
 
 
@@ -296,11 +298,11 @@ def test_steps_are_counted_by_the_tokens_that_move_time_on() -> None:
     assert made[0].steps.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4]
 
 
-def test_an_opening_has_no_end() -> None:
+def test_an_prompt_has_no_end() -> None:
     piece = Encoded(steps=np.array([1, 2, 3, 9]))  # 9 ends it
     encoder = Counting(EncoderConfig())
     for length, wanted in ((2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 3]), (50, [1, 2, 3])):
-        cut, _ = cut_prime(
+        cut, _ = cut_prompt(
             piece, Length(0, "steps"), Length(length, "tokens"), encoder, SETTINGS, "it"
         )
         assert cut.steps.tolist() == wanted

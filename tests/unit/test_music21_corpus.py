@@ -253,11 +253,11 @@ def test_nothing_is_pickled(tmp_path):
 
 def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
     from musengine.config.quantities import Source
-    from musengine.data.discovery import Found, find_items
+    from musengine.data.discovery import DiscoveryNotes, find_items
     from musengine.music.score import Text
     from musengine.plugins import manager
 
-    registry, found = manager.load().registry, Found()
+    registry, found = manager.load().registry, DiscoveryNotes()
     source = Source("music21:airdsAirs")
     for accepts, reader in (
         (("score",), "music21"),

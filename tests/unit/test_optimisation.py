@@ -10,8 +10,8 @@ from musengine.config.quantities import Period
 from musengine.errors import UserError
 from musengine.pipeline.sections import TrainingConfig
 from musengine.training.optim import (
-    Place,
     Schedule,
+    TrainerState,
     choose_device,
     clip_gradients,
     fraction_done,
@@ -84,14 +84,14 @@ def test_running_out_of_memory_names_the_batch_size() -> None:
 def test_the_nearest_limit_counts() -> None:
     config = TrainingConfig(steps=100, epochs=4, minutes=10.0)
     # 20 of 100 steps; 2 epochs and 3 of 6 batches = 2.5 of 4; 1 of 10 minutes.
-    place = Place(step=20, epoch=2, batch=3, seconds=60.0)
+    place = TrainerState(step=20, epoch=2, batch=3, seconds=60.0)
     assert fraction_done(config, place, 6) == pytest.approx(2.5 / 4)
     assert limit_reached(config, place) is None
-    assert limit_reached(config, Place(step=100)) == "all 100 steps are done"
-    assert limit_reached(config, Place(epoch=4)) == "all 4 epochs are done"
-    assert limit_reached(config, Place(seconds=600.0)) == "the 10 minutes are over"
-    assert limit_reached(TrainingConfig(steps=0), Place()) == "all 0 steps are done"
-    assert fraction_done(TrainingConfig(steps=0), Place(), 0) == 1.0
+    assert limit_reached(config, TrainerState(step=100)) == "all 100 steps are done"
+    assert limit_reached(config, TrainerState(epoch=4)) == "all 4 epochs are done"
+    assert limit_reached(config, TrainerState(seconds=600.0)) == "the 10 minutes are over"
+    assert limit_reached(TrainingConfig(steps=0), TrainerState()) == "all 0 steps are done"
+    assert fraction_done(TrainingConfig(steps=0), TrainerState(), 0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_the_nearest_limit_counts() -> None:
     ],
 )
 def test_periods(period: Period, due: bool) -> None:
-    last = Place(step=11, epoch=1, seconds=10.0)
-    assert is_due(period, Place(step=15, epoch=2, seconds=40.0), last) is due
+    last = TrainerState(step=11, epoch=1, seconds=10.0)
+    assert is_due(period, TrainerState(step=15, epoch=2, seconds=40.0), last) is due
 
 
 def test_clipping_by_value_then_by_norm() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers import few, score_of
 from musengine.evaluation import originality
-from musengine.evaluation.originality import Corpus, line_of, notes_of, overlap
+from musengine.evaluation.originality import LineIndex, line_of, notes_of, overlap
 from musengine.music.score import Score, Track
 
 
@@ -34,7 +34,7 @@ PIECES = [tune(seed) for seed in range(30)]
 LABELS = [piece.notes_fingerprint() for piece in PIECES]
 LINES = [line_of(piece) for piece in PIECES]
 NOTES = [notes_of(piece) for piece in PIECES]
-CORPUS = Corpus(LINES, LABELS)
+CORPUS = LineIndex(LINES, LABELS)
 
 
 def changed(score: Score, share: float) -> Score:
@@ -127,9 +127,9 @@ def test_a_piece_can_be_left_out_of_its_own_corpus() -> None:
     assert found.piece != 4
     assert found.mean < 0.7
     # A second copy under the same label is left out with it; one under another is not.
-    twice = Corpus([*LINES, LINES[4]], [*LABELS, LABELS[4]])
+    twice = LineIndex([*LINES, LINES[4]], [*LABELS, LABELS[4]])
     assert twice.found(LINES[4], 8, LABELS[4]).mean() < 0.02
-    elsewhere = Corpus([*LINES, LINES[4]], [*LABELS, "another"])
+    elsewhere = LineIndex([*LINES, LINES[4]], [*LABELS, "another"])
     assert elsewhere.found(LINES[4], 8, LABELS[4]).all()
     assert elsewhere.longest_run(LINES[4], LABELS[4]).piece == 30
 
@@ -166,7 +166,7 @@ def test_hardly_any_notes_are_like_nothing() -> None:
     assert len(line_of(silent).element) == 0
     assert notes_of(silent).steps == 0
     assert np.isnan(overlap(notes_of(silent), NOTES).mean)
-    nothing = Corpus([], [])
+    nothing = LineIndex([], [])
     assert nothing.longest_run(LINES[0]).notes == 0
     assert not nothing.found(LINES[0], 8).any()
     assert overlap(NOTES[0], []).mean == 0.0

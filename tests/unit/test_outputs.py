@@ -10,11 +10,11 @@ from musengine.builtin.configs import WavConfig
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.builtin.writers import soundfonts
 from musengine.errors import UnwritableError
-from musengine.generation.output import Product, write_pieces
+from musengine.generation.output import DecodedPiece, write_pieces
 from musengine.pipeline import compatibility
 from musengine.plugins import manager
 from musengine.plugins.declarations import WriterDeclaration
-from musengine.plugins.registry import Component, Entry, Origin, Registry
+from musengine.plugins.registry import Component, Distribution, Registry, RegistryEntry
 
 TUNE = score_of([(0, 4, 60), (4, 4, 62)])
 
@@ -37,7 +37,7 @@ def registry() -> Registry:
     """The core's components and a writer with limits."""
     registry = manager.load_from([]).registry
     limited = WriterDeclaration(name="short", summary="", target=f"{__name__}:OnlyShort")
-    registry.add(Entry(limited, Origin("here", "1")))
+    registry.add(RegistryEntry(limited, Distribution("here", "1")))
     return registry
 
 
@@ -53,7 +53,7 @@ def names(folder: Path) -> list[str]:
 def test_a_writer_that_cannot_write_one_piece_leaves_the_rest_alone(registry, tmp_path, capsys):
     one = replace(TUNE.take([0]), length=4)
     outputs = chosen(registry, "short", "midi")
-    written = write_pieces([Product(TUNE), Product(one)], outputs, tmp_path, "piece")
+    written = write_pieces([DecodedPiece(TUNE), DecodedPiece(one)], outputs, tmp_path, "piece")
     assert names(tmp_path) == ["piece-001.mid", "piece-002.mid", "piece-002.short"]
     assert [[path.name for path in piece.files] for piece in written] == [
         ["piece-001.mid"],
@@ -72,7 +72,7 @@ def test_a_writer_that_lacks_something_is_told_and_left_out(
     outputs = chosen(registry, "wav", "midi")
     assert compatibility.lacking(outputs) == {"wav": f"output 'wav': {soundfonts.NONE_FOUND}"}
     folder = tmp_path / "samples"
-    write_pieces([Product(TUNE), Product(TUNE)], outputs, folder, "piece")
+    write_pieces([DecodedPiece(TUNE), DecodedPiece(TUNE)], outputs, folder, "piece")
     assert names(folder) == ["piece-001.mid", "piece-002.mid"]
     # One line, however many pieces there are.
     assert capsys.readouterr().err.count("no SoundFont found") == 1

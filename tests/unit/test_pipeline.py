@@ -39,7 +39,7 @@ from musengine.plugins.declarations import (
     SamplerDeclaration,
     WriterDeclaration,
 )
-from musengine.plugins.registry import Entry, Origin, Registry
+from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 
 FOLDER = Path("/music").resolve()
 NEEDED = '[corpus]\npath = "tunes"\n[model]\ntype = "frequencies"\n'
@@ -88,7 +88,7 @@ class ParrotConfig(ModelConfig):
 
     memory: int = setting(3, doc="How far back.", low=1)
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield a vocabulary too large."""
         if isinstance(layout, Tokens) and layout.size > 100:
             yield f"a parrot learns 100 words, not {layout.size}"
@@ -161,7 +161,7 @@ def registry() -> Registry:
     """The core's components and those declared above."""
     found = manager.load_from([]).registry
     for declaration in DECLARED:
-        assert found.add(Entry(declaration, Origin("test-plugin", "1.0"))) is None
+        assert found.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0"))) is None
     return found
 
 
@@ -229,7 +229,7 @@ class TestDefaults:
         assert (rhapsode.loss, rhapsode.samplers) == (None, ())
 
     def test_empty_lists_are_kept(self, resolved: Resolver) -> None:
-        pipeline = resolved("output = []\ncallbacks = []\n" + NEEDED)
+        pipeline = resolved("output = []\ncallback = []\n" + NEEDED)
         assert (pipeline.outputs, pipeline.callbacks) == ((), ())
 
 
@@ -293,7 +293,7 @@ class TestPrecedence:
         wishes = {"training": {"lerning_rate": 0.1, "steps": "many"}}
         presets = {"wild": {"generate": {"count": -1}}}
         declaration = model("crane", ("grid",), defaults=wishes, presets=presets)
-        registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
+        registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
         text = NEEDED.replace("frequencies", "crane") + 'preset = "wild"\n'
         whose = "model 'crane' of test-plugin 1.0:"
         assert Resolver(registry).problems(text) == [
@@ -359,7 +359,7 @@ class TestMetrics:
         }
         presets = {"wide": {"evaluate": {"similarity": {"window": 128}}}}
         declaration = model("crane", ("grid",), defaults=wishes, presets=presets)
-        registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
+        registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
         text = NEEDED.replace("frequencies", "crane") + 'preset = "wide"\n'
         pipeline = Resolver(registry)(text + "[evaluate.similarity]\nseed = 7")
         assert pipeline.metrics[1].config == SimilarityConfig(window=128, stride=2, seed=7)
@@ -371,7 +371,7 @@ class TestMetrics:
         registry = manager.load_from([]).registry
         wishes = {"evaluate": {"metrics": "similarity", "similarity": {"window": 0}}}
         declaration = model("crane", ("grid",), defaults=wishes)
-        registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
+        registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
         text = NEEDED.replace("frequencies", "crane")
         wrong = "[evaluate.similarity] window: must be at least 1 and at most 1024, got"
         assert Resolver(registry).problems(text) == [f"model 'crane' of test-plugin 1.0: {wrong} 0"]
@@ -445,14 +445,14 @@ class TestPaths:
         self, tmp_path: Path, registry: Registry
     ) -> None:
         path = tmp_path / "pipe.toml"
-        path.write_text(NEEDED + '[generate]\nprime = "a.mid"')
+        path.write_text(NEEDED + '[generate]\nprompt = "a.mid"')
         pipeline = load(path, registry)
         assert pipeline.corpus.path[0].text == str(tmp_path.resolve() / "tunes")
-        assert pipeline.generate.prime.path == tmp_path.resolve() / "a.mid"
+        assert pipeline.generate.prompt.path == tmp_path.resolve() / "a.mid"
         pipeline = load(path, registry, ["corpus.path=tunes", "corpus.cache=kept"])
         assert pipeline.corpus.path[0].text == str(Path.cwd() / "tunes")
         assert pipeline.corpus.cache == Path.cwd() / "kept"
-        assert pipeline.generate.prime.path == tmp_path.resolve() / "a.mid"
+        assert pipeline.generate.prompt.path == tmp_path.resolve() / "a.mid"
 
     def test_several_of_them(self, resolved: Resolver) -> None:
         text = NEEDED.replace('"tunes"', '["~/a", "music21:bach", "b"]')
@@ -644,7 +644,7 @@ class TestWiring:
         registry = manager.load_from([]).registry
         for declaration in DECLARED[1:]:
             if declaration.name not in ("staves", "words"):
-                registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
+                registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
         text = (
             '[corpus]\npath = "x"\n[encoder]\ntype = "runes"\nalphabet = "f"\n'
             '[model]\ntype = "skald"'
@@ -656,7 +656,7 @@ class TestWiring:
             declaration = SamplerDeclaration(
                 name=name, summary="", target="a:B", layouts=("runes",)
             )
-            registry.add(Entry(declaration, Origin("test-plugin", "1.0")))
+            registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
         assert Resolver(registry).problems(text) == [
             "pipe.toml: [sampler] type: missing for the layout 'runes'; choose one of bones, staves"
         ]
@@ -669,15 +669,15 @@ class TestWiring:
         (problem,) = resolved.problems(NEEDED + '[[sampler]]\ntype = "gredy"')
         assert "no sampler 'gredy' is installed" in problem
 
-    def test_stateful_feeding_of_a_model_that_cannot(self, resolved: Resolver) -> None:
-        assert resolved.problems(NEEDED + '[training]\nfeed = "stateful"') == [
-            "pipe.toml: [training] feed: model 'frequencies' cannot carry its state from batch "
+    def test_stateful_batching_of_a_model_that_cannot(self, resolved: Resolver) -> None:
+        assert resolved.problems(NEEDED + '[training]\nbatching = "stateful"') == [
+            "pipe.toml: [training] batching: model 'frequencies' cannot carry its state from batch "
             "to batch"
         ]
-        assert resolved(NEEDED, "model.type=parrot", "training.feed=stateful")
+        assert resolved(NEEDED, "model.type=parrot", "training.batching=stateful")
 
     def test_filling_up_to_no_length(self, resolved: Resolver) -> None:
-        text = NEEDED + '[training]\nfeed = "pieces"\nfill = "repeat"'
+        text = NEEDED + '[training]\nbatching = "pieces"\nfill = "repeat"'
         assert resolved.problems(text) == [
             'pipe.toml: [training] sequence_length: fill = "repeat" needs a length to fill up to'
         ]
@@ -706,8 +706,8 @@ class TestRoundTrip:
         NEEDED + '[encoder]\nstep = "0.3 seconds"\nnotes = "onsets"\n[training]\nminutes = 0.1',
         NEEDED.replace("[model]", 'reader = {type = "rolls", step = "1/3 beat"}\n[model]'),
         '[corpus]\npath = "x"\n[model]\ntype = "parrot"\npreset = "wise"',
-        "output = []\ncallbacks = []\n" + NEEDED,
-        NEEDED + '[generate]\nlength = "12.3456789 beats"\nprime = "~/a.mid"\ninstrument = 52',
+        "output = []\ncallback = []\n" + NEEDED,
+        NEEDED + '[generate]\nlength = "12.3456789 beats"\nprompt = "~/a.mid"\ninstrument = 52',
         '[corpus]\npath = ["x", "music21:bach"]\ncache = "kept"\n[encoder]\ntype = "runes"\n'
         'alphabet = "f\\"u"\n[model]\ntype = "rhapsode"\n[training]\nsteps = 7\nepochs = 3',
         NEEDED + '[evaluate]\nmetrics = ["wing-beats", "nll", "similarity"]\n'
@@ -798,3 +798,24 @@ def test_whatever_a_file_holds_its_problems_are_told(
             apply(made, assignment)
         pipeline = resolve(made, registry)
         assert isinstance(pipeline.generate.length, Length)
+
+
+class TestFormerNames:
+    def test_every_former_key_is_refused_with_the_new_one(self) -> None:
+        text = (
+            '[training]\nfeed = "pieces"\n[generate]\nprime = "none"\nprime_text = "x"\n'
+            'prime_length = "1 bar"\nprime_offset = 0\ninclude_prime = true\n'
+            '[[callbacks]]\ntype = "console"\n' + NEEDED
+        )
+        with pytest.raises(ConfigError) as raised:
+            resolved(text)
+        new = {(p.table, p.key): p.message for p in raised.value.problems}
+        assert set(new) == {
+            ("training", "feed"),
+            ("", "callbacks"),
+            *(("generate", key) for key in ("prime", "prime_text", "prime_length")),
+            *(("generate", key) for key in ("prime_offset", "include_prime")),
+        }
+        assert "'batching'" in new["training", "feed"]
+        assert "'callback'" in new["", "callbacks"]
+        assert "'prompt_length'" in new["generate", "prime_length"]

@@ -20,7 +20,7 @@ from musengine.config.quantities import (
     Meter,
     Offset,
     Period,
-    Prime,
+    Prompt,
     Source,
 )
 
@@ -218,17 +218,17 @@ class TestSource:
             assert not Path(Source.from_toml("one/tunes", tmp_path).text).exists()
 
 
-class TestPrime:
+class TestPrompt:
     def test_words_and_paths(self) -> None:
-        assert read(Prime, "corpus") == Prime("corpus")
-        assert read(Prime, "none") == Prime("none")
-        assert read(Prime, "a.mid") == Prime("path", BASE / "a.mid")
-        assert read(Prime, "./corpus") == Prime("path", BASE / "corpus")
+        assert read(Prompt, "corpus") == Prompt("corpus")
+        assert read(Prompt, "none") == Prompt("none")
+        assert read(Prompt, "a.mid") == Prompt("path", BASE / "a.mid")
+        assert read(Prompt, "./corpus") == Prompt("path", BASE / "corpus")
 
     @pytest.mark.parametrize("value", ["", " ", 5, False, []])
     def test_what_it_refuses(self, value: object) -> None:
         with pytest.raises(ValueError, match=r'^expected "corpus"'):
-            read(Prime, value)
+            read(Prompt, value)
 
 
 plain_numbers = st.one_of(
@@ -257,7 +257,7 @@ WRITTEN = {
     ),
     Instrument: st.integers(0, 127) | st.sampled_from(GENERAL_MIDI).map(str.upper),
     Source: st.sampled_from(["music21:bach", "~", "a/b", "../x", "/", "C:/y", "a b", "ab:c"]),
-    Prime: st.sampled_from(["corpus", "none", "~/a", "a/b", "../x", "./none"]),
+    Prompt: st.sampled_from(["corpus", "none", "~/a", "a/b", "../x", "./none"]),
 }
 
 

@@ -118,7 +118,7 @@ def test_skip_inputs_reach_every_layer() -> None:
     assert [layer.inputs for layer in make_stack().layers] == [4, 6, 5]
 
 
-def test_fresh_where_resets_only_the_lanes_told() -> None:
+def test_fresh_where_resets_only_the_streams_told() -> None:
     stack = make_stack(start="trained")
     nn.init.constant_(stack.layers[0].start, 0.5)
     state = stack(torch.randn(3, 4, 4, dtype=torch.float64)).state

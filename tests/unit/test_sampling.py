@@ -15,7 +15,7 @@ from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
 from musengine.config.quantities import Length
 from musengine.data.batching import Row, assemble
 from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.generation.engine import AT_ONCE, Plan, generate, piece_seeds
+from musengine.generation.engine import AT_ONCE, GenerationPlan, generate, piece_seeds
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.interfaces.model import Model, Proposal
@@ -301,13 +301,13 @@ class TestGenerating:
         return model
 
     def pieces(self, numbers: Sequence[int], *, steps: int = 150) -> dict[int, np.ndarray]:
-        """Generate pieces with the seeds and primers of these numbers, side by side."""
+        """Generate pieces with the seeds and prompts of these numbers, side by side."""
         encoder = self.encoder()
         seeds = piece_seeds(11, 220)
-        # Primers of three lengths, so that pieces are made in several groups.
-        primes = [np.ones((n % 3, 6, 2), dtype=np.uint8) for n in range(220)]
-        plan = Plan(
-            primes=[Encoded(steps=primes[n]) for n in numbers],
+        # Prompt of three lengths, so that pieces are made in several groups.
+        prompts = [np.ones((n % 3, 6, 2), dtype=np.uint8) for n in range(220)]
+        plan = GenerationPlan(
+            prompts=[Encoded(steps=prompts[n]) for n in numbers],
             first=[0] * len(numbers),
             seeds=[seeds[n] for n in numbers],
             length=Length(steps, "steps"),
@@ -327,7 +327,7 @@ class TestGenerating:
         assert all(np.array_equal(backwards[n], ten[n]) for n in (9, 3, 0))
 
     def test_a_piece_is_the_same_though_not_all_fit_side_by_side(self):
-        # Pieces with numbers divisible by three have openings of one length; these are more
+        # Pieces with numbers divisible by three have prompts of one length; these are more
         # than are made at once.
         numbers = range(0, 3 * (AT_ONCE + 6), 3)
         many = self.pieces(numbers, steps=5)

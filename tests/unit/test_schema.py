@@ -20,7 +20,7 @@ from jsonschema import Draft7Validator
 from helpers import few
 from musengine.config.fields import Config, Quantity, build, convert, setting, to_table
 from musengine.config.general_midi import GENERAL_MIDI
-from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Prime, Source
+from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Prompt, Source
 from musengine.config.toml import SettingsSource
 from musengine.errors import ConfigError
 from musengine.pipeline.json_schema import pipeline_schema, table_schema, value_schema
@@ -34,11 +34,11 @@ from musengine.plugins.declarations import (
     Requirement,
     SamplerDeclaration,
 )
-from musengine.plugins.registry import Entry, Origin, Registry
+from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = Path("/music/here").resolve()
-ORIGIN = Origin("test-plugin", "1.0")
+ORIGIN = Distribution("test-plugin", "1.0")
 
 
 def accepts(schema: dict[str, Any], value: object) -> bool:
@@ -76,7 +76,7 @@ def instrument_texts() -> st.SearchStrategy[str]:
     return st.tuples(name, st.sampled_from(changes)).map(lambda pair: pair[1](pair[0]))
 
 
-QUANTITIES: list[type[Quantity]] = [Length, Period, GridStep, Meter, Instrument, Source, Prime]
+QUANTITIES: list[type[Quantity]] = [Length, Period, GridStep, Meter, Instrument, Source, Prompt]
 
 
 class TestQuantities:
@@ -103,7 +103,7 @@ class TestQuantities:
             (Instrument, [0, 127, "Church Organ"], [-1, 128, True, "Organ", "Church Organs"]),
             (Instrument, ["CHURCH organ ", "LEAD 8 (bass + lead)"], ["LEAD 8 bass + lead"]),
             (Source, ["a", "music21:x"], ["", "  ", 3]),
-            (Prime, ["corpus", "none", "a.mid"], ["", 0]),
+            (Prompt, ["corpus", "none", "a.mid"], ["", 0]),
         ],
     )
     def test_examples(self, kind: type[Quantity], good: list[Any], bad: list[Any]) -> None:
@@ -255,7 +255,7 @@ window = 32
 [[output]]
 type = "picture"
 format = "png"
-[[callbacks]]
+[[callback]]
 type = "console"
 every = 2
 """
@@ -376,7 +376,7 @@ def mutate(tables: dict[str, Any], draw: Any) -> None:
     """Change one thing of a pipeline, to something right or wrong."""
     registry = manager.load().registry
     kinds = {"encoder": "encoder", "model": "model", "loss": "loss", "sampler": "sampler"}
-    kinds |= {"output": "writer", "callbacks": "callback"}
+    kinds |= {"output": "writer", "callback": "callback"}
     name = draw(st.sampled_from([*PLAIN, *kinds]))
     table = tables.setdefault(name, {})
     if isinstance(table, list):
@@ -454,7 +454,7 @@ def test_a_metrics_key_that_a_model_wishes_for_may_stay_away() -> None:
 def schema_with(*declarations: Any) -> tuple[Registry, dict[str, Any], list[str]]:
     registry = manager.load_from([]).registry
     for declaration in declarations:
-        assert registry.add(Entry(declaration, ORIGIN)) is None
+        assert registry.add(RegistryEntry(declaration, ORIGIN)) is None
     return (registry, *pipeline_schema(registry))
 
 
@@ -529,8 +529,8 @@ class TestPlugins:
 
     def test_a_name_that_two_plugins_claim_is_no_component(self) -> None:
         registry = manager.load_from([]).registry
-        registry.add(Entry(model("twin"), ORIGIN))
-        registry.add(Entry(model("twin"), Origin("other-plugin", "2.0")))
+        registry.add(RegistryEntry(model("twin"), ORIGIN))
+        registry.add(RegistryEntry(model("twin"), Distribution("other-plugin", "2.0")))
         schema, _ = pipeline_schema(registry)
         assert not accepts(schema, {"corpus": {"path": "x"}, "model": {"type": "twin"}})
 
@@ -570,7 +570,7 @@ def offered(schema: dict[str, Any], part: dict[str, Any]) -> Iterator[dict[str, 
     ("table", "kind"),
     [
         *[("encoder", "encoder"), ("model", "model"), ("loss", "loss"), ("sampler", "sampler")],
-        *[("output", "writer"), ("callbacks", "callback")],
+        *[("output", "writer"), ("callback", "callback")],
     ],
 )
 def test_editors_find_every_component_and_key(table: str, kind: str, installed: Registry) -> None:

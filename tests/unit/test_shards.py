@@ -21,7 +21,7 @@ KINDS = st.sampled_from(["u1", "i1", "u2", "i4", "i8", "f4", "f8", "?"]).map(np.
 
 @st.composite
 def encoded(draw: st.DrawFn) -> Encoded:
-    """A few steps of any kind of number and shape, perhaps with side channels."""
+    """A few steps of any kind of number and shape, perhaps with conditioning channels."""
     steps = draw(st.integers(0, 5))
 
     def array(inner: tuple[int, ...]) -> np.ndarray:
@@ -30,7 +30,7 @@ def encoded(draw: st.DrawFn) -> Encoded:
     inner = draw(st.sampled_from([(), (3,), (2, 2), (0,)]))
     names = draw(st.sets(st.sampled_from(["bar", "style"])))
     lost = draw(st.sampled_from([{}, {"notes out of range": 3}]))
-    return Encoded(steps=array(inner), sides={name: array(()) for name in names}, lost=lost)
+    return Encoded(steps=array(inner), conditioning={name: array(()) for name in names}, lost=lost)
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -41,8 +41,8 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
 def alike(one: Encoded, other: Encoded) -> bool:
     return (
         same(one.steps, other.steps)
-        and one.sides.keys() == other.sides.keys()
-        and all(same(one.sides[name], other.sides[name]) for name in one.sides)
+        and one.conditioning.keys() == other.conditioning.keys()
+        and all(same(one.conditioning[name], other.conditioning[name]) for name in one.conditioning)
         and one.lost == other.lost
     )
 
@@ -55,7 +55,9 @@ def test_pieces_come_back_as_they_were(pieces, full, tmp_path_factory):
         patch.setattr(module, "FULL", full)
         paths = write_shards(folder, [(f"key {n}", piece) for n, piece in enumerate(pieces)])
     # No two pieces of more than a byte share a shard that one byte fills.
-    sizes = [piece.steps.nbytes + sum(s.nbytes for s in piece.sides.values()) for piece in pieces]
+    sizes = [
+        piece.steps.nbytes + sum(s.nbytes for s in piece.conditioning.values()) for piece in pieces
+    ]
     if full == 1:
         assert len(paths) >= sum(size > 0 for size in sizes)
     elif full == 10**6:
@@ -76,11 +78,11 @@ def tokens(*values: int) -> Encoded:
 
 
 def test_any_safetensors_library_opens_a_shard(tmp_path):
-    sides = {"bar": np.array([7, 8], dtype=np.uint8)}
+    conditioning = {"bar": np.array([7, 8], dtype=np.uint8)}
     (path,) = write_shards(
         tmp_path,
         [
-            ("a", Encoded(steps=np.array([[1], [2]], dtype=np.float32), sides=sides)),
+            ("a", Encoded(steps=np.array([[1], [2]], dtype=np.float32), conditioning=conditioning)),
             ("b", tokens(1, 2)),
             ("c", tokens(3)),
         ],
@@ -88,7 +90,7 @@ def test_any_safetensors_library_opens_a_shard(tmp_path):
     found = load_file(path)
     assert {name: array.tolist() for name, array in found.items()} == {
         "0.steps": [[1.0], [2.0]],
-        "0.sides.bar": [7, 8],
+        "0.conditioning.bar": [7, 8],
         "1.steps": [1, 2, 3],
     }
 
@@ -200,7 +202,10 @@ def test_changes_to_an_array_are_not_written(tmp_path):
         (Encoded(np.array(["a"])), "its array 'steps' is of type <U1, which cannot be kept"),
         (Encoded(np.array([1j])), "its array 'steps' is of type complex128"),
         (Encoded(np.array(1)), "its array 'steps' does not have one entry for each step"),
-        (Encoded(np.array([1]), {"bar": np.array([1, 2])}), "its array 'sides.bar' does not have"),
+        (
+            Encoded(np.array([1]), {"bar": np.array([1, 2])}),
+            "its array 'conditioning.bar' does not have",
+        ),
     ],
 )
 def test_what_cannot_be_kept_is_told(encoded, reason):

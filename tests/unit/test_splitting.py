@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from helpers import few, listed, score_of
 from musengine.config.quantities import Source
 from musengine.data.reading import File
-from musengine.data.splits import Division, check_folders, divide, part_by_folder, rules_of
+from musengine.data.splits import Split, check_folders, divide, part_by_folder, rules_of
 from musengine.errors import UserError
 from musengine.interfaces.reader import Item
-from musengine.music.score import Part, Piece, Text
+from musengine.music.score import Piece, SplitName, Text
 from musengine.pipeline.sections import CorpusConfig
 
-PARTS = get_args(Part)
+PARTS = get_args(SplitName)
 
 
 def settings(**options) -> CorpusConfig:
@@ -30,16 +30,16 @@ def tune(number: int, name: str = "", **more) -> Piece:
     return Piece(name or f"tune {number}", score_of([(0, number + 1, 60)]), **more)
 
 
-def divided(pieces: list[Piece], config: CorpusConfig) -> Division:
+def divided(pieces: list[Piece], config: CorpusConfig) -> Split:
     files = [File(0, Item(Path("/music", piece.id), piece.id), "") for piece in pieces]
     return divide(listed(pieces), files, config, rules_of(config))
 
 
-def ids(division: Division) -> dict[str, list[str]]:
+def ids(division: Split) -> dict[str, list[str]]:
     return {part: [piece.id for piece in division.parts[part]] for part in PARTS}
 
 
-def part_of(division: Division) -> dict[str, str]:
+def part_of(division: Split) -> dict[str, str]:
     return {name: part for part, names in ids(division).items() for name in names}
 
 

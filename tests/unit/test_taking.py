@@ -14,14 +14,14 @@ from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.data.cache import unpack_pieces
 from musengine.data.dataset import Dataset, prepare, read_corpus
-from musengine.data.extraction import Taking, taking_of
+from musengine.data.extraction import Extraction, taking_of
 from musengine.errors import UnreadableError
 from musengine.music.score import Piece, Score, Text, Track
 from musengine.music.transforms import keep_tracks
 from musengine.pipeline.resolve import load
 from musengine.plugins.declarations import EncoderDeclaration
 from musengine.plugins.manager import load_from
-from musengine.plugins.registry import Component, Entry, Origin
+from musengine.plugins.registry import Component, Distribution, RegistryEntry
 
 
 class Voices(PianoRoll):
@@ -53,7 +53,9 @@ def component(target: str) -> Component:
     declaration = EncoderDeclaration(
         name="voices", summary="", target=target, config=PianoRollConfig
     )
-    return Component(Entry(declaration, Origin("voices-dist", "1.0")), PianoRollConfig())
+    return Component(
+        RegistryEntry(declaration, Distribution("voices-dist", "1.0")), PianoRollConfig()
+    )
 
 
 VOICES = component("test_taking:Voices")
@@ -68,12 +70,12 @@ def duet(first: int, second: int, pitch: int = 60) -> Score:
 
 def test_an_encoder_that_takes_pieces_as_they_are_costs_nothing() -> None:
     assert taking_of(component("musengine.builtin.encoders.piano_roll:PianoRoll")) is None
-    assert isinstance(taking_of(VOICES), Taking)
+    assert isinstance(taking_of(VOICES), Extraction)
 
 
 def test_each_part_is_kept_with_where_it_comes_from_and_its_copies_hash() -> None:
     pieces = [Piece("book#1", duet(3, 2), "waltz"), Piece("book#2", duet(2, 0))]
-    arrays, entries = Taking(VOICES).pack(pieces)
+    arrays, entries = Extraction(VOICES).pack(pieces)
     kept = unpack_pieces(arrays, entries)
     assert [piece.id for piece in kept] == ["book#1#1", "book#1#2", "book#2#1"]
     assert [entry["of"] for entry in entries] == ["book#1", "book#1", "book#2"]
@@ -84,18 +86,18 @@ def test_each_part_is_kept_with_where_it_comes_from_and_its_copies_hash() -> Non
 
 def test_what_is_refused_is_told_and_the_rest_is_kept() -> None:
     pieces = [Piece("no music", duet(3, 2)), Piece("song", duet(2, 0))]
-    arrays, entries = Taking(VOICES).pack(pieces)
+    arrays, entries = Extraction(VOICES).pack(pieces)
     assert entries[1] == {"id": "no music", "refused": "not for me"}
     assert [piece.id for piece in unpack_pieces(arrays, entries)] == ["song#1"]
     with pytest.raises(UnreadableError, match=r"^not for me$"):
-        Taking(VOICES).pack(pieces[:1])
+        Extraction(VOICES).pack(pieces[:1])
     silent = Piece("silent", score_of([], tracks=(Track(),)))
     with pytest.raises(UnreadableError, match=r"'voices' of voices-dist 1.0 takes nothing of it"):
-        Taking(VOICES).pack([silent])
+        Extraction(VOICES).pack([silent])
 
 
 def test_a_fault_of_the_encoder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Taking(component("test_taking:Broken"))
+    broken = Extraction(component("test_taking:Broken"))
     with pytest.raises(UnreadableError, match=r"encoder 'voices' of voices-dist 1.0 failed: list"):
         broken.pack([Piece("a", duet(1, 1))])
     monkeypatch.setenv("MUSENGINE_STRICT", "1")

@@ -18,10 +18,10 @@ from musengine.cli.templates import Template, as_lines, choose, start, templates
 from musengine.errors import UserError
 from musengine.plugins import manager
 from musengine.plugins.declarations import ModelConfig, ModelDeclaration
-from musengine.plugins.registry import Entry, Origin, Registry
+from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.utils.console import Console
 
-ORIGIN = Origin("test-plugin", "1.0")
+ORIGIN = Distribution("test-plugin", "1.0")
 TEXT = """\
 # A starter
 # path = "not this one"
@@ -147,7 +147,7 @@ def registry_of(**models: dict[str, Any]) -> Registry:
         origin = more.pop("origin", ORIGIN)
         settings = {"summary": "", "target": "a:B", "layouts": ("grid",), **more}
         declaration = ModelDeclaration(name=name, config=ModelConfig, **settings)
-        assert registry.add(Entry(declaration, origin)) is None
+        assert registry.add(RegistryEntry(declaration, origin)) is None
     return registry
 
 
@@ -187,7 +187,7 @@ class TestChoosing:
     def test_a_name_that_two_claim(self) -> None:
         registry = registry_of(
             one={"templates": {"same": "a:1", "own": "a:2"}},
-            two={"templates": {"same": "b:1"}, "origin": Origin("other-plugin", "2.0")},
+            two={"templates": {"same": "b:1"}, "origin": Distribution("other-plugin", "2.0")},
         )
         assert choose(registry, "own").resource == "a:2"
         with pytest.raises(UserError) as caught:

@@ -7,7 +7,7 @@ import pytest
 from musengine.builtin.readers.abc import MAX_BYTES, Tune, tunes_of
 from musengine.builtin.readers.text import TextReader
 from musengine.config.quantities import Source
-from musengine.data.discovery import Found, find_items
+from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, Text
@@ -145,7 +145,7 @@ def test_a_book_of_real_tunes_is_split_into_all_of_them(data_folder):
 def readers_of(folder: Path, *accepts: str) -> dict[str, str]:
     """Which reader reads which file of a folder."""
     registry = manager.load_from([]).registry
-    items = find_items(Source(str(folder)), registry, None, Found(), accepts)
+    items = find_items(Source(str(folder)), registry, None, DiscoveryNotes(), accepts)
     return {item.id: component.name for component, item in items}
 
 

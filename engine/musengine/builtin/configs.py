@@ -86,7 +86,7 @@ class PictureConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class HeatmapConfig(Config):
-    """A heat-map of the probabilities between the rolls of the opening and of the result."""
+    """A heat-map of the probabilities between the rolls of the prompt and of the result."""
 
     width: int = setting(1200, doc="Width in pixels.", low=200, high=10000)
     height: int = setting(900, doc="Height in pixels of all three together.", low=300, high=10000)

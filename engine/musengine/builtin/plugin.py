@@ -96,7 +96,7 @@ def musengine_models() -> list[ModelDeclaration]:
             config=configs.FrequenciesConfig,
             layouts=("grid",),
             training="fit",
-            defaults={"training": {"feed": "pieces"}},
+            defaults={"training": {"batching": "pieces"}},
         )
     ]
 
@@ -206,13 +206,13 @@ def musengine_writers() -> list[WriterDeclaration]:
         ),
         WriterDeclaration(
             name="probabilities",
-            summary="The probabilities of every step, with the opening and the result (.npz)",
+            summary="The probabilities of every step, with the prompt and the result (.npz)",
             target="musengine.builtin.writers.probabilities:ProbabilitiesWriter",
             content=("probabilities",),
         ),
         WriterDeclaration(
             name="heatmap",
-            summary="A heat-map of the probabilities between opening and result (PNG)",
+            summary="A heat-map of the probabilities between prompt and result (PNG)",
             target="musengine.builtin.writers.probabilities:HeatmapWriter",
             config=configs.HeatmapConfig,
             content=("probabilities",),

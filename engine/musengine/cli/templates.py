@@ -13,11 +13,11 @@ import tomli
 import tomli_w
 
 from musengine.config.quantities import Source
-from musengine.data.discovery import Found, check_sources, find_items
+from musengine.data.discovery import DiscoveryNotes, check_sources, find_items
 from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.resolve import load
 from musengine.plugins.declarations import Content, ModelDeclaration
-from musengine.plugins.registry import Origin, Registry
+from musengine.plugins.registry import Distribution, Registry
 from musengine.utils.console import Console, counted
 
 
@@ -32,7 +32,7 @@ class Template:
     """
 
     name: str
-    origin: Origin
+    origin: Distribution
     resource: str
 
     def text(self) -> str:
@@ -180,7 +180,9 @@ def find_music(corpus: str, registry: Registry) -> Source:
     for message in check_sources([source], registry):
         raise UserError(f"--corpus: {message}")
     if source.scheme is None and Path(source.text).is_file():
-        list(find_items(source, registry, None, Found()))  # raises where no reader knows its kind
+        list(
+            find_items(source, registry, None, DiscoveryNotes())
+        )  # raises where no reader knows its kind
     return source
 
 
@@ -196,7 +198,7 @@ def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) 
     """Say how many files there are to read, and warn where there are none."""
     if source.scheme is not None:
         return
-    found = Found()
+    found = DiscoveryNotes()
     number = sum(1 for _ in find_items(source, registry, None, found, accepts))
     if number:
         Console.current().say(f"music: {counted(number, 'file')} in {source.text}")

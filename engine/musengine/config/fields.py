@@ -38,6 +38,7 @@ def setting(
     below: float | None = None,
     one_or_many: bool = False,
     changeable: bool = False,
+    formerly: str = "",
 ) -> Any:
     """Declare one key of a table.
 
@@ -50,6 +51,7 @@ def setting(
         below: a bound the value must stay under.
         one_or_many: a single value stands for a list of one.
         changeable: may be another when a run is continued; all else decides what the run is.
+        formerly: the key's name in earlier versions, refused with the name of today.
     """
     metadata = {
         "doc": doc,
@@ -59,6 +61,7 @@ def setting(
         "below": below,
         "one_or_many": one_or_many,
         "changeable": changeable,
+        "formerly": formerly,
     }
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
@@ -120,7 +123,7 @@ def build(
     values: dict[str, object] = {}
     for key, raw in table.items():
         if key not in known:
-            problems.append(Problem(file, name, key, "unknown key" + did_you_mean(key, known)))
+            problems.append(Problem(file, name, key, _unknown(key, known)))
             continue
         try:
             values[key] = _convert_field(raw, hints[key], known[key], base_of(key))
@@ -135,6 +138,13 @@ def build(
     if isinstance(built, Config):
         problems = [Problem(file, name, key, message) for key, message in built.problems()]
     return (None if problems else built), problems
+
+
+def _unknown(key: str, known: Mapping[str, dataclasses.Field[Any]]) -> str:
+    for name, field in known.items():
+        if field.metadata.get("formerly") == key:
+            return f"is called {name!r} now"
+    return "unknown key" + did_you_mean(key, known)
 
 
 def to_table(config: object) -> dict[str, Any]:

@@ -316,15 +316,15 @@ class Source(Quantity):
 
 
 @dataclass(frozen=True)
-class Prime(Quantity):
+class Prompt(Quantity):
     """What a generated piece starts from: `corpus`, `none`, or a music file or folder."""
 
     kind: str
     path: Path | None = None
-    notation: ClassVar[str] = '"corpus" (stored openings), "none", or a file or folder of music'
+    notation: ClassVar[str] = '"corpus" (stored prompts), "none", or a file or folder of music'
 
     @classmethod
-    def from_toml(cls, value: object, base: Path) -> Prime:
+    def from_toml(cls, value: object, base: Path) -> Prompt:
         """Parse `corpus`, `none` or a path relative to `base`."""
         if value in ("corpus", "none"):
             return cls(str(value))

@@ -1,4 +1,4 @@
-"""The four ways of feeding: random segments, whole pieces, stateful stretches, sliding windows.
+"""The four batching strategies: random segments, whole pieces, stateful stretches, sliding windows.
 
 Each is a plan, made anew for every epoch from the seed and the epoch's number alone: a list of
 batches, each a list of rows (piece, first step to predict, steps). So training can go on at any
@@ -31,7 +31,7 @@ class Row:
     """One row of a batch.
 
     Attributes:
-        piece: index of the piece, -1 for a lane that has run out of pieces.
+        piece: index of the piece, -1 for a stream that has run out of pieces.
         start: index of the first step to predict.
         stop: index after the last step to predict.
         reset: the row starts with a fresh state.
@@ -51,7 +51,7 @@ IDLE = Row(-1, 0, 0)
 Plan = list[list[Row]]
 
 
-class Feed(ABC):
+class BatchingStrategy(ABC):
     """One way of turning pieces into batches.
 
     Args:
@@ -71,7 +71,7 @@ class Feed(ABC):
         """Return the batches of one epoch."""
 
     def too_short(self) -> list[int]:
-        """Return the indices of pieces this way of feeding has no use for."""
+        """Return the indices of pieces this batching strategy has no use for."""
         return []
 
     def rate_factor(self, piece: int) -> float:
@@ -84,7 +84,7 @@ class Feed(ABC):
         return [shuffled[i : i + self.size] for i in range(0, len(shuffled), self.size)]
 
 
-class Segments(Feed):
+class Segments(BatchingStrategy):
     """Random segments of `sequence_length` steps that start at multiples of `align`.
 
     An epoch holds as many segments as would cover every usable piece once. A piece is drawn with
@@ -122,7 +122,7 @@ class Segments(Feed):
         return np.nonzero(self._places() == 0)[0].tolist()
 
 
-class Pieces(Feed):
+class Pieces(BatchingStrategy):
     """Whole pieces, all of them in each epoch.
 
     Without a `sequence_length` a batch is as long as its longest piece, and pieces of like length
@@ -155,11 +155,11 @@ class Pieces(Feed):
         return np.nonzero(self.lengths == 0)[0].tolist()
 
 
-class Stateful(Feed):
+class Stateful(BatchingStrategy):
     """Every piece from its first step to its last in stretches, the state carried along.
 
-    `batch_size` lanes run side by side; when a piece ends, its lane begins the next one with a
-    fresh state. A lane that finds no more pieces stays idle, its steps masked.
+    `batch_size` streams run side by side; when a piece ends, its stream begins the next one with a
+    fresh state. A stream that finds no more pieces stays idle, its steps masked.
     """
 
     carries_state = True
@@ -179,21 +179,24 @@ class Stateful(Feed):
     def plan(self, random: np.random.Generator) -> Plan:
         """Return the batches of one epoch, in order."""
         waiting = [int(i) for i in random.permutation(len(self.lengths)) if self.lengths[i] > 0]
-        # The longest first, each to the lane with least to do: then few lanes run idle at the end.
+        # The longest first, each to the stream with least to do: then few streams run idle at
+        # the end.
         waiting.sort(key=lambda piece: -int(self.lengths[piece]))
         shares: list[list[list[Row]]] = [[] for _ in range(min(self.size, len(waiting)))]
-        least = [(0, lane) for lane in range(len(shares))]
+        least = [(0, stream) for stream in range(len(shares))]
         for piece in waiting:
             stretches = self._stretches(piece)
-            share, lane = least[0]
-            shares[lane].append(stretches)
-            heapq.heapreplace(least, (share + len(stretches), lane))
-        lanes = [
+            share, stream = least[0]
+            shares[stream].append(stretches)
+            heapq.heapreplace(least, (share + len(stretches), stream))
+        streams = [
             [row for piece in random.permutation(len(share)) for row in share[piece]]
-            for share in (shares[lane] for lane in random.permutation(len(shares)))
+            for share in (shares[stream] for stream in random.permutation(len(shares)))
         ]
-        batches = max((len(lane) for lane in lanes), default=0)
-        return [[lane[i] if i < len(lane) else IDLE for lane in lanes] for i in range(batches)]
+        batches = max((len(stream) for stream in streams), default=0)
+        return [
+            [stream[i] if i < len(stream) else IDLE for stream in streams] for i in range(batches)
+        ]
 
     def _stretches(self, piece: int) -> list[Row]:
         length = int(self.lengths[piece])
@@ -207,7 +210,7 @@ class Stateful(Feed):
         return np.nonzero(self.lengths == 0)[0].tolist()
 
 
-class Windows(Feed):
+class Windows(BatchingStrategy):
     """Every window of `sequence_length` steps with the one step after it to predict."""
 
     @property
@@ -230,7 +233,7 @@ class Windows(Feed):
         return np.nonzero(self.lengths <= self.length)[0].tolist()
 
 
-FEEDS: dict[str, type[Feed]] = {
+STRATEGIES: dict[str, type[BatchingStrategy]] = {
     "segments": Segments,
     "pieces": Pieces,
     "stateful": Stateful,
@@ -239,24 +242,24 @@ FEEDS: dict[str, type[Feed]] = {
 
 
 class Batches:
-    """The batches of a part, epoch after epoch, by one way of feeding."""
+    """The batches of a part, epoch after epoch, by one batching strategy."""
 
     def __init__(self, pieces: Sequence[EncodedPiece], config: TrainingConfig) -> None:
         self.pieces = pieces
         self.seed, self.repeats = config.seed, config.updates_per_batch
-        self.feed = FEEDS[config.feed]([len(piece) for piece in pieces], config)
+        self.batching = STRATEGIES[config.batching]([len(piece) for piece in pieces], config)
         self._current: tuple[int, Plan] | None = None
 
     def too_short(self) -> list[str]:
         """Return the ids of pieces that are never used."""
-        return [self.pieces[i].id for i in self.feed.too_short()]
+        return [self.pieces[i].id for i in self.batching.too_short()]
 
     def plan(self, epoch: int) -> Plan:
         """Return the batches of an epoch: always the same for the same seed and epoch.
 
         Each batch stands there `updates_per_batch` times in a row.
         """
-        plan = self.feed.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
+        plan = self.batching.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
         return [rows for rows in plan for _ in range(self.repeats)]
 
     def is_last_update(self, batch: int) -> bool:
@@ -265,7 +268,7 @@ class Batches:
 
     def rate_factor(self, batch: Batch) -> float:
         """Return what the learning rate is multiplied by for a batch."""
-        return self.feed.rate_factor(int(batch.pieces[0]))
+        return self.batching.rate_factor(int(batch.pieces[0]))
 
     def count(self, epoch: int) -> int:
         """Return how many batches an epoch has."""
@@ -288,9 +291,9 @@ def assemble(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
     sample = pieces[next((row.piece for row in rows if row.piece >= 0), 0)].encoded
     steps = np.zeros((len(rows), length + 1, *sample.steps.shape[1:]), dtype=sample.steps.dtype)
     mask_BT = np.zeros((len(rows), length), dtype=bool)
-    sides = {
-        name: np.zeros((len(rows), length, *side.shape[1:]), dtype=side.dtype)
-        for name, side in sample.sides.items()
+    conditioning = {
+        name: np.zeros((len(rows), length, *channel.shape[1:]), dtype=channel.dtype)
+        for name, channel in sample.conditioning.items()
     }
     for b, row in enumerate(rows):
         if row.piece < 0:
@@ -302,8 +305,8 @@ def assemble(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
         steps[b, 1 : len(wanted) + 1] = encoded.steps[wanted]
         if row.start > 0:
             steps[b, 0] = encoded.steps[row.start - 1]
-        for name, side in sides.items():
-            side[b, : len(wanted)] = encoded.sides[name][wanted]
+        for name, channel in conditioning.items():
+            channel[b, : len(wanted)] = encoded.conditioning[name][wanted]
         mask_BT[b, len(wanted) - 1 if row.only_last else 0 : len(wanted)] = True
     return Batch(
         steps=as_steps(steps),
@@ -312,7 +315,7 @@ def assemble(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
         begins=torch.tensor([row.start == 0 for row in rows]),
         position=torch.tensor([row.start for row in rows]),
         pieces=torch.tensor([row.piece for row in rows]),
-        sides={name: torch.from_numpy(side) for name, side in sides.items()},
+        conditioning={name: torch.from_numpy(channel) for name, channel in conditioning.items()},
     )
 
 

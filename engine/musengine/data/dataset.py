@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 from musengine.data.cache import Cache, Scratch, default_folder, size_limit, trim
-from musengine.data.discovery import Found
-from musengine.data.encode import Outcome, Training, Wanted, encode
+from musengine.data.discovery import DiscoveryNotes
+from musengine.data.encode import EncodeResult, Training, Wanted, encode
 from musengine.data.extraction import taking_of
 from musengine.data.filters import choose
-from musengine.data.manifest import Catalogue, survey
+from musengine.data.manifest import Manifest, survey
 from musengine.data.reading import Skipped, list_items
-from musengine.data.splits import PARTS, Division, check_folders, divide, rules_of
+from musengine.data.splits import PARTS, Split, check_folders, divide, rules_of
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
 from musengine.interfaces.reader import Item
-from musengine.music.score import Part
+from musengine.music.score import SplitName
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.plugins.registry import Component, Registry
@@ -45,7 +45,7 @@ class Dataset:
         libraries: for each reader that read, the library it read through.
     """
 
-    parts: dict[Part, list[EncodedPiece]]
+    parts: dict[SplitName, list[EncodedPiece]]
     skipped: list[Skipped] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
@@ -70,13 +70,13 @@ def cache_of(config: CorpusConfig) -> Cache:
     return Cache(config.cache if isinstance(config.cache, Path) else default_folder())
 
 
-def read_corpus(pipeline: Pipeline, registry: Registry) -> Catalogue:
+def read_corpus(pipeline: Pipeline, registry: Registry) -> Manifest:
     """Read the pieces of a pipeline's corpus and list them; their music stays on disk.
 
     Raises:
         UserError: there is nothing usable; says what was found and why each was dropped.
     """
-    config, found = pipeline.corpus, Found()
+    config, found = pipeline.corpus, DiscoveryNotes()
     rules_of(config)  # a list that is no list is told before an hour of reading
     size_limit()
     items = _chosen(pipeline, registry, found)
@@ -95,7 +95,9 @@ def read_corpus(pipeline: Pipeline, registry: Registry) -> Catalogue:
     return catalogue
 
 
-def _chosen(pipeline: Pipeline, registry: Registry, found: Found) -> list[tuple[Component, Item]]:
+def _chosen(
+    pipeline: Pipeline, registry: Registry, found: DiscoveryNotes
+) -> list[tuple[Component, Item]]:
     config = pipeline.corpus
     items = list_items(config.path, registry, pipeline.reader, pipeline.accepts(), found)
     names = [(item.style, item.id) for _, item in items]
@@ -114,7 +116,7 @@ def check_choices(pipeline: Pipeline, registry: Registry) -> None:
     config = pipeline.corpus
     rules_of(config)
     if config.styles or config.exclude or config.split == "folders":
-        _chosen(pipeline, registry, Found())
+        _chosen(pipeline, registry, DiscoveryNotes())
 
 
 def _place_for(config: CorpusConfig) -> tuple[Cache, object]:
@@ -129,7 +131,7 @@ def _place_for(config: CorpusConfig) -> tuple[Cache, object]:
 
 
 def prepare(
-    pipeline: Pipeline, catalogue: Catalogue, encoder: Encoder[Any], *, learned: bool = False
+    pipeline: Pipeline, catalogue: Manifest, encoder: Encoder[Any], *, learned: bool = False
 ) -> Dataset:
     """Divide, transpose and encode the pieces; the encoder learns from the training part first.
 
@@ -167,7 +169,7 @@ def prepare(
     return dataset
 
 
-def _wanted(division: Division, config: CorpusConfig) -> dict[Part, list[Wanted]]:
+def _wanted(division: Split, config: CorpusConfig) -> dict[SplitName, list[Wanted]]:
     """Return the pieces of each part, and after those of the training part their moved copies."""
     wanted = {part: [Wanted(piece) for piece in division.parts[part]] for part in PARTS}
     wanted["train"] += [
@@ -179,7 +181,7 @@ def _wanted(division: Division, config: CorpusConfig) -> dict[Part, list[Wanted]
     return wanted
 
 
-def _dataset(catalogue: Catalogue, division: Division) -> Dataset:
+def _dataset(catalogue: Manifest, division: Split) -> Dataset:
     return Dataset(
         {part: [] for part in PARTS},
         list(catalogue.skipped),
@@ -192,7 +194,7 @@ def _dataset(catalogue: Catalogue, division: Division) -> Dataset:
     )
 
 
-def _add(dataset: Dataset, part: Part, one: Wanted, key: str, outcome: Outcome) -> None:
+def _add(dataset: Dataset, part: SplitName, one: Wanted, key: str, outcome: EncodeResult) -> None:
     if (reason := outcome.reason(key)) is not None:
         dataset.skipped.append(Skipped(one.id, reason))
         return
@@ -200,7 +202,7 @@ def _add(dataset: Dataset, part: Part, one: Wanted, key: str, outcome: Outcome) 
     dataset.parts[part].append(outcome.shards.piece(one.id, one.fingerprint, key))
 
 
-def _trim(catalogue: Catalogue, since: float) -> None:
+def _trim(catalogue: Manifest, since: float) -> None:
     """Bound the cache's size; what this preparation has used stays."""
     folder = catalogue.access.cache.folder
     if catalogue.keeper is None and folder is not None:

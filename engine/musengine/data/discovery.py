@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from musengine.config.quantities import Source
 from musengine.errors import UserError, did_you_mean
 from musengine.plugins.declarations import Content, ReaderDeclaration
-from musengine.plugins.registry import Component, Entry, Registry
+from musengine.plugins.registry import Component, Registry, RegistryEntry
 
 if TYPE_CHECKING:
     from musengine.interfaces.reader import Item, Reader
 
 
 @dataclass
-class Found:
+class DiscoveryNotes:
     """What was come upon beside the files to read."""
 
     notices: list[str] = field(default_factory=list)
@@ -31,7 +31,7 @@ def find_items(
     source: Source,
     registry: Registry,
     chosen: Component | None,
-    found: Found,
+    found: DiscoveryNotes,
     accepts: Sequence[Content] = ("score", "text"),
 ) -> Iterator[tuple[Component, Item]]:
     """Yield each file of a source with the reader that reads it.
@@ -88,7 +88,7 @@ def _folder_items(
     folder: Path,
     registry: Registry,
     chosen: Component | None,
-    found: Found,
+    found: DiscoveryNotes,
     accepts: Sequence[Content],
 ) -> Iterator[tuple[Component, Item]]:
     from musengine.interfaces.reader import Item
@@ -111,7 +111,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _readers(
     registry: Registry, accepts: Sequence[Content] = ("score", "text")
-) -> list[tuple[Entry, ReaderDeclaration]]:
+) -> list[tuple[RegistryEntry, ReaderDeclaration]]:
     return [
         (entry, entry.declaration)
         for entry in registry.of_kind("reader")

@@ -12,7 +12,7 @@ from typing import Any
 
 from musengine.config.fields import to_table
 from musengine.data.cache import key_of
-from musengine.data.manifest import Catalogue, Listed
+from musengine.data.manifest import Manifest, PieceInfo
 from musengine.data.reading import Access, File
 from musengine.data.shards import Entry, Shards, storable, write_shards
 from musengine.errors import UnreadableError, UserError, is_strict
@@ -41,7 +41,7 @@ _FEW = 3
 class Wanted:
     """A piece as it is to be encoded: moved by so many semitones."""
 
-    listed: Listed
+    listed: PieceInfo
     shift: int = 0
 
     @property
@@ -73,7 +73,7 @@ def moved(content: Score | Text, shift: int, common: bool) -> Score | Text:
 class Training:
     """The pieces an encoder learns from, read one file at a time as often as it asks for them."""
 
-    catalogue: Catalogue
+    catalogue: Manifest
     wanted: Sequence[Wanted]
     common: bool
 
@@ -108,7 +108,7 @@ _Chunk = list[tuple[File, list[_Job]]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EncodeResult:
     """What came of encoding.
 
     Attributes:
@@ -127,14 +127,14 @@ class Outcome:
 
 def encode(
     wanted: Sequence[Wanted],
-    catalogue: Catalogue,
+    catalogue: Manifest,
     component: Component,
     encoder: Encoder[Any],
     *,
     common: bool,
     jobs: int,
     timeout: float,
-) -> Outcome:
+) -> EncodeResult:
     """Encode pieces, those that were not encoded before.
 
     The shards follow from the order of the pieces' files and from what is there already. Where
@@ -156,7 +156,7 @@ def encode(
     shards = Shards(cache.folder / "encoded" / name[:32], catalogue.keeper)
     shards.find()
     chunks = _missing(_chunks(wanted, catalogue, common), shards)
-    outcome = Outcome(shards, {})
+    outcome = EncodeResult(shards, {})
     if chunks:
         work = _Encoding(component, state, catalogue.access, shards.folder, common)
         run = functools.partial(run_apart, work, workers=jobs)
@@ -165,7 +165,7 @@ def encode(
     return outcome
 
 
-def _chunks(wanted: Sequence[Wanted], catalogue: Catalogue, common: bool) -> Iterator[_Chunk]:
+def _chunks(wanted: Sequence[Wanted], catalogue: Manifest, common: bool) -> Iterator[_Chunk]:
     """Yield the pieces, each content once, in tasks of like size that follow from them alone."""
     chunk: _Chunk = []
     size = 0
@@ -210,7 +210,7 @@ def _run_all(
     chunks: Sequence[_Chunk],
     run: Callable[..., Iterator[Any]],
     timeout: float,
-    outcome: Outcome,
+    outcome: EncodeResult,
     show: Callable[[float, str], None],
 ) -> None:
     """Do all tasks; where a worker fails at one, its pieces are done again one by one."""
@@ -232,7 +232,7 @@ def _run_all(
             _take(result, outcome)
 
 
-def _take(result: tuple[list[Path], dict[str, str]], outcome: Outcome) -> None:
+def _take(result: tuple[list[Path], dict[str, str]], outcome: EncodeResult) -> None:
     paths, faults = result
     outcome.faults.update(faults)
     for path in paths:

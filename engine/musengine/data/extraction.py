@@ -14,21 +14,21 @@ from musengine.music.score import Piece
 from musengine.plugins.registry import Component
 
 
-def taking_of(component: Component) -> Taking | None:
+def taking_of(component: Component) -> Extraction | None:
     """Return what an encoder takes of a piece; None for one that takes pieces as they are."""
     encoder: type[Encoder[Any]] = component.entry.load()
     as_it_is = encoder.pieces is Encoder.pieces and encoder.copy_key is Encoder.copy_key
-    return None if as_it_is else Taking(component)
+    return None if as_it_is else Extraction(component)
 
 
-class Taking:
+class Extraction:
     """Takes pieces apart as an encoder wishes, in any process."""
 
     def __init__(self, component: Component) -> None:
         self.component = component
 
     def __reduce__(self) -> Any:
-        return Taking, (self.component,)
+        return Extraction, (self.component,)
 
     @functools.cached_property
     def encoder(self) -> Encoder[Any]:

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from musengine.data.cache import Cache, Known
-from musengine.data.discovery import Found
-from musengine.data.extraction import Taking
+from musengine.data.discovery import DiscoveryNotes
+from musengine.data.extraction import Extraction
 from musengine.data.reading import TIMEOUT, Access, Entry, File, Skipped, Work, unique
 from musengine.interfaces.reader import Item
-from musengine.music.score import Part
+from musengine.music.score import SplitName
 from musengine.plugins.registry import Component
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PieceInfo:
     """A piece without its music: what it is called, what is known of it and where it is.
 
     Attributes:
@@ -35,14 +35,14 @@ class Listed:
     place: int
     id: str
     style: str
-    part: Part | None
+    part: SplitName | None
     warnings: tuple[str, ...]
     known: Known
     of: str = ""
 
 
 @dataclass
-class Catalogue:
+class Manifest:
     """What came of reading a corpus whose music stays on disk.
 
     Attributes:
@@ -58,9 +58,9 @@ class Catalogue:
 
     access: Access
     files: list[File] = field(default_factory=list)
-    pieces: list[Listed] = field(default_factory=list)
+    pieces: list[PieceInfo] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    found: Found = field(default_factory=Found)
+    found: DiscoveryNotes = field(default_factory=DiscoveryNotes)
     libraries: dict[str, str] = field(default_factory=dict)
     began: float = field(default_factory=time.time)
     keeper: object = None
@@ -68,14 +68,14 @@ class Catalogue:
 
 def survey(
     items: Sequence[tuple[Component, Item]],
-    found: Found,
+    found: DiscoveryNotes,
     *,
     jobs: int,
     cache: Cache,
     timeout: float = TIMEOUT,
     keeper: object = None,
-    taking: Taking | None = None,
-) -> Catalogue:
+    taking: Extraction | None = None,
+) -> Manifest:
     """Read files and list their pieces; the music itself goes into the cache.
 
     Args:
@@ -89,7 +89,7 @@ def survey(
     """
     skipped: list[Skipped] = []
     work = Work(_survey, items, cache, skipped, _survey_cached, taking)
-    catalogue = Catalogue(work.access, skipped=skipped, found=found, keeper=keeper)
+    catalogue = Manifest(work.access, skipped=skipped, found=found, keeper=keeper)
     seen: Counter[str] = Counter()
     for (reader, item), (key, library, entries) in work.results(jobs, timeout):
         catalogue.libraries[work.access.readers[reader].name] = library
@@ -98,7 +98,7 @@ def survey(
                 skipped.append(entry)
                 continue
             name, *rest = entry
-            listed = Listed(len(catalogue.files), place, unique(name, seen), *rest)
+            listed = PieceInfo(len(catalogue.files), place, unique(name, seen), *rest)
             catalogue.pieces.append(listed)
         catalogue.files.append(File(reader, item, key))
     return catalogue

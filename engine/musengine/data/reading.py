@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from musengine.config.quantities import Source
 from musengine.data.cache import Cache, Known, key_of, pack_pieces, unpack_pieces
-from musengine.data.discovery import Found, find_items
-from musengine.data.extraction import Taking
+from musengine.data.discovery import DiscoveryNotes, find_items
+from musengine.data.extraction import Extraction
 from musengine.data.opening import faults_told
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
-from musengine.music.score import Part, Piece
+from musengine.music.score import Piece, SplitName
 from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry
 from musengine.utils.console import Console
@@ -45,7 +45,7 @@ class File:
     key: str
 
 
-Entry = tuple[str, str, "Part | None", tuple[str, ...], Known, str]
+Entry = tuple[str, str, "SplitName | None", tuple[str, ...], Known, str]
 """Of a piece the id, style, official part, warnings, what stands for its music, and `of`."""
 
 
@@ -72,14 +72,14 @@ class Reading:
 
     pieces: list[Piece] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    found: Found = field(default_factory=Found)
+    found: DiscoveryNotes = field(default_factory=DiscoveryNotes)
 
 
 class Access:
     """Reads files with some readers in any process, each file once as long as the cache lasts."""
 
     def __init__(
-        self, readers: Sequence[Component], cache: Cache, taking: Taking | None = None
+        self, readers: Sequence[Component], cache: Cache, taking: Extraction | None = None
     ) -> None:
         self.readers, self.cache, self.taking = tuple(readers), cache, taking
         self._made: dict[int, tuple[Reader[Any], str]] = {}
@@ -196,7 +196,7 @@ def list_items(
     registry: Registry,
     reader: Component | None,
     accepts: Sequence[Content],
-    found: Found,
+    found: DiscoveryNotes,
 ) -> list[tuple[Component, Item]]:
     """Return the files of some sources with their readers; `found` is told of the rest."""
     return [
@@ -220,7 +220,7 @@ class Work:
         cache: Cache,
         skipped: list[Skipped],
         cached: Any = None,
-        taking: Taking | None = None,
+        taking: Extraction | None = None,
     ) -> None:
         self.function, self.skipped, self.cached = function, skipped, cached
         readers: list[Component] = []

@@ -90,8 +90,10 @@ def _bytes(array: Array) -> int:
 
 
 def _arrays(encoded: Encoded) -> dict[str, Array]:
-    sides = {f"sides.{name}": side for name, side in sorted(encoded.sides.items())}
-    return {"steps": encoded.steps, **sides}
+    conditioning = {
+        f"conditioning.{name}": channel for name, channel in sorted(encoded.conditioning.items())
+    }
+    return {"steps": encoded.steps, **conditioning}
 
 
 def _write_shard(folder: Path, entries: Sequence[Entry]) -> Path:
@@ -242,8 +244,10 @@ class Shards:
         if self._touched > _RESIDENT:
             self._give_back()
         steps = arrays.pop("steps")
-        sides = {name.removeprefix("sides."): side for name, side in arrays.items()}
-        return Encoded(steps=steps, sides=sides, lost=place.lost)
+        conditioning = {
+            name.removeprefix("conditioning."): channel for name, channel in arrays.items()
+        }
+        return Encoded(steps=steps, conditioning=conditioning, lost=place.lost)
 
     def _give_back(self) -> None:
         """Let go of the pages in memory; they come again from the file when they are needed.

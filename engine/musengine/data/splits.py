@@ -11,19 +11,19 @@ from typing import Any, get_args
 import tomli
 
 from musengine.data.filters import Patterns, check_used
-from musengine.data.manifest import Listed
+from musengine.data.manifest import PieceInfo
 from musengine.data.reading import File
 from musengine.errors import UserError
 from musengine.interfaces.reader import Item
-from musengine.music.score import Part
+from musengine.music.score import SplitName
 from musengine.pipeline.sections import CorpusConfig
 from musengine.utils.files import read_json
 
-PARTS: tuple[Part, ...] = get_args(Part)
-_HELD_OUT: tuple[Part, ...] = ("test", "valid")
+PARTS: tuple[SplitName, ...] = get_args(SplitName)
+_HELD_OUT: tuple[SplitName, ...] = ("test", "valid")
 """Of copies in several parts the first of these counts."""
 
-_FOLDERS: dict[str, Part] = {
+_FOLDERS: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
     "valid": "valid",
@@ -35,7 +35,7 @@ _FOLDERS: dict[str, Part] = {
 
 
 @dataclass(frozen=True)
-class Division:
+class Split:
     """Pieces by part.
 
     Attributes:
@@ -45,13 +45,13 @@ class Division:
         straddling: the copies that are in another part than that one.
     """
 
-    parts: dict[Part, list[Listed]]
+    parts: dict[SplitName, list[PieceInfo]]
     copies: dict[str, str]
     straddling: list[str]
 
 
 @dataclass(frozen=True)
-class Rules:
+class SplitRules:
     """What names, rather than draws, the pieces of the held-out parts.
 
     Attributes:
@@ -61,13 +61,13 @@ class Rules:
         strict: each pattern must stand for something.
     """
 
-    patterns: Mapping[Part, Patterns]
+    patterns: Mapping[SplitName, Patterns]
     source: str
     whole: bool = False
     strict: bool = True
 
 
-def rules_of(config: CorpusConfig) -> Rules:
+def rules_of(config: CorpusConfig) -> SplitRules:
     """Return what a corpus's settings say by name; reads the list they name.
 
     Raises:
@@ -75,15 +75,15 @@ def rules_of(config: CorpusConfig) -> Rules:
     """
     if isinstance(config.split, Path):
         return _listed_in(config.split)
-    patterns: dict[Part, Patterns] = {}
+    patterns: dict[SplitName, Patterns] = {}
     for part in _HELD_OUT:
         named = getattr(config, part)
         if isinstance(named, tuple):
             patterns[part] = Patterns(named)
-    return Rules(patterns, "corpus", whole=config.split == "folders")
+    return SplitRules(patterns, "corpus", whole=config.split == "folders")
 
 
-def _listed_in(path: Path) -> Rules:
+def _listed_in(path: Path) -> SplitRules:
     try:
         table = tomli.loads(path.read_text("utf-8")) if path.suffix == ".toml" else read_json(path)
     except (OSError, ValueError, UserError) as error:
@@ -100,17 +100,17 @@ def _listed_in(path: Path) -> Rules:
             f"corpus.split: {path} is not a list of pieces: it should hold lists of names or "
             "patterns called `valid` and `test`"
         )
-    patterns: dict[Part, Patterns] = {
+    patterns: dict[SplitName, Patterns] = {
         part: Patterns(lists[part]) for part in _HELD_OUT if part in lists
     }
-    return Rules(patterns, f"corpus.split: {path}", whole=True, strict=not recorded)
+    return SplitRules(patterns, f"corpus.split: {path}", whole=True, strict=not recorded)
 
 
 def _are_names(value: Any) -> bool:
     return isinstance(value, (list, dict)) and all(isinstance(name, str) for name in value)
 
 
-def part_by_folder(item: Item) -> Part | None:
+def part_by_folder(item: Item) -> SplitName | None:
     """Return the part that a folder on the way to a file is named after."""
     inside = PurePosixPath(item.id).parts[:-1]
     # The folder that was named as the source counts too.
@@ -135,8 +135,8 @@ def check_folders(items: Iterable[Item]) -> None:
 
 
 def divide(
-    pieces: Sequence[Listed], files: Sequence[File], config: CorpusConfig, rules: Rules
-) -> Division:
+    pieces: Sequence[PieceInfo], files: Sequence[File], config: CorpusConfig, rules: SplitRules
+) -> Split:
     """Divide pieces into train, valid and test.
 
     What is named goes where it is named, what has an official part goes there. A piece with the
@@ -161,7 +161,7 @@ def divide(
     if not official and not rules.whole:
         taken = {part for part in fixed if part is not None}
         drawn = _draw(free, config, taken)
-    where: list[Part] = ["train"] * len(pieces)
+    where: list[SplitName] = ["train"] * len(pieces)
     for notes, group in families.items():
         own = {fixed[i] for i in group}
         common = next((part for part in (*_HELD_OUT, PARTS[0]) if part in own), None)
@@ -171,7 +171,7 @@ def divide(
 
 
 def _families(
-    pieces: Sequence[Listed], groups: Mapping[str, Sequence[int]]
+    pieces: Sequence[PieceInfo], groups: Mapping[str, Sequence[int]]
 ) -> dict[str, list[int]]:
     """Return groups of equal notes joined where they hold parts of one piece, by one's notes.
 
@@ -196,10 +196,10 @@ def _families(
 
 
 def _fixed(
-    pieces: Sequence[Listed], files: Sequence[File], config: CorpusConfig, rules: Rules
-) -> list[Part | None]:
+    pieces: Sequence[PieceInfo], files: Sequence[File], config: CorpusConfig, rules: SplitRules
+) -> list[SplitName | None]:
     """Return, for each piece, the part it is named for, or its official one."""
-    fixed: list[Part | None] = [None if rules.whole else piece.part for piece in pieces]
+    fixed: list[SplitName | None] = [None if rules.whole else piece.part for piece in pieces]
     if config.split == "folders":
         fixed = [part_by_folder(files[piece.file].item) or piece.part for piece in pieces]
     for part, patterns in rules.patterns.items():
@@ -217,13 +217,13 @@ def _fixed(
 
 
 def _draw(
-    groups: Sequence[str], config: CorpusConfig, taken: Iterable[Part | None]
-) -> dict[str, Part]:
+    groups: Sequence[str], config: CorpusConfig, taken: Iterable[SplitName | None]
+) -> dict[str, SplitName]:
     """Return the part of each group of pieces with equal notes."""
     place = {notes: _place(notes, config.split_seed) for notes in groups}
     ranked = sorted(groups, key=lambda notes: (place[notes], notes))
     valid, test = config.share("valid"), config.share("test")
-    drawn: dict[str, Part] = {
+    drawn: dict[str, SplitName] = {
         notes: "valid" if place[notes] < valid else "test" if place[notes] >= 1 - test else "train"
         for notes in ranked
     }
@@ -240,7 +240,11 @@ def _draw(
 
 
 def _move_one(
-    ranked: Sequence[str], drawn: dict[str, Part], to: Part, source: Part, least: int = 2
+    ranked: Sequence[str],
+    drawn: dict[str, SplitName],
+    to: SplitName,
+    source: SplitName,
+    least: int = 2,
 ) -> bool:
     """Give a part the nearest piece of one that has so many; returns whether it did."""
     members = [notes for notes in ranked if drawn[notes] == source]
@@ -256,11 +260,11 @@ def _place(notes: str, seed: int) -> float:
 
 
 def _division(
-    pieces: Sequence[Listed],
+    pieces: Sequence[PieceInfo],
     groups: Mapping[str, Sequence[int]],
-    where: Sequence[Part],
+    where: Sequence[SplitName],
     config: CorpusConfig,
-) -> Division:
+) -> Split:
     copies: dict[str, str] = {}
     straddling: list[str] = []
     kept = set(range(len(pieces)))
@@ -274,7 +278,7 @@ def _division(
                 kept.discard(index)
             elif where[index] != where[first]:
                 straddling.append(pieces[index].id)
-    parts: dict[Part, list[Listed]] = {part: [] for part in PARTS}
+    parts: dict[SplitName, list[PieceInfo]] = {part: [] for part in PARTS}
     for index in sorted(kept):
         parts[where[index]].append(pieces[index])
-    return Division(parts, copies, straddling)
+    return Split(parts, copies, straddling)

@@ -13,12 +13,12 @@ class Layout:
     """The shape and meaning of an encoded piece.
 
     Every encoded piece is one array whose first axis is time. A plugin with arrays of another
-    kind subclasses this with a `name` of its own. `sides` names the side channels that come with
-    the arrays, for models that need one.
+    kind subclasses this with a `name` of its own. `conditioning` names the conditioning channels
+    that come with the arrays, for models that need one.
     """
 
     name: str
-    sides: tuple[str, ...] = ()
+    conditioning: tuple[str, ...] = ()
 
     @property
     def step_shape(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from musengine.config.quantities import GridStep
 from musengine.errors import UnreadableError
 from musengine.evaluation import originality, similarity
 from musengine.evaluation.features.confidence import Estimate, mean_and_interval
-from musengine.evaluation.originality import Corpus, Line, Notes, Overlap, Run
+from musengine.evaluation.originality import IntervalLine, LineIndex, MatchedRun, Notes, Overlap
 from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
 from musengine.music.score import Score
 from musengine.music.transforms import excerpt
@@ -25,7 +25,7 @@ FIGURES = ("ngram_share", "longest_run", "overlap", "closest_passage")
 
 
 @dataclass(frozen=True)
-class Found:
+class PieceOriginality:
     """What of a piece is in a corpus.
 
     Attributes:
@@ -35,7 +35,7 @@ class Found:
     """
 
     ngram_share: float
-    run: Run
+    run: MatchedRun
     overlap: Overlap
 
     def figures(self) -> dict[str, float]:
@@ -64,7 +64,7 @@ class Index:
         self.ids: list[str] = []
         self.labels: list[str] = []
         self._notes: list[Notes] = []
-        lines: list[Line] = []
+        lines: list[IntervalLine] = []
         for name, score in pieces:
             try:
                 notes = originality.notes_of(score, settings.step)
@@ -74,9 +74,9 @@ class Index:
             self.labels.append(score.notes_fingerprint())
             self._notes.append(notes)
             lines.append(originality.line_of(score, settings.step))
-        self._corpus = Corpus(lines, self.labels)
+        self._corpus = LineIndex(lines, self.labels)
 
-    def find(self, score: Score) -> Found:
+    def find(self, score: Score) -> PieceOriginality:
         """Return what of a score is in the corpus.
 
         Raises:
@@ -86,7 +86,7 @@ class Index:
         line, notes = originality.line_of(score, step), originality.notes_of(score, step)
         return self._found(line, notes, None)
 
-    def leave_one_out(self) -> list[Found]:
+    def leave_one_out(self) -> list[PieceOriginality]:
         """Return what of its own pieces is in the others: of `HUMAN` of them, always the same.
 
         Copies of a piece, pieces with equal notes, are left out with it.
@@ -99,17 +99,17 @@ class Index:
             for i in sorted(chosen)
         ]
 
-    def _found(self, line: Line, notes: Notes, without: str | None) -> Found:
+    def _found(self, line: IntervalLine, notes: Notes, without: str | None) -> PieceOriginality:
         share = self._corpus.found(line, self.settings.ngram, without)
         skip = None if without is None else [label == without for label in self.labels]
-        return Found(
+        return PieceOriginality(
             ngram_share=float(share.mean()) if len(share) else math.nan,
             run=self._corpus.longest_run(line, without),
             overlap=originality.overlap(notes, self._notes, skip, self.settings.window),
         )
 
 
-def summary(found: Sequence[Found]) -> dict[str, Estimate]:
+def summary(found: Sequence[PieceOriginality]) -> dict[str, Estimate]:
     """Return for each figure of `FIGURES` its mean over some pieces and the interval of that."""
     figures = [each.figures() for each in found]
     return {name: mean_and_interval(each[name] for each in figures) for name in FIGURES}

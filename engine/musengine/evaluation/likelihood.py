@@ -24,7 +24,7 @@ StepScores = Callable[[Output], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Scores:
+class LikelihoodResult:
     """Per-step figures of some pieces, each (T,), in the pieces' order."""
 
     pieces: list[npt.NDArray[np.float64]]
@@ -83,7 +83,7 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
 
 def score_pieces(
     model: Model[Any], pieces: Sequence[EncodedPiece], *, beat: Callable[[], None] | None = None
-) -> Scores:
+) -> LikelihoodResult:
     """Return the exact negative log-likelihood of every step of some pieces, in nats.
 
     Every piece is read whole, from a fresh state, and its first step is scored too, by a model
@@ -110,9 +110,9 @@ class Predictions:
             those that sounded; None likewise.
     """
 
-    nll: Scores | None = None
-    right: Scores | None = None
-    choices: Scores | None = None
+    nll: LikelihoodResult | None = None
+    right: LikelihoodResult | None = None
+    choices: LikelihoodResult | None = None
 
     @property
     def accuracy(self) -> float:
@@ -141,7 +141,7 @@ def predictions(evidence: Evidence) -> Predictions:
     return Predictions(**found)
 
 
-def likelihood(evidence: Evidence) -> Scores:
+def likelihood(evidence: Evidence) -> LikelihoodResult:
     """Return the exact negative log-likelihood of every step of a part, in nats.
 
     Raises:
@@ -197,9 +197,9 @@ def _score(
     pieces: Sequence[EncodedPiece],
     per_step: StepScores,
     beat: Callable[[], None] | None,
-) -> Scores:
+) -> LikelihoodResult:
     found = _read(model, pieces, lambda output: {"score": per_step(output)}, beat)
-    return found.get("score", Scores([]))
+    return found.get("score", LikelihoodResult([]))
 
 
 def _read(
@@ -207,7 +207,7 @@ def _read(
     pieces: Sequence[EncodedPiece],
     per_step: Callable[[Output], Mapping[str, torch.Tensor]],
     beat: Callable[[], None] | None,
-) -> dict[str, Scores]:
+) -> dict[str, LikelihoodResult]:
     """Return figures by name, whose values for each output are (B, T)."""
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64).tolist()
     places = [slice(end - len(piece), end) for end, piece in zip(ends, pieces, strict=True)]
@@ -220,7 +220,9 @@ def _read(
             flat = found.setdefault(name, np.full(ends[-1], np.nan))
             for row, index in enumerate(batch.pieces.tolist()):
                 flat[places[index]] = figures_BT[row, : lengths[row]]
-    return {name: Scores([flat[place] for place in places]) for name, flat in found.items()}
+    return {
+        name: LikelihoodResult([flat[place] for place in places]) for name, flat in found.items()
+    }
 
 
 def _outputs(

@@ -49,7 +49,7 @@ _AROUND = 2
 
 
 @dataclass(frozen=True)
-class Line:
+class IntervalLine:
     """The highest notes of a piece, one at each onset.
 
     Attributes:
@@ -63,7 +63,7 @@ class Line:
     element: Hashes
 
 
-def line_of(score: Score, step: GridStep = STEP) -> Line:
+def line_of(score: Score, step: GridStep = STEP) -> IntervalLine:
     """Return a score's line on a grid; drums are left out."""
     pitched = score.select(~score.is_drum)
     first, _, _ = pitched.quantise(step)
@@ -72,10 +72,10 @@ def line_of(score: Score, step: GridStep = STEP) -> Line:
     highest = np.append(np.diff(first) > 0, True) if len(first) else np.zeros(0, dtype=bool)
     first, pitch = first[highest], pitch[highest]
     if len(first) <= _AROUND:
-        return Line(first, pitch, np.zeros(0, dtype=np.uint64))
+        return IntervalLine(first, pitch, np.zeros(0, dtype=np.uint64))
     interval, gap = np.diff(pitch)[:-1], np.diff(first)
     common = np.gcd(gap[1:], gap[:-1])
-    return Line(first, pitch, _mixed(interval, gap[1:] // common, gap[:-1] // common))
+    return IntervalLine(first, pitch, _mixed(interval, gap[1:] // common, gap[:-1] // common))
 
 
 def _mixed(*columns: Indices) -> Hashes:
@@ -108,7 +108,7 @@ def _grams(element: Hashes, n: int) -> Hashes:
 
 
 @dataclass(frozen=True)
-class Run:
+class MatchedRun:
     """A stretch of a line that occurs in the corpus.
 
     Attributes:
@@ -126,7 +126,7 @@ class Run:
     shift: int = 0
 
 
-class Corpus:
+class LineIndex:
     """The lines of some pieces, made ready for looking up runs of any length.
 
     Args:
@@ -134,7 +134,7 @@ class Corpus:
         labels: equal for copies of one piece, by which a piece can be left out of its own corpus.
     """
 
-    def __init__(self, lines: Sequence[Line], labels: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[IntervalLine], labels: Sequence[str]) -> None:
         self.lines = lines
         names = {name: number for number, name in enumerate(sorted(set(labels)))}
         self.label = {name: names[name] for name in names}
@@ -159,7 +159,9 @@ class Corpus:
         lowest = np.minimum.reduceat(owner, first)
         return gram[first], lowest, np.maximum.reduceat(owner, first), place[first]
 
-    def found(self, line: Line, n: int, without: str | None = None) -> npt.NDArray[np.bool_]:
+    def found(
+        self, line: IntervalLine, n: int, without: str | None = None
+    ) -> npt.NDArray[np.bool_]:
         """Return (K - n - 1,): whether each n-gram of a line occurs in the corpus.
 
         Args:
@@ -177,7 +179,7 @@ class Corpus:
         result: npt.NDArray[np.bool_] = hit & ~((lowest[at] == own) & (highest[at] == own))
         return result
 
-    def longest_run(self, line: Line, without: str | None = None) -> Run:
+    def longest_run(self, line: IntervalLine, without: str | None = None) -> MatchedRun:
         """Return the longest stretch of a line that occurs in the corpus, whatever its key."""
         low, high = 0, len(line.element)
         while low < high:
@@ -186,13 +188,13 @@ class Corpus:
                 (middle, high) if self.found(line, middle, without).any() else (low, middle - 1)
             )
         if not low:
-            return Run(0)
+            return MatchedRun(0)
         start = int(self.found(line, low, without).argmax())
         place = self._place(line.element[start : start + low], without)
         piece = int(self._piece[place])
         there = place - int(self._offset[piece])
         other = self.lines[piece]
-        return Run(
+        return MatchedRun(
             notes=low + _AROUND,
             start=int(line.step[start]),
             piece=piece,

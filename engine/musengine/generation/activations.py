@@ -29,18 +29,18 @@ class Recording:
 
     Attributes:
         layout: of the steps.
-        steps: (T, ...) the piece, its opening included.
-        primed: how many of the steps are the opening's.
+        steps: (T, ...) the piece, its prompt included.
+        prompt_steps: how many of the steps are the prompt's.
         arrays: by name, each with its axes, the first of which are the T steps.
     """
 
     layout: Layout
     steps: Array
-    primed: int
+    prompt_steps: int
     arrays: Mapping[str, tuple[Array, tuple[str, ...]]]
 
 
-def record(model: Model[Any], batch: Batch, primed: int = 0) -> Recording:
+def record(model: Model[Any], batch: Batch, prompt_steps: int = 0) -> Recording:
     """Record the first row of a batch, as many of its steps as `LARGEST` allows."""
     was_training = model.training
     model.eval()
@@ -53,15 +53,15 @@ def record(model: Model[Any], batch: Batch, primed: int = 0) -> Recording:
         model.train(was_training)
     steps = batch.targets[0, :count].cpu().numpy()
     arrays = {name: _of_one(part) for name, part in recorded.items()}
-    return Recording(model.layout, steps, min(primed, count), arrays)
+    return Recording(model.layout, steps, min(prompt_steps, count), arrays)
 
 
 def _part(batch: Batch, count: int) -> Batch:
     """Return the first steps of the first row, from a fresh state."""
     rows = {name: getattr(batch, name)[:1] for name in ("reset", "begins", "position", "pieces")}
-    sides = {name: side[:1, :count] for name, side in batch.sides.items()}
+    conditioning = {name: channel[:1, :count] for name, channel in batch.conditioning.items()}
     steps, mask = batch.steps[:1, : count + 1], batch.mask[:1, :count]
-    return replace(batch, steps=steps, mask=mask, sides=sides, carried=None, **rows)
+    return replace(batch, steps=steps, mask=mask, conditioning=conditioning, carried=None, **rows)
 
 
 def _of_one(part: Recorded) -> tuple[Array, tuple[str, ...]]:
@@ -73,7 +73,7 @@ def batch_of(
 ) -> Batch:
     """Return a batch of one piece (T, ...) that begins at step `first` of what it is a part of."""
     before = np.concatenate([np.zeros_like(steps[:1]), steps])
-    sides = encoder.sides(first, len(steps), settings)
+    conditioning = encoder.conditioning(first, len(steps), settings)
     return Batch(
         steps=as_steps(before[None]),
         mask=torch.ones(1, len(steps), dtype=torch.bool),
@@ -81,32 +81,36 @@ def batch_of(
         begins=torch.ones(1, dtype=torch.bool),
         position=torch.tensor([first]),
         pieces=torch.zeros(1, dtype=torch.long),
-        sides={name: torch.from_numpy(side[None]) for name, side in sides.items()},
+        conditioning={
+            name: torch.from_numpy(channel[None]) for name, channel in conditioning.items()
+        },
     ).to(device)
 
 
 def record_piece(
     model: Model[Any],
     encoder: Encoder[Any],
-    prime: Encoded,
+    prompt: Encoded,
     first: int,
     made: Array,
     settings: DecodeSettings,
     device: torch.device,
 ) -> Recording:
-    """Record what went on while a piece was generated, its opening included.
+    """Record what went on while a piece was generated, its prompt included.
 
     Args:
         model: the trained model, on the device.
-        encoder: what made the opening.
-        prime: the opening, possibly of no steps.
-        first: index within its own piece of the opening's first step.
+        encoder: what made the prompt.
+        prompt: the prompt, possibly of no steps.
+        first: index within its own piece of the prompt's first step.
         made: the generated steps.
         settings: tempo and meter.
         device: where the model is.
     """
-    steps = np.concatenate([prime.steps.astype(made.dtype), made])
-    return record(model, batch_of(steps, encoder, first, settings, device), primed=len(prime.steps))
+    steps = np.concatenate([prompt.steps.astype(made.dtype), made])
+    return record(
+        model, batch_of(steps, encoder, first, settings, device), prompt_steps=len(prompt.steps)
+    )
 
 
 def check_path(path: Path, model: str, records: bool) -> None:
@@ -138,7 +142,7 @@ def write(recording: Recording, path: Path, option: str = "--record") -> None:
 
 def _named(recording: Recording) -> dict[str, Any]:
     """Return the arrays as the file has them; `NAME.axes` holds the names of NAME's axes."""
-    named: dict[str, Any] = {"steps": recording.steps, "primed": recording.primed}
+    named: dict[str, Any] = {"steps": recording.steps, "prompt_steps": recording.prompt_steps}
     if isinstance(recording.layout, Grid):
         named["lowest"] = recording.layout.lowest
     for name, (values, axes) in recording.arrays.items():

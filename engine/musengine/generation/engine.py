@@ -1,4 +1,4 @@
-"""Step-wise generation: primers in, choices drawn step after step, arrays out."""
+"""Step-wise generation: prompts in, choices drawn step after step, arrays out."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _CHECK_EVERY = 16
 
 
 @dataclass(frozen=True)
-class Plan:
+class GenerationPlan:
     """What to generate.
 
     Attributes:
-        primes: one encoded opening for each piece, possibly of no steps.
-        first: index within its own piece of each opening's first step.
+        prompts: one encoded prompt for each piece, possibly of no steps.
+        first: index within its own piece of each prompt's first step.
         seeds: one for each piece.
-        length: how long each piece shall be, its opening not counted.
+        length: how long each piece shall be, its prompt not counted.
         settings: tempo and meter.
     """
 
-    primes: Sequence[Encoded]
+    prompts: Sequence[Encoded]
     first: Sequence[int]
     seeds: Sequence[int]
     length: Length
@@ -49,7 +49,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedPiece:
     """A generated piece: steps (T, ...) and, if kept, the logits (T, ...) they were drawn from."""
 
     steps: Array
@@ -113,21 +113,21 @@ def generate(
     model: Model[Any],
     encoder: Encoder[Any],
     samplers: Sequence[Sampler[Any]],
-    plan: Plan,
+    plan: GenerationPlan,
     *,
     device: torch.device,
     own: bool = False,
     keep_logits: bool = False,
     beat: Callable[[float], None] | None = None,
-) -> list[Made]:
-    """Return the generated pieces, openings not included.
+) -> list[GeneratedPiece]:
+    """Return the generated pieces, prompts not included.
 
-    Pieces with openings of one length are made side by side. A piece depends on its opening and
+    Pieces with prompts of one length are made side by side. A piece depends on its prompt and
     seed alone, not on how many are made.
 
     Args:
         model: the trained model, on the device.
-        encoder: what made the openings.
+        encoder: what made the prompts.
         samplers: the chain, first to last.
         plan: what to generate.
         device: where the model is.
@@ -136,14 +136,14 @@ def generate(
         beat: told now and then how much is done, 0 to 1.
     """
     groups: dict[int, list[int]] = defaultdict(list)
-    for index, prime in enumerate(plan.primes):
-        groups[len(prime.steps)].append(index)
+    for index, prompt in enumerate(plan.prompts):
+        groups[len(prompt.steps)].append(index)
     chunks = [
         group[start : start + AT_ONCE]
         for group in groups.values()
         for start in range(0, len(group), AT_ONCE)
     ]
-    pieces: dict[int, Made] = {}
+    pieces: dict[int, GeneratedPiece] = {}
     was_training = model.training
     model.eval()
     try:
@@ -162,33 +162,33 @@ def generate(
                 pieces.update(zip(chunk, generator.run(told), strict=True))
     finally:
         model.train(was_training)
-    return [pieces[index] for index in range(len(plan.primes))]
+    return [pieces[index] for index in range(len(plan.prompts))]
 
 
-def _own(model: Model[Any], encoder: Encoder[Any], plan: Plan) -> list[Made]:
+def _own(model: Model[Any], encoder: Encoder[Any], plan: GenerationPlan) -> list[GeneratedPiece]:
     def done(index: int, steps: Array) -> bool:
         reached = steps_in(plan.length, steps, encoder, plan.settings) is not None
         return reached or len(steps) >= MOST_STEPS
 
-    request = Request([prime.steps for prime in plan.primes], done, list(plan.seeds))
+    request = Request([prompt.steps for prompt in plan.prompts], done, list(plan.seeds))
     pieces = model.generate(request)
-    return [Made(_cut(steps, encoder, plan)) for steps in pieces]
+    return [GeneratedPiece(_cut(steps, encoder, plan)) for steps in pieces]
 
 
-def _cut(steps: Array, encoder: Encoder[Any], plan: Plan) -> Array:
+def _cut(steps: Array, encoder: Encoder[Any], plan: GenerationPlan) -> Array:
     wanted = steps_in(plan.length, steps, encoder, plan.settings)
     return steps if wanted is None else steps[:wanted]
 
 
 class _Generator:
-    """Generates some pieces side by side, their openings all equally long."""
+    """Generates some pieces side by side, their prompts all equally long."""
 
     def __init__(
         self,
         model: Model[Any],
         encoder: Encoder[Any],
         samplers: Sequence[Sampler[Any]],
-        plan: Plan,
+        plan: GenerationPlan,
         chunk: Sequence[int],
         device: torch.device,
         *,
@@ -202,39 +202,40 @@ class _Generator:
         self.chain = Chain(samplers, self.layout)
         self.random = PieceRandom([plan.seeds[index] for index in chunk], device)
         self.first = [plan.first[index] for index in chunk]
-        primes = np.stack([plan.primes[index].steps for index in chunk])
-        self.primed = primes.shape[1]
-        self._steps = as_steps(primes, device)
+        prompts = np.stack([plan.prompts[index].steps for index in chunk])
+        self.prompt_steps = prompts.shape[1]
+        self._steps = as_steps(prompts, device)
 
-    def run(self, told: Callable[[float], None]) -> list[Made]:
+    def run(self, told: Callable[[float], None]) -> list[GeneratedPiece]:
         """Generate until every piece is long enough."""
-        state = self._read_primes()
-        last = self._steps[:, -1] if self.primed else None
-        self.chain.begin(self._history(self.primed), self.random)
+        state = self._read_prompts()
+        last = self._steps[:, -1] if self.prompt_steps else None
+        self.chain.begin(self._history(self.prompt_steps), self.random)
         made = 0
         while not self._all_done(made, told):
-            sides = self._sides(self.primed + made, 1)
-            here = {name: side[:, 0] for name, side in sides.items()}
+            conditioning = self._conditioning(self.prompt_steps + made, 1)
+            here = {name: channel[:, 0] for name, channel in conditioning.items()}
             context, state = self.model.step(last, state, here)
-            history = self._history(self.primed + made)
+            history = self._history(self.prompt_steps + made)
             proposal = self.chain.choose(self.model, context, history)
             last = proposal.choice
-            self._append(last, self.primed + made)
+            self._append(last, self.prompt_steps + made)
             if self._logits is not None:
                 self._logits.append(proposal.logits.float().cpu())
             made += 1
-        pieces = self._steps[:, self.primed : self.primed + made].cpu().numpy()
+        pieces = self._steps[:, self.prompt_steps : self.prompt_steps + made].cpu().numpy()
         return [self._finished(row, piece) for row, piece in enumerate(pieces)]
 
-    def _read_primes(self) -> State:
+    def _read_prompts(self) -> State:
         state = self.model.start(len(self.first))
-        if not self.primed:
+        if not self.prompt_steps:
             return state
-        return self.model.prefill(self._steps, state, self._sides(0, self.primed))
+        return self.model.prefill(self._steps, state, self._conditioning(0, self.prompt_steps))
 
-    def _sides(self, first: int, count: int) -> Mapping[str, Tensor]:
+    def _conditioning(self, first: int, count: int) -> Mapping[str, Tensor]:
         rows = [
-            self.encoder.sides(start + first, count, self.plan.settings) for start in self.first
+            self.encoder.conditioning(start + first, count, self.plan.settings)
+            for start in self.first
         ]
         return {
             name: torch.from_numpy(np.stack([row[name] for row in rows])).to(self.device)
@@ -242,7 +243,7 @@ class _Generator:
         }
 
     def _history(self, count: int) -> History:
-        return History(self.layout, self._steps[:, :count], self.primed, self.plan.settings)
+        return History(self.layout, self._steps[:, :count], self.prompt_steps, self.plan.settings)
 
     def _append(self, choice: Tensor, index: int) -> None:
         if index == self._steps.shape[1]:
@@ -263,7 +264,7 @@ class _Generator:
         if length.unit in self._counted and not may_end:
             told(made / length.number)
             return False
-        so_far = self._steps[:, self.primed : self.primed + made].cpu().numpy()
+        so_far = self._steps[:, self.prompt_steps : self.prompt_steps + made].cpu().numpy()
         shares = [
             1.0
             if self._ended(piece) is not None
@@ -280,12 +281,12 @@ class _Generator:
         places = np.nonzero(piece == self.layout.end)[0]
         return int(places[0]) if len(places) else None
 
-    def _finished(self, row: int, piece: Array) -> Made:
+    def _finished(self, row: int, piece: Array) -> GeneratedPiece:
         steps = _cut(piece[: self._ended(piece)], self.encoder, self.plan)
         if not self._logits:
-            return Made(steps)
+            return GeneratedPiece(steps)
         logits = torch.stack([step[row] for step in self._logits])
-        return Made(steps, logits[: len(steps)].numpy())
+        return GeneratedPiece(steps, logits[: len(steps)].numpy())
 
 
 def probabilities(logits: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.float32]:
@@ -296,7 +297,7 @@ def probabilities(logits: npt.NDArray[np.float32], layout: Layout) -> npt.NDArra
     return result
 
 
-def cut_prime(
+def cut_prompt(
     piece: Encoded,
     offset: Length | np.random.Generator,
     length: Length,
@@ -304,7 +305,7 @@ def cut_prime(
     settings: DecodeSettings,
     name: str,
 ) -> tuple[Encoded, int]:
-    """Return the part of a piece that serves as an opening, and where it begins.
+    """Return the part of a piece that serves as a prompt, and where it begins.
 
     A piece that ends within the part gives what it has, without the token that ends it.
 
@@ -327,13 +328,13 @@ def cut_prime(
         start = steps_in(offset, piece.steps, encoder, settings)
         if start is None or start >= len(piece.steps):
             raise UserError(
-                f"generate.prime_offset: {name} is shorter than {offset.to_toml()}; "
+                f"generate.prompt_offset: {name} is shorter than {offset.to_toml()}; "
                 "choose a smaller offset"
             )
     count = steps_in(length, piece.steps[start:], encoder, settings)
     stop = len(piece.steps) if count is None else start + count
     layout = encoder.layout
     if isinstance(layout, Tokens) and stop > start and piece.steps[stop - 1] == layout.end:
-        stop -= 1  # an opening is to be gone on from
-    sides = {name: side[start:stop] for name, side in piece.sides.items()}
-    return Encoded(steps=piece.steps[start:stop], sides=sides), start
+        stop -= 1  # a prompt is to be gone on from
+    conditioning = {name: channel[start:stop] for name, channel in piece.conditioning.items()}
+    return Encoded(steps=piece.steps[start:stop], conditioning=conditioning), start

@@ -24,7 +24,7 @@ from musengine.utils.files import explained, whole_file
 
 
 @dataclass(frozen=True)
-class Product:
+class DecodedPiece:
     """A generated piece as writers get it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenPiece:
     """The files of one generated piece."""
 
     stem: str
@@ -63,17 +63,17 @@ class Written:
 
 def decode(
     steps: Array, encoder: Encoder[Any], config: GenerateConfig, settings: DecodeSettings
-) -> Product:
+) -> DecodedPiece:
     """Turn generated steps into music with the pipeline's instrument and velocity."""
     content = encoder.decode(steps, settings)
     if isinstance(content, Score):
-        return Product(_played(content, config))
+        return DecodedPiece(_played(content, config))
     if "score" not in encoder.config.produces():
-        return Product(content)
+        return DecodedPiece(content)
     try:
-        return Product(content, score=_played(encoder.score_of(content, settings), config))
+        return DecodedPiece(content, score=_played(encoder.score_of(content, settings), config))
     except UnreadableError as error:
-        return Product(content, no_score=error.lines[0])
+        return DecodedPiece(content, no_score=error.lines[0])
 
 
 def _played(score: Score, config: GenerateConfig) -> Score:
@@ -85,12 +85,12 @@ def _played(score: Score, config: GenerateConfig) -> Score:
 
 
 def write_pieces(
-    pieces: Sequence[Product],
+    pieces: Sequence[DecodedPiece],
     outputs: Sequence[Component],
     folder: Path,
     name: str,
     option: str = "--run-dir",
-) -> list[Written]:
+) -> list[WrittenPiece]:
     """Write every piece with every writer that can; never over an existing file.
 
     Files are called `NAME-001` and on; numbering goes on after the highest there is. The option
@@ -116,7 +116,7 @@ def write_pieces(
         music = piece.content
         size = len(music.text) if isinstance(music, Text) else len(music)
         scores_wanted = any("score" in declaration.content for _, declaration in writers)
-        written.append(Written(stem, files, size, piece.no_score if scores_wanted else ""))
+        written.append(WrittenPiece(stem, files, size, piece.no_score if scores_wanted else ""))
     return written
 
 

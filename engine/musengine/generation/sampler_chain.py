@@ -85,7 +85,7 @@ class Chain:
         self.shape = (layout.size,) if isinstance(layout, Tokens) else layout.step_shape
 
     def begin(self, history: History, random: PieceRandom) -> None:
-        """Start N pieces whose primers are in the history."""
+        """Start N pieces whose prompts are in the history."""
         self.random = random
         free = torch.zeros(
             (len(history.steps), *self.shape), dtype=torch.bool, device=history.steps.device

@@ -25,13 +25,13 @@ class Encoded:
 
     Attributes:
         steps: (T, *layout.step_shape), the first axis is time.
-        sides: side channels by name, each (T, ...): what is known of a step before it is
-            predicted, such as the position in the bar.
+        conditioning: conditioning channels by name, each (T, ...): what is known of a step before
+            it is predicted, such as the position in the bar.
         lost: what did not fit, counted by a word: `{"notes out of range": 3}`.
     """
 
     steps: Array
-    sides: Mapping[str, Array] = field(default_factory=dict)
+    conditioning: Mapping[str, Array] = field(default_factory=dict)
     lost: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -101,8 +101,8 @@ class Encoder(ABC, Generic[C]):
             UnreadableError: nothing of the piece fits; the message says why.
         """
 
-    def opening(self, text: str) -> Encoded:
-        """Encode the first characters of a piece (`generate.prime_text`), for encoders of texts.
+    def encode_prompt(self, text: str) -> Encoded:
+        """Encode the first characters of a piece (`generate.prompt_text`), for encoders of texts.
 
         By default what `encode` makes of a text of that notation; an encoder that adds something
         where a piece ends leaves it out here.
@@ -150,8 +150,8 @@ class Encoder(ABC, Generic[C]):
         """
         raise NotImplementedError(f"{type(self).__name__} is no text notation")
 
-    def sides(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
-        """Return the side channels, (count, ...) each, of generated steps from index `first` on.
+    def conditioning(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
+        """Return the conditioning channels, (count, ...) each, of generated steps from `first` on.
 
         The same names as `encode` gives; the meter is constant. Most encoders have none.
         """

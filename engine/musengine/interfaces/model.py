@@ -19,7 +19,7 @@ C = TypeVar("C", bound=ModelConfig)
 State = Any
 """What a model carries along time: a tensor, or nested tuples, lists and dicts of tensors.
 
-In every tensor the first axis is the piece, so that the engine can reset lanes, save the state
+In every tensor the first axis is the piece, so that the engine can reset streams, save the state
 and pick pieces out of it.
 """
 
@@ -35,9 +35,9 @@ class Batch:
         reset: (B,) bool, True where the row starts with a fresh state.
         begins: (B,) bool, True where the row starts a piece: nothing precedes its first step.
         position: (B,) index within its piece of the first step to predict.
-        pieces: (B,) index of the piece in its part, -1 for an idle lane.
-        sides: side channels by name, (B, T, ...), aligned with the targets.
-        carried: the state the model returned for the batch before, in stateful feeding.
+        pieces: (B,) index of the piece in its part, -1 for an idle stream.
+        conditioning: conditioning channels by name, (B, T, ...), aligned with the targets.
+        carried: the state the model returned for the batch before, in stateful batching.
     """
 
     steps: Tensor
@@ -46,7 +46,7 @@ class Batch:
     begins: Tensor
     position: Tensor
     pieces: Tensor
-    sides: Mapping[str, Tensor] = field(default_factory=dict)
+    conditioning: Mapping[str, Tensor] = field(default_factory=dict)
     carried: State = None
 
     @property
@@ -65,8 +65,11 @@ class Batch:
             name: getattr(self, name).to(device, non_blocking=True)
             for name in ("steps", "mask", "reset", "begins", "position", "pieces")
         }
-        sides = {name: side.to(device, non_blocking=True) for name, side in self.sides.items()}
-        return replace(self, sides=sides, **moved)
+        conditioning = {
+            name: channel.to(device, non_blocking=True)
+            for name, channel in self.conditioning.items()
+        }
+        return replace(self, conditioning=conditioning, **moved)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Output:
             of its logits' terms.
         loss: a scalar instead of the pipeline's loss.
         penalty: a scalar added to the loss, such as L1 on weights.
-        state: what to carry into the next batch, in stateful feeding.
+        state: what to carry into the next batch, in stateful batching.
     """
 
     logits: Tensor | None = None
@@ -124,12 +127,12 @@ class Request:
     """What a model with a `generate` of its own is asked for.
 
     Attributes:
-        primes: for each piece an array (steps, ...) to go on from, possibly of no steps.
+        prompts: for each piece an array (steps, ...) to go on from, possibly of no steps.
         done: for a piece's index and its steps so far, whether it is long enough.
         seeds: for each piece a seed of its own.
     """
 
-    primes: list[npt.NDArray[Any]]
+    prompts: list[npt.NDArray[Any]]
     done: Callable[[int, npt.NDArray[Any]], bool]
     seeds: list[int]
 
@@ -166,14 +169,14 @@ class Model(nn.Module, Generic[C]):
         raise NotImplementedError(f"{type(self).__name__}.start")
 
     def step(
-        self, last: Tensor | None, state: State, sides: Mapping[str, Tensor]
+        self, last: Tensor | None, state: State, conditioning: Mapping[str, Tensor]
     ) -> tuple[Any, State]:
         """Move one step along time.
 
         Args:
             last: (N, ...) the step just chosen, None before the first.
             state: what `start` or the last `step` returned.
-            sides: side channels of the step to choose, (N, ...) each.
+            conditioning: conditioning channels of the step to choose, (N, ...) each.
 
         Returns:
             What `propose` needs to choose the next step, and the new state. Where the choices of
@@ -189,17 +192,17 @@ class Model(nn.Module, Generic[C]):
         """
         return Proposal(draw(context), context)
 
-    def prefill(self, prime: Tensor, state: State, sides: Mapping[str, Tensor]) -> State:
-        """Read a primer (N, T, ...) and return the state in which its last step is not yet read.
+    def prefill(self, prompt: Tensor, state: State, conditioning: Mapping[str, Tensor]) -> State:
+        """Read a prompt (N, T, ...) and return the state in which its last step is not yet read.
 
-        The next `step` is given the primer's last step. The sides are (N, T, ...) each. Override
+        The next `step` is given the prompt's last step. Conditioning is (N, T, ...) each. Override
         where reading in one pass is faster than step by step.
         """
         last: Tensor | None = None
-        for t in range(prime.shape[1]):
-            here = {name: side[:, t] for name, side in sides.items()}
+        for t in range(prompt.shape[1]):
+            here = {name: channel[:, t] for name, channel in conditioning.items()}
             _, state = self.step(last, state, here)
-            last = prime[:, t]
+            last = prompt[:, t]
         return state
 
     def record(self, batch: Batch) -> Mapping[str, Recorded]:
@@ -211,7 +214,7 @@ class Model(nn.Module, Generic[C]):
         raise NotImplementedError(f"{type(self).__name__}.record")
 
     def generate(self, request: Request) -> list[npt.NDArray[Any]]:
-        """Return whole pieces, primes not included, for models declared `generation="own"`."""
+        """Return whole pieces, prompts not included, for models declared `generation="own"`."""
         raise NotImplementedError(f"{type(self).__name__}.generate")
 
 

@@ -109,14 +109,14 @@ class History:
 
     Attributes:
         layout: of the steps.
-        steps: (N, T, ...) all steps so far, the primer's included.
-        primed: how many of them are the primer's.
+        steps: (N, T, ...) all steps so far, the prompt's included.
+        prompt_steps: how many of them are the prompt's.
         settings: tempo and meter, for lengths in beats, bars or seconds.
     """
 
     layout: Layout
     steps: Tensor
-    primed: int
+    prompt_steps: int
     settings: DecodeSettings = field(default_factory=DecodeSettings)
 
 
@@ -157,7 +157,7 @@ class Sampler(ABC, Generic[C]):
         self.layout = layout
 
     def begin(self, history: History, random: PieceRandom) -> None:
-        """Start afresh for N pieces; the history holds their primers."""
+        """Start afresh for N pieces; the history holds their prompts."""
 
     def limit(self, limits: Limits, history: History) -> Limits:
         """Add what is forbidden or forced in the coming step, wherever in the chain this stands.

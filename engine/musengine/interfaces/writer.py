@@ -21,14 +21,14 @@ class Probabilities:
 
     Attributes:
         layout: of the steps.
-        prime: (P, ...) the opening's steps.
+        prompt: (P, ...) the prompt's steps.
         steps: (T, ...) the steps that were chosen.
         probabilities: (T, ...) for a grid that of each element to be 1, for tokens (T, size) that
             of each token; the model's own, before any sampler.
     """
 
     layout: Layout
-    prime: Array
+    prompt: Array
     steps: Array
     probabilities: Array
 

@@ -15,7 +15,7 @@ from musengine.config.quantities import GridStep
 from musengine.music import timing
 from musengine.music.timing import FloatArray, IntArray
 
-Part = Literal["train", "valid", "test"]
+SplitName = Literal["train", "valid", "test"]
 
 _COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
 LAST_TICK = 2**40
@@ -348,7 +348,7 @@ class Piece:
     id: str
     content: Score | Text
     style: str = ""
-    part: Part | None = None
+    part: SplitName | None = None
     warnings: tuple[str, ...] = field(default=())
     format: str = ""
 

@@ -205,7 +205,7 @@ class LSTMStack(nn.Module):
         return tuple(layer.initial_state(pieces) for layer in self.typed_layers)
 
     def fresh_where(self, reset_B: Tensor, state: StackState) -> StackState:
-        """Return the state with the lanes where `reset_B` is true at their initial values."""
+        """Return the state with the streams where `reset_B` is true at their initial values."""
         initial = self.initial_state(len(reset_B))
         pick = reset_B[:, None]
         return tuple(

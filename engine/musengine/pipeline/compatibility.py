@@ -56,7 +56,7 @@ def _check_model(
         )
         return
     assert isinstance(model.config, ModelConfig)
-    for message in model.config.misfits(layout):
+    for message in model.config.incompatibilities(layout):
         yield "model", "type", message
 
 
@@ -79,7 +79,7 @@ def _check_samplers(layout: Layout, samplers: Sequence[Component]) -> Iterator[F
             message = f"{sampler.name!r} draws for {_either(layouts)}, not for {layout.name}"
             yield f"sampler.{index}", "type", message
         elif isinstance(sampler.config, SamplerConfig):
-            for message in sampler.config.misfits(layout):
+            for message in sampler.config.incompatibilities(layout):
                 yield f"sampler.{index}", "type", message
     if len(samplers) > 1 and layout.name not in ("grid", "tokens"):
         yield "sampler.1", "type", f"a chain cannot draw for {layout.name!r}"
@@ -122,27 +122,27 @@ def _check_outputs(
 
 def check_generation(generate: GenerateConfig, encoder: EncoderConfig) -> Iterator[Finding]:
     """Yield first characters and lengths that the encoder has no notion of."""
-    if generate.prime_text is not None and "text" not in encoder.accepts():
-        yield "generate", "prime_text", "this encoder makes music from notes, not from text"
+    if generate.prompt_text is not None and "text" not in encoder.accepts():
+        yield "generate", "prompt_text", "this encoder makes music from notes, not from text"
     if encoder.tells_time():
         return
     lengths = {"length": generate.length}
-    if generate.prime.kind != "none" and generate.prime_text is None:
-        lengths["prime_length"] = generate.prime_length
-        if generate.prime_offset.length is not None:
-            lengths["prime_offset"] = generate.prime_offset.length
+    if generate.prompt.kind != "none" and generate.prompt_text is None:
+        lengths["prompt_length"] = generate.prompt_length
+        if generate.prompt_offset.length is not None:
+            lengths["prompt_offset"] = generate.prompt_offset.length
     for key, length in lengths.items():
         if length.number and length.unit not in ("steps", "tokens"):
             message = "this encoder does not tell how long a token lasts; give a number of tokens"
             yield "generate", key, message
 
 
-def check_feed(training: TrainingConfig, model: Component) -> Iterator[Finding]:
-    """Yield a way of feeding that the model, or the other settings, cannot follow."""
-    if training.feed == "stateful" and not model.declared(ModelDeclaration).stateful:
+def check_batching(training: TrainingConfig, model: Component) -> Iterator[Finding]:
+    """Yield a batching strategy that the model, or the other settings, cannot follow."""
+    if training.batching == "stateful" and not model.declared(ModelDeclaration).stateful:
         message = f"model {model.name!r} cannot carry its state from batch to batch"
-        yield "training", "feed", message
-    repeats = training.feed == "pieces" and training.fill == "repeat"
+        yield "training", "batching", message
+    repeats = training.batching == "pieces" and training.fill == "repeat"
     if repeats and training.sequence_length is None:
         message = 'fill = "repeat" needs a length to fill up to'
         yield "training", "sequence_length", message

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from musengine.config.fields import Config, Quantity, to_table
 from musengine.pipeline.resolve import LISTS, ORDER, PLAIN, SINGLE
-from musengine.plugins.registry import Entry, Registry
+from musengine.plugins.registry import Registry, RegistryEntry
 
 Schema = dict[str, Any]
 
@@ -36,7 +36,7 @@ DESCRIPTIONS = {
     "loss": "What training makes small.",
     "sampler": "How choices are drawn from the model's probabilities; several make a chain.",
     "output": "In which form generated pieces are written.",
-    "callbacks": "What is told of the run while it goes on.",
+    "callback": "What is told of the run while it goes on.",
     "reader": "The reader to use, where several could read the files: a name or a table.",
 }
 _LIMITS = {
@@ -267,7 +267,7 @@ class _Maker:
             "allOf": rules,
         }
 
-    def _described(self, entry: Entry, head: Schema, supplied: Iterable[str]) -> Schema:
+    def _described(self, entry: RegistryEntry, head: Schema, supplied: Iterable[str]) -> Schema:
         """Return a component's table; of one that cannot be described, what is known of it."""
         declaration = entry.declaration
         try:
@@ -292,7 +292,7 @@ class _Maker:
         return {key for table in self._tables(name) for key in table}
 
 
-def _head(entry: Entry) -> Schema:
+def _head(entry: RegistryEntry) -> Schema:
     """Return the keys of a component's table that are not settings: its type, and its presets."""
     declaration = entry.declaration
     head: Schema = {"type": {"const": entry.name, "description": declaration.summary}}

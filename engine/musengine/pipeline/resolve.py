@@ -24,14 +24,16 @@ from musengine.pipeline.sections import (
     TrainingConfig,
 )
 from musengine.plugins.declarations import Content, EncoderConfig, ModelDeclaration
-from musengine.plugins.registry import Component, Entry, Registry
+from musengine.plugins.registry import Component, Registry, RegistryEntry
 
 C = TypeVar("C", bound=Config)
 
 SINGLE = {"encoder": "encoder", "model": "model", "loss": "loss"}
 """Tables that hold one component, and its kind."""
-LISTS = {"sampler": "sampler", "output": "writer", "callbacks": "callback"}
+LISTS = {"sampler": "sampler", "output": "writer", "callback": "callback"}
 """Arrays of tables that hold one component each, and their kind."""
+FORMER_TABLES = {"callbacks": "callback"}
+"""Names of tables in earlier versions, refused with those of today."""
 PLAIN: dict[str, type[Config]] = {
     "run": RunConfig,
     "corpus": CorpusConfig,
@@ -41,7 +43,7 @@ PLAIN: dict[str, type[Config]] = {
 }
 ORDER = (
     *("run", "corpus", "encoder", "model", "loss", "training"),
-    *("sampler", "generate", "evaluate", "output", "callbacks"),
+    *("sampler", "generate", "evaluate", "output", "callback"),
 )
 
 
@@ -95,7 +97,7 @@ class Pipeline:
             "generate": to_table(self.generate),
             "evaluate": metric_sections.put_back(to_table(self.evaluate), self.metrics),
             "output": [output.table() for output in self.outputs],
-            "callbacks": [callback.table() for callback in self.callbacks],
+            "callback": [callback.table() for callback in self.callbacks],
         }
         if self.loss is not None:
             tables["loss"] = self.loss.table()
@@ -171,7 +173,7 @@ class _Resolver:
                 self._note(compatibility.check_drawing(model, lists["sampler"]))
         training = plain["training"]
         if model is not None and isinstance(training, TrainingConfig):
-            self._note(compatibility.check_feed(training, model))
+            self._note(compatibility.check_batching(training, model))
         generate = plain["generate"]
         if encoder is not None and isinstance(generate, GenerateConfig):
             assert isinstance(encoder.config, EncoderConfig)
@@ -188,7 +190,7 @@ class _Resolver:
             loss=loss,
             samplers=tuple(lists["sampler"]),
             outputs=tuple(lists["output"]),
-            callbacks=tuple(lists["callbacks"]),
+            callbacks=tuple(lists["callback"]),
             metrics=metrics,
             **self._finished(plain),
         )
@@ -211,7 +213,9 @@ class _Resolver:
         """Return the user's tables, those of the wrong kind left out and told."""
         tables: dict[str, Any] = {}
         for name, value in self.source.tables.items():
-            if name not in ORDER:
+            if name in FORMER_TABLES:
+                self._problem("", name, f"is called {FORMER_TABLES[name]!r} now")
+            elif name not in ORDER:
                 self._problem("", name, "unknown table" + did_you_mean(name, ORDER))
             elif name in LISTS:
                 items = value if isinstance(value, list) else [value]
@@ -257,7 +261,7 @@ class _Resolver:
             tables["encoder"]["type"] = "piano-roll"
         return tables
 
-    def _note_wishes(self, entry: Entry, wishes: Mapping[str, Any]) -> None:
+    def _note_wishes(self, entry: RegistryEntry, wishes: Mapping[str, Any]) -> None:
         """Remember whose wish a value is, so that the user's file is not blamed for it."""
         whose = f"{entry.declaration.kind} {entry.name!r} of {entry.origin}"
         for table, values in wishes.items():
@@ -266,13 +270,13 @@ class _Resolver:
                 self.wished |= {(f"{table}.{key}", each): whose for each in inner}
                 self.wished[table, key] = whose
 
-    def _entry_or_none(self, kind: str, name: object) -> Entry | None:
+    def _entry_or_none(self, kind: str, name: object) -> RegistryEntry | None:
         try:
             return self.registry.get(kind, str(name))
         except UserError:
             return None
 
-    def _preset(self, table: str, entry: Entry, name: object) -> Mapping[str, Any]:
+    def _preset(self, table: str, entry: RegistryEntry, name: object) -> Mapping[str, Any]:
         presets = entry.declaration.presets
         if isinstance(name, str) and name in presets:
             return presets[name]
@@ -360,8 +364,8 @@ class _Resolver:
         model: Component | None,
     ) -> None:
         """Choose loss, sampler, outputs and callbacks where the user said nothing."""
-        if tables["callbacks"] is None:
-            tables["callbacks"] = [{"type": "console"}]
+        if tables["callback"] is None:
+            tables["callback"] = [{"type": "console"}]
         if layout is None or encoder is None or model is None:
             return
         declaration = model.declared(ModelDeclaration)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from musengine.config.fields import Config, setting
-from musengine.config.quantities import Instrument, Length, Meter, Offset, Period, Prime, Source
+from musengine.config.quantities import Instrument, Length, Meter, Offset, Period, Prompt, Source
 
 DEFAULT_STEPS = 2000
 ALL_KEYS = tuple(range(-5, 7))
@@ -143,12 +143,15 @@ class TrainingConfig(Config):
     minutes: float | None = setting(
         None, doc="Minutes of training; the first limit reached ends it.", low=0.0, changeable=True
     )
-    feed: Literal["segments", "pieces", "stateful", "windows"] = setting(
+    batching: Literal["segments", "pieces", "stateful", "windows"] = setting(
         "segments",
         doc="How pieces become batches: random `segments`; whole `pieces`; `stateful`, pieces "
         "in order with the state carried; sliding `windows` with one step to predict.",
+        formerly="feed",
     )
-    batch_size: int = setting(16, doc="Rows of a batch: segments, pieces, lanes or windows.", low=1)
+    batch_size: int = setting(
+        16, doc="Rows of a batch: segments, pieces, streams or windows.", low=1
+    )
     sequence_length: int | None = setting(
         None,
         doc="Steps of a segment (64), of a stateful stretch (64) or a window (20); with `pieces`, "
@@ -206,7 +209,7 @@ class TrainingConfig(Config):
         False,
         doc="Divide the rate by the whole part of the square root of a piece's number of "
         "stretches, so that a short piece weighs about as much as a long one; for "
-        '`feed = "stateful"` and `batch_size = 1`.',
+        '`batching = "stateful"` and `batch_size = 1`.',
     )
     clip_norm: float = setting(
         0.0,
@@ -262,8 +265,8 @@ class TrainingConfig(Config):
             "smoothing": ("rmsprop", "adadelta"),
             "epsilon": ("adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"),
         }
-        if self.rate_per_piece and (self.feed != "stateful" or self.batch_size != 1):
-            yield "rate_per_piece", 'works with feed = "stateful" and batch_size = 1 only'
+        if self.rate_per_piece and (self.batching != "stateful" or self.batch_size != 1):
+            yield "rate_per_piece", 'works with batching = "stateful" and batch_size = 1 only'
         for key, optimizers in users.items():
             if getattr(self, key) is not None and self.optimizer not in optimizers:
                 yield key, f"{self.optimizer} has none; it is for {', '.join(optimizers)}"
@@ -276,7 +279,7 @@ class GenerateConfig(Config):
     count: int = setting(4, doc="Pieces to make.", low=0, high=100_000)
     length: Length = setting(
         Length(30, "seconds"),
-        doc="Length of each piece, the prime not counted: steps, beats, bars, seconds or tokens.",
+        doc="Length of each piece, the prompt not counted: steps, beats, bars, seconds or tokens.",
     )
     tempo: float = setting(120.0, doc="Beats (quarter notes) per minute.", low=4.0, high=1000.0)
     meter: Meter = setting(Meter(4, 4), doc="Meter of the bars that are counted and written.")
@@ -284,22 +287,29 @@ class GenerateConfig(Config):
         Instrument(0), doc="General MIDI instrument, by number (0 to 127) or name."
     )
     velocity: int = setting(80, doc="How hard notes are struck, as MIDI counts.", low=1, high=127)
-    prime: Prime = setting(
-        Prime("corpus"),
-        doc="What pieces start from: `corpus` (stored openings of held-out pieces), `none`, or a "
+    prompt: Prompt = setting(
+        Prompt("corpus"),
+        doc="What pieces start from: `corpus` (stored prompts of held-out pieces), `none`, or a "
         "file or folder of music.",
+        formerly="prime",
     )
-    prime_text: str | None = setting(
+    prompt_text: str | None = setting(
         None,
         doc="The first characters of every piece, for encoders of texts; they take the place of "
-        "`prime`, and are part of what is written.",
+        "`prompt`, and are part of what is written.",
+        formerly="prime_text",
     )
-    prime_length: Length = setting(Length(8, "beats"), doc="How much of it is read.")
-    prime_offset: Offset = setting(
+    prompt_length: Length = setting(
+        Length(8, "beats"), doc="How much of it is read.", formerly="prime_length"
+    )
+    prompt_offset: Offset = setting(
         Offset(Length(0, "steps")),
         doc="Where in it reading begins; `random` draws a place for each piece.",
+        formerly="prime_offset",
     )
-    include_prime: bool = setting(False, doc="Write the prime at the start of the piece.")
+    include_prompt: bool = setting(
+        False, doc="Write the prompt at the start of the piece.", formerly="include_prime"
+    )
     seed: int | None = setting(
         None,
         doc="Seed of the draws; in a run by default the training's, with `generate` a new one "
@@ -315,8 +325,8 @@ class GenerateConfig(Config):
         """Yield a piece of no length, and two ways to begin."""
         if not self.length.number:
             yield "length", "must be more than nothing"
-        if self.prime_text and self.prime.kind == "path":
-            yield "prime_text", "takes the place of prime; leave one of them out"
+        if self.prompt_text and self.prompt.kind == "path":
+            yield "prompt_text", "takes the place of prompt; leave one of them out"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ class EncoderConfig(Config):
 class ModelConfig(Config):
     """Base of a model's settings."""
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield what keeps this model from working on that layout, beyond the layout's name."""
         return ()
 
@@ -70,7 +70,7 @@ class ModelConfig(Config):
 class SamplerConfig(Config):
     """Base of the settings of a sampler that asks more of a layout than its name."""
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield what keeps this sampler from drawing for that layout, beyond the layout's name.
 
         The size of a tokens layout is 0, and its meanings are not known, where they are learned
@@ -166,7 +166,7 @@ class ModelDeclaration(Declaration):
         generation: `stepping` (`start`, `step`) or `own` (`generate`).
         likelihood: its output is an exact likelihood, so that NLL may be reported: its logits on
             a grid or tokens, or `Output.nll`.
-        stateful: it can carry its state from one batch to the next (`training.feed = "stateful"`).
+        stateful: it can carry its state from one batch to the next (`batching = "stateful"`).
         own_loss: it brings its loss; the pipeline's `[loss]` is not used.
         uses_samplers: False for a model that draws its own choices.
         records: it can show what goes on inside (`record`).

@@ -22,7 +22,7 @@ from musengine.config.fields import Config
 from musengine.errors import did_you_mean, is_strict
 from musengine.plugins import hookspecs
 from musengine.plugins.declarations import DECLARATIONS, Declaration, EncoderConfig, ModelConfig
-from musengine.plugins.registry import Entry, Origin, Registry
+from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 
 GROUP = "musengine"
 Status = Literal["ok", "failed", "conflict", "disabled", "missing"]
@@ -33,7 +33,7 @@ class Plugin:
     """One entry point: whose it is, whether it loaded, and why not."""
 
     name: str
-    origin: Origin
+    origin: Distribution
     status: Status = "ok"
     reasons: list[str] = field(default_factory=list)
     declarations: list[Declaration] = field(default_factory=list)
@@ -126,11 +126,11 @@ def load_from(
         chosen: names to load, None for all.
         strict: raise what a plugin raises.
     """
-    core = Plugin("core", Origin("musengine", __version__))
+    core = Plugin("core", Distribution("musengine", __version__))
     registry = Registry()
     _collect(core, "musengine.builtin.plugin", strict=True)
     for declaration in core.declarations:
-        registry.add(Entry(declaration, core.origin), core=True)
+        registry.add(RegistryEntry(declaration, core.origin), core=True)
     found = sorted(
         ((point, _origin(point.dist)) for point in entry_points),
         key=lambda pair: (pair[0].name, pair[1].distribution),
@@ -139,7 +139,7 @@ def load_from(
     _mark_duplicates(plugins)
     plugins.extend(damaged)
     for name in sorted((chosen or set()) - {plugin.name for plugin in plugins}):
-        absent = Plugin(name, Origin("", ""))
+        absent = Plugin(name, Distribution("", ""))
         absent.fail("missing", "named in MUSENGINE_PLUGINS but not installed")
         plugins.append(absent)
     _register(plugins, registry)
@@ -147,7 +147,10 @@ def load_from(
 
 
 def _load_one(
-    point: importlib.metadata.EntryPoint, origin: Origin, chosen: set[str] | None, strict: bool
+    point: importlib.metadata.EntryPoint,
+    origin: Distribution,
+    chosen: set[str] | None,
+    strict: bool,
 ) -> Plugin:
     plugin = Plugin(point.name, origin)
     if chosen is not None and point.name not in chosen:
@@ -264,7 +267,7 @@ def _register(plugins: list[Plugin], registry: Registry) -> None:
         for declaration in plugin.declarations:
             key = (declaration.kind, declaration.name)
             claims[key].append(plugin)
-            if message := registry.add(Entry(declaration, plugin.origin)):
+            if message := registry.add(RegistryEntry(declaration, plugin.origin)):
                 messages[key] = message
     for key, message in messages.items():
         for plugin in {id(plugin): plugin for plugin in claims[key]}.values():
@@ -274,13 +277,13 @@ def _register(plugins: list[Plugin], registry: Registry) -> None:
     registry.absent = [str(plugin) for plugin in missing]
 
 
-def _origin(distribution: importlib.metadata.Distribution | None) -> Origin:
+def _origin(distribution: importlib.metadata.Distribution | None) -> Distribution:
     try:
         assert distribution is not None
         name, version = distribution.name, distribution.version
     except Exception:  # a folder named like metadata that holds none
         name, version = None, None
-    return Origin(name or "unknown distribution", version or "")
+    return Distribution(name or "unknown distribution", version or "")
 
 
 def culprit(error: BaseException) -> Plugin | None:

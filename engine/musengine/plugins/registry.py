@@ -14,7 +14,7 @@ D = TypeVar("D", bound=Declaration)
 
 
 @dataclass(frozen=True)
-class Origin:
+class Distribution:
     """The distribution a component comes from."""
 
     distribution: str
@@ -25,11 +25,11 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryEntry:
     """A declared component and where it comes from."""
 
     declaration: Declaration
-    origin: Origin
+    origin: Distribution
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class Entry:
 class Component:
     """A component chosen by a pipeline, with its settings."""
 
-    entry: Entry
+    entry: RegistryEntry
     config: Config
 
     @property
@@ -98,12 +98,12 @@ class Registry:
     claim belongs to neither, and using it names both.
     """
 
-    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    contested: dict[tuple[str, str], list[Origin]] = field(default_factory=dict)
+    entries: dict[tuple[str, str], RegistryEntry] = field(default_factory=dict)
+    contested: dict[tuple[str, str], list[Distribution]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     """Plugins that are not loaded, one phrase each, for messages about unknown names."""
 
-    def add(self, entry: Entry, *, core: bool = False) -> str | None:
+    def add(self, entry: RegistryEntry, *, core: bool = False) -> str | None:
         """Register a component; returns a message when its name is taken."""
         key = (entry.declaration.kind, entry.name)
         what = f"{entry.declaration.kind} {entry.name!r}"
@@ -128,11 +128,11 @@ class Registry:
         """Return the usable names of a kind, sorted."""
         return sorted(name for known, name in self.entries if known == kind)
 
-    def of_kind(self, kind: str) -> list[Entry]:
+    def of_kind(self, kind: str) -> list[RegistryEntry]:
         """Return the usable components of a kind, by name."""
         return [self.entries[kind, name] for name in self.names(kind)]
 
-    def get(self, kind: str, name: str) -> Entry:
+    def get(self, kind: str, name: str) -> RegistryEntry:
         """Return a component.
 
         Raises:

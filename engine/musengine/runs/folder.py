@@ -29,10 +29,10 @@ from musengine.utils.console import counted
 from musengine.utils.files import explained, locked, read_json, whole_file, write_json, write_text
 
 RUNS = Path("runs")
-PRIMES = 8
-PRIME_STEPS = 512
+PROMPTS = 8
+PROMPT_STEPS = 512
 
-FREE_TABLES = frozenset({"run", "generate", "evaluate", "sampler", "output", "callbacks"})
+FREE_TABLES = frozenset({"run", "generate", "evaluate", "sampler", "output", "callback"})
 """Tables that may change when a run is continued; of the others only keys that say so."""
 
 
@@ -93,7 +93,7 @@ class RunFolder:
         read_through = {"read_through": dataset.libraries}
         write_json(self.path / "versions.json", versions(pipeline) | read_through)
         self.write_split(dataset)
-        self._write_primes(dataset)
+        self._write_prompts(dataset)
         self.write_pipeline(pipeline)
 
     def write_pipeline(self, pipeline: Pipeline) -> None:
@@ -221,36 +221,37 @@ class RunFolder:
             if path.name != best:
                 path.unlink(missing_ok=True)
 
-    def _write_primes(self, dataset: Dataset) -> None:
-        """Store a few pieces' openings, held-out ones first: generation then needs no corpus."""
+    def _write_prompts(self, dataset: Dataset) -> None:
+        """Store a few pieces' prompts, held-out ones first: generation then needs no corpus."""
         held_out = [piece for part in ("valid", "test", "train") for piece in dataset.parts[part]]
-        for index, piece in enumerate(held_out[:PRIMES]):
-            arrays = {"steps": piece.encoded.steps[:PRIME_STEPS]}
+        for index, piece in enumerate(held_out[:PROMPTS]):
+            arrays = {"steps": piece.encoded.steps[:PROMPT_STEPS]}
             arrays |= {
-                f"side.{name}": side[:PRIME_STEPS] for name, side in piece.encoded.sides.items()
+                f"side.{name}": channel[:PROMPT_STEPS]
+                for name, channel in piece.encoded.conditioning.items()
             }
             contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
             data = tensors.save(contiguous, metadata={"id": piece.id})
-            with whole_file(self.path / "primes" / f"{index:02}.safetensors") as aside:
+            with whole_file(self.path / "prompts" / f"{index:02}.safetensors") as aside:
                 aside.write_bytes(data)
 
-    def read_primes(self) -> list[EncodedPiece]:
-        """Return the stored openings.
+    def read_prompts(self) -> list[EncodedPiece]:
+        """Return the stored prompts.
 
         Raises:
             UserError: one of them is damaged.
         """
         pieces = []
-        for path in sorted((self.path / "primes").glob("*.safetensors")):
+        for path in sorted((self.path / "prompts").glob("*.safetensors")):
             try:
                 with safetensors.safe_open(path, framework="numpy") as file:
                     arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                     name = (file.metadata() or {}).get("id", path.stem)
                 steps = arrays.pop("steps")
             except (OSError, KeyError, safetensors.SafetensorError) as error:
-                raise UserError(f"the stored opening {path} is damaged: {error}") from error
-            sides = {key.removeprefix("side."): side for key, side in arrays.items()}
-            pieces.append(EncodedPiece(name, Encoded(steps=steps, sides=sides), ""))
+                raise UserError(f"the stored prompt {path} is damaged: {error}") from error
+            conditioning = {key.removeprefix("side."): side for key, side in arrays.items()}
+            pieces.append(EncodedPiece(name, Encoded(steps=steps, conditioning=conditioning), ""))
         return pieces
 
 

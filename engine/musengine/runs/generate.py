@@ -1,4 +1,4 @@
-"""New pieces from a run: openings found, pieces generated, files written and noted."""
+"""New pieces from a run: prompts found, pieces generated, files written and noted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def generate(
     folder: Path | None = None,
     name: str = "piece",
     record: Path | None = None,
-) -> list[outputs.Written]:
+) -> list[outputs.WrittenPiece]:
     """Generate the pieces a pipeline asks for from its run's weights, and write them.
 
     What went on inside the model while it made the first piece goes into the file `record`.
@@ -52,11 +52,11 @@ def generate(
         activations.check_path(record, pipeline.model.name, pipeline.model_declaration.records)
     trained = load_trained(pipeline, run)
     settings = DecodeSettings(tempo=config.tempo, meter=config.meter)
-    names, primes, first = _primes(pipeline, run, registry, trained.encoder, settings, seed)
-    made = _made(pipeline, trained, primes, first, settings, seed)
+    names, prompts, first = _prompts(pipeline, run, registry, trained.encoder, settings, seed)
+    made = _made(pipeline, trained, prompts, first, settings, seed)
     pieces = [
-        _product(piece, prime, trained.encoder, config, settings)
-        for piece, prime in zip(made, primes, strict=True)
+        _product(piece, prompt, trained.encoder, config, settings)
+        for piece, prompt in zip(made, prompts, strict=True)
     ]
     target = folder if folder is not None else run.samples
     option = "--out" if folder is not None else "--run-dir"
@@ -65,7 +65,7 @@ def generate(
     if record is not None and made:
         model, encoder, device = trained.model, trained.encoder, trained.device
         inside = activations.record_piece(
-            model, encoder, primes[0], first[0], made[0].steps, settings, device
+            model, encoder, prompts[0], first[0], made[0].steps, settings, device
         )
         activations.write(inside, record)
     _tell_written(written, seed, target)
@@ -75,15 +75,15 @@ def generate(
 def _made(
     pipeline: Pipeline,
     trained: Trained,
-    primes: Sequence[Encoded],
+    prompts: Sequence[Encoded],
     first: Sequence[int],
     settings: DecodeSettings,
     seed: int,
-) -> list[engine.Made]:
+) -> list[engine.GeneratedPiece]:
     """Return the steps of the new pieces, with what the model thought where a writer asks."""
     config = pipeline.generate
-    plan = engine.Plan(
-        primes=primes,
+    plan = engine.GenerationPlan(
+        prompts=prompts,
         first=first,
         seeds=engine.piece_seeds(seed, config.count),
         length=config.length,
@@ -106,27 +106,27 @@ def _made(
 
 
 def _product(
-    made: engine.Made,
-    prime: Encoded,
+    made: engine.GeneratedPiece,
+    prompt: Encoded,
     encoder: Encoder[Any],
     config: GenerateConfig,
     settings: DecodeSettings,
-) -> outputs.Product:
+) -> outputs.DecodedPiece:
     steps = made.steps
-    if config.include_prime or config.prime_text is not None:
-        steps = np.concatenate([prime.steps.astype(steps.dtype), steps])
+    if config.include_prompt or config.prompt_text is not None:
+        steps = np.concatenate([prompt.steps.astype(steps.dtype), steps])
     product = outputs.decode(steps, encoder, config, settings)
     if made.logits is None:
         return product
     layout = encoder.layout
     shares = engine.probabilities(made.logits, layout)
-    thought = Probabilities(layout, prime.steps, made.steps, shares)
+    thought = Probabilities(layout, prompt.steps, made.steps, shares)
     return replace(product, probabilities=thought)
 
 
 def _origins(
-    written: Sequence[outputs.Written],
-    primes: Sequence[str],
+    written: Sequence[outputs.WrittenPiece],
+    prompts: Sequence[str],
     seed: int,
     trained: Trained,
     pipeline: Pipeline,
@@ -138,15 +138,15 @@ def _origins(
             "piece": piece.stem,
             "index": index,
             "seed": seed,
-            "prime": prime,
+            "prompt": prompt,
             "checkpoint": trained.checkpoint.name,
             "settings": settings,
         }
-        for index, (piece, prime) in enumerate(zip(written, primes, strict=True))
+        for index, (piece, prompt) in enumerate(zip(written, prompts, strict=True))
     ]
 
 
-def _tell_written(written: Sequence[outputs.Written], seed: int, folder: Path) -> None:
+def _tell_written(written: Sequence[outputs.WrittenPiece], seed: int, folder: Path) -> None:
     console = Console.current()
     for piece in written:
         if not piece.notes:
@@ -160,7 +160,7 @@ def _tell_written(written: Sequence[outputs.Written], seed: int, folder: Path) -
     console.say(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
 
 
-def _primes(
+def _prompts(
     pipeline: Pipeline,
     run: RunFolder,
     registry: Registry,
@@ -168,51 +168,51 @@ def _primes(
     settings: DecodeSettings,
     seed: int,
 ) -> tuple[list[str], list[Encoded], list[int]]:
-    """Return, for each piece, the opening's name, its steps and where in its piece it begins."""
+    """Return, for each piece, the prompt's name, its steps and where in its piece it begins."""
     config = pipeline.generate
-    if config.prime_text is not None:
-        opening = _opening(config.prime_text, encoder)
-        return ["text"] * config.count, [opening] * config.count, [0] * config.count
-    if config.prime.kind == "none" or not config.prime_length.number:
+    if config.prompt_text is not None:
+        prompt = _prompt_of_text(config.prompt_text, encoder)
+        return ["text"] * config.count, [prompt] * config.count, [0] * config.count
+    if config.prompt.kind == "none" or not config.prompt_length.number:
         nothing = Encoded(steps=encoder.empty())
         return ["none"] * config.count, [nothing] * config.count, [0] * config.count
-    if config.prime.kind == "corpus":
-        pieces = run.read_primes()
+    if config.prompt.kind == "corpus":
+        pieces = run.read_prompts()
         if not pieces:
-            raise UserError(f'{run.path} holds no openings; use generate.prime = "none"')
+            raise UserError(f'{run.path} holds no prompts; use generate.prompt = "none"')
     else:
-        pieces = _read_primes(pipeline, registry, encoder)
+        pieces = _read_prompts(pipeline, registry, encoder)
     chosen = [pieces[index % len(pieces)] for index in range(config.count)]
     cuts = [
-        engine.cut_prime(piece.encoded, offset, config.prime_length, encoder, settings, piece.id)
+        engine.cut_prompt(piece.encoded, offset, config.prompt_length, encoder, settings, piece.id)
         for piece, offset in zip(chosen, _offsets(config, seed), strict=True)
     ]
     return [piece.id for piece in chosen], [cut for cut, _ in cuts], [first for _, first in cuts]
 
 
 def _offsets(config: GenerateConfig, seed: int) -> list[Length | np.random.Generator]:
-    """Return, for each piece, where in its prime reading begins, or what draws the place."""
-    fixed = config.prime_offset.length
+    """Return, for each piece, where in its prompt reading begins, or what draws the place."""
+    fixed = config.prompt_offset.length
     return [
         np.random.default_rng([seed, 0x0FF5E7, index]) if fixed is None else fixed
         for index in range(config.count)
     ]
 
 
-def _opening(text: str, encoder: Encoder[Any]) -> Encoded:
+def _prompt_of_text(text: str, encoder: Encoder[Any]) -> Encoded:
     try:
-        opening = encoder.opening(text)
+        prompt = encoder.encode_prompt(text)
     except UnreadableError as error:
-        raise UserError(f"generate.prime_text: {error.lines[0]}") from error
-    for what, count in opening.lost.items():
-        Console.current().warn(f"generate.prime_text: {count} {what}")
-    return opening
+        raise UserError(f"generate.prompt_text: {error.lines[0]}") from error
+    for what, count in prompt.lost.items():
+        Console.current().warn(f"generate.prompt_text: {count} {what}")
+    return prompt
 
 
-def _read_primes(
+def _read_prompts(
     pipeline: Pipeline, registry: Registry, encoder: Encoder[Any]
 ) -> list[EncodedPiece]:
-    path = pipeline.generate.prime.path
+    path = pipeline.generate.prompt.path
     found = reading.read_sources(
         [Source(str(path))], registry, accepts=pipeline.accepts(), cache=cache_of(pipeline.corpus)
     )
@@ -227,7 +227,7 @@ def _read_primes(
             reasons.append(f"{piece.id}: {error}")
     if not pieces:
         why = "; ".join(reasons[:10]) or "no music files found"
-        raise UserError(f"generate.prime: nothing in {path} can be used: {why}")
+        raise UserError(f"generate.prompt: nothing in {path} can be used: {why}")
     return pieces
 
 

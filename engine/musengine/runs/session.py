@@ -34,8 +34,8 @@ from musengine.runs.trained import (
     new_model,
 )
 from musengine.training import checkpoint as checkpoints
-from musengine.training.optim import Place, choose_device, limit_reached
-from musengine.training.trainer import INTERRUPTED, Task, Trainer, fit
+from musengine.training.optim import TrainerState, choose_device, limit_reached
+from musengine.training.trainer import INTERRUPTED, Trainer, TrainingTask, fit
 from musengine.utils.allocator import keep_freed_memory
 from musengine.utils.console import Console, counted
 from musengine.utils.signals import stop_on_interrupt
@@ -187,7 +187,7 @@ def _finished_training(pipeline: Pipeline, run: RunFolder) -> bool:
     if pipeline.model_declaration.training == "fit":
         return True
     meta = checkpoints.load(run.checkpoint_for("last"), weights_only=True).meta
-    return limit_reached(pipeline.training, Place(**meta["place"])) is not None
+    return limit_reached(pipeline.training, TrainerState(**meta["place"])) is not None
 
 
 def _decided(pipeline: Pipeline) -> tuple[Pipeline, torch.device]:
@@ -207,7 +207,7 @@ def _task(
     encoder: Encoder[Any],
     data: Dataset,
     callbacks: list[Callback[Any]],
-) -> Task:
+) -> TrainingTask:
     torch.manual_seed(pipeline.training.seed)
     batches = Batches(data.parts["train"], pipeline.training)
     _tell_too_short(batches, data)
@@ -215,7 +215,7 @@ def _task(
     loss: Loss[Any] | None = None
     if pipeline.loss is not None and not pipeline.model_declaration.own_loss:
         loss = pipeline.loss.create(encoder.layout)
-    return Task(
+    return TrainingTask(
         model=model,
         loss=loss,
         config=pipeline.training,
@@ -245,7 +245,7 @@ def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
     return RunFolder(wanted).checkpoint_for("best")
 
 
-def _load(task: Task, origin: Path) -> checkpoints.Checkpoint | None:
+def _load(task: TrainingTask, origin: Path) -> checkpoints.Checkpoint | None:
     """Put a checkpoint's weights into the model; returns it where training goes on from it.
 
     Raises:
@@ -260,7 +260,7 @@ def _load(task: Task, origin: Path) -> checkpoints.Checkpoint | None:
 
 
 def _train(
-    task: Task, pipeline: Pipeline, run: RunFolder, stored: checkpoints.Checkpoint | None
+    task: TrainingTask, pipeline: Pipeline, run: RunFolder, stored: checkpoints.Checkpoint | None
 ) -> str:
     console = Console.current()
     if pipeline.model_declaration.training == "fit":
@@ -329,18 +329,18 @@ def _tell_oddities(dataset: Dataset) -> None:
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset) -> None:
-    """List pieces the way of feeding cannot use.
+    """List pieces the batching strategy cannot use.
 
     Raises:
         UserError: it can use none.
     """
     short = batches.too_short()
-    feed = batches.feed
+    strategy = type(batches.batching).__name__.lower()
     if batches.count(0) == 0:
         longest = max((len(piece) for piece in batches.pieces), default=0)
         raise UserError(
-            f"every training piece is too short for feed = {type(feed).__name__.lower()!r}: the "
-            f"longest has {longest} steps; set a smaller training.sequence_length"
+            f"every training piece is too short for batching = {strategy!r}: "
+            f"the longest has {longest} steps; set a smaller training.sequence_length"
         )
     reason = "too short for training.sequence_length"
     dataset.skipped.extend(reading.Skipped(name, reason) for name in short)

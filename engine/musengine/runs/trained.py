@@ -15,7 +15,7 @@ from musengine.evaluation.reference import Named, of_pieces, read_scores
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.metric import Evidence, Metric, Reference
 from musengine.interfaces.model import Model
-from musengine.music.score import Part, Score
+from musengine.music.score import Score, SplitName
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.declarations import MetricDeclaration
 from musengine.plugins.registry import Registry
@@ -77,7 +77,7 @@ def _device_here(name: str) -> torch.device:
 
 
 def evaluate(
-    pipeline: Pipeline, run: RunFolder, registry: Registry, parts: Sequence[Part]
+    pipeline: Pipeline, run: RunFolder, registry: Registry, parts: Sequence[SplitName]
 ) -> dict[str, Figures]:
     """Measure a run's best weights on parts of its corpus; figures by part.
 
@@ -109,7 +109,7 @@ def measure(
     pipeline: Pipeline,
     trained: Trained,
     dataset: Dataset,
-    parts: Sequence[Part],
+    parts: Sequence[SplitName],
     generated: Sequence[Named] = (),
 ) -> dict[str, Figures]:
     """Return the pipeline's metrics of a trained model on some parts, and of generated pieces."""

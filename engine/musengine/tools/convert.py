@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from musengine.config.quantities import Source
-from musengine.data.discovery import Found, find_items
+from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.data.filters import Patterns
 from musengine.data.opening import open_file, shown_name
 from musengine.data.reading import Skipped
@@ -22,14 +22,14 @@ from musengine.music.score import Score, Text
 from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry
 from musengine.tools.edits import Adjustments
-from musengine.tools.formats import Origin, Target, from_score, to_score
+from musengine.tools.formats import SourceFormat, TargetFormat, from_score, to_score
 from musengine.utils.console import Console, counted
 from musengine.utils.files import whole_file
 from musengine.utils.parallel import Failure, run_apart
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ConversionPlan:
     """What is done with every file.
 
     Attributes:
@@ -40,15 +40,15 @@ class Plan:
         styles: the folders to take, or patterns such as `Irish/*`; empty for all.
     """
 
-    origin: Origin
-    target: Target
+    origin: SourceFormat
+    target: TargetFormat
     adjustments: Adjustments
     overwrite: bool = False
     styles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Task:
+class ConversionTask:
     """One file: how it is read, where its music goes, and its name as the user would write it."""
 
     reader: Component
@@ -58,7 +58,7 @@ class Task:
 
 
 @dataclass
-class Outcome:
+class ConversionResult:
     """What came of one file or of all.
 
     Attributes:
@@ -77,7 +77,7 @@ class Outcome:
     warnings: int = 0
     notices: list[str] = field(default_factory=list)
 
-    def add(self, other: Outcome) -> None:
+    def add(self, other: ConversionResult) -> None:
         """Add another's figures to these."""
         self.files += other.files
         self.notes += other.notes
@@ -90,12 +90,12 @@ class Outcome:
 def convert(
     source: Source,
     out: Path,
-    plan: Plan,
+    plan: ConversionPlan,
     registry: Registry,
     *,
     jobs: int = 0,
     timeout: float = 300.0,
-) -> Outcome:
+) -> ConversionResult:
     """Convert a file, or every file of a folder or a built-in corpus into a folder like it.
 
     A file with several pieces becomes several, numbered. A file that cannot be read, or whose
@@ -112,9 +112,9 @@ def convert(
     Raises:
         UserError: there is no such source, or no music in it.
     """
-    outcome, found = Outcome(), Found()
+    outcome, found = ConversionResult(), DiscoveryNotes()
     tasks = [
-        Task(reader, item, place, shown)
+        ConversionTask(reader, item, place, shown)
         for reader, item, place, shown in _places(source, out, plan, registry, found)
     ]
     outcome.notices += found.notices
@@ -138,7 +138,7 @@ def is_single(source: Source) -> bool:
 
 
 def _places(
-    source: Source, out: Path, plan: Plan, registry: Registry, found: Found
+    source: Source, out: Path, plan: ConversionPlan, registry: Registry, found: DiscoveryNotes
 ) -> Iterator[tuple[Component, Item, Path, str]]:
     """Yield each file, where its music goes, and its name as the user would write it."""
     styles = Patterns(plan.styles)
@@ -153,7 +153,7 @@ def _places(
 
 
 def _items(
-    source: Source, plan: Plan, registry: Registry, found: Found
+    source: Source, plan: ConversionPlan, registry: Registry, found: DiscoveryNotes
 ) -> list[tuple[Component, Item]]:
     """Return the files to read: scores where the target takes them, texts where there are none."""
     wanted: list[Content] = ["score", "text"] if plan.target.takes_scores else ["text"]
@@ -168,7 +168,7 @@ def _items(
         except UserError as error:
             problem = error
     if not plan.target.takes_scores and plan.origin.reader is None:
-        scores = find_items(source, registry, None, Found(), ("score",))
+        scores = find_items(source, registry, None, DiscoveryNotes(), ("score",))
         if next(scores, None) is not None:
             notations = ", ".join(plan.origin.known) or "none is installed"
             raise UserError(
@@ -180,9 +180,11 @@ def _items(
     return []
 
 
-def _without_clashes(tasks: Sequence[Task], outcome: Outcome) -> Iterator[Task]:
+def _without_clashes(
+    tasks: Sequence[ConversionTask], outcome: ConversionResult
+) -> Iterator[ConversionTask]:
     """Yield the tasks but those whose file another one writes already."""
-    first: dict[str, Task] = {}
+    first: dict[str, ConversionTask] = {}
     for task in tasks:
         other = first.setdefault(normcase(task.out), task)
         if other is task:
@@ -192,15 +194,15 @@ def _without_clashes(tasks: Sequence[Task], outcome: Outcome) -> Iterator[Task]:
             outcome.skipped.append(Skipped(task.shown, reason))
 
 
-def _nothing(source: Source, plan: Plan, found: Found) -> str:
+def _nothing(source: Source, plan: ConversionPlan, found: DiscoveryNotes) -> str:
     styles = f" of style {' or '.join(plan.styles)}" if plan.styles else ""
     others = ", ".join(f"{count} {suffix}" for suffix, count in found.ignored.most_common(5))
     return f"no music{styles} in {source.text}{f' (there are {others})' if others else ''}"
 
 
-def convert_one(plan: Plan, task: Task) -> Outcome:
+def convert_one(plan: ConversionPlan, task: ConversionTask) -> ConversionResult:
     """Convert one file; what goes wrong with it is said in the outcome."""
-    outcome = Outcome()
+    outcome = ConversionResult()
     try:
         pieces = open_file(task.reader, task.item)
     except UnreadableError as error:
@@ -219,7 +221,11 @@ def convert_one(plan: Plan, task: Task) -> Outcome:
 
 
 def _write(
-    plan: Plan, content: Score | Text, writer: Writer[Any], out: Path, outcome: Outcome
+    plan: ConversionPlan,
+    content: Score | Text,
+    writer: Writer[Any],
+    out: Path,
+    outcome: ConversionResult,
 ) -> None:
     """Write one piece.
 

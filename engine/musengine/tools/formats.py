@@ -20,13 +20,13 @@ from musengine.plugins.declarations import (
     EncoderDeclaration,
     WriterDeclaration,
 )
-from musengine.plugins.registry import Component, Entry, Registry
+from musengine.plugins.registry import Component, Registry, RegistryEntry
 
 D = TypeVar("D", bound=Declaration)
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetFormat:
     """What files are to become.
 
     Attributes:
@@ -52,7 +52,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourceFormat:
     """What files are read as.
 
     Attributes:
@@ -66,7 +66,9 @@ class Origin:
     known: Mapping[str, Component]
 
 
-def find_target(registry: Registry, word: str, settings: Sequence[str], ending: str = "") -> Target:
+def find_target(
+    registry: Registry, word: str, settings: Sequence[str], ending: str = ""
+) -> TargetFormat:
     """Return what a word means: a writer, a text notation, or a file name ending without its dot.
 
     Args:
@@ -90,10 +92,10 @@ def find_target(registry: Registry, word: str, settings: Sequence[str], ending: 
     if isinstance(entry.declaration, EncoderDeclaration):
         notation, component = component, _with_settings(registry.get("writer", "text"), {})
     writer: Writer[Any] = component.create()
-    return Target(component, notation, suffix or writer.suffix)
+    return TargetFormat(component, notation, suffix or writer.suffix)
 
 
-def _meaning(registry: Registry, word: str) -> Entry:
+def _meaning(registry: Registry, word: str) -> RegistryEntry:
     """Return the component a word means."""
     name = word.strip().lower()
     named = {entry.name: entry for entry in _writers(registry)}
@@ -109,7 +111,7 @@ def _meaning(registry: Registry, word: str) -> Entry:
     return found
 
 
-def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -> Origin:
+def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -> SourceFormat:
     """Return what a word means files are read as: a reader, or a text notation.
 
     Args:
@@ -125,13 +127,13 @@ def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -
     if word is None:
         if settings:
             raise UserError(f"--set from.{settings[0]}: say with --from what it is a setting of")
-        return Origin(None, None, known)
+        return SourceFormat(None, None, known)
     readers = {entry.name: entry for entry in registry.of_kind("reader")}
     values = _parsed(settings)
     if word in readers:
-        return Origin(_with_settings(readers[word], values), None, known)
+        return SourceFormat(_with_settings(readers[word], values), None, known)
     if word in notations:
-        return Origin(None, _with_settings(notations[word], values), known)
+        return SourceFormat(None, _with_settings(notations[word], values), known)
     names = [*readers, *notations]
     raise UserError(
         f"no reader and no notation {word!r} is installed{did_you_mean(word, names)}; there are: "
@@ -139,7 +141,7 @@ def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -
     )
 
 
-def to_score(content: Score | Text, origin: Origin) -> Score:
+def to_score(content: Score | Text, origin: SourceFormat) -> Score:
     """Return a piece as a score, a text read in the notation it is in.
 
     That is the notation the user named, else the one the text says it is in, else the only one
@@ -161,7 +163,7 @@ def to_score(content: Score | Text, origin: Origin) -> Score:
     return encoder.from_text(content)
 
 
-def from_score(score: Score, target: Target) -> tuple[Score | Text, Mapping[str, int]]:
+def from_score(score: Score, target: TargetFormat) -> tuple[Score | Text, Mapping[str, int]]:
     """Return what the target's writer is to write of a score, and what that leaves out.
 
     Raises:
@@ -173,14 +175,14 @@ def from_score(score: Score, target: Target) -> tuple[Score | Text, Mapping[str,
     return encoder.to_text(score), encoder.lost_in_text(score)
 
 
-def _writers(registry: Registry) -> Iterator[Entry]:
+def _writers(registry: Registry) -> Iterator[RegistryEntry]:
     """Yield the writers of music; what writes a model's probabilities is none."""
     for entry in registry.of_kind("writer"):
         if {"score", "text"} & set(_declared(entry, WriterDeclaration).content):
             yield entry
 
 
-def _endings(registry: Registry) -> dict[str, tuple[Entry, Mapping[str, Any]]]:
+def _endings(registry: Registry) -> dict[str, tuple[RegistryEntry, Mapping[str, Any]]]:
     """Return the writer and its settings by the endings that writers name."""
     return {
         ending: (entry, settings)
@@ -189,7 +191,7 @@ def _endings(registry: Registry) -> dict[str, tuple[Entry, Mapping[str, Any]]]:
     }
 
 
-def _notations(registry: Registry) -> dict[str, Entry]:
+def _notations(registry: Registry) -> dict[str, RegistryEntry]:
     """Return the encoders that are text notations, by their names and by those of the notations."""
     found = {}
     for entry in registry.of_kind("encoder"):
@@ -201,7 +203,7 @@ def _notations(registry: Registry) -> dict[str, Entry]:
     return found
 
 
-def _declared(entry: Entry, kind: type[D]) -> D:
+def _declared(entry: RegistryEntry, kind: type[D]) -> D:
     assert isinstance(entry.declaration, kind)
     return entry.declaration
 
@@ -216,7 +218,7 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _with_settings(entry: Entry, values: Mapping[str, Any]) -> Component:
+def _with_settings(entry: RegistryEntry, values: Mapping[str, Any]) -> Component:
     built, problems = fields.build(
         entry.declaration.config,
         values,

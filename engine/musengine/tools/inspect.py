@@ -13,7 +13,7 @@ import numpy as np
 
 from musengine.config.general_midi import GENERAL_MIDI
 from musengine.config.quantities import Meter, Source
-from musengine.data.discovery import Found, find_items
+from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.data.opening import open_file, shown_name
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.reader import Item
@@ -140,7 +140,7 @@ class Inspection:
     """All files that were looked at, and what was come upon beside them."""
 
     files: list[FileReport] = field(default_factory=list)
-    found: Found = field(default_factory=Found)
+    found: DiscoveryNotes = field(default_factory=DiscoveryNotes)
 
     @property
     def faultless(self) -> bool:
@@ -177,7 +177,9 @@ class Inspection:
 
 
 @dataclass(frozen=True)
-class _Task:
+class InspectionTask:
+    """One file to look at, and its name as the user would write it."""
+
     reader: Component
     item: Item
     shown: str
@@ -225,17 +227,21 @@ def inspect(
     return inspection
 
 
-def _tasks(sources: Sequence[Source], registry: Registry, found: Found) -> Iterator[_Task]:
+def _tasks(
+    sources: Sequence[Source], registry: Registry, found: DiscoveryNotes
+) -> Iterator[InspectionTask]:
     seen = set()
     for source in sources:
         for reader, item in _items(source, registry, found):
             place = item.path.resolve() if source.scheme is None else (source.scheme, item.id)
             if place not in seen:
                 seen.add(place)
-                yield _Task(reader, item, shown_name(source, item))
+                yield InspectionTask(reader, item, shown_name(source, item))
 
 
-def _items(source: Source, registry: Registry, found: Found) -> Iterable[tuple[Component, Item]]:
+def _items(
+    source: Source, registry: Registry, found: DiscoveryNotes
+) -> Iterable[tuple[Component, Item]]:
     """Return the files that a score can be read from; a file named by itself may be a text."""
     try:
         return list(find_items(source, registry, None, found, ("score",)))
@@ -243,7 +249,7 @@ def _items(source: Source, registry: Registry, found: Found) -> Iterable[tuple[C
         return find_items(source, registry, None, found, ("score", "text"))
 
 
-def _look(expected: Expectations, task: _Task) -> FileReport:
+def _look(expected: Expectations, task: InspectionTask) -> FileReport:
     try:
         pieces = open_file(task.reader, task.item)
     except UnreadableError as error:

@@ -28,7 +28,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 
 @dataclass
-class Place:
+class TrainerState:
     """Where training stands: enough to go on at the very next batch."""
 
     step: int = 0
@@ -127,7 +127,7 @@ def clip_gradients(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> 
         torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
 
 
-def fraction_done(config: TrainingConfig, place: Place, batches_in_epoch: int) -> float:
+def fraction_done(config: TrainingConfig, place: TrainerState, batches_in_epoch: int) -> float:
     """Return how much of the training is done, 0 to 1, by the limit that is nearest."""
     epochs = place.epoch + place.batch / max(batches_in_epoch, 1)
     limits: Iterable[tuple[float, float | None]] = (
@@ -139,7 +139,7 @@ def fraction_done(config: TrainingConfig, place: Place, batches_in_epoch: int) -
     return min(max(shares, default=0.0), 1.0)
 
 
-def limit_reached(config: TrainingConfig, place: Place) -> str | None:
+def limit_reached(config: TrainingConfig, place: TrainerState) -> str | None:
     """Return which limit ends the training, or None."""
     if config.steps is not None and place.step >= config.steps:
         return f"all {config.steps} steps are done"
@@ -150,7 +150,7 @@ def limit_reached(config: TrainingConfig, place: Place) -> str | None:
     return None
 
 
-def is_due(period: Period, now: Place, last: Place) -> bool:
+def is_due(period: Period, now: TrainerState, last: TrainerState) -> bool:
     """Return whether a multiple of the period lies between the last time and now.
 
     Multiples, not time passed: a run that was interrupted then saves where it would have anyway.

@@ -23,8 +23,8 @@ from musengine.pipeline.sections import TrainingConfig
 from musengine.runs.folder import RunFolder
 from musengine.training import checkpoint as checkpoints
 from musengine.training.optim import (
-    Place,
     Schedule,
+    TrainerState,
     clip_gradients,
     fraction_done,
     is_due,
@@ -43,7 +43,7 @@ _LOG_EVERY = 10
 
 
 @dataclass
-class Task:
+class TrainingTask:
     """What is trained on what, and where it is written.
 
     `meta` holds the JSON values every checkpoint carries, such as the encoder's state.
@@ -75,7 +75,7 @@ class Task:
             return {"nll": score_pieces(self.model, self.valid, beat=_measuring).mean}
         return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=_measuring)}
 
-    def measured(self, place: Place, progress: Progress) -> dict[str, float]:
+    def measured(self, place: TrainerState, progress: Progress) -> dict[str, float]:
         """Validate, log the figures and tell them."""
         figures = self.validate()
         if figures:
@@ -84,7 +84,11 @@ class Task:
         return figures
 
     def save(
-        self, place: Place, progress: Progress, extra: dict[str, Any], figures: Mapping[str, float]
+        self,
+        place: TrainerState,
+        progress: Progress,
+        extra: dict[str, Any],
+        figures: Mapping[str, float],
     ) -> None:
         """Write a checkpoint, and note whether its validation figures are the best so far."""
         figure = min(figures.values()) if figures else None
@@ -100,7 +104,7 @@ class Task:
         self.tell("on_checkpoint", progress, path)
 
 
-def checkpoint_name(place: Place, figure: float | None) -> str:
+def checkpoint_name(place: TrainerState, figure: float | None) -> str:
     """Return a checkpoint's file name: step, epochs done, and the validation figure if any."""
     reached = "" if figure is None else f"_valid-{figure:.4f}"
     return f"step-{place.step:09}_epoch-{place.epoch:04}{reached}.safetensors"
@@ -110,12 +114,12 @@ def _measuring() -> None:
     Console.current().pulse("measuring the validation part")
 
 
-def fit(task: Task) -> str:
+def fit(task: TrainingTask) -> str:
     """Show the training part once to a model that learns by itself; returns why it ended."""
     task.tell("on_start", task.run.path, Progress())
     began = time.monotonic()
     task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
-    place = Place(step=1, epoch=1, seconds=time.monotonic() - began)
+    place = TrainerState(step=1, epoch=1, seconds=time.monotonic() - began)
     progress = Progress(step=1, epoch=1, fraction=1.0, seconds=place.seconds)
     task.save(place, progress, {}, task.measured(place, progress))
     reason = "the model has seen the training part"
@@ -126,12 +130,12 @@ def fit(task: Task) -> str:
 class Trainer:
     """Trains a model by gradients; all that changes is in the checkpoints it writes."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: TrainingTask) -> None:
         self.task = task
         self.config = task.config
         self.optimizer = make_optimizer(task.model, task.config)
         self.schedule = Schedule(task.config)
-        self.place, self.saved = Place(), Place()
+        self.place, self.saved = TrainerState(), TrainerState()
         self.carried: State = None
         self.progress = Progress()
         self._began = time.monotonic()
@@ -181,7 +185,7 @@ class Trainer:
         set_learning_rate(self.optimizer, factor)
         with memory_explained(self.config, self.task.device):
             output, loss = self._descend(replace(batch.to(self.task.device), carried=self.carried))
-        if batches.feed.carries_state and batches.is_last_update(self.place.batch):
+        if batches.batching.carries_state and batches.is_last_update(self.place.batch):
             self.carried = checkpoints.map_tensors(output.state, Tensor.detach)
         return float(loss.detach())
 
@@ -211,7 +215,7 @@ class Trainer:
 
     def restore(self, stored: checkpoints.Checkpoint) -> None:
         """Go on from a checkpoint whose weights are loaded already."""
-        self.place = Place(**stored.meta["place"])
+        self.place = TrainerState(**stored.meta["place"])
         self.saved = replace(self.place)
         self._began = time.monotonic() - self.place.seconds
         load_optimizer(self.optimizer, stored.extra["optimizer"])

@@ -55,7 +55,7 @@ class BiaxialEncoderConfig(EncoderConfig):
             pitches=self.highest - self.lowest + 1,
             channels=("sound", "onset") if self.notes == "onsets" else ("sound",),
             step=self.step,
-            sides=("beat",),
+            conditioning=("beat",),
         )
 
 
@@ -111,9 +111,9 @@ class BiaxialConfig(ModelConfig):
             if not getattr(self, key):
                 yield key, "name the units of at least one layer, as [100, 50]"
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield a grid that does not tell the beat, and one with a silence marker."""
-        if self.beat != "none" and "beat" not in layout.sides:
+        if self.beat != "none" and "beat" not in layout.conditioning:
             yield (
                 f'beat = "{self.beat}" needs an encoder that tells it: set encoder.type = '
                 '"biaxial", or model.beat = "none"'

@@ -23,8 +23,9 @@ Beat = npt.NDArray[np.float32]
 class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
     """Notes to steps × pitches × (play, articulate); times go to the nearest step.
 
-    Its side channel `beat` is (T, 3): the step's number from 0, and where the step stands in its
-    bar and in its beat, each from 0 to less than 1. A beat is what the meter's denominator says.
+    Its conditioning channel `beat` is (T, 3): the step's number from 0, and where the step stands
+    in its bar and in its beat, each from 0 to less than 1. A beat is what the meter's
+    denominator says.
     """
 
     @property
@@ -49,7 +50,7 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
         if len(kept) < len(score):
             lost["notes after a meter that is not wanted"] = len(score) - len(kept)
         return Encoded(
-            steps=roll_TPC, sides={"beat": self._beat_of(kept, len(roll_TPC))}, lost=lost
+            steps=roll_TPC, conditioning={"beat": self._beat_of(kept, len(roll_TPC))}, lost=lost
         )
 
     def _in_wanted_meters(self, score: Score) -> Score:
@@ -80,7 +81,7 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
         """Return (T,): steps are all equally long."""
         return pianoroll.elapsed(len(steps), self.config.step, unit, settings.tempo)
 
-    def sides(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
+    def conditioning(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
         """Return `beat`, (count, 3): bars are counted from the piece's first step."""
         beats = np.arange(first, first + count) * float(self.config.step.size)
         if self.config.step.unit == "seconds":

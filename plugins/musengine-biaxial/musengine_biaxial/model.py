@@ -93,23 +93,23 @@ class Biaxial(Model[BiaxialConfig]):
         logits = []
         for first in range(0, steps, length):
             here = slice(first, first + length)
-            sides = {name: side[:, here] for name, side in batch.sides.items()}
-            hidden, state = self._along_time(batch.inputs[:, here], sides, state)
+            conditioning = {name: channel[:, here] for name, channel in batch.conditioning.items()}
+            hidden, state = self._along_time(batch.inputs[:, here], conditioning, state)
             logits.append(self._along_notes(hidden, batch.targets[:, here]))
         return torch.cat(logits, dim=1), state
 
     def _along_time(
-        self, before: Tensor, sides: Mapping[str, Tensor], state: StackState
+        self, before: Tensor, conditioning: Mapping[str, Tensor], state: StackState
     ) -> tuple[Tensor, StackState]:
         """Return what the layers along time give, (T, B, N, units), and their state after.
 
         Args:
             before: (B, T, N, C) for each step to predict the one before it.
-            sides: of the steps to predict, (B, T, ...).
+            conditioning: of the steps to predict, (B, T, ...).
             state: (B, N, units) tensors.
         """
         pieces, _, notes, _ = before.shape
-        after = self.time(self._told_time(before, sides), _rows(state))
+        after = self.time(self._told_time(before, conditioning), _rows(state))
         hidden_TBNU = after.last.transpose(0, 1).unflatten(1, (pieces, notes))
         return hidden_TBNU, _unrowed(after.state, notes)
 
@@ -122,9 +122,9 @@ class Biaxial(Model[BiaxialConfig]):
         logits: Tensor = self.output(last).to(self.output.weight.dtype)
         return logits.view(steps, pieces, *logits.shape[1:]).transpose(0, 1)
 
-    def _told_time(self, before: Tensor, sides: Mapping[str, Tensor]) -> Tensor:
+    def _told_time(self, before: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         """Return what the layers along time are told, (B * N, T, features)."""
-        beat = sides.get("beat")
+        beat = conditioning.get("beat")
         # Time comes first in memory, as the layers run along it; they take the transposed view.
         told_TBNF: Tensor = self.features(
             before.transpose(0, 1), None if beat is None else beat.transpose(0, 1)
@@ -149,14 +149,14 @@ class Biaxial(Model[BiaxialConfig]):
         return _unrowed(self.time.initial_state(pieces * notes), notes)
 
     def step(
-        self, last: Tensor | None, state: StackState, sides: Mapping[str, Tensor]
+        self, last: Tensor | None, state: StackState, conditioning: Mapping[str, Tensor]
     ) -> tuple[Tensor, StackState]:
         """Read one step; returns what the layers along time give, (N, notes, units)."""
         if last is None:
             last = torch.zeros(
                 (len(state[0][0]), *self.layout.step_shape), device=self.output.weight.device
             )
-        told = self.features(last, sides.get("beat"))
+        told = self.features(last, conditioning.get("beat"))
         after = self.time.step(told.flatten(0, 1), _rows(state))
         notes = self.grid.pitches
         return _apart(after.last, notes), _unrowed(after.state, notes)
@@ -182,7 +182,7 @@ class Biaxial(Model[BiaxialConfig]):
                     recorded[f"{axis}.{k}.{name}"] = Recorded(apart(values), UNITS)
             return recorded[f"{axis}.{len(layers) - 1}.hidden"].values
 
-        told = self._told_time(batch.inputs, batch.sides)
+        told = self._told_time(batch.inputs, batch.conditioning)
         layers = self.time.trace(told, _rows(self.start(pieces)))
         heard = keep("time", layers, lambda v: v.view(pieces, notes, steps, -1).transpose(1, 2))
         layers = self.note.trace(self._told_note(heard.transpose(0, 1), batch.targets))
@@ -190,10 +190,12 @@ class Biaxial(Model[BiaxialConfig]):
         shares = torch.sigmoid(self.output(last))
         return recorded | {"probabilities": Recorded(shares, (*UNITS[:-1], "channel"))}
 
-    def prefill(self, prime: Tensor, state: StackState, sides: Mapping[str, Tensor]) -> StackState:
-        """Read a primer in one pass, all but its last step."""
-        before = torch.cat([torch.zeros_like(prime[:, :1]), prime[:, :-1]], dim=1)
-        return self._along_time(before, sides, state)[1]
+    def prefill(
+        self, prompt: Tensor, state: StackState, conditioning: Mapping[str, Tensor]
+    ) -> StackState:
+        """Read a prompt in one pass, all but its last step."""
+        before = torch.cat([torch.zeros_like(prompt[:, :1]), prompt[:, :-1]], dim=1)
+        return self._along_time(before, conditioning, state)[1]
 
 
 def _rows(state: StackState) -> StackState:

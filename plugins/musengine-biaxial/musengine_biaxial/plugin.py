@@ -29,7 +29,7 @@ CLASSIC = {
     },
     "training": {
         "steps": 10_000,
-        "feed": "segments",
+        "batching": "segments",
         "batch_size": 10,
         "sequence_length": 128,
         "align": 16,
@@ -41,7 +41,7 @@ CLASSIC = {
         "clip_norm": 0.0,
     },
     "sampler": [{"type": "adaptive"}],
-    "generate": {"prime": "corpus", "prime_length": "1 steps", "length": "1280 steps"},
+    "generate": {"prompt": "corpus", "prompt_length": "1 steps", "length": "1280 steps"},
 }
 """The constants of the original program (biaxial-rnn-music-composition, 2015)."""
 

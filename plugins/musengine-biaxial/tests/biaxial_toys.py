@@ -25,7 +25,9 @@ PLAY = ("sound",)
 
 def grid(channels: tuple[str, ...] = BOTH, lowest: int = 58, pitches: int = 7) -> Grid:
     step = GridStep(Fraction(1, 4), "beat")
-    return Grid(lowest=lowest, pitches=pitches, channels=channels, step=step, sides=("beat",))
+    return Grid(
+        lowest=lowest, pitches=pitches, channels=channels, step=step, conditioning=("beat",)
+    )
 
 
 def make_model(layout: Grid, **settings: Any) -> Biaxial:
@@ -64,7 +66,7 @@ def make_batch(layout: Grid, rows: int = 3, steps: int = 9) -> Batch:
         begins=torch.from_numpy(position == 0),
         position=torch.from_numpy(position),
         pieces=torch.arange(rows),
-        sides={"beat": torch.from_numpy(beat)},
+        conditioning={"beat": torch.from_numpy(beat)},
     )
 
 

@@ -60,7 +60,7 @@ def test_probabilities_of_all_steps_sum_to_one(channels: tuple[str, ...]) -> Non
             name: getattr(one, name).repeat_interleave(count, 0)
             for name in ("mask", "reset", "begins", "position", "pieces")
         },
-        sides={"beat": one.sides["beat"].repeat_interleave(count, 0)},
+        conditioning={"beat": one.conditioning["beat"].repeat_interleave(count, 0)},
     )
     nll = negative_log_likelihood(model(batch), layout)
     assert torch.exp(-nll).sum().item() == pytest.approx(1.0, abs=1e-12)
@@ -74,16 +74,16 @@ def test_generation_with_recorded_draws_equals_teacher_forcing(
 ) -> None:
     layout = grid(channels)
     model = make_model(layout, candidate=candidate, start="trained").to(dtype)
-    pieces, steps, primed = 4, 10, 3
+    pieces, steps, prompt_steps = 4, 10, 3
     batch = make_batch(layout, rows=pieces, steps=steps)
-    beat = batch.sides["beat"]
+    beat = batch.conditioning["beat"]
     thresholds = torch.logit(torch.rand(steps, pieces, *layout.step_shape))
-    prime = batch.targets[:, :primed]
+    prompt = batch.targets[:, :prompt_steps]
     made, said = [], []
     with torch.inference_mode():
-        state = model.prefill(prime, model.start(pieces), {"beat": beat[:, :primed]})
-        last = prime[:, -1]
-        for t in range(primed, steps):
+        state = model.prefill(prompt, model.start(pieces), {"beat": beat[:, :prompt_steps]})
+        last = prompt[:, -1]
+        for t in range(prompt_steps, steps):
             context, state = model.step(last, state, {"beat": beat[:, t]})
             proposal = model.propose(context, GridDraw(thresholds[t], layout))
             # Proposing again changes nothing.
@@ -92,12 +92,12 @@ def test_generation_with_recorded_draws_equals_teacher_forcing(
             last = proposal.choice
             made.append(last)
             said.append(proposal.logits)
-        whole = torch.cat([torch.zeros_like(prime[:, :1]), prime, torch.stack(made, 1)], dim=1)
+        whole = torch.cat([torch.zeros_like(prompt[:, :1]), prompt, torch.stack(made, 1)], dim=1)
         output = model(replace(batch, steps=whole))
     logits, choice = torch.stack(said, 1), torch.stack(made, 1)
-    torch.testing.assert_close(output.logits[:, primed:], logits, atol=tolerance, rtol=0)
+    torch.testing.assert_close(output.logits[:, prompt_steps:], logits, atol=tolerance, rtol=0)
     # Each bit is 1 where the teacher-forced logit exceeds its threshold, articulate only with play.
-    expected = output.logits[:, primed:] > thresholds[primed:].transpose(0, 1)
+    expected = output.logits[:, prompt_steps:] > thresholds[prompt_steps:].transpose(0, 1)
     if len(channels) == 2:
         expected[..., 1] &= expected[..., 0]
     assert torch.equal(choice.bool(), expected)
@@ -110,9 +110,9 @@ def test_the_first_step_of_nothing_reads_silence() -> None:
     model = make_model(layout)
     batch = make_batch(layout, rows=1, steps=2)
     with torch.inference_mode():
-        context, _ = model.step(None, model.start(1), {"beat": batch.sides["beat"][:, 0]})
+        context, _ = model.step(None, model.start(1), {"beat": batch.conditioning["beat"][:, 0]})
         silence = torch.zeros(1, *layout.step_shape, dtype=torch.uint8)
-        same, _ = model.step(silence, model.start(1), {"beat": batch.sides["beat"][:, 0]})
+        same, _ = model.step(silence, model.start(1), {"beat": batch.conditioning["beat"][:, 0]})
     torch.testing.assert_close(context, same)
 
 
@@ -132,11 +132,11 @@ def test_stretches_with_the_state_carried_equal_the_whole_and_a_reset_forgets() 
     model = make_model(layout, start="trained")
     batch = make_batch(layout)
     whole = model(batch).logits
-    cut = {name: (side[:, :5], side[:, 5:]) for name, side in batch.sides.items()}
+    cut = {name: (channel[:, :5], channel[:, 5:]) for name, channel in batch.conditioning.items()}
     first = replace(batch, steps=batch.steps[:, :6], mask=batch.mask[:, :5])
     rest = replace(batch, steps=batch.steps[:, 5:], mask=batch.mask[:, 5:])
-    carried = model(replace(first, sides={"beat": cut["beat"][0]})).state
-    rest = replace(rest, sides={"beat": cut["beat"][1]}, carried=carried)
+    carried = model(replace(first, conditioning={"beat": cut["beat"][0]})).state
+    rest = replace(rest, conditioning={"beat": cut["beat"][1]}, carried=carried)
     goes_on = torch.tensor([False, False, False])
     torch.testing.assert_close(model(replace(rest, reset=goes_on)).logits, whole[:, 5:])
     mixed = model(replace(rest, reset=torch.tensor([True, False, False]))).logits
@@ -157,7 +157,7 @@ def test_what_is_recorded_is_what_generation_went_through(candidate: str) -> Non
         state, notes = model.start(2), layout.pitches
         for t in range(5):
             last = batch.inputs[:, t]
-            context, state = model.step(last, state, {"beat": batch.sides["beat"][:, t]})
+            context, state = model.step(last, state, {"beat": batch.conditioning["beat"][:, t]})
             for k, (hidden, cell) in enumerate(state):
                 torch.testing.assert_close(recorded[f"time.{k}.hidden"].values[:, t], hidden)
                 torch.testing.assert_close(recorded[f"time.{k}.cell"].values[:, t], cell)
@@ -258,15 +258,15 @@ def test_classic_initialisation_has_the_originals_spread() -> None:
 
 
 def test_a_grid_that_does_not_tell_the_beat_is_refused() -> None:
-    plain = replace(grid(), sides=())
-    (message,) = BiaxialConfig().misfits(plain)
+    plain = replace(grid(), conditioning=())
+    (message,) = BiaxialConfig().incompatibilities(plain)
     assert 'encoder.type = "biaxial"' in message
-    assert not list(BiaxialConfig(beat="none").misfits(plain))
-    (message,) = BiaxialConfig().misfits(replace(grid(PLAY), silence_marker=True))
+    assert not list(BiaxialConfig(beat="none").incompatibilities(plain))
+    (message,) = BiaxialConfig().incompatibilities(replace(grid(PLAY), silence_marker=True))
     assert "silence_marker = false" in message
     # It then works without a beat.
     model = make_model(plain, beat="none")
-    batch = replace(make_batch(plain), sides={})
+    batch = replace(make_batch(plain), conditioning={})
     assert model(batch).logits.shape == (3, 9, 7, 2)
 
 

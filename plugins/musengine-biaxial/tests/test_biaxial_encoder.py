@@ -68,7 +68,7 @@ def test_what_is_out_of_range_is_counted_and_drums_are_left_out() -> None:
 def test_the_beat_in_common_and_other_time() -> None:
     # One bar of 4/4 (16 steps), then 6/8: bars of 12 steps, a beat is an eighth, 2 steps.
     piece = score([(0, 16, 60), (16, 24, 62)], meters=[(0, 4, 4), (16, 6, 8)])
-    beat = encoder().encode(piece).sides["beat"]
+    beat = encoder().encode(piece).conditioning["beat"]
     assert beat.dtype == np.float32
     assert beat[:, 0].tolist() == list(range(40))
     np.testing.assert_allclose(beat[:16, 1], np.arange(16) / 16)
@@ -83,20 +83,24 @@ def test_generated_steps_are_told_what_encoded_ones_are(meter: str, step: str) -
     made = encoder(step=size)
     signature = (0, parsed.numerator, parsed.denominator)
     piece = Score.from_notes([0], [2400], [60], ticks_per_beat=24, meters=[signature])
-    encoded = made.encode(piece).sides["beat"]
+    encoded = made.encode(piece).conditioning["beat"]
     settings = DecodeSettings(meter=parsed)
-    np.testing.assert_allclose(made.sides(0, len(encoded), settings)["beat"], encoded, atol=1e-6)
-    np.testing.assert_allclose(made.sides(31, 20, settings)["beat"], encoded[31:51], atol=1e-6)
+    np.testing.assert_allclose(
+        made.conditioning(0, len(encoded), settings)["beat"], encoded, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        made.conditioning(31, 20, settings)["beat"], encoded[31:51], atol=1e-6
+    )
 
 
 def test_the_beat_of_steps_in_seconds() -> None:
     # At 30 beats a minute a step of half a second is a quarter of a beat: 16 to the bar.
     half = GridStep.from_toml("0.5 seconds", Path())
     piece = score([(0, 32, 60)], tempos=[(0, 30.0)])
-    beat = encoder(step=half).encode(piece).sides["beat"]
+    beat = encoder(step=half).encode(piece).conditioning["beat"]
     np.testing.assert_allclose(beat[:, 1], np.arange(32) % 16 / 16)
     settings = DecodeSettings(tempo=30.0)
-    np.testing.assert_allclose(encoder(step=half).sides(0, 32, settings)["beat"], beat)
+    np.testing.assert_allclose(encoder(step=half).conditioning(0, 32, settings)["beat"], beat)
 
 
 WALTZ_AFTER = [(0, 4, 4), (16, 3, 4), (28, 4, 4)]

@@ -42,7 +42,7 @@ threads = 1
 [generate]
 count = 2
 length = "16 steps"
-prime_length = "4 steps"
+prompt_length = "4 steps"
 """
 
 
@@ -78,15 +78,15 @@ def last_weights(folder: Path) -> dict[str, Any]:
     return {name: tensor.tolist() for name, tensor in checkpoint.load(path).model.items()}
 
 
-SAMPLES = "callbacks=[{type='samples', every=10, early_every=4, early_until=10, length='8 steps'}]"
+SAMPLES = "callback=[{type='samples', every=10, early_every=4, early_until=10, length='8 steps'}]"
 
 
-@pytest.mark.parametrize("feed", ["segments", "pieces", "stateful"])
-def test_continuing_equals_never_having_stopped(folder: Path, feed: str) -> None:
-    feeding = sets(f"training.feed={feed}", "model.start=trained")
-    assert run("--run-dir", "whole", *feeding) == 0
-    assert run("--run-dir", "parts", *feeding, *sets("training.steps=7")) == 0
-    assert run("--run-dir", "parts", *feeding) == 0
+@pytest.mark.parametrize("batching", ["segments", "pieces", "stateful"])
+def test_continuing_equals_never_having_stopped(folder: Path, batching: str) -> None:
+    batching = sets(f"training.batching={batching}", "model.start=trained")
+    assert run("--run-dir", "whole", *batching) == 0
+    assert run("--run-dir", "parts", *batching, *sets("training.steps=7")) == 0
+    assert run("--run-dir", "parts", *batching) == 0
     assert last_weights(folder / "parts") == last_weights(folder / "whole")
     samples = (folder / "whole/samples/piece-001.mid").read_bytes()
     assert (folder / "parts/samples/piece-003.mid").read_bytes() == samples
@@ -110,7 +110,7 @@ def test_samples_while_training_change_nothing_of_it(folder: Path) -> None:
 def test_recording_what_goes_on_inside(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    callback = "callbacks=[{type='record', every=10}]"
+    callback = "callback=[{type='record', every=10}]"
     assert run(*sets(callback)) == 0
     plain = main(["run", "pipe.toml", "--quiet", "--run-dir", "plain"])
     assert plain == 0
@@ -122,8 +122,8 @@ def test_recording_what_goes_on_inside(
     assert main([*generate, "--record", "inside.npz"]) == 0
     assert "20 steps recorded in inside.npz" in capsys.readouterr().err
     with np.load(folder / "inside.npz", allow_pickle=False) as inside:
-        assert inside["steps"].shape == (20, 16, 1)  # 4 of the opening, 16 made
-        assert int(inside["primed"]) == 4
+        assert inside["steps"].shape == (20, 16, 1)  # 4 of the prompt, 16 made
+        assert int(inside["prompt_steps"]) == 4
         assert int(inside["lowest"]) == 58
         for name, units in (("time.0", 8), ("time.1", 7), ("note.0", 6), ("note.1", 5)):
             for part in ("hidden", "cell"):
@@ -182,7 +182,7 @@ def test_training_lowers_the_validation_loss(folder: Path) -> None:
         ["training.precision=float64", "model.beat=classic"],
         ["encoder.notes=onsets", "model.summed_loss=true", "training.clip_each_norm=5"],
         ["encoder.type=piano-roll", "model.beat=none", "sampler.0.type=greedy"],
-        ["model.start=fixed", "model.initialisation=classic", "generate.prime=none"],
+        ["model.start=fixed", "model.initialisation=classic", "generate.prompt=none"],
     ],
 )
 def test_settings_run_whole(folder: Path, settings: list[str]) -> None:
@@ -222,7 +222,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     assert run(*small, file="classic.toml") == 0
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training, model, encoder = tables["training"], tables["model"], tables["encoder"]
-    assert (training["batch_size"], training["align"], training["feed"]) == (10, 16, "segments")
+    assert (training["batch_size"], training["align"], training["batching"]) == (10, 16, "segments")
     assert (training["optimizer"], training["learning_rate"]) == ("adadelta", 1.0)
     assert (training["smoothing"], training["epsilon"]) == (0.95, 1e-6)
     assert (training["clip_each_norm"], training["clip_norm"]) == (5.0, 0.0)

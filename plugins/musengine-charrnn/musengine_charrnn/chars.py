@@ -41,10 +41,10 @@ class Chars(Encoder[CharsConfig]):
             raise UnreadableError("characters are read from texts, not from notes")
         if not content.text:
             raise UnreadableError("the text is empty")
-        opening = self.opening(content.text)
-        return Encoded(np.append(opening.steps, END), lost=opening.lost)
+        prompt = self.encode_prompt(content.text)
+        return Encoded(np.append(prompt.steps, END), lost=prompt.lost)
 
-    def opening(self, text: str) -> Encoded:
+    def encode_prompt(self, text: str) -> Encoded:
         """Return the tokens of a piece's first characters, without an end."""
         known = {c: token for token, c in enumerate(self.characters, FIRST_CHARACTER)}
         tokens = np.array([known.get(c, UNKNOWN) for c in text], dtype=np.int64)

@@ -90,7 +90,7 @@ class CharRnn(Model[CharRnnConfig]):
         return ((zeros,) * (2 if self.config.cell == "lstm" else 1),) * self.config.layers
 
     def step(
-        self, last: Tensor | None, state: State, sides: Mapping[str, Tensor]
+        self, last: Tensor | None, state: State, conditioning: Mapping[str, Tensor]
     ) -> tuple[Tensor, State]:
         """Read one token (N,); returns the logits (N, size) of the next."""
         if last is None:
@@ -105,10 +105,10 @@ class CharRnn(Model[CharRnnConfig]):
             below = after[-1][0]
         return self._logits(below), tuple(after)
 
-    def prefill(self, prime: Tensor, state: State, sides: Mapping[str, Tensor]) -> State:
-        """Read a primer in one pass, all but its last step."""
-        begin = torch.full_like(prime[:, :1], self.size)
-        return self._run(torch.cat([begin, prime[:, :-1]], dim=1), state)[1]
+    def prefill(self, prompt: Tensor, state: State, conditioning: Mapping[str, Tensor]) -> State:
+        """Read a prompt in one pass, all but its last step."""
+        begin = torch.full_like(prompt[:, :1], self.size)
+        return self._run(torch.cat([begin, prompt[:, :-1]], dim=1), state)[1]
 
     def _run(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Run tokens (B, T); returns the last layer's hidden states (B, T, units), the state."""

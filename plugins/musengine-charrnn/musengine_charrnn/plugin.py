@@ -18,7 +18,7 @@ CLASSIC = {
     },
     "training": {
         "epochs": 500,
-        "feed": "stateful",
+        "batching": "stateful",
         "batch_size": 1,
         "sequence_length": 64,
         "optimizer": "adam",
@@ -27,7 +27,7 @@ CLASSIC = {
         "checkpoint_every": "1 epoch",
     },
     "sampler": [{"type": "categorical"}],
-    "generate": {"prime": "none"},
+    "generate": {"prompt": "none"},
 }
 """The constants of the original program (MusicRNN, after char-rnn); its faults are not among them.
 """
@@ -49,7 +49,11 @@ def musengine_encoders() -> list[EncoderDeclaration]:
             target="musengine_charrnn.chars:Chars",
             config=CharsConfig,
             defaults={
-                "generate": {"prime": "none", "length": "3000 tokens", "prime_length": "64 tokens"}
+                "generate": {
+                    "prompt": "none",
+                    "length": "3000 tokens",
+                    "prompt_length": "64 tokens",
+                }
             },
         ),
     ]
@@ -74,14 +78,14 @@ def musengine_models() -> list[ModelDeclaration]:
             defaults={
                 "encoder": {"type": "text-roll"},
                 "training": {
-                    "feed": "stateful",
+                    "batching": "stateful",
                     "batch_size": 64,
                     "sequence_length": 64,
                     "optimizer": "adam",
                     "learning_rate": 0.002,
                     "clip_norm": 1.0,
                 },
-                "generate": {"prime": "none"},
+                "generate": {"prompt": "none"},
             },
         )
     ]

@@ -59,7 +59,7 @@ class TextRoll(Encoder[TextRollConfig]):
         sound_TP[:-1] &= onset_TP[:-1] | ~onset_TP[1:]
         return Encoded(self._written(sound_TP), lost=lost)
 
-    def opening(self, text: str) -> Encoded:
+    def encode_prompt(self, text: str) -> Encoded:
         """Return the tokens of a piece's first characters.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The character model: stepping and stretches equal the whole, lanes forget."""
+"""The character model: stepping and stretches equal the whole, streams forget."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make_batch(rows: int = 3, steps: int = 12) -> Batch:
 
 
 def stretch(batch: Batch, start: int, stop: int, carried: Any) -> Batch:
-    """Some steps of a batch as the stateful feed cuts them."""
+    """Some steps of a batch as the stateful batching cuts them."""
     first = torch.full((len(batch.steps),), start == 0)
     return replace(
         batch,
@@ -75,14 +75,14 @@ def test_stepping_equals_teacher_forcing(
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_a_primer_read_in_one_pass_leaves_the_state_of_reading_it_by_steps(
+def test_a_prompt_read_in_one_pass_leaves_the_state_of_reading_it_by_steps(
     settings: dict[str, Any],
 ) -> None:
-    model, prime = make_model(**settings).double(), make_batch().targets
+    model, prompt = make_model(**settings).double(), make_batch().targets
     with torch.inference_mode():
         for length in (1, 2, 12):
-            at_once = model.prefill(prime[:, :length], model.start(3), {})
-            by_steps = super(CharRnn, model).prefill(prime[:, :length], model.start(3), {})
+            at_once = model.prefill(prompt[:, :length], model.start(3), {})
+            by_steps = super(CharRnn, model).prefill(prompt[:, :length], model.start(3), {})
             torch.testing.assert_close(at_once, by_steps, atol=1e-12, rtol=0)
 
 
@@ -109,7 +109,7 @@ def test_a_piece_begins_with_a_token_of_its_own() -> None:
     torch.testing.assert_close(model(replace(batch, steps=other)).logits, model(batch).logits)
 
 
-def test_a_reset_lane_forgets() -> None:
+def test_a_reset_stream_forgets() -> None:
     model, batch = make_model().double(), make_batch()
     carried = model(batch).state
     reset = torch.tensor([True, False, True])

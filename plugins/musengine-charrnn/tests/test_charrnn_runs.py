@@ -106,7 +106,7 @@ def figures(folder: Path) -> dict[str, Any]:
 def test_continuing_equals_never_having_stopped(folder: Path, cell: str) -> None:
     settings = (f"model.cell={cell}", "model.dropout=0.3")
     assert run("rolls.toml", *settings, more=("--run-dir", "whole")) == 0
-    # 5 steps: in the middle of an epoch, with lanes in the middle of their pieces.
+    # 5 steps: in the middle of an epoch, with streams in the middle of their pieces.
     assert run("rolls.toml", *settings, "training.steps=5", more=("--run-dir", "parts")) == 0
     assert run("rolls.toml", *settings, more=("--run-dir", "parts")) == 0
     assert last_weights(folder / "parts") == last_weights(folder / "whole")
@@ -142,16 +142,16 @@ def _quarter() -> Any:
 @pytest.mark.parametrize(
     ("length", "separators"),
     # A step is 1/4 beat, at 120 beats a minute 1/8 second. What is generated begins with the mark
-    # of the beginning or in the first step, as the opening ends there or not.
+    # of the beginning or in the first step, as the prompt ends there or not.
     [("12 steps", 12), ("3 beats", 12), ("1 bar", 16), ("1.5 seconds", 12)],
 )
 def test_lengths_in_every_unit(folder: Path, length: str, separators: int) -> None:
-    opening = 'generate.prime_text="_4"'
-    assert run("rolls.toml", opening, f"generate.length={length}", "training.steps=1") == 0
+    prompt = 'generate.prompt_text="_4"'
+    assert run("rolls.toml", prompt, f"generate.length={length}", "training.steps=1") == 0
     text = (folder / "runs/rolls/samples/piece-001.txt").read_text()
     assert text.startswith("_4")
     generated = text.removeprefix("_4")
-    # The step of the opening's note is still open: its separator marks no step of its own when
+    # The step of the prompt's note is still open: its separator marks no step of its own when
     # musical time is counted.
     marked = generated.startswith("_") and "steps" not in length
     assert generated.count("_") == separators + marked
@@ -171,7 +171,7 @@ def test_a_text_is_the_same_among_many_and_alone(folder: Path) -> None:
 
 def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:
     pytest.importorskip("music21")
-    assert run("tunes.toml", 'generate.prime_text="X:1\\nM:4/4\\n"') == 0
+    assert run("tunes.toml", 'generate.prompt_text="X:1\\nM:4/4\\n"') == 0
     lines = (folder / "runs/tunes/metrics.jsonl").read_text().splitlines()
     valid = [record["valid"]["loss"] for line in lines if "valid" in (record := json.loads(line))]
     # 26 different characters: ln 26 = 3.3 nats where nothing is known.
@@ -242,7 +242,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training = tables["training"]
     assert (training["batch_size"], training["sequence_length"]) == (1, 64)
-    assert (training["feed"], training["rate_per_piece"]) == ("stateful", True)
+    assert (training["batching"], training["rate_per_piece"]) == ("stateful", True)
     assert (training["optimizer"], training["clip_norm"]) == ("adam", 0.0)
     assert tables["encoder"]["type"] == "text-roll"
     assert (tables["encoder"]["step"], tables["encoder"]["tempo"]) == ("1/16 beat", 120.0)
@@ -254,14 +254,14 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     [
         (
             "grid.toml",
-            ["generate.prime_text=a"],
-            "[generate] prime_text: this encoder makes music from notes, not from text",
+            ["generate.prompt_text=a"],
+            "[generate] prompt_text: this encoder makes music from notes, not from text",
         ),
-        ("rolls.toml", ['generate.prime_text="é"'], "generate.prime_text: 'é' are no characters"),
+        ("rolls.toml", ['generate.prompt_text="é"'], "generate.prompt_text: 'é' are no characters"),
         (
             "rolls.toml",
-            ["generate.prime_text=_", "generate.prime=midi"],
-            "[generate] prime_text: takes the place of prime; leave one of them out",
+            ["generate.prompt_text=_", "generate.prompt=midi"],
+            "[generate] prompt_text: takes the place of prompt; leave one of them out",
         ),
         (
             "tunes.toml",
@@ -270,8 +270,8 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
         ),
         (
             "tunes.toml",
-            ["generate.prime=corpus", "generate.prime_length=2 beats"],
-            "[generate] prime_length: this encoder does not tell how long a token lasts",
+            ["generate.prompt=corpus", "generate.prompt_length=2 beats"],
+            "[generate] prompt_length: this encoder does not tell how long a token lasts",
         ),
     ],
 )

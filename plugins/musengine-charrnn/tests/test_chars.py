@@ -51,8 +51,8 @@ def test_what_was_not_learned_is_one_token_and_counted() -> None:
     assert encoder.decode(encoded.steps, DecodeSettings()).text == "aba"
 
 
-def test_an_opening_has_no_end() -> None:
-    assert chars("ab").opening("ba").steps.tolist() == [3, 2]
+def test_an_prompt_has_no_end() -> None:
+    assert chars("ab").encode_prompt("ba").steps.tolist() == [3, 2]
 
 
 def test_what_it_learned_is_its_state() -> None:

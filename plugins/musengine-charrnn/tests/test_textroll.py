@@ -158,15 +158,15 @@ def test_an_endless_text_is_refused_before_it_takes_memory() -> None:
         text_roll().from_text(Text(C + "_" * (2**20 + 1) + C))
 
 
-def test_an_opening_is_read_strictly() -> None:
-    assert text_roll().opening(f"_{C}").steps.tolist() == [88, 39]
+def test_an_prompt_is_read_strictly() -> None:
+    assert text_roll().encode_prompt(f"_{C}").steps.tolist() == [88, 39]
     with pytest.raises(UnreadableError, match="'é' are no characters"):
-        text_roll().opening("_é")
+        text_roll().encode_prompt("_é")
 
 
 def test_only_separators_move_time_on() -> None:
     encoder = text_roll()
-    steps = encoder.opening(f"_{C}{E}_{C}__{G}").steps
+    steps = encoder.encode_prompt(f"_{C}{E}_{C}__{G}").steps
     # The first separator marks the beginning; 1/16 beat at 60 beats a minute is 1/16 s.
     settings = DecodeSettings(tempo=60.0, meter=Meter(4, 4))
     wanted = np.array([0, 0, 0, 1, 1, 2, 3, 3]) / 16

@@ -98,7 +98,7 @@ class Lstm3(Model[Lstm3Config]):
         return self.stack.initial_state(pieces)
 
     def step(
-        self, last: Tensor | None, state: StackState, sides: Mapping[str, Tensor]
+        self, last: Tensor | None, state: StackState, conditioning: Mapping[str, Tensor]
     ) -> tuple[Tensor, StackState]:
         """Read one step; returns the logits (N, pitches, channels) of the next."""
         if last is None:
@@ -108,8 +108,10 @@ class Lstm3(Model[Lstm3Config]):
         stack = self.stack.step(self._input(last), state)
         return self._logits(stack), stack.state
 
-    def prefill(self, prime: Tensor, state: StackState, sides: Mapping[str, Tensor]) -> StackState:
-        """Read a primer in one pass, all but its last step."""
-        before = torch.cat([torch.zeros_like(prime[:, :1]), prime[:, :-1]], dim=1)
+    def prefill(
+        self, prompt: Tensor, state: StackState, conditioning: Mapping[str, Tensor]
+    ) -> StackState:
+        """Read a prompt in one pass, all but its last step."""
+        before = torch.cat([torch.zeros_like(prompt[:, :1]), prompt[:, :-1]], dim=1)
         result: StackOutput = self.stack(self._input(before), state)
         return result.state

@@ -27,7 +27,7 @@ CLASSIC = {
     },
     "training": {
         "epochs": 100,
-        "feed": "pieces",
+        "batching": "pieces",
         "batch_size": 5,
         "sequence_length": 100,
         "fill": "repeat",
@@ -40,7 +40,7 @@ CLASSIC = {
         "clip_norm": 0.0,
     },
     "sampler": [{"type": "threshold", "threshold": 0.1}],
-    "generate": {"prime": "corpus", "prime_length": "20 steps"},
+    "generate": {"prompt": "corpus", "prompt_length": "20 steps"},
 }
 """The constants of the original program (LSTMmusic, 2015); its faults are not among them."""
 

@@ -59,12 +59,12 @@ def test_stepping_equals_teacher_forcing(
             last = batch.targets[:, t]
 
 
-def test_a_primer_read_in_one_pass_leaves_the_state_of_reading_it_by_steps() -> None:
+def test_a_prompt_read_in_one_pass_leaves_the_state_of_reading_it_by_steps() -> None:
     model = make_model().double()
-    prime = make_batch(("sound",)).targets
+    prompt = make_batch(("sound",)).targets
     with torch.inference_mode():
-        at_once = model.prefill(prime, model.start(3), {})
-        by_steps = super(Lstm3, model).prefill(prime, model.start(3), {})
+        at_once = model.prefill(prompt, model.start(3), {})
+        by_steps = super(Lstm3, model).prefill(prompt, model.start(3), {})
     torch.testing.assert_close(at_once, by_steps, atol=1e-12, rtol=0)
 
 
@@ -87,7 +87,7 @@ def test_stretches_with_the_state_carried_equal_the_whole() -> None:
     )
 
 
-def test_a_reset_lane_forgets() -> None:
+def test_a_reset_stream_forgets() -> None:
     from dataclasses import replace
 
     model = make_model().double()

@@ -34,9 +34,9 @@ threads = 1
 [generate]
 count = 2
 length = "16 steps"
-prime_length = "4 steps"
+prompt_length = "4 steps"
 """
-FEEDS = ["segments", "pieces", "stateful", "windows"]
+STRATEGIES = ["segments", "pieces", "stateful", "windows"]
 
 
 def tune(shift: int, length: int) -> list[list[int]]:
@@ -68,14 +68,14 @@ def last_weights(folder: Path) -> dict[str, list[float]]:
     return {name: tensor.flatten().tolist() for name, tensor in weights.items()}
 
 
-@pytest.mark.parametrize("feed", FEEDS)
-def test_continuing_equals_never_having_stopped(folder: Path, feed: str) -> None:
-    feeding = ("--set", f"training.feed={feed}")
-    assert run("--run-dir", "whole", *feeding) == 0
-    # 7 steps: in the middle of an epoch with every way of feeding.
-    assert run("--run-dir", "parts", *feeding, "--set", "training.steps=7") == 0
-    assert run("--run-dir", "parts", *feeding, "--set", "training.steps=19") == 0
-    assert run("--run-dir", "parts", *feeding) == 0
+@pytest.mark.parametrize("batching", STRATEGIES)
+def test_continuing_equals_never_having_stopped(folder: Path, batching: str) -> None:
+    batching = ("--set", f"training.batching={batching}")
+    assert run("--run-dir", "whole", *batching) == 0
+    # 7 steps: in the middle of an epoch with every batching strategy.
+    assert run("--run-dir", "parts", *batching, "--set", "training.steps=7") == 0
+    assert run("--run-dir", "parts", *batching, "--set", "training.steps=19") == 0
+    assert run("--run-dir", "parts", *batching) == 0
     assert last_weights(folder / "parts") == last_weights(folder / "whole")
     samples = (folder / "whole/samples/piece-001.mid").read_bytes()
     assert (folder / "parts/samples/piece-005.mid").read_bytes() == samples
@@ -126,9 +126,9 @@ def test_limits(folder: Path) -> None:
         ["training.precision=bfloat16"],
         ["training.precision=float64"],
         ["loss.type=squared-error"],
-        ["encoder.notes=onsets", "training.feed=stateful"],
-        ["encoder.silence_marker=true", "training.feed=pieces", "training.fill=repeat"],
-        ["sampler.0.type=greedy", "generate.prime=none"],
+        ["encoder.notes=onsets", "training.batching=stateful"],
+        ["encoder.silence_marker=true", "training.batching=pieces", "training.fill=repeat"],
+        ["sampler.0.type=greedy", "generate.prompt=none"],
     ],
 )
 def test_settings_run_whole(folder: Path, settings: list[str]) -> None:
@@ -175,7 +175,7 @@ def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
     assert run("--set", "training.steps=2", "--set", outputs) == 0
     with np.load(folder / "runs/pipe/samples/piece-001.npz", allow_pickle=False) as arrays:
         assert arrays["probabilities"].shape == arrays["steps"].shape == (16, 13, 1)
-        assert arrays["prime"].shape == (4, 13, 1)
+        assert arrays["prompt"].shape == (4, 13, 1)
         assert 0 < arrays["probabilities"].min() < arrays["probabilities"].max() < 1
     pytest.importorskip("PIL")
     from PIL import Image
@@ -196,7 +196,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training = tables["training"]
     assert (training["batch_size"], training["sequence_length"]) == (5, 100)
-    assert (training["feed"], training["fill"]) == ("pieces", "repeat")
+    assert (training["batching"], training["fill"]) == ("pieces", "repeat")
     assert (training["optimizer"], training["smoothing"]) == ("rmsprop", 0.9)
     assert (training["epsilon"], training["updates_per_batch"]) == (1e-5, 2)
     assert (training["clip_value"], training["clip_norm"]) == (30.0, 0.0)

@@ -94,7 +94,7 @@ def test_the_rate_of_a_piece_falls_with_the_root_of_its_length(
     # Stretches of 8 steps: 32 steps are 4, 8 steps are 1, 76 steps are 10 (the last not full).
     # The roots' whole parts: 2, 1 and 3.
     settings = (
-        *("training.rate_per_piece=true", "training.feed=stateful", "training.batch_size=1"),
+        *("training.rate_per_piece=true", "training.batching=stateful", "training.batch_size=1"),
         *("training.learning_rate=0.6", "training.optimizer=sgd", "training.epochs=1"),
         "training.steps=15",
     )
@@ -104,7 +104,7 @@ def test_the_rate_of_a_piece_falls_with_the_root_of_its_length(
 
 def test_a_rate_per_piece_needs_one_piece_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("run", "training.rate_per_piece=true") == 1
-    assert 'works with feed = "stateful" and batch_size = 1 only' in capsys.readouterr().err
+    assert 'works with batching = "stateful" and batch_size = 1 only' in capsys.readouterr().err
 
 
 def test_a_run_may_start_from_the_weights_of_another(folder: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_note_is_kept_with_the_run_and_may_change() -> None:
 
 def test_tensorboard_gets_the_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    settings = ('callbacks=[{type="tensorboard", every=3}]', "training.steps=12")
+    settings = ('callback=[{type="tensorboard", every=3}]', "training.steps=12")
     assert train("run", *settings) == 0
     events = accumulator.EventAccumulator(str(Path("run/tensorboard")))
     events.Reload()

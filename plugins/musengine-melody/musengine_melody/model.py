@@ -58,7 +58,7 @@ class MelodyLSTM(Model[MelodyModelConfig]):
         return self.stack.initial_state(pieces)
 
     def step(
-        self, last: Tensor | None, state: StackState, sides: Mapping[str, Tensor]
+        self, last: Tensor | None, state: StackState, conditioning: Mapping[str, Tensor]
     ) -> tuple[Tensor, StackState]:
         """Read one token; returns the logits (N, size) of the next."""
         if last is None:
@@ -66,9 +66,11 @@ class MelodyLSTM(Model[MelodyModelConfig]):
         stack = self.stack.step(self._input(last), state)
         return self.output(stack.last), stack.state
 
-    def prefill(self, prime: Tensor, state: StackState, sides: Mapping[str, Tensor]) -> StackState:
-        """Read a primer in one pass, all but its last token."""
-        nothing = torch.full_like(prime[:, :1], self.nothing)
-        before = torch.cat([nothing, prime[:, :-1]], dim=1)
+    def prefill(
+        self, prompt: Tensor, state: StackState, conditioning: Mapping[str, Tensor]
+    ) -> StackState:
+        """Read a prompt in one pass, all but its last token."""
+        nothing = torch.full_like(prompt[:, :1], self.nothing)
+        before = torch.cat([nothing, prompt[:, :-1]], dim=1)
         result: StackOutput = self.stack(self._input(before), state)
         return result.state

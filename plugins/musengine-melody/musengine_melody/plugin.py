@@ -19,7 +19,7 @@ CLASSIC = {
     "model": {"layers": [64], "dropout": 0.2},
     "training": {
         "epochs": 10,
-        "feed": "windows",
+        "batching": "windows",
         "sequence_length": 20,
         "batch_size": 32,
         "optimizer": "adam",
@@ -35,8 +35,8 @@ CLASSIC = {
     "generate": {
         "count": 10,
         "length": "1000 steps",
-        "prime": "corpus",
-        "prime_length": "20 steps",
+        "prompt": "corpus",
+        "prompt_length": "20 steps",
         "velocity": 127,
     },
 }
@@ -72,7 +72,7 @@ def musengine_models() -> list[ModelDeclaration]:
             defaults={
                 "encoder": {"type": "melody"},
                 "training": {
-                    "feed": "stateful",
+                    "batching": "stateful",
                     "optimizer": "adam",
                     "learning_rate": 0.003,
                     "clip_norm": 1.0,

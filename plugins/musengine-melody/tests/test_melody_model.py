@@ -46,7 +46,7 @@ MELODY = (61, HOLD, 63, 65, HOLD, HOLD, 0, 66)
 
 
 def test_windows_and_their_targets_are_adjacent() -> None:
-    config = TrainingConfig(feed="windows", sequence_length=3, batch_size=100)
+    config = TrainingConfig(batching="windows", sequence_length=3, batch_size=100)
     (batch,) = Batches([piece(*MELODY)], config).epoch(0)
     output = make_model()(batch)
     # For each window of three the token right after it and no other counts, five in all.
@@ -61,7 +61,7 @@ def test_windows_and_their_targets_are_adjacent() -> None:
 
 def test_what_is_said_of_a_window_is_said_at_its_last_step() -> None:
     model = make_model()
-    config = TrainingConfig(feed="windows", sequence_length=3, batch_size=100)
+    config = TrainingConfig(batching="windows", sequence_length=3, batch_size=100)
     (batch,) = Batches([piece(*MELODY)], config).epoch(0)
     everywhere = model(replace(batch, mask=torch.ones_like(batch.mask)))
     torch.testing.assert_close(model(batch).logits, everywhere.logits[:, -1:])
@@ -106,12 +106,12 @@ def test_stepping_equals_teacher_forcing(dtype: torch.dtype, tolerance: float) -
             last = batch.targets[:, t].long()
 
 
-def test_a_primer_read_in_one_pass_leaves_the_state_of_reading_it_by_steps() -> None:
+def test_a_prompt_read_in_one_pass_leaves_the_state_of_reading_it_by_steps() -> None:
     model = make_model().double()
-    prime = whole(random_pieces(9, 9)).targets
+    prompt = whole(random_pieces(9, 9)).targets
     with torch.inference_mode():
-        at_once = model.prefill(prime, model.start(2), {})
-        by_steps = super(MelodyLSTM, model).prefill(prime, model.start(2), {})
+        at_once = model.prefill(prompt, model.start(2), {})
+        by_steps = super(MelodyLSTM, model).prefill(prompt, model.start(2), {})
     torch.testing.assert_close(at_once, by_steps, atol=1e-12, rtol=0)
 
 
@@ -119,7 +119,7 @@ def test_the_state_is_carried_through_a_piece_and_new_for_the_next() -> None:
     model = make_model().double()
     pieces = random_pieces(11, 7, 5)
     expected = {index: model(whole([one])).logits[0].detach() for index, one in enumerate(pieces)}
-    batches = Batches(pieces, TrainingConfig(feed="stateful", sequence_length=4, batch_size=2))
+    batches = Batches(pieces, TrainingConfig(batching="stateful", sequence_length=4, batch_size=2))
     carried, met = None, 0
     for batch in batches.epoch(0):
         output = model(replace(batch, carried=carried))
@@ -167,8 +167,8 @@ def test_no_note_is_held_longer_than_the_guard_allows(hold: bool) -> None:
         model.output.weight.zero_()
         model.output.bias[129 if hold else 61] = 4.0
         model.output.bias[61] += 1.0
-    plan = engine.Plan(
-        primes=[Encoded(steps=encoder.empty())] * 3,
+    plan = engine.GenerationPlan(
+        prompts=[Encoded(steps=encoder.empty())] * 3,
         first=[0] * 3,
         seeds=[1, 2, 3],
         length=Length(200, "steps"),

@@ -1,4 +1,4 @@
-"""Melodies in whole runs: several in a file, openings from anywhere, real music."""
+"""Melodies in whole runs: several in a file, prompts from anywhere, real music."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ threads = 1
 [generate]
 count = 3
 length = "40 steps"
-prime_length = "4 beats"
+prompt_length = "4 beats"
 """
 
 
@@ -106,22 +106,22 @@ def test_the_top_line_and_the_tolerance_are_settings(folder: Path) -> None:
     assert len(parts["train"] + parts["valid"]) == 20
 
 
-def test_openings_from_anywhere_in_a_folder(folder: Path) -> None:
+def test_prompts_from_anywhere_in_a_folder(folder: Path) -> None:
     assert run("training.steps=1", "generate.count=0") == 0
-    settings = ["generate.prime=music", "generate.prime_offset=random", "generate.count=13"]
-    settings += ["generate.include_prime=true", "generate.length=1 steps", "generate.seed=3"]
+    settings = ["generate.prompt=music", "generate.prompt_offset=random", "generate.count=13"]
+    settings += ["generate.include_prompt=true", "generate.length=1 steps", "generate.seed=3"]
     arguments = [word for setting in settings for word in ("--set", setting)]
     assert main(["generate", "--quiet", "--out", "made", *arguments]) == 0
-    openings = []
+    prompts = []
     for number in range(13):
         path = folder / f"made/piece-{number + 1:03}.mid"
         made = MidiFile(str(path))
-        openings.append([note.pitch for track in made.instruments for note in track.notes][:4])
+        prompts.append([note.pitch for track in made.instruments for note in track.notes][:4])
     # Twelve melodies in turn, then the first one again, from another place.
     tune = MidiFile(str(folder / "music/0.mid")).instruments[1]
     pitches = [note.pitch for note in tune.notes]
     places = [
-        [at for at in range(36) if pitches[at + 1 : at + 4] == openings[index][1:4]]
+        [at for at in range(36) if pitches[at + 1 : at + 4] == prompts[index][1:4]]
         for index in (0, 12)
     ]
     assert all(places)
@@ -135,7 +135,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     assert run(*small, pipeline="classic.toml") == 0
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training, encoder = tables["training"], tables["encoder"]
-    assert (training["feed"], training["sequence_length"]) == ("windows", 20)
+    assert (training["batching"], training["sequence_length"]) == ("windows", 20)
     assert (training["optimizer"], training["learning_rate"]) == ("adam", 0.001)
     assert (training["clip_value"], training["clip_norm"]) == (5.0, 0.0)
     assert (training["schedule"], training["plateau_patience"]) == ("plateau", 3)

@@ -118,7 +118,7 @@ def _wrong_length(length: Length) -> Iterable[tuple[str, str]]:
         yield "length", "give it in steps, beats, bars or seconds"
 
 
-def _length_misfits(length: Length, layout: Layout) -> Iterable[str]:
+def _length_incompatibilities(length: Length, layout: Layout) -> Iterable[str]:
     """Yield a length in a unit that a layout's steps cannot be measured with."""
     if is_learned_later(layout):
         return
@@ -144,10 +144,10 @@ class LongestNoteConfig(SamplerConfig):
         if not self.length.number:
             yield "length", "must be more than 0"
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield tokens without notes, and steps without a length."""
         yield from without_notes(layout)
-        yield from _length_misfits(self.length, layout)
+        yield from _length_incompatibilities(self.length, layout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +164,10 @@ class LongestRestConfig(SamplerConfig):
         """Yield a length in tokens."""
         yield from _wrong_length(self.length)
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield tokens without notes, and steps without a length."""
         yield from without_notes(layout)
-        yield from _length_misfits(self.length, layout)
+        yield from _length_incompatibilities(self.length, layout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ class NotesAtOnceConfig(SamplerConfig):
         """The upper bound, beyond all pitches where none is given."""
         return 128 if self.at_most is None else self.at_most
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield more notes than a layout can write at once."""
         yield from without_notes(layout)
         if is_learned_later(layout):
@@ -217,7 +217,7 @@ class SmallestIntervalConfig(SamplerConfig):
         2, doc="Smallest distance of two notes; 2 leaves out minor seconds.", low=2, high=12
     )
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield tokens without notes."""
         return without_notes(layout)
 
@@ -239,7 +239,7 @@ class ScaleConfig(SamplerConfig):
         """Return the pitch classes that may sound."""
         return frozenset(self.pitch_classes) or pitch_classes(self.key, self.scale)
 
-    def misfits(self, layout: Layout) -> Iterable[str]:
+    def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield a layout without notes of the scale."""
         yield from without_notes(layout)
         pitches = all_pitches(layout)

@@ -39,7 +39,7 @@ class Guard(GridSampler[C], TokenSampler[C]):
 
     def __init__(self, config: C, layout: Layout) -> None:
         super().__init__(config, layout)
-        for message in config.misfits(layout):
+        for message in config.incompatibilities(layout):
             raise UserError(f"sampler {self.name!r}: {message}")
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
@@ -55,7 +55,7 @@ class Following(Guard[C]):
     """Base of the guards that need to know what sounds, and since when."""
 
     def begin(self, history: History, random: PieceRandom) -> None:
-        """Take in the openings."""
+        """Take in the prompts."""
         self.sounding = follow(self.layout, history)
 
     def observe(self, choice: Tensor) -> None:
@@ -74,7 +74,7 @@ class LongestNote(Following[LongestNoteConfig]):
     name = "longest-note"
 
     def begin(self, history: History, random: PieceRandom) -> None:
-        """Take in the openings, and the length in steps."""
+        """Take in the prompts, and the length in steps."""
         super().begin(history, random)
         steps = whole_steps(self.config.length, self.layout, history.settings)
         self.steps = max(1, steps)
@@ -94,7 +94,7 @@ class LongestRest(Following[LongestRestConfig]):
     forces = True
 
     def begin(self, history: History, random: PieceRandom) -> None:
-        """Take in the openings, and the length in steps."""
+        """Take in the prompts, and the length in steps."""
         super().begin(history, random)
         self.steps = whole_steps(self.config.length, self.layout, history.settings)
 

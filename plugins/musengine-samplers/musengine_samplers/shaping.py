@@ -38,7 +38,7 @@ class Adaptive(GridSampler[AdaptiveConfig]):
     """
 
     def begin(self, history: History, random: PieceRandom) -> None:
-        """Start every piece afresh; what sounds in its opening does not count."""
+        """Start every piece afresh; what sounds in its prompt does not count."""
         assert isinstance(self.layout, Grid)
         self.grid = self.layout
         pieces, device = len(history.steps), history.steps.device

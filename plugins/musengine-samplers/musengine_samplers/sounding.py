@@ -187,7 +187,7 @@ class StepSounding(Sounding):
         longest_N = torch.where(self.now_NP, self.held_NP, 0).amax(dim=1)
         sounding_N1 = self.now_NP.any(dim=1, keepdim=True)
         too_long_NS = sounding_N1 & (longest_N[:, None] + self.step_S > steps)
-        # The shortest step stays: an opening may have broken the bound in a step it left open.
+        # The shortest step stays: a prompt may have broken the bound in a step it left open.
         too_long_NS &= self.step_S > self.shortest
         return limits.forbid(self._pitches(self.held_NP + self.shortest > steps) | too_long_NS)
 
@@ -222,7 +222,7 @@ def _table(layout: Tokens, kind: str, other: int, device: torch.device) -> Tenso
 
 
 def follow(layout: Layout, history: History) -> Sounding:
-    """Return what sounds at the end of the openings."""
+    """Return what sounds at the end of the prompts."""
     pieces, device = len(history.steps), history.steps.device
     result: Sounding
     if isinstance(layout, Grid):

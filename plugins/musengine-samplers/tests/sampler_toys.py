@@ -15,7 +15,7 @@ from torch import Tensor
 from musengine.config.fields import build
 from musengine.config.quantities import GridStep, Length, Meter
 from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.generation.engine import Plan, generate, piece_seeds
+from musengine.generation.engine import GenerationPlan, generate, piece_seeds
 from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Proposal
 from musengine.interfaces.sampler import Draw, GridDraw, Sampler
@@ -87,7 +87,9 @@ class Told(Model[ModelConfig]):
     def start(self, pieces: int) -> Any:
         return (torch.zeros(pieces, 1),)
 
-    def step(self, last: Tensor | None, state: Any, sides: Mapping[str, Tensor]) -> tuple[Any, Any]:
+    def step(
+        self, last: Tensor | None, state: Any, conditioning: Mapping[str, Tensor]
+    ) -> tuple[Any, Any]:
         (count,) = state
         if last is None:
             last = torch.zeros((len(count), *self.layout.step_shape), dtype=torch.int64)
@@ -139,18 +141,18 @@ def make(
     *,
     count: int = 1,
     seeds: Sequence[int] | None = None,
-    prime: Any = None,
+    prompt: Any = None,
     tempo: float = 120.0,
     meter: str = "4/4",
 ) -> list[Array]:
     """Generate pieces of so many steps or tokens; returns their arrays."""
     encoder = Tiny(model.layout)
-    opening = encoder.empty() if prime is None else np.asarray(prime, encoder.empty().dtype)
+    prompt = encoder.empty() if prompt is None else np.asarray(prompt, encoder.empty().dtype)
     seeds = piece_seeds(0, count) if seeds is None else seeds
     bar = Meter.from_toml(meter, Path())
     assert isinstance(bar, Meter)
-    plan = Plan(
-        primes=[Encoded(steps=opening)] * len(seeds),
+    plan = GenerationPlan(
+        prompts=[Encoded(steps=prompt)] * len(seeds),
         first=[0] * len(seeds),
         seeds=seeds,
         length=Length(float(steps), "tokens"),

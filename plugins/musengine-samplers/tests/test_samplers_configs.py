@@ -99,7 +99,7 @@ def test_a_chain_in_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     tune = [[60 + (t // 4) % 3, 67] for t in range(40)]
     (tmp_path / "tunes.json").write_text(json.dumps({"train": [tune] * 3, "valid": [tune]}))
     text = MODEL.replace('path = "."', 'path = "tunes.json"') + 'step = "1 beat"\n'
-    text += '[generate]\ncount = 2\nlength = "24 steps"\nprime = "none"\n'
+    text += '[generate]\ncount = 2\nlength = "24 steps"\nprompt = "none"\n'
     text += '[[sampler]]\ntype = "temperature"\ntemperature = 0.8\n'
     text += '[[sampler]]\ntype = "scale"\nkey = "F"\n'
     text += '[[sampler]]\ntype = "longest-note"\nlength = "3 beats"\n'

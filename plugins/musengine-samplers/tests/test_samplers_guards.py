@@ -105,20 +105,20 @@ class TestLongestNote:
         )
         assert piece.sum(axis=(1, 2)).tolist() == [12, 12, 12, 0, 0, 0]
 
-    def test_the_opening_counts(self):
-        opening = np.zeros((5, 12, 1))
-        opening[2:, 4] = 1
+    def test_the_prompt_counts(self):
+        prompt = np.zeros((5, 12, 1))
+        prompt[2:, 4] = 1
         guard = chain(MERGED, ("longest-note", {"length": "4 steps"}))
-        (piece,) = make(holding(MERGED), guard, 3, prime=opening)
+        (piece,) = make(holding(MERGED), guard, 3, prompt=prompt)
         assert piece[:2, 4, 0].tolist() == [1, 0]
 
-    def test_a_note_struck_in_the_opening_counts_from_there(self):
-        opening = np.ones((6, 12, 2))
-        opening[:, :, 1] = 0
-        opening[4, :, 1] = 1
+    def test_a_note_struck_in_the_prompt_counts_from_there(self):
+        prompt = np.ones((6, 12, 2))
+        prompt[:, :, 1] = 0
+        prompt[4, :, 1] = 1
         model = Told(ONSETS, logits_of(ONSETS, FULL, SILENT))
         guard = chain(ONSETS, ("longest-note", {"length": "4 steps"}))
-        (piece,) = make(model, guard, 6, prime=opening)
+        (piece,) = make(model, guard, 6, prompt=prompt)
         assert piece[:, 0, 1].tolist() == [0, 0, 1, 0, 0, 0]
 
     @pytest.mark.parametrize(
@@ -179,14 +179,14 @@ class TestLongestNote:
             assert max(length.values()) <= 6
             now = set()
 
-    def test_an_opening_that_broke_the_bound_is_no_dead_end(self):
-        opening = [2, 0, 2, 0, 2, 0, 2]
+    def test_an_prompt_that_broke_the_bound_is_no_dead_end(self):
+        prompt = [2, 0, 2, 0, 2, 0, 2]
         meanings = {0: ("step", 1), 2: ("pitch", 60), 1: ("pitch", 62)}
         layout = Tokens(size=4, step=SIXTEENTH, meanings=meanings)
         model = going_round(layout, {0: 2, 2: 0, 1: 0, 3: 0})
         guard = chain(layout, ("longest-note", {"length": "2 steps"}))
-        (piece,) = make(model, guard, 20, prime=opening)
-        # The opening's last step is closed; the next has another pitch, or none.
+        (piece,) = make(model, guard, 20, prompt=prompt)
+        # The prompt's last step is closed; the next has another pitch, or none.
         assert piece[0] == 0
         assert piece[1] != 2
         assert (piece == 0).sum() > 5
@@ -250,10 +250,10 @@ class TestLongestRest:
         # 4 standard deviations: 4 sqrt(500 * 0.3 * 0.7) = 41.
         assert abs(int(piece.sum()) - 150) <= 41
 
-    def test_the_opening_counts(self):
+    def test_the_prompt_counts(self):
         guard = chain(MERGED, ("longest-rest", {"length": "4 steps"}))
         model = Told(MERGED, logits_of(MERGED, SILENT))
-        (piece,) = make(model, guard, 3, prime=np.zeros((3, 12, 1)))
+        (piece,) = make(model, guard, 3, prompt=np.zeros((3, 12, 1)))
         assert piece.any(axis=(1, 2)).tolist() == [False, True, False]
 
     @pytest.mark.parametrize("layout", LINES.values(), ids=list(LINES))
@@ -599,7 +599,7 @@ class TestTogether:
             assert piece[:, 4, 0].all()
 
 
-class TestMisfits:
+class TestIncompatibilities:
     @pytest.mark.parametrize("kind", ["longest-note", "longest-rest", "scale", "smallest-interval"])
     def test_tokens_without_notes(self, kind: str):
         with pytest.raises(UserError, match=f"sampler '{kind}': .*do not say which notes"):

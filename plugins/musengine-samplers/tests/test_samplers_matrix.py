@@ -15,7 +15,7 @@ from musengine.config.fields import Config, build
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import ConfigError
-from musengine.generation.engine import Plan, generate, piece_seeds
+from musengine.generation.engine import GenerationPlan, generate, piece_seeds
 from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model
 from musengine.interfaces.sampler import Sampler
@@ -55,7 +55,7 @@ def made(name: str, layout: Layout) -> Sampler[Any] | None:
         entry.declaration.config, table, file="", name="", base_of=lambda key: Path()
     )
     assert config is not None, problems
-    if isinstance(config, SamplerConfig) and list(config.misfits(layout)):
+    if isinstance(config, SamplerConfig) and list(config.incompatibilities(layout)):
         return None
     sampler: Sampler[Any] = entry.load()(config, layout)
     return sampler
@@ -131,8 +131,8 @@ def test_every_sampler_with_every_installed_model(
 ):
     encoder, model = encoder_and_model(name, settings, tmp_path)
     count, steps, how = 2, 6, DecodeSettings()
-    plan = Plan(
-        primes=[Encoded(steps=encoder.empty())] * count,
+    plan = GenerationPlan(
+        prompts=[Encoded(steps=encoder.empty())] * count,
         first=[0] * count,
         seeds=piece_seeds(0, count),
         length=Length(float(steps), "tokens"),

@@ -87,7 +87,7 @@ class Frequencies(Model[FrequenciesConfig]):
         return torch.zeros((pieces, 0), device=self.counts.device)
 
     def step(
-        self, last: Tensor | None, state: Tensor, sides: Mapping[str, Tensor]
+        self, last: Tensor | None, state: Tensor, conditioning: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return the logits given the step before."""
         if last is None:

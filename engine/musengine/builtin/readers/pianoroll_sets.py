@@ -17,7 +17,7 @@ import numpy as np
 from musengine.builtin.configs import RollsReaderConfig
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Part, Piece, Score
+from musengine.music.score import Piece, Score, SplitName
 from musengine.music.timing import DEFAULT_BPM
 
 MAX_BYTES = 2**30
@@ -68,7 +68,7 @@ class RollsReader(Reader[RollsReaderConfig]):
         )
 
 
-Sequence = tuple[Part, int, "np.ndarray[Any, Any]", int]
+Sequence = tuple[SplitName, int, "np.ndarray[Any, Any]", int]
 
 
 def _from_npz(item: Item) -> Iterator[Sequence]:
@@ -79,7 +79,7 @@ def _from_npz(item: Item) -> Iterator[Sequence]:
         pitches, lowest = int(arrays["n_pitches"]), int(arrays["pitch_of_column_0"])
         if not (pitches > 0 and lowest >= 0 and lowest + pitches <= MAX_PITCHES):
             raise ValueError(f"{pitches} pitches from {lowest} leave the range 0 to 127")
-        for part in get_args(Part):
+        for part in get_args(SplitName):
             if part not in arrays:
                 continue
             roll_TP = np.unpackbits(arrays[part], axis=1)[:, :pitches]
@@ -95,9 +95,9 @@ def _from_npz(item: Item) -> Iterator[Sequence]:
 
 def _from_json(item: Item) -> Iterator[Sequence]:
     content = json.loads(item.path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or not set(content) & set(get_args(Part)):
+    if not isinstance(content, dict) or not set(content) & set(get_args(SplitName)):
         raise ValueError('expected {"train": [[[pitch, ...], ...], ...], ...}')
-    for part in get_args(Part):
+    for part in get_args(SplitName):
         for index, steps in enumerate(content.get(part, [])):
             roll_TP = np.zeros((len(steps), MAX_PITCHES), dtype=np.uint8)
             for t, pitches in enumerate(steps):

@@ -25,7 +25,7 @@ _LEFT, _TITLE, _RIGHT, _GAP = 44, 18, 12, 10
 
 
 class ProbabilitiesWriter(Writer[NoSettings]):
-    """Writes `probabilities`, `steps` and `prime` as arrays of an `.npz` file, time first."""
+    """Writes `probabilities`, `steps` and `prompt` as arrays of an `.npz` file, time first."""
 
     @property
     def suffix(self) -> str:
@@ -41,12 +41,12 @@ class ProbabilitiesWriter(Writer[NoSettings]):
                 file,
                 probabilities=content.probabilities,
                 steps=content.steps,
-                prime=content.prime,
+                prompt=content.prompt,
             )
 
 
 class HeatmapWriter(Writer[HeatmapConfig]):
-    """Draws the opening's roll, the probabilities and the result's roll, one above the other."""
+    """Draws the prompt's roll, the probabilities and the result's roll, one above the other."""
 
     @property
     def suffix(self) -> str:
@@ -63,7 +63,7 @@ class HeatmapWriter(Writer[HeatmapConfig]):
             raise MissingExtraError("a heat-map", "pictures") from error
         layout = content.layout
         panels = {
-            "opening": _flat(content.prime, layout),
+            "prompt": _flat(content.prompt, layout),
             "probabilities": _first_channel(content.probabilities),
             "result": _flat(content.steps, layout),
         }

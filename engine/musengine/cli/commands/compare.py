@@ -13,7 +13,7 @@ from musengine.cli.common import OK, Commands, command, load_registry
 
 if TYPE_CHECKING:
     from musengine.data.reading import Reading
-    from musengine.evaluation.corpus_index import Found
+    from musengine.evaluation.corpus_index import PieceOriginality
     from musengine.interfaces.metric import Reference
     from musengine.music.score import Score
     from musengine.plugins.registry import Registry
@@ -182,7 +182,7 @@ def _originality(parsed: argparse.Namespace) -> int:
     return OK
 
 
-def _as_json(found: Found, ids: list[str]) -> dict[str, Any]:
+def _as_json(found: PieceOriginality, ids: list[str]) -> dict[str, Any]:
     from musengine.evaluation.originality import STEP
 
     size = float(STEP.size)
@@ -205,7 +205,7 @@ def _as_json(found: Found, ids: list[str]) -> dict[str, Any]:
     return figures
 
 
-def _estimates(found: list[Found]) -> dict[str, Any]:
+def _estimates(found: list[PieceOriginality]) -> dict[str, Any]:
     from musengine.evaluation.corpus_index import summary
 
     return {
@@ -256,7 +256,7 @@ def _write_passages(
     folder: Path,
     paths: list[str],
     scores: list[Score],
-    found: list[Found],
+    found: list[PieceOriginality],
     ids: list[str],
     corpus: dict[str, Score],
 ) -> None:

@@ -11,7 +11,7 @@ from musengine.errors import UserError
 
 if TYPE_CHECKING:
     from musengine.config.quantities import GridStep, Instrument, Length, Source
-    from musengine.tools.convert import Outcome
+    from musengine.tools.convert import ConversionResult
     from musengine.tools.edits import Adjustments
 
 
@@ -139,7 +139,7 @@ def _instrument(text: str) -> Instrument:
 def _convert(parsed: argparse.Namespace) -> int:
     registry = load_registry()
     from musengine.config.quantities import Source
-    from musengine.tools.convert import Plan, convert, is_single
+    from musengine.tools.convert import ConversionPlan, convert, is_single
     from musengine.tools.formats import find_origin, find_target
 
     source = Source(parsed.source)
@@ -148,7 +148,7 @@ def _convert(parsed: argparse.Namespace) -> int:
     of_origin = [text[5:] for text in parsed.settings if text.startswith("from.")]
     of_target = [text for text in parsed.settings if not text.startswith("from.")]
     target = find_target(registry, parsed.to or ending or "midi", of_target, ending)
-    plan = Plan(
+    plan = ConversionPlan(
         origin=find_origin(registry, parsed.origin, of_origin),
         target=target,
         adjustments=_adjustments(parsed),
@@ -188,7 +188,7 @@ def _adjustments(parsed: argparse.Namespace) -> Adjustments:
     )
 
 
-def _tell(outcome: Outcome, out: Path) -> None:
+def _tell(outcome: ConversionResult, out: Path) -> None:
     """Say what was written, what was skipped and why, and what was left out.
 
     Raises:

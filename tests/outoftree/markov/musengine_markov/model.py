@@ -60,7 +60,7 @@ class Markov(Model[MarkovConfig]):
         return torch.full(shape, self.nothing, device=self.counts.device)
 
     def step(
-        self, last: Tensor | None, state: Tensor, sides: Mapping[str, Tensor]
+        self, last: Tensor | None, state: Tensor, conditioning: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return log-probabilities (N, size) of the next chord, and the new state."""
         if last is not None:

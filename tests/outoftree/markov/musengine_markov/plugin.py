@@ -32,7 +32,7 @@ def musengine_models() -> list[ModelDeclaration]:
             layouts=("chord-symbols",),
             training="fit",  # it sees the training part once, no optimizer
             # A pipeline that names this model needs to name nothing else.
-            defaults={"encoder": {"type": "chords"}, "training": {"feed": "pieces"}},
+            defaults={"encoder": {"type": "chords"}, "training": {"batching": "pieces"}},
         )
     ]
 
