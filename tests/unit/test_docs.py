@@ -77,7 +77,7 @@ def test_every_hook_has_a_section_with_an_example(hook: str) -> None:
     assert len(own) == 1, f"reference/hooks.md has no section of its own for {hook}"
     declaration = manager.DECLARATIONS[hook].__name__
     assert f"@hookimpl\ndef {hook}()" in own[0]
-    assert f"musengine.plugins.declarations:{declaration}" in own[0]
+    assert f"musengine.api:{declaration}" in own[0]
 
 
 def test_the_hooks_looked_at_are_all_there_are() -> None:

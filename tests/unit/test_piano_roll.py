@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from helpers import beats, few, piano_roll, rows_of, score_of, scores, seconds
 from musengine.config.quantities import Meter
-from musengine.encoding.pianoroll import MAX_STEPS
+from musengine.encoding.pianoroll import MAX_GRID_STEPS
 from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import DecodeSettings
 from musengine.music.score import Score, Text, Track
@@ -214,7 +214,7 @@ def test_the_longest_piece_is_taken():
     steps = piano_roll(lowest=60, highest=60, step=beats("1/4")).encode(
         score_of([(2**20 - 1, 1, 60)])
     )
-    assert len(steps.steps) == MAX_STEPS == 2**20
+    assert len(steps.steps) == MAX_GRID_STEPS == 2**20
 
 
 def test_the_latest_of_notes_is_refused():

@@ -801,7 +801,7 @@ def test_whatever_a_file_holds_its_problems_are_told(
 
 
 class TestFormerNames:
-    def test_every_former_key_is_refused_with_the_new_one(self) -> None:
+    def test_every_former_key_is_refused_with_the_new_one(self, resolved: Resolver) -> None:
         text = (
             '[training]\nfeed = "pieces"\n[generate]\nprime = "none"\nprime_text = "x"\n'
             'prime_length = "1 bar"\nprime_offset = 0\ninclude_prime = true\n'

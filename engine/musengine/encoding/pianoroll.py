@@ -15,13 +15,13 @@ from musengine.music.timing import FloatArray, IntArray
 
 Roll = npt.NDArray[np.uint8]
 
-MAX_STEPS = 2**20
+MAX_GRID_STEPS = 2**20
 """Longer pieces are refused before anything is allocated: 18 hours of sixteenths at 120 BPM."""
 
 TICKS_PER_BEAT = 480
 
 
-def roll_of(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]:
+def encode_piano_roll(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]:
     """Return a score's roll (T, pitches, channels) of 0 and 1, and what did not fit, counted.
 
     Times go to the nearest step, and every note is at least one step long. Notes of all tracks
@@ -37,8 +37,10 @@ def roll_of(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]:
     if not len(score):
         raise UnreadableError("no notes in the encoder's pitch range")
     first, after, total = score.quantise(layout.step)
-    if total > MAX_STEPS:
-        raise UnreadableError(f"{total} time steps are more than the {MAX_STEPS} a piece may have")
+    if total > MAX_GRID_STEPS:
+        raise UnreadableError(
+            f"{total} time steps are more than the {MAX_GRID_STEPS} a piece may have"
+        )
     roll_TPC = np.zeros((total, *layout.step_shape), dtype=np.uint8)
     roll_TPC[..., 0] = _filled(first, after, row, (total, layout.pitches))
     if "onset" in layout.channels:
@@ -48,7 +50,7 @@ def roll_of(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]:
     return roll_TPC, lost
 
 
-def score_of(roll_TPC: Roll, layout: Grid, *, tempo: float, meter: Meter) -> Score:
+def decode_piano_roll(roll_TPC: Roll, layout: Grid, *, tempo: float, meter: Meter) -> Score:
     """Return a roll's notes on one track; a note still sounding at the end is ended there.
 
     Args:
@@ -78,7 +80,7 @@ def score_of(roll_TPC: Roll, layout: Grid, *, tempo: float, meter: Meter) -> Sco
     )
 
 
-def elapsed(
+def grid_times(
     count: int, step: GridStep, unit: Literal["beats", "seconds"], tempo: float
 ) -> FloatArray:
     """Return (count,): the time that has passed at the end of each step, all equally long."""

@@ -240,9 +240,9 @@ def notes_of(score: Score, step: GridStep = STEP) -> Notes:
     pitched = score.select(~score.is_drum)
     first, _, _ = pitched.quantise(step)
     steps = int(first.max(initial=-1)) + 1
-    if steps > pianoroll.MAX_STEPS:
+    if steps > pianoroll.MAX_GRID_STEPS:
         raise UnreadableError(
-            f"{steps} time steps are more than the {pianoroll.MAX_STEPS} a piece may have"
+            f"{steps} time steps are more than the {pianoroll.MAX_GRID_STEPS} a piece may have"
         )
     place = np.unique(first * 128 + pitched.pitch)
     return Notes(place // 128, place % 128)

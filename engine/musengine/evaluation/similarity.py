@@ -43,12 +43,12 @@ def states(score: Score, step: GridStep = STEP) -> Floats:
     """
     pitched = score.select(~score.is_drum)
     try:
-        roll_TPC, _ = pianoroll.roll_of(pitched, grid_of(step))
+        roll_TPC, _ = pianoroll.encode_piano_roll(pitched, grid_of(step))
     except UnreadableError:
         if len(pitched):
             raise
         _, _, total = pitched.quantise(step)
-        roll_TPC = np.zeros((min(total, pianoroll.MAX_STEPS), 128, 2), dtype=np.uint8)
+        roll_TPC = np.zeros((min(total, pianoroll.MAX_GRID_STEPS), 128, 2), dtype=np.uint8)
     return roll_TPC.reshape(len(roll_TPC), 256).astype(np.float32)
 
 

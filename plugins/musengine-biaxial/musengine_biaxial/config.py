@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from musengine.config.fields import setting
-from musengine.config.quantities import GridStep
-from musengine.encoding.layouts import Grid, Layout
-from musengine.plugins.declarations import EncoderConfig, ModelConfig
+from musengine.api import EncoderConfig, Grid, GridStep, Layout, ModelConfig, setting
 
 BEAT_WIDTHS = {"meter": 8, "classic": 5, "none": 0}
 """How many numbers tell the beat, for each way of telling it."""

@@ -8,12 +8,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from musengine.encoding import pianoroll
-from musengine.encoding.layouts import Grid
+from musengine.api import (
+    Array,
+    DecodeSettings,
+    Encoded,
+    Encoder,
+    Grid,
+    Score,
+    Text,
+    decode_piano_roll,
+    encode_piano_roll,
+    excerpt,
+    grid_times,
+)
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
-from musengine.music.score import Score, Text
-from musengine.music.transforms import excerpt
 from musengine_biaxial.config import BiaxialEncoderConfig
 
 Floats = npt.NDArray[np.float64]
@@ -46,7 +54,7 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
             raise UnreadableError("a state matrix is made from notes, not from text")
         score = content if self.config.drums else content.select(~content.is_drum)
         kept = self._in_wanted_meters(score)
-        roll_TPC, lost = pianoroll.roll_of(kept, self.grid)
+        roll_TPC, lost = encode_piano_roll(kept, self.grid)
         if len(kept) < len(score):
             lost["notes after a meter that is not wanted"] = len(score) - len(kept)
         return Encoded(
@@ -73,13 +81,13 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
         """Return the notes on one track; a note still sounding at the end is ended there."""
-        return pianoroll.score_of(steps, self.grid, tempo=settings.tempo, meter=settings.meter)
+        return decode_piano_roll(steps, self.grid, tempo=settings.tempo, meter=settings.meter)
 
     def elapsed(
         self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
     ) -> Floats:
         """Return (T,): steps are all equally long."""
-        return pianoroll.elapsed(len(steps), self.config.step, unit, settings.tempo)
+        return grid_times(len(steps), self.config.step, unit, settings.tempo)
 
     def conditioning(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
         """Return `beat`, (count, 3): bars are counted from the piece's first step."""

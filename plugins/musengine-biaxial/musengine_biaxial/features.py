@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.encoding.layouts import Grid
+from musengine.api import Grid
 from musengine_biaxial.config import BEAT_WIDTHS, BiaxialConfig
 
 REACH = 12

@@ -8,11 +8,23 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from musengine.encoding.layouts import Grid, Layout
-from musengine.interfaces.loss import negative_log_likelihood
-from musengine.interfaces.model import Batch, Model, Output, Proposal, Recorded, onset_weights
-from musengine.interfaces.sampler import Draw, GridDraw
-from musengine.nn import LayerTrace, LSTMStack, StackState, draw_along
+from musengine.api import (
+    Batch,
+    Draw,
+    Grid,
+    GridDraw,
+    LayerTrace,
+    Layout,
+    LSTMStack,
+    Model,
+    Output,
+    Proposal,
+    Recorded,
+    StackState,
+    draw_along,
+    negative_log_likelihood,
+    onset_weights,
+)
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.features import Features
 

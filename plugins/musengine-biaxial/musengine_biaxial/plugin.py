@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from musengine.plugins.declarations import EncoderDeclaration, ModelDeclaration
-from musengine.plugins.hookspecs import hookimpl
+from musengine.api import EncoderDeclaration, ModelDeclaration, hookimpl
 from musengine_biaxial.config import BiaxialConfig, BiaxialEncoderConfig
 
 CLASSIC = {

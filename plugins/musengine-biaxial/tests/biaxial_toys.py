@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from musengine.config.quantities import GridStep
-from musengine.encoding.layouts import Grid
-from musengine.interfaces.model import Batch
-from musengine.nn import LSTMLayer
+from musengine.api import Batch, Grid, GridStep, LSTMLayer
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.model import Biaxial
 

@@ -10,10 +10,7 @@ import pytest
 import torch
 from biaxial_toys import BOTH, PLAY, grid, logits_by_hand, make_batch, make_model
 
-from musengine.interfaces.loss import negative_log_likelihood
-from musengine.interfaces.model import Batch
-from musengine.interfaces.sampler import GridDraw
-from musengine.nn import LSTMStack
+from musengine.api import Batch, GridDraw, LSTMStack, negative_log_likelihood
 from musengine_biaxial import model as module
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.model import Biaxial

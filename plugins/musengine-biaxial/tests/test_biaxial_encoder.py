@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from biaxial_toys import real_midi
 
-from musengine.config.quantities import GridStep, Meter
+from musengine.api import DecodeSettings, GridStep, Meter, Score, Text, Track
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import DecodeSettings
-from musengine.music.score import Score, Text, Track
 from musengine_biaxial.config import BiaxialEncoderConfig
 from musengine_biaxial.encoder import BiaxialEncoder
 
@@ -140,7 +138,7 @@ def test_a_struck_note_that_sounds_ends_first_and_all_end_at_the_end() -> None:
 
 def test_encoding_what_was_decoded_changes_nothing_on_real_music(tmp_path: Path) -> None:
     pytest.importorskip("miditoolkit")
-    from musengine.interfaces.reader import Item
+    from musengine.api import Item
     from musengine.plugins import manager
 
     entry = manager.load().registry.get("reader", "midi")

@@ -63,7 +63,7 @@ def test_several_notes_of_one_class_are_counted() -> None:
 @pytest.mark.parametrize(("lowest", "pitches"), [(24, 78), (21, 88), (24, 80), (61, 5)])
 def test_real_pieces_equal_the_literal_reference(tmp_path: Path, lowest: int, pitches: int) -> None:
     pytest.importorskip("miditoolkit")
-    from musengine.interfaces.reader import Item
+    from musengine.api import Item
     from musengine.plugins import manager
     from musengine_biaxial.encoder import BiaxialEncoder
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from biaxial_toys import data_folder, real_midi
 
+from musengine.api import Score
 from musengine.cli.main import main
-from musengine.music.score import Score
 from musengine.plugins import manager
 from musengine.training import checkpoint
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from musengine.api import Score
 from musengine.builtin.readers.notation import score_of
 from musengine.errors import UnreadableError
-from musengine.music.score import Score
 
 LONGEST_TEXT = 100_000
 LONGEST_BAR = 64

@@ -8,10 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from musengine.encoding.layouts import Tokens
+from musengine.api import Array, DecodeSettings, Encoded, Encoder, Piece, Score, Text, Tokens
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
-from musengine.music.score import Piece, Score, Text
 from musengine_charrnn.config import END, FIRST_CHARACTER, UNKNOWN, CharsConfig
 
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from musengine.config.fields import setting
-from musengine.config.quantities import GridStep
-from musengine.encoding.layouts import Layout, Tokens
-from musengine.plugins.declarations import Content, EncoderConfig, ModelConfig
+from musengine.api import Content, EncoderConfig, GridStep, Layout, ModelConfig, Tokens, setting
 
 ALPHABET = (
     'GINSBLDPKUzEJ@ROFMQ=CWHZX;T?V>xA6<Y89[74:{]^a3/5102`+-cb.d*,f(e)hg$i|kj#}ml&!npotq"sruwy'

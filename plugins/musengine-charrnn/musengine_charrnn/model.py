@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.encoding.layouts import Layout, Tokens
-from musengine.interfaces.model import Batch, Model, Output
+from musengine.api import Batch, Layout, Model, Output, Tokens
 from musengine_charrnn.config import CharRnnConfig
 
 State = tuple[tuple[Tensor, ...], ...]

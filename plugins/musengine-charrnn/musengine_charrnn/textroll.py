@@ -13,11 +13,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from musengine.encoding import pianoroll
-from musengine.encoding.layouts import Grid
+from musengine.api import (
+    MAX_GRID_STEPS,
+    Array,
+    DecodeSettings,
+    Encoded,
+    Encoder,
+    Grid,
+    Score,
+    Text,
+    decode_piano_roll,
+    encode_piano_roll,
+    grid_times,
+)
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
-from musengine.music.score import Score, Text
 from musengine_charrnn.config import TextRollConfig
 
 Tokens = npt.NDArray[np.int64]
@@ -54,7 +63,7 @@ class TextRoll(Encoder[TextRollConfig]):
             tokens, unknown = self._tokens_of(content)
             return Encoded(tokens, lost={"unknown characters": unknown} if unknown else {})
         score = content if self.config.drums else content.select(~content.is_drum)
-        roll_TPC, lost = pianoroll.roll_of(score, self.grid)
+        roll_TPC, lost = encode_piano_roll(score, self.grid)
         sound_TP, onset_TP = roll_TPC[..., 0].astype(bool), roll_TPC[..., 1].astype(bool)
         sound_TP[:-1] &= onset_TP[:-1] | ~onset_TP[1:]
         return Encoded(self._written(sound_TP), lost=lost)
@@ -88,13 +97,13 @@ class TextRoll(Encoder[TextRollConfig]):
         if not notes.any():
             raise UnreadableError("no notes in it")
         total = int(step[-1]) + 1
-        if total > pianoroll.MAX_STEPS:
-            raise UnreadableError(f"{total} time steps are more than {pianoroll.MAX_STEPS}")
+        if total > MAX_GRID_STEPS:
+            raise UnreadableError(f"{total} time steps are more than {MAX_GRID_STEPS}")
         roll_TPC = np.zeros((total, self.pitches, 2), dtype=np.uint8)
         roll_TPC[step[notes], tokens[notes], 0] = 1
         # What MIDI can write is rounded, and the ticks must be those of the tempo as written.
         tempo = 60e6 / round(60e6 / settings.tempo)
-        return pianoroll.score_of(roll_TPC, self.grid, tempo=tempo, meter=settings.meter)
+        return decode_piano_roll(roll_TPC, self.grid, tempo=tempo, meter=settings.meter)
 
     def to_text(self, score: Score) -> Text:
         """Write a score as a text."""
@@ -113,9 +122,7 @@ class TextRoll(Encoder[TextRollConfig]):
     ) -> npt.NDArray[np.float64]:
         """Return (T,): only separators move time on."""
         passed = self._steps_before(steps) + (steps == self.pitches)
-        whole = pianoroll.elapsed(
-            int(passed.max(initial=0)), self.config.step, unit, settings.tempo
-        )
+        whole = grid_times(int(passed.max(initial=0)), self.config.step, unit, settings.tempo)
         times: npt.NDArray[np.float64] = np.concatenate([[0.0], whole])[passed]
         return times
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from musengine.interfaces.reader import Item
-from musengine.music.score import Score
+from musengine.api import Item, Score
 from musengine.plugins import manager
 from musengine.plugins.registry import Component
 from musengine_charrnn.config import TextRollConfig

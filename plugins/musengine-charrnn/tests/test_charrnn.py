@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from musengine.encoding.layouts import Tokens
-from musengine.interfaces.loss import negative_log_likelihood
-from musengine.interfaces.model import Batch
+from musengine.api import Batch, Tokens, negative_log_likelihood
 from musengine_charrnn.config import CharRnnConfig
 from musengine_charrnn.model import CharRnn
 

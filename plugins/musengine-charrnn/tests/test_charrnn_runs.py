@@ -122,7 +122,7 @@ def test_a_piece_is_written_as_text_and_as_midi(folder: Path) -> None:
         # The separator before the first step is no step; after 12 separators the piece is over.
         assert text.count("_") == 12
         assert text.endswith("_")
-        from musengine.music.score import Text
+        from musengine.api import Text
 
         written = read_midi(folder / f"runs/rolls/samples/piece-00{number}.mid")
         assert encoder.to_text(written) == encoder.to_text(encoder.from_text(Text(text)))
@@ -134,7 +134,7 @@ def test_a_piece_is_written_as_text_and_as_midi(folder: Path) -> None:
 def _quarter() -> Any:
     from fractions import Fraction
 
-    from musengine.config.quantities import GridStep
+    from musengine.api import GridStep
 
     return GridStep(Fraction(1, 4), "beat")
 

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, rows_of
-from musengine.encoding.layouts import Tokens
+from musengine.api import DecodeSettings, Piece, Score, Text, Tokens
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import DecodeSettings
-from musengine.music.score import Piece, Score, Text
 from musengine_charrnn.chars import Chars
 from musengine_charrnn.config import CharsConfig
 

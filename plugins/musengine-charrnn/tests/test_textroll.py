@@ -13,11 +13,8 @@ from hypothesis import strategies as st
 from miditoolkit import Instrument, MidiFile, Note
 
 from helpers import few, rows_of, score_of, scores
-from musengine.config.quantities import GridStep, Meter
-from musengine.encoding.layouts import Tokens
+from musengine.api import DecodeSettings, GridStep, Meter, Score, Text, Tokens, Track
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import DecodeSettings
-from musengine.music.score import Score, Text, Track
 from musengine_charrnn.config import ALPHABET, TextRollConfig
 
 # Pitch 21 is the first character, so C4 (60) is number 39, `4`; E4 (64) is `^`, G4 (67) is `/`.

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from musengine.config.fields import setting
-from musengine.plugins.declarations import ModelConfig
+from musengine.api import ModelConfig, setting
 
 
 @dataclass(frozen=True, kw_only=True)

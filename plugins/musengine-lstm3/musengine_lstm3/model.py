@@ -9,9 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from musengine.encoding.layouts import Layout
-from musengine.interfaces.model import Batch, Model, Output, onset_weights
-from musengine.nn import LSTMStack, StackOutput, StackState
+from musengine.api import (
+    Batch,
+    Layout,
+    LSTMStack,
+    Model,
+    Output,
+    StackOutput,
+    StackState,
+    onset_weights,
+)
 from musengine_lstm3.config import Lstm3Config
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from musengine.plugins.declarations import ModelDeclaration
-from musengine.plugins.hookspecs import hookimpl
+from musengine.api import ModelDeclaration, hookimpl
 from musengine_lstm3.config import Lstm3Config
 
 CLASSIC = {

@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from musengine.config.quantities import GridStep
-from musengine.encoding.layouts import Grid
-from musengine.interfaces.loss import negative_log_likelihood
-from musengine.interfaces.model import Batch
+from musengine.api import Batch, Grid, GridStep, negative_log_likelihood
 from musengine_lstm3.config import Lstm3Config
 from musengine_lstm3.model import Lstm3
 

@@ -59,8 +59,8 @@ def weights(name: str) -> dict[str, list[float]]:
 
 def rates_told(name: str, monkeypatch: pytest.MonkeyPatch, *settings: str) -> list[float]:
     """Return the learning rate after each step of a run."""
+    from musengine.api import Progress
     from musengine.builtin.callbacks.console import ConsoleCallback
-    from musengine.interfaces.callback import Progress
 
     rates: list[float] = []
 

@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from musengine.config.fields import setting
-from musengine.config.quantities import GridStep
-from musengine.encoding.layouts import Layout, Tokens
-from musengine.plugins.declarations import EncoderConfig, ModelConfig
+from musengine.api import EncoderConfig, GridStep, Layout, ModelConfig, Tokens, setting
 
 REST = 0
 FIRST_PITCH = 1

@@ -10,12 +10,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from musengine.encoding.layouts import Layout
+from musengine.api import (
+    Array,
+    DecodeSettings,
+    Encoded,
+    Encoder,
+    Layout,
+    Piece,
+    Score,
+    Text,
+    keep_tracks,
+    overlap,
+    steps_to_ticks,
+)
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
-from musengine.music import timing
-from musengine.music.score import Piece, Score, Text
-from musengine.music.transforms import keep_tracks, overlap
 from musengine_melody.config import FIRST_PITCH, HOLD, PITCHES, REST, MelodyEncoderConfig
 from musengine_melody.lines import Line, one_after_another, top_line
 
@@ -133,7 +141,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
         """Each step's tick is rounded by itself, so that no remainder accumulates."""
         step = self.config.step
         if step.unit == "beat":
-            return timing.steps_to_ticks(numbers.astype(np.int64), step.size, TICKS_PER_BEAT)
+            return steps_to_ticks(numbers.astype(np.int64), step.size, TICKS_PER_BEAT)
         return np.rint(numbers * float(step.size) * tempo / 60 * TICKS_PER_BEAT).astype(np.int64)
 
 

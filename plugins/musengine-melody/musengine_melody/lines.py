@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from musengine.config.quantities import GridStep
-from musengine.music.score import Score
+from musengine.api import GridStep, Score
 
 IntArray = npt.NDArray[np.int64]
 

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.encoding.layouts import Layout, Tokens
-from musengine.interfaces.model import Batch, Model, Output
-from musengine.nn import LSTMStack, StackOutput, StackState
+from musengine.api import Batch, Layout, LSTMStack, Model, Output, StackOutput, StackState, Tokens
 from musengine_melody.config import MelodyModelConfig
 
 

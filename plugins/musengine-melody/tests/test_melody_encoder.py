@@ -9,11 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musengine.config.quantities import GridStep
-from musengine.encoding.layouts import Tokens
+from musengine.api import DecodeSettings, GridStep, Piece, Score, Text, Tokens, Track
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import DecodeSettings
-from musengine.music.score import Piece, Score, Text, Track
 from musengine_melody.config import HOLD, MelodyEncoderConfig
 from musengine_melody.encoder import Melody
 

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from musengine.config.quantities import Length
+from musengine.api import (
+    Batch,
+    DecodeSettings,
+    Encoded,
+    EncodedPiece,
+    Length,
+    Score,
+    negative_log_likelihood,
+)
 from musengine.data.batching import Batches, whole_pieces
-from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
-from musengine.interfaces.loss import negative_log_likelihood
-from musengine.interfaces.model import Batch
-from musengine.music.score import Score
 from musengine.pipeline.sections import TrainingConfig
 from musengine_melody.config import HOLD, MelodyEncoderConfig, MelodyModelConfig
 from musengine_melody.encoder import Melody
@@ -153,9 +157,9 @@ def test_an_empty_stack_is_refused() -> None:
 @pytest.mark.parametrize("hold", [True, False])
 def test_no_note_is_held_longer_than_the_guard_allows(hold: bool) -> None:
     pytest.importorskip("musengine_samplers")
+    from musengine.api import NoSettings
     from musengine.builtin.samplers import Categorical
     from musengine.generation import engine
-    from musengine.plugins.declarations import NoSettings
     from musengine_samplers.config import LongestNoteConfig
     from musengine_samplers.guards import LongestNote
 

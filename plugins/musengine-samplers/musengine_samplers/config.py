@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from musengine.config.fields import Config, setting
-from musengine.config.quantities import Length
-from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.plugins.declarations import SamplerConfig
+from musengine.api import Config, Grid, Layout, Length, SamplerConfig, Tokens, setting
 from musengine_samplers.meanings import all_pitches, has_steps, is_learned_later, without_notes
 from musengine_samplers.scales import Key, ScaleName, pitch_classes
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-from musengine.config.quantities import GridStep, Length
-from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.interfaces.encoder import DecodeSettings
+from musengine.api import DecodeSettings, Grid, GridStep, Layout, Length, Tokens
 
 
 def whole_steps(length: Length, layout: Layout, settings: DecodeSettings) -> int:

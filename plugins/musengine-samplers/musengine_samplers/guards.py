@@ -12,11 +12,19 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.api import (
+    Grid,
+    GridSampler,
+    History,
+    Layout,
+    Limits,
+    PieceRandom,
+    Proposal,
+    SamplerConfig,
+    Tokens,
+    TokenSampler,
+)
 from musengine.errors import UserError
-from musengine.interfaces.model import Proposal
-from musengine.interfaces.sampler import GridSampler, History, Limits, PieceRandom, TokenSampler
-from musengine.plugins.declarations import SamplerConfig
 from musengine_samplers.config import (
     LongestNoteConfig,
     LongestRestConfig,

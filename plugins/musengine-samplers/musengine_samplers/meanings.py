@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.api import Grid, Layout, Tokens
 
 
 def tokens_meaning(layout: Tokens, kind: str) -> dict[int, int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from musengine.plugins.declarations import SamplerDeclaration
-from musengine.plugins.hookspecs import hookimpl
+from musengine.api import SamplerDeclaration, hookimpl
 from musengine_samplers import config
 
 _GRID, _TOKENS, _BOTH = ("grid",), ("tokens",), ("grid", "tokens")

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d
 
-from musengine.encoding.layouts import Grid
-from musengine.interfaces.model import Proposal
-from musengine.interfaces.sampler import Limits
+from musengine.api import Grid, Limits, Proposal
 from musengine_samplers.sounding import neighbours
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
-from musengine.encoding.layouts import Grid
-from musengine.interfaces.sampler import (
-    C,
-    GridSampler,
-    History,
-    PieceRandom,
-    TokenSampler,
-)
+from musengine.api import Config, Grid, GridSampler, History, PieceRandom, TokenSampler
 from musengine_samplers.config import (
     AdaptiveConfig,
     TemperatureConfig,
@@ -20,6 +15,8 @@ from musengine_samplers.config import (
     ThresholdConfig,
 )
 from musengine_samplers.sounding import sounding
+
+C = TypeVar("C", bound=Config)
 
 
 class Threshold(GridSampler[ThresholdConfig]):

@@ -11,8 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.interfaces.sampler import History, Limits
+from musengine.api import Grid, History, Layout, Limits, Tokens
 from musengine_samplers.meanings import has_steps, tokens_meaning
 
 PITCHES = 128

@@ -7,9 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from musengine.encoding.layouts import Grid
-from musengine.interfaces.model import Proposal
-from musengine.interfaces.sampler import GridSampler, History, Limits, TokenSampler
+from musengine.api import Grid, GridSampler, History, Limits, Proposal, TokenSampler
 from musengine_samplers.config import MinPConfig, NucleusConfig, TopKConfig
 from musengine_samplers.ranking import by_likelihood
 

@@ -12,16 +12,30 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from musengine.api import (
+    Array,
+    DecodeSettings,
+    Draw,
+    Encoded,
+    Encoder,
+    EncoderConfig,
+    Grid,
+    GridDraw,
+    GridStep,
+    Layout,
+    Length,
+    Meter,
+    Model,
+    ModelConfig,
+    Proposal,
+    Sampler,
+    Score,
+    Text,
+    Tokens,
+)
 from musengine.config.fields import build
-from musengine.config.quantities import GridStep, Length, Meter
-from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.generation.engine import GenerationPlan, generate, piece_seeds
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
-from musengine.interfaces.model import Model, Proposal
-from musengine.interfaces.sampler import Draw, GridDraw, Sampler
-from musengine.music.score import Score, Text
 from musengine.plugins import manager
-from musengine.plugins.declarations import EncoderConfig, ModelConfig
 
 REGISTRY = manager.load().registry
 CPU = torch.device("cpu")

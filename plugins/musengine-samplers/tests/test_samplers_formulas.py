@@ -24,9 +24,7 @@ from sampler_toys import (
 )
 from torch import Tensor
 
-from musengine.encoding.layouts import Layout
-from musengine.interfaces.model import Proposal
-from musengine.interfaces.sampler import Draw, History, PieceRandom
+from musengine.api import Draw, History, Layout, PieceRandom, Proposal
 
 few = settings(max_examples=50, deadline=None)
 probability = st.floats(0.01, 0.99)

@@ -40,7 +40,7 @@ from sampler_toys import (
 )
 from torch import Tensor
 
-from musengine.encoding.layouts import Grid, Tokens
+from musengine.api import Grid, Tokens
 from musengine.errors import UserError
 
 SILENT, FULL = -SURE, SURE

@@ -11,17 +11,29 @@ import pytest
 import torch
 from sampler_toys import CPU, GRIDS, REGISTRY, TOKENS, NoteByNote, Told, make
 
-from musengine.config.fields import Config, build
-from musengine.config.quantities import Length
-from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.api import (
+    Array,
+    Config,
+    DecodeSettings,
+    Encoded,
+    Encoder,
+    Grid,
+    Layout,
+    Length,
+    Model,
+    ModelDeclaration,
+    Piece,
+    Sampler,
+    SamplerConfig,
+    SamplerDeclaration,
+    Score,
+    Text,
+    Tokens,
+)
+from musengine.config.fields import build
 from musengine.errors import ConfigError
 from musengine.generation.engine import GenerationPlan, generate, piece_seeds
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
-from musengine.interfaces.model import Model
-from musengine.interfaces.sampler import Sampler
-from musengine.music.score import Piece, Score, Text
 from musengine.pipeline import resolve
-from musengine.plugins.declarations import ModelDeclaration, SamplerConfig, SamplerDeclaration
 
 SETTINGS: dict[str, dict[str, Any]] = {
     # Samplers that do nothing, or not enough to see, by their defaults.

@@ -30,15 +30,17 @@ class PianoRoll(Encoder[PianoRollConfig]):
         if not isinstance(content, Score):
             raise UnreadableError("a piano-roll is made from notes, not from text")
         score = content if self.config.drums else content.select(~content.is_drum)
-        roll_TPC, lost = pianoroll.roll_of(score, self.grid)
+        roll_TPC, lost = pianoroll.encode_piano_roll(score, self.grid)
         return Encoded(steps=roll_TPC, lost=lost)
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
         """Return the roll's notes on one track; a note still sounding at the end is ended."""
-        return pianoroll.score_of(steps, self.grid, tempo=settings.tempo, meter=settings.meter)
+        return pianoroll.decode_piano_roll(
+            steps, self.grid, tempo=settings.tempo, meter=settings.meter
+        )
 
     def elapsed(
         self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
     ) -> npt.NDArray[np.float64]:
         """Return (T,): steps are all equally long."""
-        return pianoroll.elapsed(len(steps), self.config.step, unit, settings.tempo)
+        return pianoroll.grid_times(len(steps), self.config.step, unit, settings.tempo)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from musengine.config.fields import Config, setting
-from musengine.encoding.layouts import Layout
-from musengine.plugins.declarations import EncoderConfig, ModelConfig
+from musengine.api import Config, EncoderConfig, Layout, ModelConfig, setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from musengine.config.quantities import GridStep
+from musengine.api import Array, DecodeSettings, Encoded, Encoder, GridStep, Piece, Score, Text
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
-from musengine.music.score import Piece, Score, Text
 from musengine_markov.config import ChordsConfig, ChordSymbols
 
 Chord = tuple[int, ...]

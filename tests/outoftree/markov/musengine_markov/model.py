@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from musengine.encoding.layouts import Layout
-from musengine.interfaces.model import Batch, Model, Output
+from musengine.api import Batch, Layout, Model, Output
 from musengine_markov.config import ChordSymbols, MarkovConfig
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from musengine.plugins.declarations import EncoderDeclaration, ModelDeclaration, SamplerDeclaration
-from musengine.plugins.hookspecs import hookimpl
+from musengine.api import EncoderDeclaration, ModelDeclaration, SamplerDeclaration, hookimpl
 from musengine_markov.config import ChordsConfig, MarkovConfig, NextChordConfig
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from musengine.interfaces.sampler import History, LayoutSampler, PieceRandom
+from musengine.api import History, LayoutSampler, PieceRandom
 from musengine_markov.config import NextChordConfig
 
 

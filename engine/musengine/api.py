@@ -1,0 +1,313 @@
+"""Every name that an author of plugins needs; nothing else of the core is public.
+
+Nothing is imported before it is asked for: a plugin's declarations and settings stay free of
+PyTorch and NumPy. Errors are in `musengine.errors`, help for tests in `musengine.testing`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from musengine.config.fields import (
+        Config,
+        Quantity,
+        setting,
+    )
+    from musengine.config.quantities import (
+        GridStep,
+        Instrument,
+        Length,
+        Meter,
+        Period,
+    )
+    from musengine.encoding.layouts import (
+        Grid,
+        Layout,
+        Tokens,
+    )
+    from musengine.encoding.pianoroll import (
+        MAX_GRID_STEPS,
+        decode_piano_roll,
+        encode_piano_roll,
+        grid_times,
+    )
+    from musengine.evaluation.likelihood import (
+        predictions,
+    )
+    from musengine.interfaces.callback import (
+        Callback,
+        Progress,
+    )
+    from musengine.interfaces.encoder import (
+        Array,
+        DecodeSettings,
+        Encoded,
+        EncodedPiece,
+        Encoder,
+    )
+    from musengine.interfaces.loss import (
+        Loss,
+        negative_log_likelihood,
+    )
+    from musengine.interfaces.metric import (
+        Evidence,
+        Metric,
+        Reference,
+    )
+    from musengine.interfaces.model import (
+        Batch,
+        Model,
+        Output,
+        Proposal,
+        Recorded,
+        Request,
+        onset_weights,
+    )
+    from musengine.interfaces.reader import (
+        Item,
+        Reader,
+    )
+    from musengine.interfaces.sampler import (
+        Draw,
+        GridDraw,
+        GridSampler,
+        History,
+        LayoutSampler,
+        Limits,
+        PieceRandom,
+        Sampler,
+        TokenSampler,
+    )
+    from musengine.interfaces.writer import (
+        Probabilities,
+        Writer,
+    )
+    from musengine.music.score import (
+        Piece,
+        Score,
+        Text,
+        Track,
+    )
+    from musengine.music.timing import (
+        steps_to_ticks,
+    )
+    from musengine.music.transforms import (
+        excerpt,
+        keep_tracks,
+        overlap,
+    )
+    from musengine.nn import (
+        LayerTrace,
+        LSTMLayer,
+        LSTMStack,
+        StackOutput,
+        StackState,
+        draw_along,
+    )
+    from musengine.plugins.declarations import (
+        CallbackDeclaration,
+        Content,
+        Declaration,
+        EncoderConfig,
+        EncoderDeclaration,
+        LossDeclaration,
+        MetricDeclaration,
+        ModelConfig,
+        ModelDeclaration,
+        NoSettings,
+        ReaderDeclaration,
+        Requirement,
+        SamplerConfig,
+        SamplerDeclaration,
+        WriterConfig,
+        WriterDeclaration,
+    )
+    from musengine.plugins.hookspecs import (
+        hookimpl,
+    )
+
+_HOME = {
+    # Settings.
+    "Config": "config.fields",
+    "Quantity": "config.fields",
+    "setting": "config.fields",
+    "GridStep": "config.quantities",
+    "Instrument": "config.quantities",
+    "Length": "config.quantities",
+    "Meter": "config.quantities",
+    "Period": "config.quantities",
+    # Declarations and hooks.
+    "CallbackDeclaration": "plugins.declarations",
+    "Content": "plugins.declarations",
+    "Declaration": "plugins.declarations",
+    "EncoderConfig": "plugins.declarations",
+    "EncoderDeclaration": "plugins.declarations",
+    "LossDeclaration": "plugins.declarations",
+    "MetricDeclaration": "plugins.declarations",
+    "ModelConfig": "plugins.declarations",
+    "ModelDeclaration": "plugins.declarations",
+    "NoSettings": "plugins.declarations",
+    "ReaderDeclaration": "plugins.declarations",
+    "Requirement": "plugins.declarations",
+    "SamplerConfig": "plugins.declarations",
+    "SamplerDeclaration": "plugins.declarations",
+    "WriterConfig": "plugins.declarations",
+    "WriterDeclaration": "plugins.declarations",
+    "hookimpl": "plugins.hookspecs",
+    # Layouts of arrays.
+    "Grid": "encoding.layouts",
+    "Layout": "encoding.layouts",
+    "Tokens": "encoding.layouts",
+    "MAX_GRID_STEPS": "encoding.pianoroll",
+    "decode_piano_roll": "encoding.pianoroll",
+    "encode_piano_roll": "encoding.pianoroll",
+    "grid_times": "encoding.pianoroll",
+    # Music.
+    "Piece": "music.score",
+    "Score": "music.score",
+    "Text": "music.score",
+    "Track": "music.score",
+    "steps_to_ticks": "music.timing",
+    "excerpt": "music.transforms",
+    "keep_tracks": "music.transforms",
+    "overlap": "music.transforms",
+    # Base classes of components.
+    "Callback": "interfaces.callback",
+    "Progress": "interfaces.callback",
+    "Array": "interfaces.encoder",
+    "DecodeSettings": "interfaces.encoder",
+    "Encoded": "interfaces.encoder",
+    "EncodedPiece": "interfaces.encoder",
+    "Encoder": "interfaces.encoder",
+    "Loss": "interfaces.loss",
+    "negative_log_likelihood": "interfaces.loss",
+    "Evidence": "interfaces.metric",
+    "Metric": "interfaces.metric",
+    "Reference": "interfaces.metric",
+    "Batch": "interfaces.model",
+    "Model": "interfaces.model",
+    "Output": "interfaces.model",
+    "Proposal": "interfaces.model",
+    "Recorded": "interfaces.model",
+    "Request": "interfaces.model",
+    "onset_weights": "interfaces.model",
+    "Item": "interfaces.reader",
+    "Reader": "interfaces.reader",
+    "Draw": "interfaces.sampler",
+    "GridDraw": "interfaces.sampler",
+    "GridSampler": "interfaces.sampler",
+    "History": "interfaces.sampler",
+    "LayoutSampler": "interfaces.sampler",
+    "Limits": "interfaces.sampler",
+    "PieceRandom": "interfaces.sampler",
+    "Sampler": "interfaces.sampler",
+    "TokenSampler": "interfaces.sampler",
+    "Probabilities": "interfaces.writer",
+    "Writer": "interfaces.writer",
+    # Recurrent layers.
+    "LSTMLayer": "nn",
+    "LSTMStack": "nn",
+    "LayerTrace": "nn",
+    "StackOutput": "nn",
+    "StackState": "nn",
+    "draw_along": "nn",
+    # Likelihood.
+    "predictions": "evaluation.likelihood",
+}
+"""The module inside the core that holds each name."""
+
+__all__ = [
+    "MAX_GRID_STEPS",
+    "Array",
+    "Batch",
+    "Callback",
+    "CallbackDeclaration",
+    "Config",
+    "Content",
+    "Declaration",
+    "DecodeSettings",
+    "Draw",
+    "Encoded",
+    "EncodedPiece",
+    "Encoder",
+    "EncoderConfig",
+    "EncoderDeclaration",
+    "Evidence",
+    "Grid",
+    "GridDraw",
+    "GridSampler",
+    "GridStep",
+    "History",
+    "Instrument",
+    "Item",
+    "LSTMLayer",
+    "LSTMStack",
+    "LayerTrace",
+    "Layout",
+    "LayoutSampler",
+    "Length",
+    "Limits",
+    "Loss",
+    "LossDeclaration",
+    "Meter",
+    "Metric",
+    "MetricDeclaration",
+    "Model",
+    "ModelConfig",
+    "ModelDeclaration",
+    "NoSettings",
+    "Output",
+    "Period",
+    "Piece",
+    "PieceRandom",
+    "Probabilities",
+    "Progress",
+    "Proposal",
+    "Quantity",
+    "Reader",
+    "ReaderDeclaration",
+    "Recorded",
+    "Reference",
+    "Request",
+    "Requirement",
+    "Sampler",
+    "SamplerConfig",
+    "SamplerDeclaration",
+    "Score",
+    "StackOutput",
+    "StackState",
+    "Text",
+    "TokenSampler",
+    "Tokens",
+    "Track",
+    "Writer",
+    "WriterConfig",
+    "WriterDeclaration",
+    "decode_piano_roll",
+    "draw_along",
+    "encode_piano_roll",
+    "excerpt",
+    "grid_times",
+    "hookimpl",
+    "keep_tracks",
+    "negative_log_likelihood",
+    "onset_weights",
+    "overlap",
+    "predictions",
+    "setting",
+    "steps_to_ticks",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"musengine.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
