@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
 __version__ = "0.1.0"
+
+# A program that embeds the engine hears nothing of it unless it asks for its log records.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

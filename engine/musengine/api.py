@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from musengine.cli.options import add_jobs, add_settings, tempo, value_of
     from musengine.config.fields import (
         Config,
         Quantity,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         Callback,
         Progress,
     )
+    from musengine.interfaces.command import CommandContext, ExitStatus
     from musengine.interfaces.encoder import (
         Array,
         DecodeSettings,
@@ -108,6 +110,7 @@ if TYPE_CHECKING:
     )
     from musengine.plugins.declarations import (
         CallbackDeclaration,
+        CommandDeclaration,
         Content,
         Declaration,
         EncoderConfig,
@@ -127,6 +130,8 @@ if TYPE_CHECKING:
     from musengine.plugins.hookspecs import (
         hookimpl,
     )
+    from musengine.utils.format import counted, duration
+    from musengine.utils.progress import SILENT, ProgressBar, ProgressReporter
 
 _HOME = {
     # Settings.
@@ -139,6 +144,7 @@ _HOME = {
     "Meter": "config.quantities",
     "Period": "config.quantities",
     # Declarations and hooks.
+    "CommandDeclaration": "plugins.declarations",
     "CallbackDeclaration": "plugins.declarations",
     "Content": "plugins.declarations",
     "Declaration": "plugins.declarations",
@@ -215,15 +221,30 @@ _HOME = {
     "draw_along": "nn",
     # Likelihood.
     "predictions": "evaluation.likelihood",
+    # Commands.
+    "value_of": "cli.options",
+    "tempo": "cli.options",
+    "add_settings": "cli.options",
+    "add_jobs": "cli.options",
+    "duration": "utils.format",
+    "counted": "utils.format",
+    "SILENT": "utils.progress",
+    "ProgressReporter": "utils.progress",
+    "ProgressBar": "utils.progress",
+    "ExitStatus": "interfaces.command",
+    "CommandContext": "interfaces.command",
 }
 """The module inside the core that holds each name."""
 
 __all__ = [
     "MAX_GRID_STEPS",
+    "SILENT",
     "Array",
     "Batch",
     "Callback",
     "CallbackDeclaration",
+    "CommandContext",
+    "CommandDeclaration",
     "Config",
     "Content",
     "Declaration",
@@ -235,6 +256,7 @@ __all__ = [
     "EncoderConfig",
     "EncoderDeclaration",
     "Evidence",
+    "ExitStatus",
     "Grid",
     "GridDraw",
     "GridSampler",
@@ -264,6 +286,8 @@ __all__ = [
     "PieceRandom",
     "Probabilities",
     "Progress",
+    "ProgressBar",
+    "ProgressReporter",
     "Proposal",
     "Quantity",
     "Reader",
@@ -285,8 +309,12 @@ __all__ = [
     "Writer",
     "WriterConfig",
     "WriterDeclaration",
+    "add_jobs",
+    "add_settings",
+    "counted",
     "decode_piano_roll",
     "draw_along",
+    "duration",
     "encode_piano_roll",
     "excerpt",
     "grid_times",
@@ -298,6 +326,8 @@ __all__ = [
     "predictions",
     "setting",
     "steps_to_ticks",
+    "tempo",
+    "value_of",
 ]
 
 

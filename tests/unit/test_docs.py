@@ -104,7 +104,8 @@ def test_every_command_and_option_is_documented(capsys: pytest.CaptureFixture[st
     assert set(sections) == set(commands)
     for command, section in sections.items():
         options = set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", help_of(capsys, command)))
-        missing = {option for option in options - {"--help"} if f"`{option}" not in section}
+        options -= {"--help", "--quiet", "--verbose", "--log-file"}
+        missing = {option for option in options if f"`{option}" not in section}
         assert not missing, f"{command}: {missing}"
 
 
@@ -125,7 +126,9 @@ def test_every_key_of_the_core_is_documented(cls: type[Config]) -> None:
     assert f"```{{config}} musengine.pipeline.sections:{cls.__name__}\n```" in page
 
 
-@pytest.mark.parametrize("kind", [cls.kind for cls in manager.DECLARATIONS.values()])
+@pytest.mark.parametrize(
+    "kind", [cls.kind for cls in manager.DECLARATIONS.values() if cls.kind != "command"]
+)
 def test_every_kind_of_component_is_listed(kind: str) -> None:
     page = (DOCS / "reference/pipeline.md").read_text("utf-8")
     assert f"```{{components}} {kind}\n```" in page

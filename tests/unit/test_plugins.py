@@ -50,14 +50,14 @@ class TestWithoutPlugins:
         assert str(core.plugins[0].origin) == f"musengine {__version__}"
         assert core.broken == []
 
-    def test_there_are_eight_hooks_each_with_a_declaration_of_its_own(self) -> None:
+    def test_there_are_nine_hooks_each_with_a_declaration_of_its_own(self) -> None:
         specified = {
             name
             for name, _ in inspect.getmembers(hookspecs, inspect.isfunction)
             if name.startswith("musengine_")
         }
         assert specified == set(DECLARATIONS)
-        assert len(specified) == 8
+        assert len(specified) == 9
 
     def test_every_class_the_core_declares_is_there_and_of_its_kind(self) -> None:
         pytest.importorskip("torch")
@@ -81,7 +81,10 @@ class TestWithoutPlugins:
             "callback": callbacks.Callback,
         }
         for (kind, _name), entry in manager.load_from([]).registry.entries.items():
-            if not entry.missing_requirements():
+            if kind == "command":
+                assert callable(entry.load())
+                assert callable(entry.load_part(entry.declaration.arguments))
+            elif not entry.missing_requirements():
                 assert issubclass(entry.load(), bases[kind])
 
 

@@ -19,7 +19,6 @@ from musengine.errors import UserError
 from musengine.plugins import manager
 from musengine.plugins.declarations import ModelConfig, ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
-from musengine.utils.console import Console
 
 ORIGIN = Distribution("test-plugin", "1.0")
 TEXT = """\
@@ -227,12 +226,14 @@ class TestChoosing:
 
 
 @pytest.fixture
-def starter(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def starter(
+    package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Registry:
     """A registry with one template, in an empty working directory."""
     package("plain_starter", first='# Plain\n[corpus]\npath = "music"\n')
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr(Console, "_current", None)  # one that writes where this test looks
+    caplog.set_level("INFO")
     return registry_of(net={"templates": {"first": "plain_starter:templates/first.toml"}})
 
 
@@ -243,30 +244,30 @@ def path_in(file: Path) -> str:
 
 class TestStarting:
     def test_the_template_as_it_is(
-        self, starter: Registry, capsys: pytest.CaptureFixture[str]
+        self, starter: Registry, caplog: pytest.LogCaptureFixture
     ) -> None:
         start(starter, None, None, None)
         assert Path("first.toml").read_text("utf-8") == '# Plain\n[corpus]\npath = "music"\n'
-        assert capsys.readouterr().err.splitlines() == [
+        assert caplog.messages == [
             "wrote first.toml, from the template first of test-plugin 1.0",
             "next: say in first.toml, at [corpus] path, where your music is; then run",
             "  musengine check first.toml",
             "  musengine run first.toml",
         ]
 
-    def test_files_are_counted(self, starter: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_files_are_counted(self, starter: Registry, caplog: pytest.LogCaptureFixture) -> None:
         for name in ("a.mid", "b.MIDI", "in/side/c.mid", "notes.txt", ".hidden.mid"):
             path = Path("tunes", name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         start(starter, "first", "tunes", Path("my tunes.toml"))
         assert path_in(Path("my tunes.toml")) == "tunes"
-        lines = capsys.readouterr().err.splitlines()
+        lines = caplog.messages
         assert lines[1] == f"music: 3 files in {Path('tunes').resolve()}"
         assert lines[-1] == '  musengine run "my tunes.toml"'
 
     def test_a_folder_without_music(
-        self, starter: Registry, capsys: pytest.CaptureFixture[str]
+        self, starter: Registry, caplog: pytest.LogCaptureFixture
     ) -> None:
         Path("empty").mkdir()
         Path("songs").mkdir()
@@ -274,9 +275,10 @@ class TestStarting:
             Path("songs", name).touch()
         for folder, what in (("empty", "empty"), ("songs", "only .flac, .txt")):
             start(starter, None, folder, Path(f"{folder}.toml"))
-            warning = capsys.readouterr().err.splitlines()[1]
+            warning = caplog.messages[1]
+            caplog.clear()
             assert warning.startswith(
-                f"warning: {Path(folder).resolve()} holds no music that can be read: {what}; "
+                f"{Path(folder).resolve()} holds no music that can be read: {what}; "
                 "known endings are "
             )
             assert ".mid" in warning

@@ -6,6 +6,7 @@ from musengine.builtin import configs
 from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
 from musengine.plugins.declarations import (
     CallbackDeclaration,
+    CommandDeclaration,
     EncoderDeclaration,
     LossDeclaration,
     MetricDeclaration,
@@ -268,3 +269,32 @@ def musengine_callbacks() -> list[CallbackDeclaration]:
             ),
         ),
     ]
+
+
+@hookimpl
+def musengine_commands() -> list[CommandDeclaration]:
+    """Declare the commands about runs, pipeline files and plugins, as `--help` lists them."""
+    return [
+        _command("run", "run", "train, generate and measure: everything"),
+        _command("run", "train", "train only; run again to go on"),
+        _command("run", "generate", "make more pieces from a trained run"),
+        _command("run", "evaluate", "measure a trained run on held-out music"),
+        _command("compare", "similarity", "say how like a corpus pieces are, in percent"),
+        _command("compare", "originality", "say how much of pieces is in a corpus already"),
+        _command("compare", "compare", "put the figures of runs side by side"),
+        _command("inspect", "inspect", "tell what is in music files, and what is odd"),
+        _command("convert", "convert", "turn music into another format, a file or a folder"),
+        _command("check", "init", "write a commented pipeline file to start from"),
+        _command("check", "check", "find every mistake in a pipeline file"),
+        _command("check", "schema", "print a JSON Schema of pipelines, for editors"),
+        _command("plugins", "plugins", "list plugins and what they offer"),
+    ]
+
+
+def _command(module: str, name: str, summary: str) -> CommandDeclaration:
+    return CommandDeclaration(
+        name=name,
+        summary=summary,
+        target=f"musengine.cli.commands.{module}:{name}",
+        arguments=f"musengine.cli.commands.{module}:add_{name}_arguments",
+    )

@@ -3,50 +3,75 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from musengine import __version__
-from musengine.cli.commands import check, compare, convert, inspect, plugins
-from musengine.cli.commands import run as running
-from musengine.cli.common import FAULT, INTERRUPT, OK
+from musengine.builtin.plugin import musengine_commands
 from musengine.errors import UserError, is_strict
+from musengine.interfaces.command import CommandContext, ExitStatus
+from musengine.plugins.declarations import CommandDeclaration
+from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 
-GROUPS = (running, compare, inspect, convert, check, plugins)
-"""The modules of commands, in the order `musengine --help` lists them."""
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
-    parsed = _parser().parse_args(arguments)
-    from musengine.utils.console import Console
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parsed = _parser(words).parse_args(words)
+    except UserError as error:
+        return _told_plainly(error)
+    from musengine.cli.terminal import Terminal, shown_on
 
-    console = Console(quiet=getattr(parsed, "quiet", False))
+    terminal = Terminal(_level(parsed))
+    try:
+        with shown_on(terminal, parsed.log_file):
+            return _carried_out(parsed, CommandContext(terminal, load_registry))
+    except UserError as error:  # the log file cannot be written
+        return _told_plainly(error)
+
+
+def _level(parsed: argparse.Namespace) -> int:
+    if parsed.quiet:
+        return logging.WARNING
+    return logging.DEBUG if parsed.verbose else logging.INFO
+
+
+def _told_plainly(error: UserError) -> int:
+    """Print an error where there is no terminal to show it on yet."""
+    for line in error.lines:
+        print(f"error: {line}", file=sys.stderr)
+    return ExitStatus.FAULT
+
+
+def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
     # PyTorch's threads wait for each other by spinning, unless told before it is imported: where
     # other programs run too, two threads were seen to train ten times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        status: int = parsed.run(parsed)
+        status: int = parsed.entry.load()(parsed, context)
         sys.stdout.flush()
     except UserError as error:
         for line in error.lines:
-            console.fail(line)
-        return FAULT
+            logger.error(line)
+        return ExitStatus.FAULT
     except KeyboardInterrupt:
-        console.fail("interrupted")
-        return INTERRUPT
+        logger.error("interrupted")
+        return ExitStatus.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output, such as `head`, has seen enough; nor shall the exit flush it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return ExitStatus.DONE
     except Exception as error:
         if (blamed := _plugins_fault(error)) is None:
             raise
-        console.fail(blamed)
-        return FAULT
-    finally:
-        console.close()
+        logger.error(blamed)
+        return ExitStatus.FAULT
     return status
 
 
@@ -61,12 +86,67 @@ def _plugins_fault(error: Exception) -> str | None:
     return f"plugin {plugin} failed: {reason}; MUSENGINE_STRICT=1 shows where"
 
 
-def _parser() -> argparse.ArgumentParser:
+def load_registry() -> Registry:
+    """Load the plugins; a broken one is a warning, and the rest goes on."""
+    from musengine.plugins import manager
+
+    loaded = manager.load()
+    for plugin in loaded.broken:
+        logger.warning(f"plugin {plugin}")
+    return loaded.registry
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser for a command line; only the command it names adds its arguments.
+
+    Raises:
+        UserError: the named command's plugin is broken.
+    """
     parser = argparse.ArgumentParser(
         prog="musengine", description="From a folder of music to a trained model and new pieces."
     )
     parser.add_argument("--version", action="version", version=f"musengine {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in GROUPS:
-        group.add(commands)
+    named = next((word for word in words if not word.startswith("-")), None)
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for entry in _commands(named, parser, quick="--version" in words):
+        summary = entry.declaration.summary
+        own = subparsers.add_parser(
+            entry.name, help=summary, description=summary, allow_abbrev=False
+        )
+        own.set_defaults(entry=entry)
+        if entry.name == named:
+            _add_arguments(own, entry)
     return parser
+
+
+def _commands(
+    named: str | None, parser: argparse.ArgumentParser, *, quick: bool
+) -> list[RegistryEntry]:
+    """Return the commands to offer: the core's own by name looks for no others."""
+    origin = Distribution("musengine", __version__)
+    core = [RegistryEntry(declaration, origin) for declaration in musengine_commands()]
+    if quick or any(entry.name == named for entry in core):
+        return [entry for entry in core if quick or entry.name == named]
+    from musengine.plugins import manager
+
+    registry = manager.load().registry
+    if named is not None:
+        try:
+            return [registry.get("command", named)]
+        except UserError as error:
+            parser.error(str(error))
+    own = {entry.name for entry in core}
+    return core + [entry for entry in registry.of_kind("command") if entry.name not in own]
+
+
+def _add_arguments(parser: argparse.ArgumentParser, entry: RegistryEntry) -> None:
+    declaration = entry.declaration
+    assert isinstance(declaration, CommandDeclaration)
+    if declaration.arguments:
+        entry.load_part(declaration.arguments)(parser)
+    talk = parser.add_mutually_exclusive_group()
+    talk.add_argument("-q", "--quiet", action="store_true", help="say only warnings and errors")
+    talk.add_argument("-v", "--verbose", action="store_true", help="say more of what is done")
+    parser.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="write all messages into a file, with times"
+    )

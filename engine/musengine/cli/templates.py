@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,9 @@ from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.resolve import load
 from musengine.plugins.declarations import Content, ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry
-from musengine.utils.console import Console, counted
+from musengine.utils.format import counted
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -151,20 +154,19 @@ def start(registry: Registry, name: str | None, corpus: str | None, out: Path | 
     """
     template = choose(registry, name)
     out = Path(f"{template.name}.toml") if out is None else out
-    console = Console.current()
     if corpus is None:
         write_new(out, template.text())
-        console.say(f"wrote {out}, from the template {template.name} of {template.origin}")
-        console.say(f"next: say in {out}, at [corpus] path, where your music is; then run")
+        logger.info(f"wrote {out}, from the template {template.name} of {template.origin}")
+        logger.info(f"next: say in {out}, at [corpus] path, where your music is; then run")
     else:
         source = find_music(corpus, registry)
         write_new(out, template.with_music(_seen_from(corpus, source, out.resolve().parent)))
-        console.say(f"wrote {out}, from the template {template.name} of {template.origin}")
+        logger.info(f"wrote {out}, from the template {template.name} of {template.origin}")
         _tell_music(source, registry, _accepted(out, registry))
-        console.say("next:")
+        logger.info("next:")
     file = f'"{out}"' if " " in str(out) else str(out)
-    console.say(f"  musengine check {file}")
-    console.say(f"  musengine run {file}")
+    logger.info(f"  musengine check {file}")
+    logger.info(f"  musengine run {file}")
 
 
 def find_music(corpus: str, registry: Registry) -> Source:
@@ -180,9 +182,8 @@ def find_music(corpus: str, registry: Registry) -> Source:
     for message in check_sources([source], registry):
         raise UserError(f"--corpus: {message}")
     if source.scheme is None and Path(source.text).is_file():
-        list(
-            find_items(source, registry, None, DiscoveryNotes())
-        )  # raises where no reader knows its kind
+        # It raises where no reader knows the file's kind.
+        list(find_items(source, registry, None, DiscoveryNotes()))
     return source
 
 
@@ -201,7 +202,7 @@ def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) 
     found = DiscoveryNotes()
     number = sum(1 for _ in find_items(source, registry, None, found, accepts))
     if number:
-        Console.current().say(f"music: {counted(number, 'file')} in {source.text}")
+        logger.info(f"music: {counted(number, 'file')} in {source.text}")
         return
     known = {
         suffix
@@ -210,7 +211,7 @@ def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) 
         for suffix in getattr(entry.declaration, "suffixes", ())
     }
     others = ", ".join(ending for ending, _ in found.ignored.most_common(5))
-    Console.current().warn(
+    logger.warning(
         f"{source.text} holds no music that can be read: {f'only {others}' if others else 'empty'}"
         f"; known endings are {', '.join(sorted(known))}"
     )

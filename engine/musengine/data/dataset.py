@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,9 @@ from musengine.music.score import SplitName
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.plugins.registry import Component, Registry
-from musengine.utils.console import Console
+from musengine.utils.progress import SILENT, ProgressReporter
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -70,7 +73,9 @@ def cache_of(config: CorpusConfig) -> Cache:
     return Cache(config.cache if isinstance(config.cache, Path) else default_folder())
 
 
-def read_corpus(pipeline: Pipeline, registry: Registry) -> Manifest:
+def read_corpus(
+    pipeline: Pipeline, registry: Registry, reporter: ProgressReporter = SILENT
+) -> Manifest:
     """Read the pieces of a pipeline's corpus and list them; their music stays on disk.
 
     Raises:
@@ -89,6 +94,7 @@ def read_corpus(pipeline: Pipeline, registry: Registry) -> Manifest:
         timeout=config.read_timeout,
         keeper=keeper,
         taking=taking_of(pipeline.encoder),
+        reporter=reporter,
     )
     if not catalogue.pieces:
         raise UserError(_nothing(config, catalogue.skipped, found.ignored))
@@ -126,12 +132,17 @@ def _place_for(config: CorpusConfig) -> tuple[Cache, object]:
         return cache, None
     scratch = Scratch()
     if cache.folder is not None:
-        Console.current().say(f"{cache.folder} cannot be written, so nothing is kept there")
+        logger.info(f"{cache.folder} cannot be written, so nothing is kept there")
     return scratch.cache, scratch
 
 
 def prepare(
-    pipeline: Pipeline, catalogue: Manifest, encoder: Encoder[Any], *, learned: bool = False
+    pipeline: Pipeline,
+    catalogue: Manifest,
+    encoder: Encoder[Any],
+    *,
+    learned: bool = False,
+    reporter: ProgressReporter = SILENT,
 ) -> Dataset:
     """Divide, transpose and encode the pieces; the encoder learns from the training part first.
 
@@ -140,6 +151,7 @@ def prepare(
         catalogue: the pieces.
         encoder: what encodes them.
         learned: the encoder has learned already, and stays as it is.
+        reporter: told how far it is.
 
     Raises:
         UserError: nothing is left to train on.
@@ -158,6 +170,7 @@ def prepare(
         common=common,
         jobs=config.jobs,
         timeout=config.read_timeout,
+        reporter=reporter,
     )
     dataset = _dataset(catalogue, division)
     for part in PARTS:

@@ -20,8 +20,9 @@ from musengine.interfaces.encoder import Encoder
 from musengine.music.key_finding import tonic_shift
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.registry import Component
-from musengine.utils.console import Console, counted
+from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, run_apart
+from musengine.utils.progress import SILENT, ProgressReporter
 
 FORMAT = 1
 _CHUNK = 16 * 2**20
@@ -134,6 +135,7 @@ def encode(
     common: bool,
     jobs: int,
     timeout: float,
+    reporter: ProgressReporter = SILENT,
 ) -> EncodeResult:
     """Encode pieces, those that were not encoded before.
 
@@ -148,6 +150,7 @@ def encode(
         common: whether they are moved to the common key first.
         jobs: processes, 0 for one on each core.
         timeout: seconds that a piece may take.
+        reporter: told how far it is.
     """
     cache = catalogue.access.cache
     assert cache.folder is not None
@@ -160,8 +163,8 @@ def encode(
     if chunks:
         work = _Encoding(component, state, catalogue.access, shards.folder, common)
         run = functools.partial(run_apart, work, workers=jobs)
-        with Console.current().meter("encoding") as meter:
-            _run_all(chunks, run, timeout, outcome, meter.show)
+        with reporter.bar("encoding") as bar:
+            _run_all(chunks, run, timeout, outcome, bar.update)
     return outcome
 
 

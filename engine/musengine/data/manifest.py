@@ -14,6 +14,7 @@ from musengine.data.reading import TIMEOUT, Access, Entry, File, Skipped, Work, 
 from musengine.interfaces.reader import Item
 from musengine.music.score import SplitName
 from musengine.plugins.registry import Component
+from musengine.utils.progress import SILENT, ProgressReporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def survey(
     timeout: float = TIMEOUT,
     keeper: object = None,
     taking: Extraction | None = None,
+    reporter: ProgressReporter = SILENT,
 ) -> Manifest:
     """Read files and list their pieces; the music itself goes into the cache.
 
@@ -86,12 +88,13 @@ def survey(
         timeout: seconds after which a file is given up.
         keeper: what the cache's folder lives as long as.
         taking: what an encoder takes of the pieces, if not each as it is.
+        reporter: told how far it is.
     """
     skipped: list[Skipped] = []
     work = Work(_survey, items, cache, skipped, _survey_cached, taking)
     catalogue = Manifest(work.access, skipped=skipped, found=found, keeper=keeper)
     seen: Counter[str] = Counter()
-    for (reader, item), (key, library, entries) in work.results(jobs, timeout):
+    for (reader, item), (key, library, entries) in work.results(jobs, timeout, reporter):
         catalogue.libraries[work.access.readers[reader].name] = library
         for place, entry in enumerate(entries):
             if isinstance(entry, Skipped):

@@ -18,8 +18,8 @@ from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, SplitName
 from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry
-from musengine.utils.console import Console
 from musengine.utils.parallel import FEW, Failure, run_apart
+from musengine.utils.progress import SILENT, ProgressReporter
 
 if TYPE_CHECKING:
     from musengine.interfaces.reader import Reader
@@ -167,6 +167,7 @@ def read_sources(
     jobs: int = 0,
     cache: Cache | None = None,
     timeout: float = TIMEOUT,
+    reporter: ProgressReporter = SILENT,
 ) -> Reading:
     """Read every piece of some sources into memory.
 
@@ -178,6 +179,7 @@ def read_sources(
         jobs: processes, 0 for one on each core.
         cache: where files read before are found.
         timeout: seconds after which a file is given up.
+        reporter: told how far it is.
 
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
@@ -186,7 +188,7 @@ def read_sources(
     items = list_items(sources, registry, reader, accepts, reading.found)
     work = Work(_read_pieces, items, cache or Cache(None), reading.skipped)
     seen: Counter[str] = Counter()
-    for _, pieces in work.results(jobs, timeout):
+    for _, pieces in work.results(jobs, timeout, reporter):
         reading.pieces.extend(replace(piece, id=unique(piece.id, seen)) for piece in pieces)
     return reading
 
@@ -232,7 +234,9 @@ class Work:
             self.tasks.append((readers.index(component), item))
         self.access = Access(readers, cache, taking)
 
-    def results(self, jobs: int, timeout: float) -> Iterator[tuple[tuple[int, Item], Any]]:
+    def results(
+        self, jobs: int, timeout: float, reporter: ProgressReporter
+    ) -> Iterator[tuple[tuple[int, Item], Any]]:
         """Yield what the function says of each file that can be read."""
         lacking = [component.entry.missing_requirements() for component in self.access.readers]
         readable = [task for task in self.tasks if not lacking[task[0]]]
@@ -241,10 +245,10 @@ class Work:
             for reader, item in self.tasks
             if lacking[reader]
         )
-        with Console.current().meter("reading") as meter:
+        with reporter.bar("reading") as bar:
             outcomes = self._outcomes(readable, jobs, timeout)
             for count, (task, outcome) in enumerate(zip(readable, outcomes, strict=True), 1):
-                meter.show(count / len(readable), f"{count} of {len(readable)} files")
+                bar.update(count / len(readable), f"{count} of {len(readable)} files")
                 reason = outcome.reason if isinstance(outcome, Failure) else outcome
                 if isinstance(reason, str):
                     self.skipped.append(Skipped(str(task[1].path), reason))

@@ -17,7 +17,6 @@ from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.loss import Loss, negative_log_likelihood
 from musengine.interfaces.metric import Evidence
 from musengine.interfaces.model import Model, Output
-from musengine.utils.console import Console
 
 RESAMPLES = 2000
 StepScores = Callable[[Output], torch.Tensor]
@@ -131,12 +130,12 @@ def predictions(evidence: Evidence) -> Predictions:
 
     Pieces are read as `score_pieces` reads them.
     """
-    console, layout = Console.current(), evidence.model.layout
+    layout = evidence.model.layout
     found = _read(
         evidence.model,
         evidence.part,
         lambda output: dict(_said(output, layout)),
-        lambda: console.pulse(f"measuring the {evidence.part_name} part"),
+        lambda: evidence.reporter.alive(f"measuring the {evidence.part_name} part"),
     )
     return Predictions(**found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from musengine.encoding.layouts import Grid, Layout
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Batch, Model, Recorded, as_steps
-from musengine.utils.console import Console
 from musengine.utils.files import whole_file
+
+logger = logging.getLogger(__name__)
 
 LARGEST = 2**28
 """Bytes that a recording may take; a longer piece is recorded as far as they reach."""
@@ -137,7 +139,7 @@ def write(recording: Recording, path: Path, option: str = "--record") -> None:
         else:
             with aside.open("wb") as file:
                 np.savez_compressed(file, **_named(recording))
-    Console.current().say(f"{len(recording.steps):,} steps recorded in {path}")
+    logger.info(f"{len(recording.steps):,} steps recorded in {path}")
 
 
 def _named(recording: Recording) -> dict[str, Any]:

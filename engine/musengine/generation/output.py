@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +20,9 @@ from musengine.pipeline import compatibility
 from musengine.pipeline.sections import GenerateConfig
 from musengine.plugins.declarations import Content, WriterDeclaration
 from musengine.plugins.registry import Component
-from musengine.utils.console import Console
 from musengine.utils.files import explained, whole_file
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def write_pieces(
                     writer.write(content, aside)
                 files.append(path)
             except UnwritableError as error:
-                Console.current().warn(f"{path.name} is not written: {error}")
+                logger.warning(f"{path.name} is not written: {error}")
         music = piece.content
         size = len(music.text) if isinstance(music, Text) else len(music)
         scores_wanted = any("score" in declaration.content for _, declaration in writers)
@@ -124,7 +126,7 @@ def _able(outputs: Sequence[Component]) -> list[tuple[Writer[Any], WriterDeclara
     """Return the writers that can write on this system, and say what the others lack."""
     lacking = compatibility.lacking(outputs)
     for message in lacking.values():
-        Console.current().warn(message)
+        logger.warning(message)
     return [
         (output.create(), output.declared(WriterDeclaration))
         for output in outputs

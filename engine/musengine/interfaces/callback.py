@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from musengine.config.fields import Config
+from musengine.utils.progress import SILENT, ProgressReporter
 
 if TYPE_CHECKING:
     from musengine.interfaces.model import Batch, Model
@@ -44,6 +45,9 @@ class Progress:
 
 class Callback(Generic[C]):
     """Told of start, step, batch, epoch, validation, checkpoint, sample, end; all optional."""
+
+    reporter: ProgressReporter = SILENT
+    """Where it may say how far the training is; set by whoever runs it."""
 
     def __init__(self, config: C) -> None:
         self.config = config

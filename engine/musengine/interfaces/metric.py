@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from musengine.config.fields import Config
 from musengine.music.score import Score
+from musengine.utils.progress import SILENT, ProgressReporter
 
 if TYPE_CHECKING:
     from musengine.interfaces.encoder import EncodedPiece, Encoder
@@ -49,6 +50,7 @@ class Evidence:
         generated: for a metric of pieces, the generated ones, name and score.
         reference: for a metric of pieces, the music that was learned from and that was held out,
             as the encoder gives it back, so that both are on one grid.
+        reporter: asked now and then to say that the work goes on.
     """
 
     model: Model[Any]
@@ -57,6 +59,7 @@ class Evidence:
     part_name: str
     generated: Sequence[tuple[str, Score]] = ()
     reference: Reference = NO_REFERENCE
+    reporter: ProgressReporter = SILENT
     _known: dict[Callable[[Evidence], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

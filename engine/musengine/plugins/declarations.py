@@ -238,6 +238,22 @@ class CallbackDeclaration(Declaration):
     kind: ClassVar[str] = "callback"
 
 
+@dataclass(frozen=True, kw_only=True)
+class CommandDeclaration(Declaration):
+    """A subcommand of the command line.
+
+    Its `target` is a function that takes the parsed arguments and a `CommandContext` and returns
+    an exit status.
+
+    Attributes:
+        arguments: where the function lives that adds its arguments to an `argparse` parser,
+            `"package.module:function"`; empty for none.
+    """
+
+    kind: ClassVar[str] = "command"
+    arguments: str = ""
+
+
 DECLARATIONS: dict[str, type[Declaration]] = {
     "musengine_readers": ReaderDeclaration,
     "musengine_encoders": EncoderDeclaration,
@@ -247,5 +263,6 @@ DECLARATIONS: dict[str, type[Declaration]] = {
     "musengine_metrics": MetricDeclaration,
     "musengine_writers": WriterDeclaration,
     "musengine_callbacks": CallbackDeclaration,
+    "musengine_commands": CommandDeclaration,
 }
 """Hook name to the declaration that its implementations return."""

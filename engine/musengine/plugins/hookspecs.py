@@ -1,4 +1,4 @@
-"""The eight hooks. None takes arguments; each returns declarations and does no work."""
+"""The hooks. None takes arguments; each returns declarations and does no work."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pluggy
 
 from musengine.plugins.declarations import (
     CallbackDeclaration,
+    CommandDeclaration,
     EncoderDeclaration,
     LossDeclaration,
     MetricDeclaration,
@@ -60,3 +61,8 @@ def musengine_writers() -> Sequence[WriterDeclaration]:  # type: ignore[empty-bo
 @hookspec
 def musengine_callbacks() -> Sequence[CallbackDeclaration]:  # type: ignore[empty-body]
     """Declare callbacks: told of what happens during a run. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_commands() -> Sequence[CommandDeclaration]:  # type: ignore[empty-body]
+    """Declare subcommands of the command line. versionadded: 0.1."""

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import inspect
+import logging
 import os
 import re
 import sys
@@ -167,6 +168,8 @@ def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, str
         with contextlib.redirect_stdout(sys.stderr):
             module = importlib.import_module(source) if isinstance(source, str) else source.load()
             plugin.declarations = _declarations(module)
+            # Its log records are shown by who asks for them, and by nobody else.
+            logging.getLogger(module.__name__.partition(".")[0]).addHandler(logging.NullHandler())
     # A plugin may raise anything at import, SystemExit included; the rest must go on.
     except (Exception, SystemExit) as error:
         if strict:
@@ -284,6 +287,17 @@ def _origin(distribution: importlib.metadata.Distribution | None) -> Distributio
     except Exception:  # a folder named like metadata that holds none
         name, version = None, None
     return Distribution(name or "unknown distribution", version or "")
+
+
+def loaded_packages() -> set[str]:
+    """Return the packages of the plugins that are loaded in this process, the core's included."""
+    if not load.cache_info().currsize:
+        return set()
+    return {
+        re.split("[.:]", declaration.target)[0]
+        for plugin in load().plugins
+        for declaration in plugin.declarations
+    }
 
 
 def culprit(error: BaseException) -> Plugin | None:

@@ -53,13 +53,21 @@ class RegistryEntry:
         """
         if missing := self.missing_requirements():
             raise UserError(missing[0])
-        module, _, attribute = self.declaration.target.partition(":")
+        return self.load_part(self.declaration.target)
+
+    def load_part(self, target: str) -> Any:
+        """Import and return what a string of the declaration names, `"package.module:name"`.
+
+        Raises:
+            UserError: the import fails; names the distribution and the reason.
+        """
+        module, _, attribute = target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
         except Exception as error:
             raise UserError(
                 f"{self.declaration.kind} {self.name!r} of {self.origin} cannot be loaded from "
-                f"{self.declaration.target!r}: {type(error).__name__}: {error}; "
+                f"{target!r}: {type(error).__name__}: {error}; "
                 f"update or reinstall {self.origin.distribution}"
             ) from error
 

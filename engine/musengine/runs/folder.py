@@ -25,8 +25,8 @@ from musengine.errors import ConfigError, Problem, UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.pipeline.resolve import Pipeline, resolve
 from musengine.plugins.registry import Registry
-from musengine.utils.console import counted
 from musengine.utils.files import explained, locked, read_json, whole_file, write_json, write_text
+from musengine.utils.format import counted
 
 RUNS = Path("runs")
 PROMPTS = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +25,10 @@ from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
 from musengine.runs.trained import Trained, load_trained
-from musengine.utils.console import Console, counted
+from musengine.utils.format import counted
+from musengine.utils.progress import SILENT, ProgressReporter
+
+logger = logging.getLogger(__name__)
 
 _TOLD = 10
 """Pieces of which it is told one by one why only their text was written."""
@@ -39,6 +43,7 @@ def generate(
     folder: Path | None = None,
     name: str = "piece",
     record: Path | None = None,
+    reporter: ProgressReporter = SILENT,
 ) -> list[outputs.WrittenPiece]:
     """Generate the pieces a pipeline asks for from its run's weights, and write them.
 
@@ -53,7 +58,7 @@ def generate(
     trained = load_trained(pipeline, run)
     settings = DecodeSettings(tempo=config.tempo, meter=config.meter)
     names, prompts, first = _prompts(pipeline, run, registry, trained.encoder, settings, seed)
-    made = _made(pipeline, trained, prompts, first, settings, seed)
+    made = _made(pipeline, trained, prompts, first, settings, seed, reporter)
     pieces = [
         _product(piece, prompt, trained.encoder, config, settings)
         for piece, prompt in zip(made, prompts, strict=True)
@@ -79,6 +84,7 @@ def _made(
     first: Sequence[int],
     settings: DecodeSettings,
     seed: int,
+    reporter: ProgressReporter,
 ) -> list[engine.GeneratedPiece]:
     """Return the steps of the new pieces, with what the model thought where a writer asks."""
     config = pipeline.generate
@@ -92,7 +98,7 @@ def _made(
     wants_probabilities = any(
         "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
     )
-    with Console.current().meter("generating") as meter:
+    with reporter.bar("generating") as bar:
         return engine.generate(
             trained.model,
             trained.encoder,
@@ -101,7 +107,7 @@ def _made(
             device=trained.device,
             own=pipeline.model_declaration.generation == "own",
             keep_logits=wants_probabilities,
-            beat=lambda share: meter.show(share, counted(config.count, "piece")),
+            beat=lambda share: bar.update(share, counted(config.count, "piece")),
         )
 
 
@@ -147,17 +153,16 @@ def _origins(
 
 
 def _tell_written(written: Sequence[outputs.WrittenPiece], seed: int, folder: Path) -> None:
-    console = Console.current()
     for piece in written:
         if not piece.notes:
-            console.warn(f"{piece.stem} holds no notes: train longer, or choose another sampler")
+            logger.warning(f"{piece.stem} holds no notes: train longer, or choose another sampler")
     unheard = [piece for piece in written if piece.no_score]
     for piece in unheard[:_TOLD]:
-        console.warn(f"{piece.stem}: only the text is written: {piece.no_score}")
+        logger.warning(f"{piece.stem}: only the text is written: {piece.no_score}")
     if len(unheard) > _TOLD:
-        console.warn(f"and of {counted(len(unheard) - _TOLD, 'more piece')} only the text")
+        logger.warning(f"and of {counted(len(unheard) - _TOLD, 'more piece')} only the text")
     kinds = sorted({path.suffix for piece in written for path in piece.files})
-    console.say(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
+    logger.info(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
 
 
 def _prompts(
@@ -205,7 +210,7 @@ def _prompt_of_text(text: str, encoder: Encoder[Any]) -> Encoded:
     except UnreadableError as error:
         raise UserError(f"generate.prompt_text: {error.lines[0]}") from error
     for what, count in prompt.lost.items():
-        Console.current().warn(f"generate.prompt_text: {count} {what}")
+        logger.warning(f"generate.prompt_text: {count} {what}")
     return prompt
 
 

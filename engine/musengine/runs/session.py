@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,8 +38,11 @@ from musengine.training import checkpoint as checkpoints
 from musengine.training.optim import TrainerState, choose_device, limit_reached
 from musengine.training.trainer import INTERRUPTED, Trainer, TrainingTask, fit
 from musengine.utils.allocator import keep_freed_memory
-from musengine.utils.console import Console, counted
+from musengine.utils.format import counted
+from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import stop_on_interrupt
+
+logger = logging.getLogger(__name__)
 
 ODDITIES = 3
 """How many pieces with something odd about them are named."""
@@ -58,11 +62,15 @@ class Session:
     run: RunFolder
     registry: Registry
     dataset: Dataset | None = None
+    reporter: ProgressReporter = SILENT
 
     @functools.cached_property
     def callbacks(self) -> list[Callback[Any]]:
         """The pipeline's callbacks, the same ones for training and generation."""
-        return [callback.create() for callback in self.pipeline.callbacks]
+        created: list[Callback[Any]] = [each.create() for each in self.pipeline.callbacks]
+        for callback in created:
+            callback.reporter = self.reporter
+        return created
 
     def train(self) -> None:
         """Train, from the beginning or from where it stopped; say so where nothing is left.
@@ -74,27 +82,30 @@ class Session:
         if self.run.exists:
             self.pipeline = _continued(self.pipeline, self.run, self.registry)
             if _finished_training(self.pipeline, self.run):
-                Console.current().say(f"{self.run.path} is trained already")
+                logger.info(f"{self.run.path} is trained already")
                 return
         self.pipeline, device = _decided(self.pipeline)
         encoder: Encoder[Any] = self.pipeline.encoder.create()
         origin = _origin(self.pipeline, self.run)
         if origin is not None:
             encoder.load_state(checkpoints.load(origin, weights_only=True).meta.get("encoder", {}))
-        reading_ = read_corpus(self.pipeline, self.registry)
+        reading_ = read_corpus(self.pipeline, self.registry, self.reporter)
         learned = origin is not None
-        self.dataset = prepare(self.pipeline, reading_, encoder, learned=learned)
+        self.dataset = prepare(
+            self.pipeline, reading_, encoder, learned=learned, reporter=self.reporter
+        )
         _tell_dataset(self.dataset)
         for message in compatibility.lacking(self.pipeline.outputs).values():
-            Console.current().warn(message)
+            logger.warning(message)
         task = _task(self.pipeline, self.run, device, encoder, self.dataset, self.callbacks)
+        task.reporter = self.reporter
         stored = None if origin is None else _load(task, origin)
         if self.run.exists:
             self.run.check_split(self.dataset)
             self.run.write_pipeline(self.pipeline)
         else:
             self.run.begin(self.pipeline, self.dataset)
-        Console.current().say(f"run folder: {self.run.path}")
+        logger.info(f"run folder: {self.run.path}")
         reason = _train(task, self.pipeline, self.run, stored)
         if reason == INTERRUPTED:
             raise Interrupted
@@ -105,13 +116,15 @@ class Session:
         """Make the run's pieces, unless they were made with these very settings."""
         made_with = runfolder.fingerprint_of(self.pipeline.tables(), GENERATION_TABLES)
         if self.run.state().get("generated") == made_with:
-            Console.current().say(
+            logger.info(
                 f"its pieces are in {self.run.samples}; `musengine generate {self.run.path}` "
                 "makes more, --new trains another"
             )
             return
         seed = making.run_seed(self.pipeline)
-        written = making.generate(self.pipeline, self.run, self.registry, seed=seed)
+        written = making.generate(
+            self.pipeline, self.run, self.registry, seed=seed, reporter=self.reporter
+        )
         for path in (path for piece in written for path in piece.files):
             for callback in self.callbacks:
                 callback.on_sample(path)
@@ -128,11 +141,13 @@ class Session:
             return
         held_out = PARTS[1:]
         if self.dataset is None:
-            results = evaluate(self.pipeline, self.run, self.registry, held_out)
+            results = evaluate(self.pipeline, self.run, self.registry, held_out, self.reporter)
         else:
             trained = load_trained(self.pipeline, self.run)
             generated = generated_pieces(self.pipeline, self.run, self.registry)
-            results = measure(self.pipeline, trained, self.dataset, held_out, generated)
+            results = measure(
+                self.pipeline, trained, self.dataset, held_out, generated, self.reporter
+            )
         self.run.write_evaluation(results)
         self.run.write_pipeline(self.pipeline)
         self.run.write_state(evaluated=wanted)
@@ -142,12 +157,12 @@ class Session:
         """List what was left out of the corpus, at the end where it is seen."""
         if self.dataset is None or not self.dataset.skipped:
             return
-        console, skipped = Console.current(), self.dataset.skipped
+        skipped = self.dataset.skipped
         for entry in skipped[:20]:
-            console.warn(f"skipped {entry.path}: {entry.reason}")
+            logger.warning(f"skipped {entry.path}: {entry.reason}")
         if len(skipped) > 20:
             listed = self.run.path / "split.json"
-            console.warn(f"skipped {len(skipped) - 20} more; all are listed in {listed}")
+            logger.warning(f"skipped {len(skipped) - 20} more; all are listed in {listed}")
 
 
 def tell_figures(results: Mapping[str, Figures]) -> None:
@@ -158,7 +173,7 @@ def tell_figures(results: Mapping[str, Figures]) -> None:
             for name, value in figures.items()
             if isinstance(value, (int, float)) and not name.endswith(("_low", "_high"))
         )
-        Console.current().say(f"{part}: {shown}")
+        logger.info(f"{part}: {shown}")
 
 
 def _shown(name: str, figures: Figures) -> str:
@@ -173,7 +188,7 @@ def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeli
     stored = run.read_pipeline(registry)
     changed = runfolder.refuse_changes(run.path, stored.tables(), pipeline)
     if changed:
-        Console.current().say(f"going on with changed settings: {', '.join(changed)}")
+        logger.info(f"going on with changed settings: {', '.join(changed)}")
         run.log({"changed": changed})
     wanted, before = pipeline.training, stored.training
     device = before.device if wanted.device == "auto" else wanted.device
@@ -255,60 +270,58 @@ def _load(task: TrainingTask, origin: Path) -> checkpoints.Checkpoint | None:
     checkpoints.load_weights(task.model, stored.model, origin)
     if origin.parent == task.run.checkpoints:
         return stored
-    Console.current().say(f"starting from the weights of {origin}")
+    logger.info(f"starting from the weights of {origin}")
     return None
 
 
 def _train(
     task: TrainingTask, pipeline: Pipeline, run: RunFolder, stored: checkpoints.Checkpoint | None
 ) -> str:
-    console = Console.current()
     if pipeline.model_declaration.training == "fit":
         return fit(task)
     parameters = sum(p.numel() for p in task.model.parameters())
     unit = f"; loss in {task.loss.unit}" if task.loss is not None else ""
-    console.say(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
+    logger.info(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
     trainer = Trainer(task)
     if stored is not None:
         trainer.restore(stored)
-        console.say(f"going on after step {trainer.place.step}")
+        logger.info(f"going on after step {trainer.place.step}")
     run.forget_after(trainer.place.step)
-    with stop_on_interrupt(console.warn) as stop:
+    with stop_on_interrupt(logger.warning) as stop:
         return trainer.train(stop)
 
 
 def _tell_dataset(dataset: Dataset) -> None:
-    console = Console.current()
     for notice in dataset.notices:
-        console.say(f"note: {notice}")
+        logger.info(f"note: {notice}")
     for part, pieces in dataset.parts.items():
         steps = total_steps(pieces)
         if pieces:
-            console.say(f"{part}: {counted(len(pieces), 'piece')}, {counted(steps, 'step')}")
+            logger.info(f"{part}: {counted(len(pieces), 'piece')}, {counted(steps, 'step')}")
     if not dataset.parts["valid"]:
-        console.warn(
+        logger.warning(
             "no pieces are held out, so nothing tells how well the model does on new music "
             "(corpus.valid sets the share)"
         )
     for what, count in dataset.lost.items():
-        console.say(f"left out: {count:,} {what}")
+        logger.info(f"left out: {count:,} {what}")
     _tell_copies(dataset)
     _tell_oddities(dataset)
     if dataset.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
-        console.say(f"not music files: {kinds}")
+        logger.info(f"not music files: {kinds}")
     if dataset.skipped:
-        console.say(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
+        logger.info(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
 
 
 def _tell_copies(dataset: Dataset) -> None:
     if dataset.copies:
         number = len(dataset.copies)
         are = "piece is a copy of another" if number == 1 else "pieces are copies of others"
-        Console.current().say(f"{number:,} {are}, note by note (corpus.duplicates)")
+        logger.info(f"{number:,} {are}, note by note (corpus.duplicates)")
     if dataset.straddling:
         first = dataset.straddling[0]
-        Console.current().warn(
+        logger.warning(
             f"{counted(len(dataset.straddling), 'piece')} of one part with the notes of a piece "
             f"held out, such as {first} and {dataset.copies[first]}; corpus.duplicates = 'drop' "
             "leaves them out"
@@ -317,15 +330,15 @@ def _tell_copies(dataset: Dataset) -> None:
 
 def _tell_oddities(dataset: Dataset) -> None:
     """Say what was odd about the first few pieces, and how many there are."""
-    console, odd = Console.current(), dataset.warnings
+    odd = dataset.warnings
     if not odd:
         return
     listed = list(odd.items())[:ODDITIES]
     for name, lines in listed:
-        console.say(f"odd: {name}: {lines[0]}")
+        logger.info(f"odd: {name}: {lines[0]}")
     if len(odd) > len(listed):
         left = counted(len(odd) - len(listed), "piece")
-        console.say(f"odd: {left} more, listed in the run's split.json")
+        logger.info(f"odd: {left} more, listed in the run's split.json")
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset) -> None:

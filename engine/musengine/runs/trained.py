@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,9 @@ from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
 from musengine.training import checkpoint as checkpoints
 from musengine.training.optim import choose_device
-from musengine.utils.console import Console
+from musengine.utils.progress import SILENT, ProgressReporter
+
+logger = logging.getLogger(__name__)
 
 GENERATED = "generated"
 """What the figures of generated pieces stand under, beside those of the parts."""
@@ -72,12 +75,16 @@ def _device_here(name: str) -> torch.device:
         return choose_device(name)
     except UserError:
         device = choose_device("auto")
-        Console.current().say(f"{name} is not here; using {device}")
+        logger.info(f"{name} is not here; using {device}")
         return device
 
 
 def evaluate(
-    pipeline: Pipeline, run: RunFolder, registry: Registry, parts: Sequence[SplitName]
+    pipeline: Pipeline,
+    run: RunFolder,
+    registry: Registry,
+    parts: Sequence[SplitName],
+    reporter: ProgressReporter = SILENT,
 ) -> dict[str, Figures]:
     """Measure a run's best weights on parts of its corpus; figures by part.
 
@@ -85,13 +92,19 @@ def evaluate(
         UserError: what the user can mend.
     """
     trained = load_trained(pipeline, run)
-    dataset = prepare(pipeline, read_corpus(pipeline, registry), trained.encoder, learned=True)
+    dataset = prepare(
+        pipeline,
+        read_corpus(pipeline, registry, reporter),
+        trained.encoder,
+        learned=True,
+        reporter=reporter,
+    )
     run.check_split(dataset)
     generated = generated_pieces(pipeline, run, registry)
-    return measure(pipeline, trained, dataset, parts, generated)
+    return measure(pipeline, trained, dataset, parts, generated, reporter)
 
 
-def music_of(run: RunFolder, registry: Registry) -> Reference:
+def music_of(run: RunFolder, registry: Registry, reporter: ProgressReporter = SILENT) -> Reference:
     """Return what a run was trained on and what it held out, as its encoder gives it back.
 
     Raises:
@@ -99,7 +112,13 @@ def music_of(run: RunFolder, registry: Registry) -> Reference:
     """
     pipeline = run.read_pipeline(registry)
     encoder = load_trained(pipeline, run).encoder
-    dataset = prepare(pipeline, read_corpus(pipeline, registry), encoder, learned=True)
+    dataset = prepare(
+        pipeline,
+        read_corpus(pipeline, registry, reporter),
+        encoder,
+        learned=True,
+        reporter=reporter,
+    )
     run.check_split(dataset)
     held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
     return of_pieces(dataset.parts["train"], held_out, encoder)
@@ -111,6 +130,7 @@ def measure(
     dataset: Dataset,
     parts: Sequence[SplitName],
     generated: Sequence[Named] = (),
+    reporter: ProgressReporter = SILENT,
 ) -> dict[str, Figures]:
     """Return the pipeline's metrics of a trained model on some parts, and of generated pieces."""
     wanted: dict[str, list[Metric[Any]]] = {"model": [], "pieces": []}
@@ -120,13 +140,15 @@ def measure(
         wanted[metric.declared(MetricDeclaration).of].append(metric.create())
     model, encoder = trained.model, trained.encoder
     results: dict[str, Figures] = {
-        part: _measured(wanted["model"], Evidence(model, encoder, dataset.parts[part], part))
+        part: _measured(
+            wanted["model"], Evidence(model, encoder, dataset.parts[part], part, reporter=reporter)
+        )
         for part in parts
     }
     if wanted["pieces"] and generated:
         held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
         reference = of_pieces(dataset.parts["train"], held_out, encoder)
-        evidence = Evidence(model, encoder, (), GENERATED, tuple(generated), reference)
+        evidence = Evidence(model, encoder, (), GENERATED, tuple(generated), reference, reporter)
         results[GENERATED] = _measured(wanted["pieces"], evidence)
     return {part: figures for part, figures in results.items() if figures}
 
@@ -145,7 +167,7 @@ def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> 
     try:
         reading = read_scores([str(run.samples)], registry)
     except UserError as error:
-        Console.current().warn(f"no generated pieces are measured: {error}")
+        logger.warning(f"no generated pieces are measured: {error}")
         return []
     return [
         (piece.id, piece.content) for piece in reading.pieces if isinstance(piece.content, Score)

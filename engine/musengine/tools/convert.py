@@ -23,9 +23,10 @@ from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry
 from musengine.tools.edits import Adjustments
 from musengine.tools.formats import SourceFormat, TargetFormat, from_score, to_score
-from musengine.utils.console import Console, counted
 from musengine.utils.files import whole_file
+from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, run_apart
+from musengine.utils.progress import SILENT, ProgressReporter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,7 @@ def convert(
     *,
     jobs: int = 0,
     timeout: float = 300.0,
+    reporter: ProgressReporter = SILENT,
 ) -> ConversionResult:
     """Convert a file, or every file of a folder or a built-in corpus into a folder like it.
 
@@ -108,6 +110,7 @@ def convert(
         registry: where readers are found.
         jobs: processes, 0 for one on each core.
         timeout: seconds that one file may take.
+        reporter: told how far it is.
 
     Raises:
         UserError: there is no such source, or no music in it.
@@ -122,13 +125,13 @@ def convert(
         raise UserError(_nothing(source, plan, found))
     distinct = list(_without_clashes(tasks, outcome))
     results = run_apart(partial(convert_one, plan), distinct, workers=jobs, timeout=timeout, few=0)
-    with Console.current().meter("converting") as meter:
+    with reporter.bar("converting") as bar:
         for count, (task, result) in enumerate(zip(distinct, results, strict=True), 1):
             if isinstance(result, Failure):
                 outcome.skipped.append(Skipped(task.shown, result.reason))
             else:
                 outcome.add(result)
-            meter.show(count / len(distinct), f"{count} of {counted(len(distinct), 'file')}")
+            bar.update(count / len(distinct), f"{count} of {counted(len(distinct), 'file')}")
     return outcome
 
 

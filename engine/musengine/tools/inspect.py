@@ -21,8 +21,9 @@ from musengine.music.pitch_names import pitch_name
 from musengine.music.score import Piece, Score
 from musengine.music.transforms import overlap
 from musengine.plugins.registry import Component, Registry
-from musengine.utils.console import Console, counted
+from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, run_apart
+from musengine.utils.progress import SILENT, ProgressReporter
 
 DRUMS = "Drums"
 _LISTED = 6
@@ -192,6 +193,7 @@ def inspect(
     *,
     jobs: int = 0,
     timeout: float = 300.0,
+    reporter: ProgressReporter = SILENT,
 ) -> Inspection:
     """Look at every music file of some sources.
 
@@ -204,6 +206,7 @@ def inspect(
         expected: what the music should be.
         jobs: processes, 0 for one on each core.
         timeout: seconds that one file may take.
+        reporter: told how far it is.
 
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
@@ -212,7 +215,7 @@ def inspect(
     tasks = list(_tasks(sources, registry, inspection.found))
     first_with: dict[str, str] = {}
     results = run_apart(partial(_look, expected), tasks, workers=jobs, timeout=timeout, few=0)
-    with Console.current().meter("inspecting") as meter:
+    with reporter.bar("inspecting") as bar:
         for task, result in zip(tasks, results, strict=True):
             if isinstance(result, Failure):
                 report = FileReport(path=task.shown, error=result.reason)
@@ -223,7 +226,7 @@ def inspect(
                 report = replace(report, duplicate_of=None if first == report.path else first)
             inspection.files.append(report)
             done = len(inspection.files)
-            meter.show(done / len(tasks), f"{done} of {counted(len(tasks), 'file')}")
+            bar.update(done / len(tasks), f"{done} of {counted(len(tasks), 'file')}")
     return inspection
 
 

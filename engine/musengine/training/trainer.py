@@ -35,7 +35,7 @@ from musengine.training.optim import (
     mixed_precision,
     set_learning_rate,
 )
-from musengine.utils.console import Console
+from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import StopRequest
 
 INTERRUPTED = "interrupted"
@@ -59,6 +59,11 @@ class TrainingTask:
     device: torch.device
     likelihood: bool
     meta: Mapping[str, Any]
+    reporter: ProgressReporter = SILENT
+
+    def alive(self) -> None:
+        """Say that validation goes on."""
+        self.reporter.alive("measuring the validation part")
 
     def tell(self, event: str, *arguments: Any) -> None:
         """Tell every callback of an event."""
@@ -70,10 +75,10 @@ class TrainingTask:
         if not self.valid:
             return {}
         if self.loss is None and not self.likelihood:
-            return {"loss": loss_on_pieces(self.model, None, self.valid, beat=_measuring)}
+            return {"loss": loss_on_pieces(self.model, None, self.valid, beat=self.alive)}
         if self.loss is None:
-            return {"nll": score_pieces(self.model, self.valid, beat=_measuring).mean}
-        return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=_measuring)}
+            return {"nll": score_pieces(self.model, self.valid, beat=self.alive).mean}
+        return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=self.alive)}
 
     def measured(self, place: TrainerState, progress: Progress) -> dict[str, float]:
         """Validate, log the figures and tell them."""
@@ -108,10 +113,6 @@ def checkpoint_name(place: TrainerState, figure: float | None) -> str:
     """Return a checkpoint's file name: step, epochs done, and the validation figure if any."""
     reached = "" if figure is None else f"_valid-{figure:.4f}"
     return f"step-{place.step:09}_epoch-{place.epoch:04}{reached}.safetensors"
-
-
-def _measuring() -> None:
-    Console.current().pulse("measuring the validation part")
 
 
 def fit(task: TrainingTask) -> str:

@@ -1,13 +1,17 @@
-"""The console callback: what happens during training, said by the run's console."""
+"""The console callback: what happens during training, as bars and log records."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from musengine.builtin.configs import ConsoleConfig
 from musengine.interfaces.callback import Callback, Progress
-from musengine.utils.console import Console, Meter, counted, duration
+from musengine.utils.format import counted, duration
+from musengine.utils.progress import ProgressBar
+
+logger = logging.getLogger(__name__)
 
 
 class ConsoleCallback(Callback[ConsoleConfig]):
@@ -15,31 +19,28 @@ class ConsoleCallback(Callback[ConsoleConfig]):
 
     def __init__(self, config: ConsoleConfig) -> None:
         super().__init__(config)
-        self.console = Console.current()
-        self._meter: Meter | None = None
+        self._bar: ProgressBar | None = None
 
     def on_start(self, folder: Path, progress: Progress) -> None:
         """Open the progress bar."""
-        self._meter = self.console.meter("training", self.config.every)
+        self._bar = self.reporter.bar("training", self.config.every)
 
     def on_step(self, progress: Progress) -> None:
-        """Move the bar; where there is none, a line is printed now and then."""
-        if self.console.live and self._meter is not None and not self._meter.drawn:
-            self._meter = self.console.meter("training", self.config.every)
-        if self._meter is not None:
-            self._meter.show(progress.fraction, _figures(progress))
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(progress.fraction, _figures(progress))
 
     def on_validation(self, progress: Progress, figures: Mapping[str, float]) -> None:
         """Print the validation figures."""
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        self.console.say(f"step {progress.step}, epoch {progress.epoch}: validation {shown}")
+        logger.info(f"step {progress.step}, epoch {progress.epoch}: validation {shown}")
 
     def on_end(self, progress: Progress, reason: str) -> None:
         """Close the bar."""
-        if self._meter is not None:
-            self._meter.close()
+        if self._bar is not None:
+            self._bar.close()
         took = duration(progress.seconds)
-        self.console.say(f"training ended after {counted(progress.step, 'step')}, {took}: {reason}")
+        logger.info(f"training ended after {counted(progress.step, 'step')}, {took}: {reason}")
 
 
 def _figures(progress: Progress) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from musengine.interfaces.callback import Callback, Progress
 from musengine.plugins import manager
 from musengine.runs import generate as making
 from musengine.runs.folder import RunFolder
-from musengine.utils.console import Console
+
+logger = logging.getLogger(__name__)
 
 
 class SamplesCallback(Callback[SamplesConfig]):
@@ -53,4 +55,4 @@ class SamplesCallback(Callback[SamplesConfig]):
                     name=f"step-{progress.step:09}",
                 )
             except UserError as error:
-                Console.current().warn(f"no samples at step {progress.step}: {error}")
+                logger.warning(f"no samples at step {progress.step}: {error}")

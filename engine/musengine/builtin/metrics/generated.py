@@ -16,7 +16,6 @@ from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
 from musengine.interfaces.metric import Evidence, Metric
 from musengine.music.timing import FloatArray
 from musengine.plugins.declarations import NoSettings
-from musengine.utils.console import Console
 
 
 class Similarity(Metric[SimilarityConfig]):
@@ -29,7 +28,7 @@ class Similarity(Metric[SimilarityConfig]):
             [score for _, score in evidence.generated],
             lambda: (score for _, score in evidence.reference.train()),
             self.config,
-            told=lambda done: _pulse("similarity"),
+            told=lambda done: evidence.reporter.alive("measuring similarity"),
         )
         estimate = confidence.mean_and_interval(percents)
         each = dict(zip(names, percents, strict=True))
@@ -41,12 +40,12 @@ class Originality(Metric[OriginalityConfig]):
 
     def measure(self, evidence: Evidence) -> Mapping[str, Any]:
         """Return the figures of originality, and human music's under `human`."""
-        _pulse("originality")
+        evidence.reporter.alive("measuring originality")
         index = corpus_index.Index(evidence.reference.train(), self.config)
         found = []
         for _, score in evidence.generated:
             found.append(index.find(score))
-            _pulse("originality")
+            evidence.reporter.alive("measuring originality")
         held_out = [index.find(score) for _, score in evidence.reference.held_out()]
         human = held_out[: corpus_index.HUMAN] or index.leave_one_out()
         figures: dict[str, Any] = {}
@@ -61,7 +60,7 @@ class Statistics(Metric[NoSettings]):
 
     def measure(self, evidence: Evidence) -> Mapping[str, Any]:
         """Return the mean `overlap_area` and `divergence` of all figures, and each in detail."""
-        _pulse("statistics")
+        evidence.reporter.alive("measuring statistics")
         generated = summary.table(score for _, score in evidence.generated)
         reference = summary.table(score for _, score in evidence.reference.train())
         compared = set_distance.compare_tables(generated, reference)
@@ -94,7 +93,3 @@ def _mean(values: FloatArray) -> float:
 
 def _bounded(name: str, estimate: Estimate) -> dict[str, float]:
     return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-
-
-def _pulse(what: str) -> None:
-    Console.current().pulse(f"measuring {what}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from musengine.builtin.midi.oddities import Oddities
 from musengine.errors import UnreadableError
-from musengine.utils.console import counted
+from musengine.utils.format import counted
 
 DEFAULT_TICKS_PER_BEAT = 480
 MOST_CHUNKS = 2**16 - 1

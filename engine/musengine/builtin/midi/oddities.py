@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from musengine.utils.console import counted
+from musengine.utils.format import counted
 
 _NAMED = 5
 """How many tracks are named in a line; more are only counted."""

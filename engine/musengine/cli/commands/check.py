@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
 
-from musengine.cli.common import OK, Commands, add_settings, command, load_registry
+from musengine.cli.options import add_settings
+from musengine.interfaces.command import CommandContext, ExitStatus
+
+logger = logging.getLogger(__name__)
 
 
-def add(commands: Commands) -> None:
-    """Add the commands to the parser."""
-    _add_init(commands)
-    _add_check(commands)
-    _add_schema(commands)
-
-
-def _add_init(commands: Commands) -> None:
-    parser = command(commands, "init", _init, "write a commented pipeline file to start from")
+def add_init_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine init`."""
     parser.add_argument(
         "template", nargs="?", metavar="TEMPLATE", help="what to start from (the first of --list)"
     )
@@ -26,61 +23,62 @@ def _add_init(commands: Commands) -> None:
     parser.add_argument("--list", action="store_true", help="list the templates instead")
 
 
-def _add_check(commands: Commands) -> None:
-    parser = command(commands, "check", _check, "find every mistake in a pipeline file")
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine check`."""
     parser.add_argument("file", type=Path, metavar="PIPELINE.toml", help="the pipeline file")
     add_settings(parser)
 
 
-def _add_schema(commands: Commands) -> None:
-    parser = command(commands, "schema", _schema, "print a JSON Schema of pipelines, for editors")
+def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine schema`."""
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it to a file instead")
 
 
-def _init(parsed: argparse.Namespace) -> int:
+def init(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine init`."""
     from musengine.cli import templates
 
-    registry = load_registry()
+    registry = context.registry
     if parsed.list:
         for line in templates.as_lines(registry):
             print(line)
     else:
         templates.start(registry, parsed.template, parsed.corpus, parsed.out)
-    return OK
+    return ExitStatus.DONE
 
 
-def _check(parsed: argparse.Namespace) -> int:
+def check(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine check`."""
     from musengine.data.dataset import check_choices
     from musengine.data.discovery import check_sources
     from musengine.pipeline import compatibility, resolve
-    from musengine.utils.console import Console
 
-    registry = load_registry()
+    registry = context.registry
     loaded = resolve.load(parsed.file, registry, parsed.settings, check_sources=check_sources)
     check_choices(loaded, registry)
     chain = ", ".join(sampler.name for sampler in loaded.samplers) or "none"
     for message in compatibility.lacking(loaded.outputs).values():
-        Console.current().warn(message)
-    Console.current().say(
+        logger.warning(message)
+    logger.info(
         f"{parsed.file}: fine: encoder {loaded.encoder.name}, model {loaded.model.name}, "
         f"samplers {chain}"
     )
-    return OK
+    return ExitStatus.DONE
 
 
-def _schema(parsed: argparse.Namespace) -> int:
+def schema(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine schema`."""
     from musengine.pipeline.json_schema import pipeline_schema
-    from musengine.utils.console import Console
 
-    schema, problems = pipeline_schema(load_registry())
+    schema, problems = pipeline_schema(context.registry)
     for problem in problems:
-        Console.current().warn(problem)
+        logger.warning(problem)
     text = json.dumps(schema, indent=2)
     if parsed.out is None:
         print(text)
-        return OK
+        return ExitStatus.DONE
     from musengine.utils.files import write_text
 
     write_text(parsed.out, text + "\n", "--out")
-    Console.current().say(f"wrote {parsed.out}")
-    return OK
+    logger.info(f"wrote {parsed.out}")
+    return ExitStatus.DONE

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musengine.cli.common import OK, Commands, command, load_registry
+from musengine.interfaces.command import CommandContext, ExitStatus
 
 if TYPE_CHECKING:
     from musengine.data.reading import Reading
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from musengine.music.score import Score
     from musengine.plugins.registry import Registry
 
-
-def add(commands: Commands) -> None:
-    """Add the commands to the parser."""
-    _add_similarity(commands)
-    _add_originality(commands)
-    _add_compare(commands)
+logger = logging.getLogger(__name__)
 
 
 def _add_pieces(parser: argparse.ArgumentParser) -> None:
@@ -32,13 +28,10 @@ def _add_pieces(parser: argparse.ArgumentParser) -> None:
         "--against", required=True, metavar="CORPUS", help="a folder, a built-in corpus or a run"
     )
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
-    parser.add_argument("--quiet", action="store_true", help="say only warnings and errors")
 
 
-def _add_similarity(commands: Commands) -> None:
-    parser = command(
-        commands, "similarity", _similarity, "say how like a corpus pieces are, in percent"
-    )
+def add_similarity_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine similarity`."""
     _add_pieces(parser)
     # The settings of the metric of that name, whose defaults hold here too.
     for key, metavar, words in _SIMILARITY:
@@ -47,18 +40,16 @@ def _add_similarity(commands: Commands) -> None:
         )
 
 
-def _add_originality(commands: Commands) -> None:
-    parser = command(
-        commands, "originality", _originality, "say how much of pieces is in a corpus already"
-    )
+def add_originality_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine originality`."""
     _add_pieces(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write each piece's closest passages as MIDI files"
     )
 
 
-def _add_compare(commands: Commands) -> None:
-    parser = command(commands, "compare", _compare, "put the figures of runs side by side")
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine compare`."""
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument("--json", action="store_true", help="the table as JSON on stdout")
 
@@ -84,18 +75,17 @@ def _setting(key: str, text: str) -> Any:
     return getattr(built, key)
 
 
-def _read(parsed: argparse.Namespace, registry: Registry) -> tuple[list[str], list[Score]]:
+def _read(parsed: argparse.Namespace, context: CommandContext) -> tuple[list[str], list[Score]]:
     """Return the pieces' paths and their music; what cannot be read is told."""
     from musengine.evaluation.reference import read_scores
     from musengine.music.score import Score
-    from musengine.utils.console import Console
 
     paths: list[str] = []
     scores: list[Score] = []
     for given in parsed.pieces:
-        reading: Reading = read_scores([given], registry)
+        reading: Reading = read_scores([given], context.registry)
         for entry in reading.skipped:
-            Console.current().warn(f"skipped {entry.path}: {entry.reason}")
+            logger.warning(f"skipped {entry.path}: {entry.reason}")
         for piece in reading.pieces:
             if isinstance(piece.content, Score):
                 paths.append(str(Path(given, piece.id)) if Path(given).is_dir() else given)
@@ -116,30 +106,30 @@ def _reference(against: str, registry: Registry) -> Reference:
     return of_sources(against, registry)
 
 
-def _similarity(parsed: argparse.Namespace) -> int:
-    registry = load_registry()
+def similarity(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine similarity`."""
+    registry = context.registry
     from musengine.evaluation import corpus_index
     from musengine.evaluation.settings import SimilarityConfig
-    from musengine.utils.console import Console
 
-    paths, scores = _read(parsed, registry)
+    paths, scores = _read(parsed, context)
     reference = _reference(parsed.against, registry)
     given = {key: getattr(parsed, key) for key, _, _ in _SIMILARITY}
     chosen = {key: value for key, value in given.items() if value is not None}
-    with Console.current().meter("comparing") as meter:
+    with context.reporter.bar("comparing") as bar:
         percents = corpus_index.similarities(
             scores,
             lambda: (score for _, score in reference.train()),
             SimilarityConfig(**chosen),
-            told=lambda done: meter.show(done / len(scores), f"{done} of {len(scores)} pieces"),
+            told=lambda done: bar.update(done / len(scores), f"{done} of {len(scores)} pieces"),
         )
     if parsed.json:
         pieces = zip(paths, percents, strict=True)
         print(json.dumps([{"path": path, "similarity": _number(value)} for path, value in pieces]))
-        return OK
+        return ExitStatus.DONE
     for path, percent in zip(paths, percents, strict=True):
         print(f"{percent:6.2f} %  {path}" if math.isfinite(percent) else f"  empty   {path}")
-    return OK
+    return ExitStatus.DONE
 
 
 def _number(value: float) -> float | None:
@@ -147,22 +137,21 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _originality(parsed: argparse.Namespace) -> int:
-    registry = load_registry()
+def originality(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine originality`."""
+    registry = context.registry
     from musengine.evaluation import corpus_index
     from musengine.evaluation.settings import OriginalityConfig
-    from musengine.utils.console import Console
 
-    paths, scores = _read(parsed, registry)
+    paths, scores = _read(parsed, context)
     reference = _reference(parsed.against, registry)
-    console = Console.current()
-    console.say("looking through the corpus")
+    logger.info("looking through the corpus")
     index = corpus_index.Index(reference.train(), OriginalityConfig())
-    with console.meter("comparing") as meter:
+    with context.reporter.bar("comparing") as bar:
         found = []
         for done, score in enumerate(scores, 1):
             found.append(index.find(score))
-            meter.show(done / len(scores), f"{done} of {len(scores)} pieces")
+            bar.update(done / len(scores), f"{done} of {len(scores)} pieces")
         held_out = [index.find(score) for _, score in reference.held_out()][: corpus_index.HUMAN]
         human = held_out or index.leave_one_out()
     if parsed.out is not None:
@@ -179,7 +168,7 @@ def _originality(parsed: argparse.Namespace) -> int:
         print(json.dumps(report, indent=1))
     else:
         _show_originality(report)
-    return OK
+    return ExitStatus.DONE
 
 
 def _as_json(found: PieceOriginality, ids: list[str]) -> dict[str, Any]:
@@ -264,8 +253,8 @@ def _write_passages(
     from musengine.builtin.midi.writer import MidiWriter
     from musengine.evaluation.corpus_index import passages
     from musengine.plugins.declarations import NoSettings
-    from musengine.utils.console import Console, counted
     from musengine.utils.files import whole_file
+    from musengine.utils.format import counted
 
     writer, written = MidiWriter(NoSettings()), 0
     for number, (path, score, each) in enumerate(zip(paths, scores, found, strict=True), 1):
@@ -277,10 +266,11 @@ def _write_passages(
             with whole_file(target, "--out") as aside:
                 writer.write(passage, aside)
             written += 1
-    Console.current().say(f"{counted(written, 'file')} in {folder}")
+    logger.info(f"{counted(written, 'file')} in {folder}")
 
 
-def _compare(parsed: argparse.Namespace) -> int:
+def compare(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine compare`."""
     from musengine.evaluation.compare_runs import compare_runs
 
     table = compare_runs(parsed.runs)
@@ -289,4 +279,4 @@ def _compare(parsed: argparse.Namespace) -> int:
     else:
         for line in table.as_lines():
             print(line)
-    return OK
+    return ExitStatus.DONE

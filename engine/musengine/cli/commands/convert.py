@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.common import OK, Commands, add_jobs, command, load_registry, tempo, value_of
+from musengine.cli.options import add_jobs, tempo, value_of
 from musengine.errors import UserError
+from musengine.interfaces.command import CommandContext, ExitStatus
 
 if TYPE_CHECKING:
     from musengine.config.quantities import GridStep, Instrument, Length, Source
     from musengine.tools.convert import ConversionResult
     from musengine.tools.edits import Adjustments
 
+logger = logging.getLogger(__name__)
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = command(
-        commands, "convert", _convert, "turn music into another format, a file or a folder"
-    )
+
+def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine convert`."""
     parser.add_argument("source", metavar="IN", help="a music file, a folder, a built-in corpus")
     parser.add_argument("out", type=Path, metavar="OUT", help="a file, a folder for many")
     _add_formats(parser)
@@ -28,7 +29,6 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace files that are there already"
     )
-    parser.add_argument("--quiet", action="store_true", help="say only warnings and errors")
     add_jobs(parser)
 
 
@@ -136,8 +136,9 @@ def _instrument(text: str) -> Instrument:
     return value_of(lambda _: Instrument.from_toml(number, Path()), text)
 
 
-def _convert(parsed: argparse.Namespace) -> int:
-    registry = load_registry()
+def convert(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine convert`."""
+    registry = context.registry
     from musengine.config.quantities import Source
     from musengine.tools.convert import ConversionPlan, convert, is_single
     from musengine.tools.formats import find_origin, find_target
@@ -156,9 +157,17 @@ def _convert(parsed: argparse.Namespace) -> int:
         styles=tuple(parsed.styles),
     )
     out = _checked(parsed.out, source, single=is_single(source), suffix=target.suffix)
-    outcome = convert(source, out, plan, registry, jobs=parsed.jobs, timeout=parsed.timeout)
+    outcome = convert(
+        source,
+        out,
+        plan,
+        registry,
+        jobs=parsed.jobs,
+        timeout=parsed.timeout,
+        reporter=context.reporter,
+    )
     _tell(outcome, out)
-    return OK
+    return ExitStatus.DONE
 
 
 def _checked(out: Path, source: Source, *, single: bool, suffix: str) -> Path:
@@ -194,19 +203,18 @@ def _tell(outcome: ConversionResult, out: Path) -> None:
     Raises:
         UserError: nothing was written.
     """
-    from musengine.utils.console import Console, counted
+    from musengine.utils.format import counted
 
-    console = Console.current()
     for notice in outcome.notices:
-        console.say(notice)
+        logger.info(notice)
     for skipped in outcome.skipped:
-        console.warn(f"skipped {skipped.path}: {skipped.reason}")
+        logger.warning(f"skipped {skipped.path}: {skipped.reason}")
     if outcome.lost:
         counts = ", ".join(f"{count:,} {what}" for what, count in outcome.lost.most_common())
-        console.warn(f"left out of what was written: {counts}")
+        logger.warning(f"left out of what was written: {counts}")
     if outcome.warnings:
         what = counted(outcome.warnings, "warning")
-        console.warn(f"{what} on reading; `musengine inspect` shows what was odd")
+        logger.warning(f"{what} on reading; `musengine inspect` shows what was odd")
     if not outcome.files:
         raise UserError(f"nothing was written to {out}")
     notes = f", {counted(outcome.notes, 'note')}" if outcome.notes else ""
@@ -217,4 +225,4 @@ def _tell(outcome: ConversionResult, out: Path) -> None:
         what = str(out)
     elif not out.is_dir():  # the pieces of one file, numbered
         what = f"{counted(len(files), 'file')}, {files[0]} to {files[-1]}"
-    console.say(f"wrote {what}{notes}{left}")
+    logger.info(f"wrote {what}{notes}{left}")

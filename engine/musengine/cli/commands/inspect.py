@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.common import (
-    FAULT,
-    OK,
-    Commands,
-    add_jobs,
-    command,
-    load_registry,
-    tempo,
-    value_of,
-)
+from musengine.cli.options import add_jobs, tempo, value_of
+from musengine.interfaces.command import CommandContext, ExitStatus
 
 if TYPE_CHECKING:
     from musengine.config.quantities import Meter
     from musengine.tools.inspect import FileReport, Inspection
 
+logger = logging.getLogger(__name__)
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = command(commands, "inspect", _inspect, "tell what is in music files, and what is odd")
+
+def add_inspect_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine inspect`."""
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="a music file, a folder, a built-in corpus"
     )
@@ -62,24 +56,31 @@ def _meter(text: str) -> Meter:
     return value_of(lambda text: Meter.from_toml(text, Path()), text)
 
 
-def _inspect(parsed: argparse.Namespace) -> int:
-    registry = load_registry()
+def inspect(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine inspect`."""
+    registry = context.registry
     from musengine.config.quantities import Source
     from musengine.tools.inspect import Expectations, inspect
-    from musengine.utils.console import Console
 
     expected = Expectations(
         bpm=parsed.expect_bpm, pitches=parsed.expect_range, meter=parsed.expect_meter
     )
     sources = [Source(path) for path in parsed.paths]
-    inspection = inspect(sources, registry, expected, jobs=parsed.jobs, timeout=parsed.timeout)
+    inspection = inspect(
+        sources,
+        registry,
+        expected,
+        jobs=parsed.jobs,
+        timeout=parsed.timeout,
+        reporter=context.reporter,
+    )
     for notice in inspection.found.notices:
-        Console.current().say(notice)
+        logger.info(notice)
     if parsed.json:
         print(json.dumps(inspection.as_json(), indent=1))
     else:
         _show(inspection)
-    return FAULT if parsed.strict and not inspection.faultless else OK
+    return ExitStatus.FAULT if parsed.strict and not inspection.faultless else ExitStatus.DONE
 
 
 def _show(inspection: Inspection) -> None:
@@ -119,7 +120,7 @@ def _print_table(inspection: Inspection) -> None:
 
 def _row(file: FileReport) -> tuple[str, ...]:
     from musengine.music.pitch_names import pitch_name
-    from musengine.utils.console import duration
+    from musengine.utils.format import duration
 
     pitches = "-".join(pitch_name(pitch) for pitch in file.pitch_range or ())
     tempo = f"{file.tempi[0]:g}" if len(file.tempi) == 1 else ""
@@ -159,7 +160,7 @@ def _problems(file: FileReport) -> Iterator[str]:
 
 
 def _totals(inspection: Inspection) -> Iterator[str]:
-    from musengine.utils.console import counted, duration
+    from musengine.utils.format import counted, duration
 
     totals = inspection.totals()
     refused = f", {totals['refused']:,} refused" if totals["refused"] else ""

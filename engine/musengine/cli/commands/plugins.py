@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 
-from musengine.cli.common import OK, Commands, command
+from musengine.interfaces.command import CommandContext, ExitStatus
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = command(commands, "plugins", _plugins, "list plugins and what they offer")
+def add_plugins_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine plugins`."""
     parser.add_argument("--json", action="store_true", help="the list as JSON on stdout")
 
 
-def _plugins(parsed: argparse.Namespace) -> int:
+def plugins(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine plugins`."""
     from musengine.cli.listing import as_json, as_lines
     from musengine.plugins import manager
 
@@ -23,4 +23,4 @@ def _plugins(parsed: argparse.Namespace) -> int:
         print(json.dumps(as_json(loaded), indent=1))
     else:
         print("\n".join(as_lines(loaded)))
-    return OK
+    return ExitStatus.DONE

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.common import INTERRUPT, OK, Commands, add_settings, command, load_registry
+from musengine.cli.options import add_settings
 from musengine.errors import UserError
+from musengine.interfaces.command import CommandContext, ExitStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from musengine.music.score import SplitName
     from musengine.runs.folder import RunFolder
     from musengine.runs.session import Session
 
-
-def add(commands: Commands) -> None:
-    """Add the commands to the parser."""
-    _add_run(commands)
-    _add_train(commands)
-    _add_generate(commands)
-    _add_evaluate(commands)
+logger = logging.getLogger(__name__)
 
 
 def _add_pipeline(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +29,13 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
 
 
-def _add_run(commands: Commands) -> None:
-    parser = command(commands, "run", _run, "train, generate and measure: everything")
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine run`."""
     _add_pipeline(parser)
 
 
-def _add_train(commands: Commands) -> None:
-    parser = command(commands, "train", _train, "train only; run again to go on")
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine train`."""
     _add_pipeline(parser)
 
 
@@ -50,8 +49,8 @@ def _add_run_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_generate(commands: Commands) -> None:
-    parser = command(commands, "generate", _generate, "make more pieces from a trained run")
+def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine generate`."""
     _add_run_folder(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to, instead of RUN/samples")
     parser.add_argument("--name", default="piece", help="what the files are called (piece)")
@@ -64,8 +63,8 @@ def _add_generate(commands: Commands) -> None:
     add_settings(parser)
 
 
-def _add_evaluate(commands: Commands) -> None:
-    parser = command(commands, "evaluate", _evaluate, "measure a trained run on held-out music")
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine evaluate`."""
     _add_run_folder(parser)
     parser.add_argument(
         "--split",
@@ -77,31 +76,32 @@ def _add_evaluate(commands: Commands) -> None:
     add_settings(parser)
 
 
-def _session(parsed: argparse.Namespace) -> Session:
+def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
     from musengine.data.discovery import check_sources
     from musengine.pipeline import resolve as pipeline
     from musengine.runs import folder as runfolder
 
-    registry = load_registry()
+    registry = context.registry
     loaded = pipeline.load(parsed.file, registry, parsed.settings, check_sources=check_sources)
     folder = runfolder.find_folder(loaded.name, parsed.run_dir, new=parsed.new)
     from musengine.runs.session import Session
 
-    return Session(loaded, folder, registry)
+    return Session(loaded, folder, registry, reporter=context.reporter)
 
 
-def _run(parsed: argparse.Namespace) -> int:
-    return _work(parsed, everything=True)
+def run(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine run`."""
+    return _work(parsed, context, everything=True)
 
 
-def _train(parsed: argparse.Namespace) -> int:
-    return _work(parsed, everything=False)
+def train(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine train`."""
+    return _work(parsed, context, everything=False)
 
 
-def _work(parsed: argparse.Namespace, *, everything: bool) -> int:
-    session = _session(parsed)
+def _work(parsed: argparse.Namespace, context: CommandContext, *, everything: bool) -> int:
+    session = _session(parsed, context)
     from musengine.runs.session import Interrupted
-    from musengine.utils.console import Console
 
     try:
         with session.run.held():
@@ -110,11 +110,11 @@ def _work(parsed: argparse.Namespace, *, everything: bool) -> int:
                 session.generate()
                 session.evaluate()
     except Interrupted:
-        Console.current().warn(f"stopped; the same command goes on from here: {session.run.path}")
-        return INTERRUPT
+        logger.warning(f"stopped; the same command goes on from here: {session.run.path}")
+        return ExitStatus.INTERRUPTED
     finally:
         session.tell_skipped()
-    return OK
+    return ExitStatus.DONE
 
 
 def _run_folder(parsed: argparse.Namespace) -> RunFolder:
@@ -123,8 +123,9 @@ def _run_folder(parsed: argparse.Namespace) -> RunFolder:
     return newest_run() if parsed.run_folder is None else RunFolder(parsed.run_folder)
 
 
-def _generate(parsed: argparse.Namespace) -> int:
-    run, registry = _run_folder(parsed), load_registry()
+def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine generate`."""
+    run, registry = _run_folder(parsed), context.registry
     pipeline = run.read_pipeline(registry, parsed.settings)
     from musengine.runs import generate as making
 
@@ -137,18 +138,21 @@ def _generate(parsed: argparse.Namespace) -> int:
         folder=parsed.out,
         name=parsed.name,
         record=parsed.record,
+        reporter=context.reporter,
     )
-    return OK
+    return ExitStatus.DONE
 
 
-def _evaluate(parsed: argparse.Namespace) -> int:
-    run, registry = _run_folder(parsed), load_registry()
+def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine evaluate`."""
+    run, registry = _run_folder(parsed), context.registry
     pipeline = run.read_pipeline(registry, parsed.settings)
     from musengine.runs.folder import without_nan
     from musengine.runs.session import tell_figures
-    from musengine.runs.trained import evaluate
+    from musengine.runs.trained import evaluate as evaluate_run
 
-    results = evaluate(pipeline, run, registry, parsed.split or ("valid", "test"))
+    parts: Sequence[SplitName] = parsed.split or ("valid", "test")
+    results = evaluate_run(pipeline, run, registry, parts, context.reporter)
     if not results:
         raise UserError(f"{run.path} has no pieces in {' or '.join(parsed.split or ['a test'])}")
     run.write_evaluation(results)
@@ -156,4 +160,4 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         print(json.dumps(without_nan(results), indent=1))
     else:
         tell_figures(results)
-    return OK
+    return ExitStatus.DONE

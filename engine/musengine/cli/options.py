@@ -1,34 +1,19 @@
-"""The commands of the command line, a module for each group; what they share is here."""
+"""Arguments that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from musengine.plugins.registry import Registry
-
-OK, FAULT, INTERRUPT = 0, 1, 130
-"""Exit statuses; argparse itself ends with 2."""
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Commands = Any  # argparse keeps the type of its subparsers to itself
-
-
-def command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str
-) -> argparse.ArgumentParser:
-    """Add a command that `run` carries out; returns its parser, for its arguments."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=summary, allow_abbrev=False
-    )
-    parser.set_defaults(run=run)
-    return parser
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every command that reads a pipeline: --set and --quiet."""
+    """Add the option of every command that reads a pipeline: --set."""
     parser.add_argument(
         "--set",
         dest="settings",
@@ -37,7 +22,6 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a key for this command, as in --set training.steps=200",
     )
-    parser.add_argument("--quiet", action="store_true", help="say only warnings and errors")
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
@@ -94,15 +78,3 @@ def tempo(text: str) -> float:
             f"expected quarter notes per minute, 4 to 1000, got {text!r}"
         )
     return bpm
-
-
-def load_registry(*, warn: bool = True) -> Registry:
-    """Load the plugins; a broken one is a warning, and the rest goes on."""
-    from musengine.plugins import manager
-    from musengine.utils.console import Console
-
-    loaded = manager.load()
-    if warn:
-        for plugin in loaded.broken:
-            Console.current().warn(f"plugin {plugin}")
-    return loaded.registry
