@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 from common import write_result
+from musengine.utils.console import counted
 
 from musengine.builtin.losses import CrossEntropy
 from musengine.builtin.samplers import Categorical
@@ -30,7 +31,6 @@ from musengine.pipeline.sections import TrainingConfig
 from musengine.plugins.declarations import NoSettings
 from musengine.training import checkpoint
 from musengine.training.optim import make_optimizer
-from musengine.utils.console import counted
 from musengine_charrnn.config import CharRnnConfig, TextRollConfig
 from musengine_charrnn.model import CharRnn
 from musengine_charrnn.textroll import TextRoll

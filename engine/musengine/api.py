@@ -16,13 +16,14 @@ if TYPE_CHECKING:
         Quantity,
         setting,
     )
-    from musengine.config.quantities import (
-        GridStep,
-        Instrument,
-        Length,
-        Meter,
-        Period,
-    )
+    from musengine.config.general_midi import GENERAL_MIDI
+    from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Source
+    from musengine.config.toml import parse_value
+    from musengine.data.discovery import DiscoveryNotes, find_items
+    from musengine.data.files import MusicFile, process_files
+    from musengine.data.filters import Patterns
+    from musengine.data.opening import open_file, shown_name
+    from musengine.data.reading import Skipped
     from musengine.encoding.layouts import (
         Grid,
         Layout,
@@ -86,19 +87,25 @@ if TYPE_CHECKING:
         Probabilities,
         Writer,
     )
-    from musengine.music.score import (
-        Piece,
-        Score,
-        Text,
-        Track,
-    )
+    from musengine.music.pitch_names import parse_pitches, pitch_name
+    from musengine.music.score import LAST_TICK, Piece, Score, Text, Track
     from musengine.music.timing import (
+        DEFAULT_BPM,
+        FloatArray,
+        IntArray,
+        key_map,
+        meter_map,
         steps_to_ticks,
+        tempo_map,
     )
     from musengine.music.transforms import (
         excerpt,
         keep_tracks,
+        mute_tracks,
+        one_note_per_key,
         overlap,
+        snap,
+        tracks_on,
     )
     from musengine.nn import (
         LayerTrace,
@@ -130,7 +137,10 @@ if TYPE_CHECKING:
     from musengine.plugins.hookspecs import (
         hookimpl,
     )
+    from musengine.plugins.registry import Component, Registry, RegistryEntry
+    from musengine.utils.files import whole_file
     from musengine.utils.format import counted, duration
+    from musengine.utils.parallel import Failure
     from musengine.utils.progress import SILENT, ProgressBar, ProgressReporter
 
 _HOME = {
@@ -171,6 +181,20 @@ _HOME = {
     "encode_piano_roll": "encoding.pianoroll",
     "grid_times": "encoding.pianoroll",
     # Music.
+    "LAST_TICK": "music.score",
+    "key_map": "music.timing",
+    "meter_map": "music.timing",
+    "IntArray": "music.timing",
+    "FloatArray": "music.timing",
+    "DEFAULT_BPM": "music.timing",
+    "one_note_per_key": "music.transforms",
+    "mute_tracks": "music.transforms",
+    "snap": "music.transforms",
+    "tracks_on": "music.transforms",
+    "tempo_map": "music.timing",
+    "parse_pitches": "music.pitch_names",
+    "pitch_name": "music.pitch_names",
+    "GENERAL_MIDI": "config.general_midi",
     "Piece": "music.score",
     "Score": "music.score",
     "Text": "music.score",
@@ -233,10 +257,29 @@ _HOME = {
     "ProgressBar": "utils.progress",
     "ExitStatus": "interfaces.command",
     "CommandContext": "interfaces.command",
+    # Files of music.
+    "parse_value": "config.toml",
+    "RegistryEntry": "plugins.registry",
+    "Registry": "plugins.registry",
+    "Component": "plugins.registry",
+    "whole_file": "utils.files",
+    "Failure": "utils.parallel",
+    "process_files": "data.files",
+    "MusicFile": "data.files",
+    "Patterns": "data.filters",
+    "Skipped": "data.reading",
+    "shown_name": "data.opening",
+    "open_file": "data.opening",
+    "find_items": "data.discovery",
+    "DiscoveryNotes": "data.discovery",
+    "Source": "config.quantities",
 }
 """The module inside the core that holds each name."""
 
 __all__ = [
+    "DEFAULT_BPM",
+    "GENERAL_MIDI",
+    "LAST_TICK",
     "MAX_GRID_STEPS",
     "SILENT",
     "Array",
@@ -245,10 +288,12 @@ __all__ = [
     "CallbackDeclaration",
     "CommandContext",
     "CommandDeclaration",
+    "Component",
     "Config",
     "Content",
     "Declaration",
     "DecodeSettings",
+    "DiscoveryNotes",
     "Draw",
     "Encoded",
     "EncodedPiece",
@@ -257,12 +302,15 @@ __all__ = [
     "EncoderDeclaration",
     "Evidence",
     "ExitStatus",
+    "Failure",
+    "FloatArray",
     "Grid",
     "GridDraw",
     "GridSampler",
     "GridStep",
     "History",
     "Instrument",
+    "IntArray",
     "Item",
     "LSTMLayer",
     "LSTMStack",
@@ -279,8 +327,10 @@ __all__ = [
     "Model",
     "ModelConfig",
     "ModelDeclaration",
+    "MusicFile",
     "NoSettings",
     "Output",
+    "Patterns",
     "Period",
     "Piece",
     "PieceRandom",
@@ -294,12 +344,16 @@ __all__ = [
     "ReaderDeclaration",
     "Recorded",
     "Reference",
+    "Registry",
+    "RegistryEntry",
     "Request",
     "Requirement",
     "Sampler",
     "SamplerConfig",
     "SamplerDeclaration",
     "Score",
+    "Skipped",
+    "Source",
     "StackOutput",
     "StackState",
     "Text",
@@ -317,17 +371,32 @@ __all__ = [
     "duration",
     "encode_piano_roll",
     "excerpt",
+    "find_items",
     "grid_times",
     "hookimpl",
     "keep_tracks",
+    "key_map",
+    "meter_map",
+    "mute_tracks",
     "negative_log_likelihood",
+    "one_note_per_key",
     "onset_weights",
+    "open_file",
     "overlap",
+    "parse_pitches",
+    "parse_value",
+    "pitch_name",
     "predictions",
+    "process_files",
     "setting",
+    "shown_name",
+    "snap",
     "steps_to_ticks",
     "tempo",
+    "tempo_map",
+    "tracks_on",
     "value_of",
+    "whole_file",
 ]
 
 

@@ -282,8 +282,6 @@ def musengine_commands() -> list[CommandDeclaration]:
         _command("compare", "similarity", "say how like a corpus pieces are, in percent"),
         _command("compare", "originality", "say how much of pieces is in a corpus already"),
         _command("compare", "compare", "put the figures of runs side by side"),
-        _command("inspect", "inspect", "tell what is in music files, and what is odd"),
-        _command("convert", "convert", "turn music into another format, a file or a folder"),
         _command("check", "init", "write a commented pipeline file to start from"),
         _command("check", "check", "find every mistake in a pipeline file"),
         _command("check", "schema", "print a JSON Schema of pipelines, for editors"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
-from musengine.config.fields import Config, to_table
-from musengine.errors import UserError, did_you_mean
+from musengine.config.fields import Config, build, to_table
+from musengine.errors import ConfigError, UserError, did_you_mean
 from musengine.plugins.declarations import Declaration
 
 D = TypeVar("D", bound=Declaration)
@@ -70,6 +72,27 @@ class RegistryEntry:
                 f"{target!r}: {type(error).__name__}: {error}; "
                 f"update or reinstall {self.origin.distribution}"
             ) from error
+
+    def configured(self, settings: Mapping[str, Any], *, where: str = "--set") -> Component:
+        """Return the component with settings as TOML has them; relative paths from where one is.
+
+        Args:
+            settings: key to value.
+            where: what messages name as the place of the settings.
+
+        Raises:
+            ConfigError: everything that is wrong with them.
+        """
+        config, problems = build(
+            self.declaration.config,
+            settings,
+            file=where,
+            name=self.name,
+            base_of=lambda key: Path.cwd(),
+        )
+        if config is None:
+            raise ConfigError(problems)
+        return Component(self, config)
 
 
 @dataclass(frozen=True)

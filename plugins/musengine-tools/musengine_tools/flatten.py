@@ -7,12 +7,21 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from musengine.config.quantities import Length
+from musengine.api import (
+    DEFAULT_BPM,
+    LAST_TICK,
+    FloatArray,
+    IntArray,
+    Length,
+    Score,
+    Track,
+    key_map,
+    meter_map,
+    mute_tracks,
+    one_note_per_key,
+    tempo_map,
+)
 from musengine.errors import UnreadableError
-from musengine.music import timing
-from musengine.music.score import LAST_TICK, Score, Track
-from musengine.music.timing import DEFAULT_BPM, FloatArray, IntArray
-from musengine.music.transforms import mute_tracks, one_note_per_key
 
 WHOLE_NOTE = Length(4.0, "beats")
 _MULTIPLE = 16
@@ -69,10 +78,10 @@ def at_constant_tempo(score: Score) -> Score:
 
     onset = moved(score.onset)
     duration = np.maximum(moved(score.end) - onset, 1)
-    tempo_tick, tempo_bpm = timing.tempo_map([(0, DEFAULT_BPM)])
+    tempo_tick, tempo_bpm = tempo_map([(0, DEFAULT_BPM)])
     meters = zip(moved(score.meter_tick).tolist(), score.meter.tolist(), strict=True)
-    meter_tick, meter = timing.meter_map([(tick, *numbers) for tick, numbers in meters])
-    key_tick, key = timing.key_map([])
+    meter_tick, meter = meter_map([(tick, *numbers) for tick, numbers in meters])
+    key_tick, key = key_map([])
     changed = replace(
         score,
         onset=onset,

@@ -6,11 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from musengine.config.quantities import GridStep, Instrument, Length
+from musengine.api import (
+    GridStep,
+    Instrument,
+    Length,
+    Score,
+    keep_tracks,
+    snap,
+    tempo_map,
+    tracks_on,
+)
 from musengine.errors import UnreadableError, did_you_mean
-from musengine.music import timing, transforms
-from musengine.music.flatten import WHOLE_NOTE, flatten, shorten
-from musengine.music.score import Score
+from musengine_tools.flatten import WHOLE_NOTE, flatten, shorten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +87,15 @@ class Adjustments:
             kept &= set(_on_channels(score, self.channels))
         for name in self.mute_tracks:
             kept -= set(find_tracks(score, name, missing_ok=True))
-        kept -= set(transforms.tracks_on(score, [channel - 1 for channel in self.mute_channels]))
-        return score if len(kept) == len(score.tracks) else transforms.keep_tracks(score, kept)
+        kept -= set(tracks_on(score, [channel - 1 for channel in self.mute_channels]))
+        return score if len(kept) == len(score.tracks) else keep_tracks(score, kept)
 
     def _timed(self, score: Score) -> Score:
         if self.bpm is not None:
-            tempo_tick, tempo_bpm = timing.tempo_map([(0, self.bpm)])
+            tempo_tick, tempo_bpm = tempo_map([(0, self.bpm)])
             score = replace(score, tempo_tick=tempo_tick, tempo_bpm=tempo_bpm)
         if self.quantize is not None:
-            score = transforms.snap(score, self.quantize)
+            score = snap(score, self.quantize)
         longest = self.longest_note or (WHOLE_NOTE if self.flatten else None)
         if longest is not None:
             score = shorten(score, longest)
@@ -137,7 +144,7 @@ def _named(score: Score, wanted: str) -> list[int]:
 
 
 def _on_channels(score: Score, channels: Sequence[int]) -> list[int]:
-    found = transforms.tracks_on(score, [channel - 1 for channel in channels])
+    found = tracks_on(score, [channel - 1 for channel in channels])
     if not found:
         known = {track.channel + 1 for track in score.tracks if track.channel is not None}
         there = ", ".join(map(str, sorted(known)))

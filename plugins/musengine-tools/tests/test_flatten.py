@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of, scores
-from musengine.config.quantities import Length
+from musengine.api import LAST_TICK, Length, Track
 from musengine.errors import UnreadableError
-from musengine.music.flatten import flatten, shorten
-from musengine.music.score import LAST_TICK, Track
+from musengine_tools.flatten import flatten, shorten
 
 LEAD_AND_DRUMS = (Track("lead", 40), Track("drums", 0, is_drum=True))
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.options import add_jobs, tempo, value_of
-from musengine.interfaces.command import CommandContext, ExitStatus
+from musengine.api import CommandContext, ExitStatus, add_jobs, tempo, value_of
 
 if TYPE_CHECKING:
-    from musengine.config.quantities import Meter
-    from musengine.tools.inspect import FileReport, Inspection
+    from musengine.api import Meter
+    from musengine_tools.inspect import FileReport, Inspection
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +44,13 @@ def add_inspect_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _pitches(text: str) -> tuple[int, int]:
-    from musengine.music.pitch_names import parse_pitches
+    from musengine.api import parse_pitches
 
     return value_of(parse_pitches, text)
 
 
 def _meter(text: str) -> Meter:
-    from musengine.config.quantities import Meter
+    from musengine.api import Meter
 
     return value_of(lambda text: Meter.from_toml(text, Path()), text)
 
@@ -59,8 +58,8 @@ def _meter(text: str) -> Meter:
 def inspect(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine inspect`."""
     registry = context.registry
-    from musengine.config.quantities import Source
-    from musengine.tools.inspect import Expectations, inspect
+    from musengine.api import Source
+    from musengine_tools.inspect import Expectations, inspect
 
     expected = Expectations(
         bpm=parsed.expect_bpm, pitches=parsed.expect_range, meter=parsed.expect_meter
@@ -119,8 +118,7 @@ def _print_table(inspection: Inspection) -> None:
 
 
 def _row(file: FileReport) -> tuple[str, ...]:
-    from musengine.music.pitch_names import pitch_name
-    from musengine.utils.format import duration
+    from musengine.api import duration, pitch_name
 
     pitches = "-".join(pitch_name(pitch) for pitch in file.pitch_range or ())
     tempo = f"{file.tempi[0]:g}" if len(file.tempi) == 1 else ""
@@ -160,7 +158,7 @@ def _problems(file: FileReport) -> Iterator[str]:
 
 
 def _totals(inspection: Inspection) -> Iterator[str]:
-    from musengine.utils.format import counted, duration
+    from musengine.api import counted, duration
 
     totals = inspection.totals()
     refused = f", {totals['refused']:,} refused" if totals["refused"] else ""

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import beats, few, rows_of, score_of, scores
-from musengine.config.quantities import Instrument, Length
+from musengine.api import Instrument, Length, Track
 from musengine.errors import UnreadableError
-from musengine.music.score import Track
-from musengine.tools.edits import Adjustments, find_tracks
+from musengine_tools.edits import Adjustments, find_tracks
 
 TRACKS = (
     Track("Melody", 40, channel=0),

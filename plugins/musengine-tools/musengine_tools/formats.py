@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from musengine.config import fields
-from musengine.config.fields import Config
-from musengine.config.toml import parse_value
-from musengine.errors import ConfigError, UnreadableError, UserError, did_you_mean
-from musengine.interfaces.encoder import Encoder
-from musengine.interfaces.writer import Writer
-from musengine.music.score import Score, Text
-from musengine.plugins.declarations import (
+from musengine.api import (
+    Component,
     Declaration,
+    Encoder,
     EncoderConfig,
     EncoderDeclaration,
+    Registry,
+    RegistryEntry,
+    Score,
+    Text,
+    Writer,
     WriterDeclaration,
+    parse_value,
 )
-from musengine.plugins.registry import Component, Registry, RegistryEntry
+from musengine.errors import ConfigError, UnreadableError, UserError, did_you_mean
 
 D = TypeVar("D", bound=Declaration)
 
@@ -87,10 +87,10 @@ def find_target(
     named = [f".{name.lower()}" for name in words]
     suffix = next((name for name in named if name in endings and endings[name][0] is entry), "")
     wishes = endings[suffix][1] if suffix else {}
-    component = _with_settings(entry, {**wishes, **_parsed(settings)})
+    component = entry.configured({**wishes, **_parsed(settings)})
     notation = None
     if isinstance(entry.declaration, EncoderDeclaration):
-        notation, component = component, _with_settings(registry.get("writer", "text"), {})
+        notation, component = component, registry.get("writer", "text").configured({})
     writer: Writer[Any] = component.create()
     return TargetFormat(component, notation, suffix or writer.suffix)
 
@@ -123,7 +123,7 @@ def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -
         UserError: it means neither, or a setting is wrong.
     """
     notations = _notations(registry)
-    known = {name: _with_settings(entry, {}) for name, entry in notations.items()}
+    known = {name: entry.configured({}) for name, entry in notations.items()}
     if word is None:
         if settings:
             raise UserError(f"--set from.{settings[0]}: say with --from what it is a setting of")
@@ -131,9 +131,9 @@ def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -
     readers = {entry.name: entry for entry in registry.of_kind("reader")}
     values = _parsed(settings)
     if word in readers:
-        return SourceFormat(_with_settings(readers[word], values), None, known)
+        return SourceFormat(readers[word].configured(values), None, known)
     if word in notations:
-        return SourceFormat(None, _with_settings(notations[word], values), known)
+        return SourceFormat(None, notations[word].configured(values), known)
     names = [*readers, *notations]
     raise UserError(
         f"no reader and no notation {word!r} is installed{did_you_mean(word, names)}; there are: "
@@ -195,10 +195,11 @@ def _notations(registry: Registry) -> dict[str, RegistryEntry]:
     """Return the encoders that are text notations, by their names and by those of the notations."""
     found = {}
     for entry in registry.of_kind("encoder"):
-        built, _ = fields.build(
-            entry.declaration.config, {}, file="", name="", base_of=lambda key: Path.cwd()
-        )
-        if isinstance(built, EncoderConfig) and (notation := built.notation()):
+        try:
+            config = entry.configured({}).config
+        except ConfigError:  # a key without a default: no notation for everybody
+            continue
+        if isinstance(config, EncoderConfig) and (notation := config.notation()):
             found[notation] = found[entry.name] = entry
     return found
 
@@ -216,16 +217,3 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--set {assignment}: expected KEY=VALUE, as width=2000")
         values[key.strip()] = parse_value(assignment, text.strip())
     return values
-
-
-def _with_settings(entry: RegistryEntry, values: Mapping[str, Any]) -> Component:
-    built, problems = fields.build(
-        entry.declaration.config,
-        values,
-        file="--set",
-        name=entry.name,
-        base_of=lambda key: Path.cwd(),
-    )
-    if not isinstance(built, Config):
-        raise ConfigError(problems)
-    return Component(entry, built)

@@ -11,12 +11,10 @@ import pytest
 
 from distributions import Site
 from helpers import score_of, unpacked, write_midi
+from musengine.api import Item, NoSettings, Score, Track
 from musengine.builtin.midi.reader import MidiReader
 from musengine.cli.main import main
-from musengine.interfaces.reader import Item
-from musengine.music.score import Score, Track
 from musengine.plugins import manager
-from musengine.plugins.declarations import NoSettings
 
 TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9))
 BAND = score_of([(0, 4, 60, 80, 0), (4, 4, 64, 80, 0), (0, 4, 36, 90, 1)], tracks=TRACKS)
@@ -197,16 +195,14 @@ class TestFolders:
 
 PLUGIN = '''
 from dataclasses import dataclass
-from musengine.interfaces.encoder import Encoder
-from musengine.interfaces.reader import Reader
-from musengine.interfaces.writer import Writer
-from musengine.config.fields import setting
-from musengine.plugins.declarations import (
-    EncoderConfig, EncoderDeclaration, ReaderDeclaration, WriterDeclaration,
-)
+from musengine.api import Encoder
+from musengine.api import Reader
+from musengine.api import Writer
+from musengine.api import setting
+from musengine.api import EncoderConfig, EncoderDeclaration, ReaderDeclaration, WriterDeclaration
 from musengine.errors import UnreadableError
-from musengine.plugins.hookspecs import hookimpl
-from musengine.music.score import Piece, Score, Text
+from musengine.api import hookimpl
+from musengine.api import Piece, Score, Text
 
 @dataclass(frozen=True, kw_only=True)
 class NumbersConfig(EncoderConfig):

@@ -11,19 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from musengine.config.general_midi import GENERAL_MIDI
-from musengine.config.quantities import Meter, Source
-from musengine.data.discovery import DiscoveryNotes, find_items
-from musengine.data.opening import open_file, shown_name
+from musengine.api import (
+    GENERAL_MIDI,
+    SILENT,
+    Component,
+    DiscoveryNotes,
+    Failure,
+    Item,
+    Meter,
+    MusicFile,
+    Piece,
+    ProgressReporter,
+    Registry,
+    Score,
+    Source,
+    counted,
+    find_items,
+    open_file,
+    overlap,
+    pitch_name,
+    process_files,
+    shown_name,
+)
 from musengine.errors import UnreadableError, UserError
-from musengine.interfaces.reader import Item
-from musengine.music.pitch_names import pitch_name
-from musengine.music.score import Piece, Score
-from musengine.music.transforms import overlap
-from musengine.plugins.registry import Component, Registry
-from musengine.utils.format import counted
-from musengine.utils.parallel import Failure, run_apart
-from musengine.utils.progress import SILENT, ProgressReporter
 
 DRUMS = "Drums"
 _LISTED = 6
@@ -177,15 +187,6 @@ class Inspection:
         return {"files": [file.as_json() for file in self.files], "totals": self.totals()}
 
 
-@dataclass(frozen=True)
-class InspectionTask:
-    """One file to look at, and its name as the user would write it."""
-
-    reader: Component
-    item: Item
-    shown: str
-
-
 def inspect(
     sources: Sequence[Source],
     registry: Registry,
@@ -214,32 +215,36 @@ def inspect(
     inspection = Inspection()
     tasks = list(_tasks(sources, registry, inspection.found))
     first_with: dict[str, str] = {}
-    results = run_apart(partial(_look, expected), tasks, workers=jobs, timeout=timeout, few=0)
-    with reporter.bar("inspecting") as bar:
-        for task, result in zip(tasks, results, strict=True):
-            if isinstance(result, Failure):
-                report = FileReport(path=task.shown, error=result.reason)
-            else:
-                report = result
-            if report.content:
-                first = first_with.setdefault(report.content, report.path)
-                report = replace(report, duplicate_of=None if first == report.path else first)
-            inspection.files.append(report)
-            done = len(inspection.files)
-            bar.update(done / len(tasks), f"{done} of {counted(len(tasks), 'file')}")
+    results = process_files(
+        partial(_look, expected),
+        tasks,
+        title="inspecting",
+        jobs=jobs,
+        timeout=timeout,
+        reporter=reporter,
+    )
+    for task, result in results:
+        if isinstance(result, Failure):
+            report = FileReport(path=task.shown, error=result.reason)
+        else:
+            report = result
+        if report.content:
+            first = first_with.setdefault(report.content, report.path)
+            report = replace(report, duplicate_of=None if first == report.path else first)
+        inspection.files.append(report)
     return inspection
 
 
 def _tasks(
     sources: Sequence[Source], registry: Registry, found: DiscoveryNotes
-) -> Iterator[InspectionTask]:
+) -> Iterator[MusicFile]:
     seen = set()
     for source in sources:
         for reader, item in _items(source, registry, found):
             place = item.path.resolve() if source.scheme is None else (source.scheme, item.id)
             if place not in seen:
                 seen.add(place)
-                yield InspectionTask(reader, item, shown_name(source, item))
+                yield MusicFile(reader, item, shown_name(source, item))
 
 
 def _items(
@@ -252,7 +257,7 @@ def _items(
         return find_items(source, registry, None, found, ("score", "text"))
 
 
-def _look(expected: Expectations, task: InspectionTask) -> FileReport:
+def _look(expected: Expectations, task: MusicFile) -> FileReport:
     try:
         pieces = open_file(task.reader, task.item)
     except UnreadableError as error:

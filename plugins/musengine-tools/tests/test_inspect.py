@@ -11,11 +11,10 @@ import pytest
 
 from distributions import Site
 from helpers import score_of, unpacked, write_midi
+from musengine.api import Source, Track
 from musengine.cli.main import main
-from musengine.config.quantities import Source
-from musengine.music.score import Track
 from musengine.plugins import manager
-from musengine.tools.inspect import Expectations, inspect
+from musengine_tools.inspect import Expectations, inspect
 
 TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9))
 # 4 ticks to a beat: C4 and E4, a beat each, then a chord of two beats; one drum. 4 beats at 120.
@@ -200,9 +199,9 @@ def test_a_wish_that_is_none_is_a_usage_error(
 
 PLUGIN = """
 import os
-from musengine.interfaces.reader import Reader
-from musengine.plugins.declarations import ReaderDeclaration
-from musengine.plugins.hookspecs import hookimpl
+from musengine.api import Reader
+from musengine.api import ReaderDeclaration
+from musengine.api import hookimpl
 
 @hookimpl
 def musengine_readers():

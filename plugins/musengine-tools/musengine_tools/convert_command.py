@@ -7,14 +7,13 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.options import add_jobs, tempo, value_of
+from musengine.api import CommandContext, ExitStatus, add_jobs, tempo, value_of
 from musengine.errors import UserError
-from musengine.interfaces.command import CommandContext, ExitStatus
 
 if TYPE_CHECKING:
-    from musengine.config.quantities import GridStep, Instrument, Length, Source
-    from musengine.tools.convert import ConversionResult
-    from musengine.tools.edits import Adjustments
+    from musengine.api import GridStep, Instrument, Length, Source
+    from musengine_tools.convert import ConversionResult
+    from musengine_tools.edits import Adjustments
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ def _channels(text: str) -> tuple[int, ...]:
 
 
 def _length(text: str) -> Length:
-    from musengine.config.quantities import Length
+    from musengine.api import Length
 
     length = value_of(lambda text: Length.from_toml(text, Path()), text)
     if length.unit not in ("beats", "bars", "seconds") or not length.number:
@@ -124,13 +123,13 @@ def _length(text: str) -> Length:
 
 
 def _grid_step(text: str) -> GridStep:
-    from musengine.config.quantities import GridStep
+    from musengine.api import GridStep
 
     return value_of(lambda text: GridStep.from_toml(text, Path()), text)
 
 
 def _instrument(text: str) -> Instrument:
-    from musengine.config.quantities import Instrument
+    from musengine.api import Instrument
 
     number = int(text) if text.isdecimal() and len(text) < 4 else text
     return value_of(lambda _: Instrument.from_toml(number, Path()), text)
@@ -139,9 +138,9 @@ def _instrument(text: str) -> Instrument:
 def convert(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine convert`."""
     registry = context.registry
-    from musengine.config.quantities import Source
-    from musengine.tools.convert import ConversionPlan, convert, is_single
-    from musengine.tools.formats import find_origin, find_target
+    from musengine.api import Source
+    from musengine_tools.convert import ConversionPlan, convert, is_single
+    from musengine_tools.formats import find_origin, find_target
 
     source = Source(parsed.source)
     into_folder = not is_single(source) or parsed.out.is_dir()
@@ -180,7 +179,7 @@ def _checked(out: Path, source: Source, *, single: bool, suffix: str) -> Path:
 
 
 def _adjustments(parsed: argparse.Namespace) -> Adjustments:
-    from musengine.tools.edits import Adjustments
+    from musengine_tools.edits import Adjustments
 
     return Adjustments(
         tracks=tuple(parsed.tracks),
@@ -203,7 +202,7 @@ def _tell(outcome: ConversionResult, out: Path) -> None:
     Raises:
         UserError: nothing was written.
     """
-    from musengine.utils.format import counted
+    from musengine.api import counted
 
     for notice in outcome.notices:
         logger.info(notice)

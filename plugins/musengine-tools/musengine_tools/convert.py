@@ -10,23 +10,31 @@ from os.path import normcase
 from pathlib import Path
 from typing import Any
 
-from musengine.config.quantities import Source
-from musengine.data.discovery import DiscoveryNotes, find_items
-from musengine.data.filters import Patterns
-from musengine.data.opening import open_file, shown_name
-from musengine.data.reading import Skipped
+from musengine.api import (
+    SILENT,
+    Component,
+    Content,
+    DiscoveryNotes,
+    Failure,
+    Item,
+    MusicFile,
+    Patterns,
+    ProgressReporter,
+    Registry,
+    Score,
+    Skipped,
+    Source,
+    Text,
+    Writer,
+    find_items,
+    open_file,
+    process_files,
+    shown_name,
+    whole_file,
+)
 from musengine.errors import UnreadableError, UserError
-from musengine.interfaces.reader import Item
-from musengine.interfaces.writer import Writer
-from musengine.music.score import Score, Text
-from musengine.plugins.declarations import Content
-from musengine.plugins.registry import Component, Registry
-from musengine.tools.edits import Adjustments
-from musengine.tools.formats import SourceFormat, TargetFormat, from_score, to_score
-from musengine.utils.files import whole_file
-from musengine.utils.format import counted
-from musengine.utils.parallel import Failure, run_apart
-from musengine.utils.progress import SILENT, ProgressReporter
+from musengine_tools.edits import Adjustments
+from musengine_tools.formats import SourceFormat, TargetFormat, from_score, to_score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +57,10 @@ class ConversionPlan:
 
 
 @dataclass(frozen=True)
-class ConversionTask:
-    """One file: how it is read, where its music goes, and its name as the user would write it."""
+class ConversionTask(MusicFile):
+    """One file, and where its music goes."""
 
-    reader: Component
-    item: Item
     out: Path
-    shown: str
 
 
 @dataclass
@@ -117,21 +122,26 @@ def convert(
     """
     outcome, found = ConversionResult(), DiscoveryNotes()
     tasks = [
-        ConversionTask(reader, item, place, shown)
+        ConversionTask(reader, item, shown, place)
         for reader, item, place, shown in _places(source, out, plan, registry, found)
     ]
     outcome.notices += found.notices
     if not tasks:
         raise UserError(_nothing(source, plan, found))
     distinct = list(_without_clashes(tasks, outcome))
-    results = run_apart(partial(convert_one, plan), distinct, workers=jobs, timeout=timeout, few=0)
-    with reporter.bar("converting") as bar:
-        for count, (task, result) in enumerate(zip(distinct, results, strict=True), 1):
-            if isinstance(result, Failure):
-                outcome.skipped.append(Skipped(task.shown, result.reason))
-            else:
-                outcome.add(result)
-            bar.update(count / len(distinct), f"{count} of {counted(len(distinct), 'file')}")
+    results = process_files(
+        partial(convert_one, plan),
+        distinct,
+        title="converting",
+        jobs=jobs,
+        timeout=timeout,
+        reporter=reporter,
+    )
+    for task, result in results:
+        if isinstance(result, Failure):
+            outcome.skipped.append(Skipped(task.shown, result.reason))
+        else:
+            outcome.add(result)
     return outcome
 
 

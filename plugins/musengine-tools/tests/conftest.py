@@ -1,0 +1,30 @@
+"""A site for made-up distributions, and the real data where there is some."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distributions import Site
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A folder on the module path for distributions that exist in one test only."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    yield Site(folder)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The real music: `MUSENGINE_DATA`, else `shared/data` beside the checkout."""
+    chosen = os.environ.get("MUSENGINE_DATA")
+    folder = Path(chosen) if chosen else Path(__file__).resolve().parents[4] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; set MUSENGINE_DATA")
+    return folder
