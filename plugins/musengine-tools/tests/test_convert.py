@@ -266,7 +266,7 @@ def musengine_writers():
 def numbers(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A plugin whose encoder is a text notation, and the only one there is."""
     site.add("numbers", {"numbers": "numbers_plugin"}, numbers_plugin=PLUGIN)
-    monkeypatch.setenv("MUSENGINE_PLUGINS", "numbers")
+    monkeypatch.setenv("MUSENGINE_PLUGINS", "tools,numbers")
     manager.load.cache_clear()
     yield
     manager.load.cache_clear()
