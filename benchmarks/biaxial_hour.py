@@ -19,12 +19,12 @@ import numpy as np
 from common import ROOT, data_folder, musengine, write_result
 
 from musengine.builtin.midi.reader import MidiReader
-from musengine.evaluation.features import pitch as pitches
-from musengine.evaluation.features import polyphony, rhythm, structure
 from musengine.interfaces.reader import Item
 from musengine.music.score import Score
 from musengine.music.transforms import excerpt
 from musengine.plugins.declarations import NoSettings
+from musengine_evaluation.features import pitch as pitches
+from musengine_evaluation.features import polyphony, rhythm, structure
 
 COMMAND = "python benchmarks/biaxial_hour.py"
 PROMPT, LENGTH, PIECES = 8, 64, 32

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from common import write_result
 
-from musengine.evaluation.similarity import WINDOW, nearest, windows_of
+from musengine_evaluation.similarity import WINDOW, nearest, windows_of
 
 STEPS, PIECES, PIECE_STEPS = 640, 20, 2_563
 """Twenty pieces of as many steps have 50,000 windows of 64 steps."""

@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from musengine.cli.options import add_jobs, add_settings, tempo, value_of
-    from musengine.config.fields import (
-        Config,
-        Quantity,
-        setting,
-    )
+    from musengine.config.fields import Config, Quantity, build_config, setting, to_table
     from musengine.config.general_midi import GENERAL_MIDI
     from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Source
-    from musengine.config.toml import parse_value
+    from musengine.config.toml import parse_value, read_tables
     from musengine.data.discovery import DiscoveryNotes, find_items
     from musengine.data.files import MusicFile, process_files
     from musengine.data.filters import Patterns
     from musengine.data.opening import open_file, shown_name
-    from musengine.data.reading import Skipped
+    from musengine.data.reading import Reading, Skipped, read_sources
     from musengine.encoding.layouts import (
         Grid,
         Layout,
@@ -138,7 +134,9 @@ if TYPE_CHECKING:
         hookimpl,
     )
     from musengine.plugins.registry import Component, Registry, RegistryEntry
-    from musengine.utils.files import whole_file
+    from musengine.runs.folder import is_run_folder
+    from musengine.runs.trained import music_of_run
+    from musengine.utils.files import read_json, whole_file
     from musengine.utils.format import counted, duration
     from musengine.utils.parallel import Failure
     from musengine.utils.progress import SILENT, ProgressBar, ProgressReporter
@@ -258,6 +256,14 @@ _HOME = {
     "ExitStatus": "interfaces.command",
     "CommandContext": "interfaces.command",
     # Files of music.
+    "to_table": "config.fields",
+    "Reading": "data.reading",
+    "read_tables": "config.toml",
+    "read_json": "utils.files",
+    "build_config": "config.fields",
+    "music_of_run": "runs.trained",
+    "is_run_folder": "runs.folder",
+    "read_sources": "data.reading",
     "parse_value": "config.toml",
     "RegistryEntry": "plugins.registry",
     "Registry": "plugins.registry",
@@ -342,6 +348,7 @@ __all__ = [
     "Quantity",
     "Reader",
     "ReaderDeclaration",
+    "Reading",
     "Recorded",
     "Reference",
     "Registry",
@@ -365,6 +372,7 @@ __all__ = [
     "WriterDeclaration",
     "add_jobs",
     "add_settings",
+    "build_config",
     "counted",
     "decode_piano_roll",
     "draw_along",
@@ -374,9 +382,11 @@ __all__ = [
     "find_items",
     "grid_times",
     "hookimpl",
+    "is_run_folder",
     "keep_tracks",
     "key_map",
     "meter_map",
+    "music_of_run",
     "mute_tracks",
     "negative_log_likelihood",
     "one_note_per_key",
@@ -388,12 +398,16 @@ __all__ = [
     "pitch_name",
     "predictions",
     "process_files",
+    "read_json",
+    "read_sources",
+    "read_tables",
     "setting",
     "shown_name",
     "snap",
     "steps_to_ticks",
     "tempo",
     "tempo_map",
+    "to_table",
     "tracks_on",
     "value_of",
     "whole_file",

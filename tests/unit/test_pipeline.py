@@ -21,7 +21,6 @@ from musengine.config.quantities import GridStep, Length, Source
 from musengine.config.toml import SettingsSource, apply
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import ConfigError, UserError
-from musengine.evaluation.settings import SimilarityConfig
 from musengine.pipeline.resolve import ORDER, Pipeline, load, resolve
 from musengine.pipeline.sections import DEFAULT_STEPS, TrainingConfig
 from musengine.plugins import manager
@@ -40,6 +39,7 @@ from musengine.plugins.declarations import (
     WriterDeclaration,
 )
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
+from musengine_evaluation.settings import SimilarityConfig
 
 FOLDER = Path("/music").resolve()
 NEEDED = '[corpus]\npath = "tunes"\n[model]\ntype = "frequencies"\n'

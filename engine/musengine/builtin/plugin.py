@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from musengine.builtin import configs
-from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
 from musengine.plugins.declarations import (
     CallbackDeclaration,
     CommandDeclaration,
@@ -165,26 +164,6 @@ def musengine_metrics() -> list[MetricDeclaration]:
             summary="Exponential of the NLL of a token",
             target="musengine.builtin.metrics.accuracy:Perplexity",
         ),
-        MetricDeclaration(
-            name="similarity",
-            summary="How like the training music the generated pieces are, in percent",
-            target="musengine.builtin.metrics.generated:Similarity",
-            config=SimilarityConfig,
-            of="pieces",
-        ),
-        MetricDeclaration(
-            name="originality",
-            summary="How much of the generated pieces is in the training music, beside human music",
-            target="musengine.builtin.metrics.generated:Originality",
-            config=OriginalityConfig,
-            of="pieces",
-        ),
-        MetricDeclaration(
-            name="statistics",
-            summary="Musical statistics of the generated pieces beside the training music's",
-            target="musengine.builtin.metrics.generated:Statistics",
-            of="pieces",
-        ),
     ]
 
 
@@ -279,9 +258,6 @@ def musengine_commands() -> list[CommandDeclaration]:
         _command("run", "train", "train only; run again to go on"),
         _command("run", "generate", "make more pieces from a trained run"),
         _command("run", "evaluate", "measure a trained run on held-out music"),
-        _command("compare", "similarity", "say how like a corpus pieces are, in percent"),
-        _command("compare", "originality", "say how much of pieces is in a corpus already"),
-        _command("compare", "compare", "put the figures of runs side by side"),
         _command("check", "init", "write a commented pipeline file to start from"),
         _command("check", "check", "find every mistake in a pipeline file"),
         _command("check", "schema", "print a JSON Schema of pipelines, for editors"),

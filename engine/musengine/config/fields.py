@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-from musengine.errors import Problem, did_you_mean
+from musengine.errors import ConfigError, Problem, did_you_mean
 
 T = TypeVar("T")
 
@@ -138,6 +138,23 @@ def build(
     if isinstance(built, Config):
         problems = [Problem(file, name, key, message) for key, message in built.problems()]
     return (None if problems else built), problems
+
+
+def build_config(cls: type[T], table: Mapping[str, object], where: str = "") -> T:
+    """Build a Config from a TOML table; relative paths start from the working directory.
+
+    Args:
+        cls: the dataclass.
+        table: the raw table.
+        where: what messages name as its place.
+
+    Raises:
+        ConfigError: everything that is wrong with it.
+    """
+    config, problems = build(cls, table, file=where, name="", base_of=lambda key: Path.cwd())
+    if config is None:
+        raise ConfigError(problems)
+    return config
 
 
 def _unknown(key: str, known: Mapping[str, dataclasses.Field[Any]]) -> str:

@@ -86,6 +86,15 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
     return source
 
 
+def read_tables(path: Path) -> dict[str, Any]:
+    """Return the raw tables of a TOML file, of bounded size.
+
+    Raises:
+        UserError: no such file, not UTF-8, not TOML.
+    """
+    return read(path).tables
+
+
 def apply(source: SettingsSource, assignment: str) -> None:
     """Lay `TABLE.KEY=VALUE` over the tables.
 

@@ -31,20 +31,6 @@ def read_scores(paths: Sequence[str], registry: Registry, jobs: int = 0) -> Read
     return reading
 
 
-def of_sources(against: str, registry: Registry, jobs: int = 0) -> Reference:
-    """Return the music of a file, a folder or a built-in corpus; nothing of it is held out.
-
-    Raises:
-        UserError: there is none.
-    """
-    pieces = [
-        (piece.id, piece.content)
-        for piece in read_scores([against], registry, jobs).pieces
-        if isinstance(piece.content, Score)
-    ]
-    return Reference(lambda: pieces, tuple)
-
-
 def of_pieces(
     train: Sequence[EncodedPiece], held_out: Sequence[EncodedPiece], encoder: Encoder[Any]
 ) -> Reference:

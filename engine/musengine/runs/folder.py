@@ -319,6 +319,11 @@ def _decided_by_run(table: str, key: str, value: Any) -> bool:
     return table == "training" and (key, value) in (("device", "auto"), ("threads", 0))
 
 
+def is_run_folder(path: Path) -> bool:
+    """Return whether a folder holds a run."""
+    return RunFolder(path).exists
+
+
 def find_folder(name: str, run_dir: Path | None, *, new: bool) -> RunFolder:
     """Return the folder of a pipeline's run: named, or `runs/NAME`, or the next free `NAME-N`."""
     path = run_dir if run_dir is not None else RUNS / name

@@ -104,12 +104,13 @@ def evaluate(
     return measure(pipeline, trained, dataset, parts, generated, reporter)
 
 
-def music_of(run: RunFolder, registry: Registry, reporter: ProgressReporter = SILENT) -> Reference:
+def music_of_run(path: Path, registry: Registry, reporter: ProgressReporter = SILENT) -> Reference:
     """Return what a run was trained on and what it held out, as its encoder gives it back.
 
     Raises:
-        UserError: the run is none, or its music is not there any more.
+        UserError: the folder is no run, or its music is not there any more.
     """
+    run = RunFolder(path)
     pipeline = run.read_pipeline(registry)
     encoder = load_trained(pipeline, run).encoder
     dataset = prepare(

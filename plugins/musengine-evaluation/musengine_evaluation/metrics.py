@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from musengine.evaluation import corpus_index
-from musengine.evaluation.features import confidence, set_distance, summary
-from musengine.evaluation.features.confidence import Estimate
-from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
-from musengine.interfaces.metric import Evidence, Metric
-from musengine.music.timing import FloatArray
-from musengine.plugins.declarations import NoSettings
+from musengine.api import Evidence, FloatArray, Metric, NoSettings
+from musengine_evaluation import corpus_index
+from musengine_evaluation.features import set_distance, summary
+from musengine_evaluation.interval import Interval, mean_and_interval
+from musengine_evaluation.settings import OriginalityConfig, SimilarityConfig
 
 
 class Similarity(Metric[SimilarityConfig]):
@@ -30,7 +28,7 @@ class Similarity(Metric[SimilarityConfig]):
             self.config,
             told=lambda done: evidence.reporter.alive("measuring similarity"),
         )
-        estimate = confidence.mean_and_interval(percents)
+        estimate = mean_and_interval(percents)
         each = dict(zip(names, percents, strict=True))
         return {**_bounded("similarity", estimate), "similarity_per_piece": each}
 
@@ -81,8 +79,8 @@ def _detail(generated: FloatArray, reference: FloatArray, compared: set_distance
     detail: dict[str, Any] = {name: figures.pop(name) for name in ("overlap", "divergence")}
     detail["distances"] = figures
     if generated.shape[1] == 1:
-        detail |= asdict(confidence.mean_and_interval(generated[:, 0]))
-        detail["reference"] = asdict(confidence.mean_and_interval(reference[:, 0]))
+        detail |= asdict(mean_and_interval(generated[:, 0]))
+        detail["reference"] = asdict(mean_and_interval(reference[:, 0]))
     return detail
 
 
@@ -91,5 +89,5 @@ def _mean(values: FloatArray) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _bounded(name: str, estimate: Estimate) -> dict[str, float]:
+def _bounded(name: str, estimate: Interval) -> dict[str, float]:
     return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

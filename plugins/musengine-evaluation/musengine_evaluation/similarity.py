@@ -12,12 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from musengine.config.quantities import GridStep
-from musengine.encoding import pianoroll
-from musengine.encoding.layouts import Grid
+from musengine.api import MAX_GRID_STEPS, Grid, GridStep, Score, encode_piano_roll
 from musengine.errors import UnreadableError
-from musengine.evaluation.settings import LONGEST_WINDOW, SimilarityConfig
-from musengine.music.score import Score
+from musengine_evaluation.settings import LONGEST_WINDOW, SimilarityConfig
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -43,12 +40,12 @@ def states(score: Score, step: GridStep = STEP) -> Floats:
     """
     pitched = score.select(~score.is_drum)
     try:
-        roll_TPC, _ = pianoroll.encode_piano_roll(pitched, grid_of(step))
+        roll_TPC, _ = encode_piano_roll(pitched, grid_of(step))
     except UnreadableError:
         if len(pitched):
             raise
         _, _, total = pitched.quantise(step)
-        roll_TPC = np.zeros((min(total, pianoroll.MAX_GRID_STEPS), 128, 2), dtype=np.uint8)
+        roll_TPC = np.zeros((min(total, MAX_GRID_STEPS), 128, 2), dtype=np.uint8)
     return roll_TPC.reshape(len(roll_TPC), 256).astype(np.float32)
 
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine.evaluation.features.confidence import Estimate, mean_and_interval, student_t
-from musengine.evaluation.features.set_distance import (
+from musengine.api import Score
+from musengine_evaluation.features.set_distance import (
     Comparison,
     compare,
     compare_tables,
@@ -25,8 +25,8 @@ from musengine.evaluation.features.set_distance import (
     kernel_density,
     overlap_and_divergence,
 )
-from musengine.evaluation.features.summary import HISTOGRAMS, SCALARS, table
-from musengine.music.score import Score
+from musengine_evaluation.features.summary import HISTOGRAMS, SCALARS, table
+from musengine_evaluation.interval import Interval, mean_and_interval
 
 
 def normal(count: int, mean: float = 0.0) -> np.ndarray:
@@ -241,7 +241,11 @@ def test_every_figure_is_compared_and_twice_the_same() -> None:
     ],
 )
 def test_students_t(level: float, degrees: int, wanted: float) -> None:
-    assert student_t(level, degrees) == pytest.approx(wanted, abs=6e-5)
+    # Alternately -1 and 1, or one more of one: half the width is t · s / √n.
+    values = [float((-1) ** k) for k in range(degrees + 1)]
+    found = mean_and_interval(values, level)
+    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    assert (found.high - found.mean) / error == pytest.approx(wanted, abs=6e-5)
 
 
 def test_mean_and_interval_by_hand() -> None:
@@ -268,14 +272,14 @@ def test_too_few_values_for_an_interval() -> None:
     assert math.isnan(none.mean)
     assert none.count == 0
     assert not one.apart_from(none)
-    assert not one.apart_from(Estimate(100, 99, 101, 10))
+    assert not one.apart_from(Interval(100, 99, 101, 10))
 
 
 def test_intervals_are_apart_only_where_they_do_not_touch() -> None:
-    first = Estimate(1, 0, 2, 5)
-    assert not first.apart_from(Estimate(3, 2, 4, 5))
-    assert first.apart_from(Estimate(3, 2.1, 4, 5))
-    assert Estimate(3, 2.1, 4, 5).apart_from(first)
+    first = Interval(1, 0, 2, 5)
+    assert not first.apart_from(Interval(3, 2, 4, 5))
+    assert first.apart_from(Interval(3, 2.1, 4, 5))
+    assert Interval(3, 2.1, 4, 5).apart_from(first)
     # Values without spread have an interval without width.
     assert mean_and_interval([2, 2, 2]).apart_from(mean_and_interval([3, 3]))
 
@@ -287,11 +291,11 @@ def test_a_level_out_of_range_is_refused(level: float) -> None:
 
 
 def test_the_example_of_the_page_runs() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "statistics.md"
+    page = Path(__file__).resolve().parents[3] / "docs" / "reference" / "statistics.md"
     (example,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     entropy, estimate, comparison = done.stdout.splitlines()
     assert 0 < float(entropy) <= math.log2(12)
-    assert estimate.startswith("Estimate(mean=")
+    assert re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", estimate)
     assert "overlap" in comparison

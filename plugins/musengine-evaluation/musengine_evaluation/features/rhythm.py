@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from musengine.evaluation.features.pitch import pitched
-from musengine.music.score import Score
-from musengine.music.timing import FloatArray, IntArray
+from musengine.api import FloatArray, IntArray, Score
+from musengine_evaluation.features.pitch import pitched
 
 NOTE_VALUES = np.array([1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0, 3.0, 4.0])
 """(12,) beats: sixteenth to whole note, dotted ones, triplets (Yang and Lerch 2020).

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine.config.quantities import GridStep
-from musengine.evaluation import similarity
-from musengine.music.score import Track
+from musengine.api import GridStep, Track
+from musengine_evaluation import similarity
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine.evaluation import originality
-from musengine.evaluation.originality import LineIndex, line_of, notes_of, overlap
-from musengine.music.score import Score, Track
+from musengine.api import Score, Track
+from musengine_evaluation import originality
+from musengine_evaluation.originality import LineIndex, line_of, notes_of, overlap
 
 
 def tune(seed: int, notes: int = 120) -> Score:

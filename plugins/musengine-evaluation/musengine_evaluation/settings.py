@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from musengine.config.fields import Config, setting
-from musengine.config.quantities import GridStep
+from musengine.api import Config, GridStep, setting
 
 LONGEST_WINDOW = 1024
 """Steps of a window at most, so that what is compared at once stays small."""

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from musengine.music.score import Score
-from musengine.music.timing import FloatArray, IntArray
+from musengine.api import FloatArray, IntArray, Score
 
 _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 _SCALES_RC = np.array([[(pc - root) % 12 in _MAJOR for pc in range(12)] for root in range(12)])

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musengine.music.score import Score
-from musengine.music.timing import FloatArray, IntArray
+from musengine.api import FloatArray, IntArray, Score
 
 STEPS_PER_BEAT = 4
 """Onsets are compared on a grid of sixteenth notes, counted from the beginning of each bar."""

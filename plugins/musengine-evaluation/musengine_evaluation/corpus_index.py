@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musengine.config.quantities import GridStep
+from musengine.api import GridStep, Score, excerpt
 from musengine.errors import UnreadableError
-from musengine.evaluation import originality, similarity
-from musengine.evaluation.features.confidence import Estimate, mean_and_interval
-from musengine.evaluation.originality import IntervalLine, LineIndex, MatchedRun, Notes, Overlap
-from musengine.evaluation.settings import OriginalityConfig, SimilarityConfig
-from musengine.music.score import Score
-from musengine.music.transforms import excerpt
+from musengine_evaluation import originality, similarity
+from musengine_evaluation.interval import Interval, mean_and_interval
+from musengine_evaluation.originality import IntervalLine, LineIndex, MatchedRun, Notes, Overlap
+from musengine_evaluation.settings import OriginalityConfig, SimilarityConfig
 
 HUMAN = 20
 """How many pieces of a corpus without held-out ones are each held against all the others."""
@@ -109,7 +107,7 @@ class Index:
         )
 
 
-def summary(found: Sequence[PieceOriginality]) -> dict[str, Estimate]:
+def summary(found: Sequence[PieceOriginality]) -> dict[str, Interval]:
     """Return for each figure of `FIGURES` its mean over some pieces and the interval of that."""
     figures = [each.figures() for each in found]
     return {name: mean_and_interval(each[name] for each in figures) for name in FIGURES}

@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 
-from musengine.evaluation.features.pitch import pitched
-from musengine.evaluation.features.rhythm import NOTE_VALUES, note_value
-from musengine.music.score import Score
-from musengine.music.timing import FloatArray, IntArray
+from musengine.api import FloatArray, IntArray, Score
+from musengine_evaluation.features.pitch import pitched
+from musengine_evaluation.features.rhythm import NOTE_VALUES, note_value
 
 
 def pitch_class_transitions(score: Score) -> FloatArray:

@@ -19,12 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from musengine.config.quantities import GridStep
-from musengine.encoding import pianoroll
+from musengine.api import MAX_GRID_STEPS, GridStep, Score
 from musengine.errors import UnreadableError
-from musengine.evaluation import similarity
-from musengine.evaluation.settings import OriginalityConfig
-from musengine.music.score import Score
+from musengine_evaluation import similarity
+from musengine_evaluation.settings import OriginalityConfig
 
 Indices = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -240,9 +238,9 @@ def notes_of(score: Score, step: GridStep = STEP) -> Notes:
     pitched = score.select(~score.is_drum)
     first, _, _ = pitched.quantise(step)
     steps = int(first.max(initial=-1)) + 1
-    if steps > pianoroll.MAX_GRID_STEPS:
+    if steps > MAX_GRID_STEPS:
         raise UnreadableError(
-            f"{steps} time steps are more than the {pianoroll.MAX_GRID_STEPS} a piece may have"
+            f"{steps} time steps are more than the {MAX_GRID_STEPS} a piece may have"
         )
     place = np.unique(first * 128 + pitched.pitch)
     return Notes(place // 128, place % 128)

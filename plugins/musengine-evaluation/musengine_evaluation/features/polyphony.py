@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from musengine.evaluation.features.pitch import pitched
-from musengine.music.score import Score
-from musengine.music.timing import FloatArray, IntArray
+from musengine.api import FloatArray, IntArray, Score
+from musengine_evaluation.features.pitch import pitched
 
 
 def polyphony(score: Score) -> float:

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from musengine.api import read_json, read_tables
 from musengine.errors import UserError
-from musengine.utils.files import read_json
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number with the interval it lies in, where that is known."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-    def apart_from(self, other: Figure) -> bool:
-        """Return whether the two intervals are known and do not overlap."""
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return False
-        return self.high < other.low or other.high < self.low
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return "-"
-        shown = f"{self.value:.4g}" if abs(self.value) < 1e4 else f"{self.value:.0f}"
-        return shown if self.low is None else f"{shown} ({self.low:.3g} to {self.high:.3g})"
+from musengine_evaluation.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -45,7 +26,7 @@ class Table:
 
     runs: tuple[str, ...]
     messages: tuple[str, ...]
-    rows: Mapping[tuple[str, str], tuple[Figure | None, ...]]
+    rows: Mapping[tuple[str, str], tuple[Interval | None, ...]]
 
     def as_json(self) -> dict[str, Any]:
         """Return the table; `apart` says which runs differ from the first beyond the intervals."""
@@ -56,7 +37,7 @@ class Table:
                 {
                     "part": part,
                     "name": name,
-                    "values": [None if each is None else vars(each) for each in figures],
+                    "values": [None if each is None else _as_json(each) for each in figures],
                     "apart": [_apart(figures, index) for index in range(len(figures))],
                 }
                 for (part, name), figures in self.rows.items()
@@ -82,7 +63,13 @@ class Table:
             yield "* differs from the first run: the 95 % intervals do not overlap"
 
 
-def _apart(figures: Sequence[Figure | None], index: int) -> bool:
+def _as_json(figure: Interval) -> dict[str, float | None]:
+    """Return a figure as JSON has it, which knows no NaN."""
+    ends = {"value": figure.mean, "low": figure.low, "high": figure.high}
+    return {name: None if math.isnan(end) else end for name, end in ends.items()}
+
+
+def _apart(figures: Sequence[Interval | None], index: int) -> bool:
     first, other = figures[0], figures[index]
     return first is not None and other is not None and index > 0 and other.apart_from(first)
 
@@ -103,13 +90,11 @@ def compare_runs(runs: Sequence[Path]) -> Table:
 
 
 def _message(run: Path) -> str:
-    from musengine.config.toml import read
-
-    table = read(run / "pipeline.toml").tables.get("run", {})
+    table = read_tables(run / "pipeline.toml").get("run", {})
     return str(table.get("message", "")) if isinstance(table, dict) else ""
 
 
-def _figures(run: Path) -> Iterator[tuple[tuple[str, str], Figure]]:
+def _figures(run: Path) -> Iterator[tuple[tuple[str, str], Interval]]:
     if not (run / "pipeline.toml").is_file():
         raise UserError(f"{run} is not a run folder: it has no pipeline.toml")
     path = run / "evaluation.json"
@@ -124,7 +109,7 @@ def _figures(run: Path) -> Iterator[tuple[tuple[str, str], Figure]]:
                 yield (str(part), name), figure
 
 
-def _flattened(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Figure]]:
+def _flattened(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Interval]]:
     """Yield numbers by name, those of nested mappings with both names; of single pieces none.
 
     Nor distances between pieces, from which overlap and divergence come.
@@ -134,14 +119,20 @@ def _flattened(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
             if name.endswith("_per_piece") or name == "distances":
                 continue
             if "mean" in value:
-                yield f"{prefix}{name}", Figure(*(value.get(k) for k in ("mean", "low", "high")))
+                yield f"{prefix}{name}", _interval(*(value.get(k) for k in ("mean", "low", "high")))
                 own = ("mean", "low", "high", "count")
                 value = {key: each for key, each in value.items() if key not in own}
             yield from _flattened(value, f"{prefix}{name} ")
         elif not name.endswith(("_low", "_high")) and (value is None or _is_number(value)):
             bounds = (figures.get(f"{name}_{end}") for end in ("low", "high"))
-            yield f"{prefix}{name}", Figure(value, *bounds)
+            yield f"{prefix}{name}", _interval(value, *bounds)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _interval(mean: float | None, low: float | None = None, high: float | None = None) -> Interval:
+    """Return a figure read from JSON, in which what is not known is null."""
+    ends = [math.nan if end is None else float(end) for end in (mean, low, high)]
+    return Interval(ends[0], ends[1], ends[2])

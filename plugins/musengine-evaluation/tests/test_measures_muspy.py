@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 
 from helpers import score_of
+from musengine.api import Item, NoSettings, Score, Track
 from musengine.builtin.midi.reader import MidiReader
-from musengine.evaluation.features.summary import statistics
-from musengine.interfaces.reader import Item
-from musengine.music.score import Score, Track
-from musengine.plugins.declarations import NoSettings
+from musengine_evaluation.features.summary import statistics
 
-RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+RESULTS = Path(__file__).resolve().parents[3] / "benchmarks" / "results"
 AGREEING = {
     "pitch_range": "pitch_range",
     "pitches_used": "n_pitches_used",

@@ -15,13 +15,11 @@ import pytest
 import tomli
 
 from helpers import score_of, write_midi
+from musengine.api import Batch, Output, Score, to_table
 from musengine.builtin.models.frequencies import Frequencies
 from musengine.cli.main import main
-from musengine.config.fields import to_table
-from musengine.evaluation.corpus_index import similarities
-from musengine.evaluation.settings import LONGEST_WINDOW, SimilarityConfig
-from musengine.interfaces.model import Batch, Output
-from musengine.music.score import Score
+from musengine_evaluation.corpus_index import similarities
+from musengine_evaluation.settings import LONGEST_WINDOW, SimilarityConfig
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, score_of
-from musengine.evaluation.features import pitch as pitches
-from musengine.evaluation.features import polyphony as sounding
-from musengine.evaluation.features import rhythm, structure, transitions
-from musengine.evaluation.features.summary import HISTOGRAMS, SCALARS, histograms, statistics, table
-from musengine.music.score import Score, Track
+from musengine.api import Score, Track
+from musengine_evaluation.features import pitch as pitches
+from musengine_evaluation.features import polyphony as sounding
+from musengine_evaluation.features import rhythm, structure, transitions
+from musengine_evaluation.features.summary import HISTOGRAMS, SCALARS, histograms, statistics, table
 
 DRUMS = (Track("piano"), Track("drums", 0, True))
 C, D, E, F, G, A, B = 60, 62, 64, 65, 67, 69, 71

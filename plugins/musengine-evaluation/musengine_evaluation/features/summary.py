@@ -8,9 +8,8 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from musengine.evaluation.features import pitch, polyphony, rhythm, structure, transitions
-from musengine.music.score import Score
-from musengine.music.timing import FloatArray
+from musengine.api import FloatArray, Score
+from musengine_evaluation.features import pitch, polyphony, rhythm, structure, transitions
 
 SCALARS: Mapping[str, Callable[[Score], float]] = MappingProxyType(
     {

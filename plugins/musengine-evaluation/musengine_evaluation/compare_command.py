@@ -1,0 +1,35 @@
+"""The command `compare`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musengine.api import CommandContext, ExitStatus
+
+if TYPE_CHECKING:
+    pass
+
+logger = logging.getLogger(__name__)
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine compare`."""
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("--json", action="store_true", help="the table as JSON on stdout")
+
+
+def compare(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine compare`."""
+    from musengine_evaluation.compare_runs import compare_runs
+
+    table = compare_runs(parsed.runs)
+    if parsed.json:
+        print(json.dumps(table.as_json(), indent=1))
+    else:
+        for line in table.as_lines():
+            print(line)
+    return ExitStatus.DONE
