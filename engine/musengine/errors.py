@@ -1,4 +1,8 @@
-"""Errors a user can cause: one line saying what, where and what to do, never a traceback."""
+"""Errors a user can cause: one line saying what, where and what to do, never a traceback.
+
+Each has a code, a readable slug that stays when the wording changes; `docs/reference/problems.md`
+lists them with cause and remedy.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,46 @@ from dataclasses import dataclass
 
 
 class UserError(Exception):
-    """Something outside musengine is at fault; `str()` is the whole message, one line."""
+    """Something outside musengine is at fault; `str()` is the whole message, one line.
+
+    Args:
+        message: what is wrong, where, and what to do.
+        code: which problem it is; by default the kind of error alone.
+    """
+
+    code: str = "user-error"
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
 
     @property
     def lines(self) -> list[str]:
         """The message, one line for each thing that is wrong."""
         return [" ".join(str(self).split())]
 
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong, for programs; a file's name and place only where they are known apart."""
+        return (Problem("", "", "", self.lines[0], self.code),)
+
 
 class UnreadableError(UserError):
     """A source that holds no usable music; the rest of the corpus goes on without it."""
+
+    code = "unreadable"
 
 
 class UnwritableError(UserError):
     """A piece that one writer cannot write; the other writers and pieces go on without it."""
 
+    code = "unwritable"
+
 
 class MissingExtraError(UserError):
     """An optional library is not installed; names the command that installs it."""
+
+    code = "library-missing"
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
@@ -41,6 +67,7 @@ class Problem:
     table: str
     key: str
     message: str
+    code: str = "invalid-value"
 
     def __str__(self) -> str:
         place = f"[{self.table}]" if self.table else ""
@@ -52,9 +79,16 @@ class Problem:
 class ConfigError(UserError):
     """A configuration with one or more problems, all of them reported at once."""
 
+    code = "configuration"
+
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        self._problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self._problems))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Each problem with its file, table and key."""
+        return self._problems
 
     @property
     def lines(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -59,6 +60,8 @@ def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
     except UserError as error:
         for line in error.lines:
             logger.error(line)
+        if getattr(parsed, "json", False):
+            print(json.dumps({"problems": [vars(problem) for problem in error.problems]}, indent=1))
         return ExitStatus.FAULT
     except KeyboardInterrupt:
         logger.error("interrupted")
