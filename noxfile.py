@@ -27,7 +27,7 @@ nox.options.error_on_external_run = True
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "no"
 nox.options.sessions = [
-    *("lint", "types", "core", "plugin", "together", "slow", "python"),
+    *("lint", "types", "core", "plugin", "together", "avx2", "slow", "python"),
     *("minimum", "wheels", "outoftree", "docs", "readme"),
 ]
 
@@ -124,6 +124,15 @@ def together(session: nox.Session) -> None:
     """Everything installed, all tests but the slow ones."""
     install_everything(session)
     session.run(*PYTEST, "-m", "not slow", "tests", "plugins", *session.posargs)
+
+
+@nox.session
+def avx2(session: nox.Session) -> None:
+    """Recurrent layers and mixed precision on a processor that has AVX2 and nothing newer."""
+    install_everything(session)
+    older = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    chosen = ("-m", "not slow", "-k", "test_recurrent or precision or bfloat16")
+    session.run(*PYTEST, *chosen, "tests", "plugins", *session.posargs, env=older)
 
 
 @nox.session

@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from musengine.plugins.registry import Component, Registry, RegistryEntry
     from musengine.runs.folder import is_run_folder
     from musengine.runs.trained import music_of_run
+    from musengine.training.optim import mixed_precision, supports_bfloat16
     from musengine.utils.files import read_json, whole_file
     from musengine.utils.format import counted, duration
     from musengine.utils.parallel import Failure
@@ -241,6 +242,9 @@ _HOME = {
     "StackOutput": "nn",
     "StackState": "nn",
     "draw_along": "nn",
+    # Mixed precision.
+    "mixed_precision": "training.optim",
+    "supports_bfloat16": "training.optim",
     # Likelihood.
     "predictions": "evaluation.likelihood",
     # Commands.
@@ -386,6 +390,7 @@ __all__ = [
     "keep_tracks",
     "key_map",
     "meter_map",
+    "mixed_precision",
     "music_of_run",
     "mute_tracks",
     "negative_log_likelihood",
@@ -405,6 +410,7 @@ __all__ = [
     "shown_name",
     "snap",
     "steps_to_ticks",
+    "supports_bfloat16",
     "tempo",
     "tempo_map",
     "to_table",

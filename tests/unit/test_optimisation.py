@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 import torch
 from torch import nn
@@ -19,7 +21,10 @@ from musengine.training.optim import (
     limit_reached,
     memory_explained,
     set_learning_rate,
+    supports_bfloat16,
 )
+
+CPU = torch.device("cpu")
 
 
 def optimizer(*rates: float) -> torch.optim.Optimizer:
@@ -133,6 +138,50 @@ def test_devices() -> None:
     if torch.cuda.device_count() < 100:
         with pytest.raises(UserError, match='use "auto"'):
             choose_device("cuda:99")
+
+
+class Ungraded(torch.autograd.Function):
+    """An operation whose gradient the device does not have."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise RuntimeError("could not create a primitive")
+
+
+@pytest.mark.parametrize("fault", [None, "forward", "backward"])
+def test_a_device_supports_bfloat16_if_it_trains_a_layer_in_it(
+    fault: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = torch.nn.LSTM.forward
+    tried = []
+
+    def attempt(layer, x):
+        tried.append((torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")))
+        if fault == "forward":
+            raise RuntimeError("could not create a primitive descriptor for the LSTM")
+        with torch.autocast("cpu", enabled=False):
+            hidden, state = forward(layer, x)
+        return (Ungraded.apply(hidden) if fault == "backward" else hidden), state
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", attempt)
+    assert supports_bfloat16(CPU) is (fault is None)
+    # One asked before may not ask for gradients.
+    with torch.no_grad():
+        assert supports_bfloat16(CPU) is (fault is None)
+    assert tried == [(True, torch.bfloat16)] * 2
+
+
+@pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="not an x86 processor"
+)
+def test_the_processor_supports_bfloat16_where_onednn_does() -> None:
+    before = torch.get_rng_state()
+    assert supports_bfloat16(CPU) is torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_each_gradient_is_clipped_by_itself() -> None:

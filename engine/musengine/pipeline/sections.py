@@ -231,7 +231,9 @@ class TrainingConfig(Config):
         changeable=True,
     )
     precision: Literal["float32", "bfloat16", "float64"] = setting(
-        "float32", doc="`bfloat16` runs the large products in mixed precision."
+        "float32",
+        doc="`bfloat16` runs the large products of training in mixed precision where the device "
+        "computes in it; elsewhere the run trains in `float32` and says so.",
     )
     device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.", changeable=True)
     threads: int = setting(

@@ -283,7 +283,7 @@ def refuse_changes(folder: Path, stored: Mapping[str, Any], pipeline: Pipeline) 
             continue
         for key in {**old, **new}:
             before, after = old.get(key), new.get(key)
-            if before == after or _decided_by_run(table, key, after):
+            if before == after or _decided_by_run(table, key, before, after):
                 continue
             if (table, key) in changeable:
                 allowed.append(f"{table}.{key}")
@@ -314,9 +314,11 @@ def _changeable(pipeline: Pipeline) -> set[tuple[str, str]]:
     }
 
 
-def _decided_by_run(table: str, key: str, value: Any) -> bool:
-    """Whether the file leaves open what the run decided when it began."""
-    return table == "training" and (key, value) in (("device", "auto"), ("threads", 0))
+def _decided_by_run(table: str, key: str, before: Any, after: Any) -> bool:
+    """Whether the run decided what the file leaves open, or what its device could not do."""
+    if (table, key) == ("training", "precision"):
+        return bool((before, after) == ("float32", "bfloat16"))
+    return table == "training" and (key, after) in (("device", "auto"), ("threads", 0))
 
 
 def is_run_folder(path: Path) -> bool:

@@ -35,7 +35,7 @@ from musengine.runs.trained import (
     new_model,
 )
 from musengine.training import checkpoint as checkpoints
-from musengine.training.optim import TrainerState, choose_device, limit_reached
+from musengine.training.optim import TrainerState, choose_device, limit_reached, supports_bfloat16
 from musengine.training.trainer import INTERRUPTED, Trainer, TrainingTask, fit
 from musengine.utils.allocator import keep_freed_memory
 from musengine.utils.format import counted
@@ -84,7 +84,7 @@ class Session:
             if _finished_training(self.pipeline, self.run):
                 logger.info(f"{self.run.path} is trained already")
                 return
-        self.pipeline, device = _decided(self.pipeline)
+        self.pipeline, device = _decided(self.pipeline, self.run)
         encoder: Encoder[Any] = self.pipeline.encoder.create()
         origin = _origin(self.pipeline, self.run)
         if origin is not None:
@@ -191,8 +191,14 @@ def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeli
         logger.info(f"going on with changed settings: {', '.join(changed)}")
         run.log({"changed": changed})
     wanted, before = pipeline.training, stored.training
+    if wanted.precision != before.precision:
+        logger.info(
+            f"training.precision: {run.path} stays in {before.precision}, in which it was "
+            "trained last"
+        )
     device = before.device if wanted.device == "auto" else wanted.device
-    training = replace(wanted, device=device, threads=wanted.threads or before.threads)
+    threads = wanted.threads or before.threads
+    training = replace(wanted, precision=before.precision, device=device, threads=threads)
     return replace(pipeline, training=training)
 
 
@@ -205,13 +211,21 @@ def _finished_training(pipeline: Pipeline, run: RunFolder) -> bool:
     return limit_reached(pipeline.training, TrainerState(**meta["place"])) is not None
 
 
-def _decided(pipeline: Pipeline) -> tuple[Pipeline, torch.device]:
-    """Decide the device and the number of threads, so that a continued run uses the same."""
-    device = choose_device(pipeline.training.device)
+def _decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]:
+    """Decide device, precision and number of threads, so that a continued run uses the same."""
+    device, precision = choose_device(pipeline.training.device), pipeline.training.precision
+    if precision == "bfloat16" and not supports_bfloat16(device):
+        logger.info(
+            f"training.precision: {device} here does not compute in bfloat16; training in float32"
+        )
+        precision = "float32"
+        if run.exists:
+            run.log({"changed": ["training.precision"]})
     keep_freed_memory()
     if pipeline.training.threads:
         torch.set_num_threads(pipeline.training.threads)
-    training = replace(pipeline.training, device=str(device), threads=torch.get_num_threads())
+    threads = torch.get_num_threads()
+    training = replace(pipeline.training, precision=precision, device=str(device), threads=threads)
     return replace(pipeline, training=training), device
 
 

@@ -208,6 +208,24 @@ def memory_explained(config: TrainingConfig, device: torch.device) -> Iterator[N
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
+def supports_bfloat16(device: torch.device) -> bool:
+    """Return whether a device can train an LSTM layer in mixed precision.
+
+    The smallest one is tried, forward and backward, since PyTorch has no question that all devices
+    answer; x86 processors without AVX-512 cannot.
+    """
+    # Its weights are not drawn: the random numbers of a run stay as they are.
+    layer = torch.nn.LSTM(1, 1, device="meta").to_empty(device=device)
+    try:
+        with torch.enable_grad(), mixed_precision("bfloat16", device):
+            hidden, _ = layer(torch.zeros(1, 1, 1, device=device))
+            total = hidden.sum()
+        torch.autograd.backward(total)
+    except RuntimeError:  # what PyTorch raises for an operation that a device does not have
+        return False
+    return True
+
+
 def mixed_precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Return the context in which a model's forward pass runs."""
     if precision != "bfloat16":

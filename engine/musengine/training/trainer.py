@@ -221,12 +221,15 @@ class Trainer:
         self._began = time.monotonic() - self.place.seconds
         load_optimizer(self.optimizer, stored.extra["optimizer"])
         self.schedule.load_state(stored.extra["schedule"])
-        self.carried = checkpoints.map_tensors(
-            stored.extra["carried"], lambda tensor: tensor.to(self.task.device)
-        )
+        self.carried = checkpoints.map_tensors(stored.extra["carried"], self._carried_over)
         checkpoints.restore_random_state(stored.extra["random"])
         for callback, state in zip(self.task.callbacks, stored.meta["callbacks"], strict=False):
             callback.load_state(state)
+
+    def _carried_over(self, tensor: Tensor) -> Tensor:
+        # A run begun in bfloat16 may go on in float32, where layers take no state in bfloat16.
+        low = tensor.dtype == torch.bfloat16 and self.config.precision == "float32"
+        return tensor.to(self.task.device, torch.float32 if low else tensor.dtype)
 
     def _measure(self, loss: float | None = None) -> None:
         """Bring the progress up to date and tell it, after a step whose loss is given."""

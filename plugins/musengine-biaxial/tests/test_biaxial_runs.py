@@ -184,6 +184,7 @@ def test_training_lowers_the_validation_loss(folder: Path) -> None:
         ["encoder.type=piano-roll", "model.beat=none", "sampler.0.type=greedy"],
         ["model.start=fixed", "model.initialisation=classic", "generate.prompt=none"],
     ],
+    ids=",".join,
 )
 def test_settings_run_whole(folder: Path, settings: list[str]) -> None:
     pipeline = PIPELINE

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from musengine.api import Batch, Tokens, negative_log_likelihood
+from musengine.api import (
+    Batch,
+    Tokens,
+    mixed_precision,
+    negative_log_likelihood,
+    supports_bfloat16,
+)
 from musengine_charrnn.config import CharRnnConfig
 from musengine_charrnn.model import CharRnn
 
@@ -181,7 +187,8 @@ def test_forget_gates_begin_open() -> None:
 @pytest.mark.parametrize("settings", KINDS)
 def test_mixed_precision_runs(settings: dict[str, Any]) -> None:
     model, batch = make_model(**settings).train(), make_batch()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    cpu = torch.device("cpu")
+    with mixed_precision("bfloat16" if supports_bfloat16(cpu) else "float32", cpu):
         first = model(batch)
         second = model(replace(batch, carried=first.state, reset=torch.tensor([True, False, True])))
     loss = negative_log_likelihood(second, model.layout).sum()

@@ -130,6 +130,7 @@ def test_limits(folder: Path) -> None:
         ["encoder.silence_marker=true", "training.batching=pieces", "training.fill=repeat"],
         ["sampler.0.type=greedy", "generate.prompt=none"],
     ],
+    ids=",".join,
 )
 def test_settings_run_whole(folder: Path, settings: list[str]) -> None:
     arguments = [word for setting in settings for word in ("--set", setting)]
