@@ -20,6 +20,7 @@ from musengine.config.fields import build
 from musengine.config.quantities import Length
 from musengine.data.dataset import prepare, read_corpus
 from musengine.generation import engine
+from musengine.generation.prompts import read_prompts
 from musengine.interfaces.encoder import DecodeSettings
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins import manager
@@ -121,7 +122,7 @@ def made_with(
         )
         assert not problems, problems
         samplers.append(entry.load()(config, trained.encoder.layout))
-    prompts = [piece.encoded for piece in run.read_prompts()]
+    prompts = [piece.encoded for piece in read_prompts(run.prompts)]
     prompts = [
         dataclasses.replace(
             prompts[k % len(prompts)], steps=prompts[k % len(prompts)].steps[:PROMPT]

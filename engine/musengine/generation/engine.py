@@ -14,7 +14,6 @@ from torch import Tensor
 
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Layout, Tokens
-from musengine.errors import UserError
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request, State, as_steps
@@ -295,46 +294,3 @@ def probabilities(logits: npt.NDArray[np.float32], layout: Layout) -> npt.NDArra
     shares = tensor.softmax(dim=-1) if isinstance(layout, Tokens) else torch.sigmoid(tensor)
     result: npt.NDArray[np.float32] = shares.numpy()
     return result
-
-
-def cut_prompt(
-    piece: Encoded,
-    offset: Length | np.random.Generator,
-    length: Length,
-    encoder: Encoder[Any],
-    settings: DecodeSettings,
-    name: str,
-) -> tuple[Encoded, int]:
-    """Return the part of a piece that serves as a prompt, and where it begins.
-
-    A piece that ends within the part gives what it has, without the token that ends it.
-
-    Args:
-        piece: what it is cut from.
-        offset: where the part begins; from a generator a place is drawn at which it fits.
-        length: how long the part is.
-        encoder: what made the piece.
-        settings: tempo and meter.
-        name: the piece's, for messages.
-
-    Raises:
-        UserError: the piece ends before the part begins.
-    """
-    start: int | None
-    if isinstance(offset, np.random.Generator):
-        whole = steps_in(length, piece.steps, encoder, settings)
-        start = 0 if whole is None else int(offset.integers(len(piece.steps) - whole + 1))
-    else:
-        start = steps_in(offset, piece.steps, encoder, settings)
-        if start is None or start >= len(piece.steps):
-            raise UserError(
-                f"generate.prompt_offset: {name} is shorter than {offset.to_toml()}; "
-                "choose a smaller offset"
-            )
-    count = steps_in(length, piece.steps[start:], encoder, settings)
-    stop = len(piece.steps) if count is None else start + count
-    layout = encoder.layout
-    if isinstance(layout, Tokens) and stop > start and piece.steps[stop - 1] == layout.end:
-        stop -= 1  # a prompt is to be gone on from
-    conditioning = {name: channel[start:stop] for name, channel in piece.conditioning.items()}
-    return Encoded(steps=piece.steps[start:stop], conditioning=conditioning), start

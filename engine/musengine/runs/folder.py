@@ -1,39 +1,30 @@
-"""The folder a run leaves: what is in it, how it is found, and what may change on continuing."""
+"""The folder a run leaves: what is in it, and how it is found."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import math
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors
 import tomli_w
-from safetensors import numpy as tensors
 
-from musengine.config.fields import Config, changeable_keys
 from musengine.config.toml import SettingsSource, apply, read
 from musengine.data.dataset import Dataset
 from musengine.errors import ConfigError, Problem, UserError
-from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.generation.prompts import store_prompts
 from musengine.pipeline.resolve import Pipeline, resolve
 from musengine.plugins.registry import Registry
-from musengine.utils.files import explained, locked, read_json, whole_file, write_json, write_text
+from musengine.runs.changes import refuse_changes
+from musengine.runs.versions import versions
+from musengine.utils.files import explained, locked, read_json, write_json, write_text
 from musengine.utils.format import counted
 
 RUNS = Path("runs")
-PROMPTS = 8
-PROMPT_STEPS = 512
-
-FREE_TABLES = frozenset({"run", "generate", "evaluate", "sampler", "output", "callback"})
-"""Tables that may change when a run is continued; of the others only keys that say so."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +47,11 @@ class RunFolder:
     def samples(self) -> Path:
         """Where generated pieces go."""
         return self.path / "samples"
+
+    @property
+    def prompts(self) -> Path:
+        """Where the stored prompts are."""
+        return self.path / "prompts"
 
     @property
     def exists(self) -> bool:
@@ -93,7 +89,8 @@ class RunFolder:
         read_through = {"read_through": dataset.libraries}
         write_json(self.path / "versions.json", versions(pipeline) | read_through)
         self.write_split(dataset)
-        self._write_prompts(dataset)
+        held_out = [piece for part in ("valid", "test", "train") for piece in dataset.parts[part]]
+        store_prompts(held_out, self.prompts)
         self.write_pipeline(pipeline)
 
     def write_pipeline(self, pipeline: Pipeline) -> None:
@@ -221,39 +218,6 @@ class RunFolder:
             if path.name != best:
                 path.unlink(missing_ok=True)
 
-    def _write_prompts(self, dataset: Dataset) -> None:
-        """Store a few pieces' prompts, held-out ones first: generation then needs no corpus."""
-        held_out = [piece for part in ("valid", "test", "train") for piece in dataset.parts[part]]
-        for index, piece in enumerate(held_out[:PROMPTS]):
-            arrays = {"steps": piece.encoded.steps[:PROMPT_STEPS]}
-            arrays |= {
-                f"side.{name}": channel[:PROMPT_STEPS]
-                for name, channel in piece.encoded.conditioning.items()
-            }
-            contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            data = tensors.save(contiguous, metadata={"id": piece.id})
-            with whole_file(self.path / "prompts" / f"{index:02}.safetensors") as aside:
-                aside.write_bytes(data)
-
-    def read_prompts(self) -> list[EncodedPiece]:
-        """Return the stored prompts.
-
-        Raises:
-            UserError: one of them is damaged.
-        """
-        pieces = []
-        for path in sorted((self.path / "prompts").glob("*.safetensors")):
-            try:
-                with safetensors.safe_open(path, framework="numpy") as file:
-                    arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                    name = (file.metadata() or {}).get("id", path.stem)
-                steps = arrays.pop("steps")
-            except (OSError, KeyError, safetensors.SafetensorError) as error:
-                raise UserError(f"the stored prompt {path} is damaged: {error}") from error
-            conditioning = {key.removeprefix("side."): side for key, side in arrays.items()}
-            pieces.append(EncodedPiece(name, Encoded(steps=steps, conditioning=conditioning), ""))
-        return pieces
-
 
 def _record(line: str) -> dict[str, Any] | None:
     try:
@@ -261,64 +225,6 @@ def _record(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def refuse_changes(folder: Path, stored: Mapping[str, Any], pipeline: Pipeline) -> list[str]:
-    """Return the keys that changed and may; refuse those that decide what the run is.
-
-    Args:
-        folder: the run's, for the message.
-        stored: the tables the run was begun with.
-        pipeline: what is wanted now.
-
-    Raises:
-        UserError: names every such key, its old and new value, and both ways out.
-    """
-    wanted, changeable = pipeline.tables(), _changeable(pipeline)
-    allowed, refused = [], []
-    for table in {**stored, **wanted}:
-        old, new = stored.get(table, {}), wanted.get(table, {})
-        if table in FREE_TABLES:
-            allowed.extend([table] if old != new else [])
-            continue
-        for key in {**old, **new}:
-            before, after = old.get(key), new.get(key)
-            if before == after or _decided_by_run(table, key, before, after):
-                continue
-            if (table, key) in changeable:
-                allowed.append(f"{table}.{key}")
-            else:
-                refused.append(f"{table}.{key} (was {before!r}, now {after!r})")
-    if refused:
-        raise UserError(
-            f"{folder} was begun with other settings: {', '.join(refused)}; change them back, "
-            "or start a new run with --new"
-        )
-    return allowed
-
-
-def _changeable(pipeline: Pipeline) -> set[tuple[str, str]]:
-    """Return the (table, key) pairs whose settings say that they may change."""
-    configs: dict[str, Config | None] = {
-        "corpus": pipeline.corpus,
-        "training": pipeline.training,
-        "encoder": pipeline.encoder.config,
-        "model": pipeline.model.config,
-        "loss": pipeline.loss.config if pipeline.loss is not None else None,
-    }
-    return {
-        (table, key)
-        for table, config in configs.items()
-        if config is not None
-        for key in changeable_keys(type(config))
-    }
-
-
-def _decided_by_run(table: str, key: str, before: Any, after: Any) -> bool:
-    """Whether the run decided what the file leaves open, or what its device could not do."""
-    if (table, key) == ("training", "precision"):
-        return bool((before, after) == ("float32", "bfloat16"))
-    return table == "training" and (key, after) in (("device", "auto"), ("threads", 0))
 
 
 def is_run_folder(path: Path) -> bool:
@@ -353,25 +259,6 @@ def newest_run() -> RunFolder:
 def _last_change(run: RunFolder) -> int:
     files = (run.pipeline_file, run.path / "state.json", run.path / "metrics.jsonl")
     return max(file.stat().st_mtime_ns for file in files if file.is_file())
-
-
-def versions(pipeline: Pipeline) -> dict[str, Any]:
-    """Return what the run was made with: Python, libraries, plugins and their components."""
-    libraries = ("musengine", "torch", "numpy", "miditoolkit", "safetensors", "music21")
-    installed = {}
-    for name in libraries:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            installed[name] = importlib.metadata.version(name)
-    components = {
-        f"{part.entry.declaration.kind} {part.name}": str(part.entry.origin)
-        for part in pipeline.components()
-    }
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "distributions": installed,
-        "components": components,
-    }
 
 
 def without_nan(value: Any) -> Any:

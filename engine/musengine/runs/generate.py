@@ -17,6 +17,7 @@ from musengine.data.dataset import cache_of
 from musengine.errors import UnreadableError, UserError
 from musengine.generation import activations, engine
 from musengine.generation import output as outputs
+from musengine.generation.prompts import cut_prompt, read_prompts
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
 from musengine.interfaces.writer import Probabilities
 from musengine.pipeline.resolve import Pipeline
@@ -182,14 +183,14 @@ def _prompts(
         nothing = Encoded(steps=encoder.empty())
         return ["none"] * config.count, [nothing] * config.count, [0] * config.count
     if config.prompt.kind == "corpus":
-        pieces = run.read_prompts()
+        pieces = read_prompts(run.prompts)
         if not pieces:
             raise UserError(f'{run.path} holds no prompts; use generate.prompt = "none"')
     else:
         pieces = _read_prompts(pipeline, registry, encoder)
     chosen = [pieces[index % len(pieces)] for index in range(config.count)]
     cuts = [
-        engine.cut_prompt(piece.encoded, offset, config.prompt_length, encoder, settings, piece.id)
+        cut_prompt(piece.encoded, offset, config.prompt_length, encoder, settings, piece.id)
         for piece, offset in zip(chosen, _offsets(config, seed), strict=True)
     ]
     return [piece.id for piece in chosen], [cut for cut, _ in cuts], [first for _, first in cuts]

@@ -25,6 +25,7 @@ from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
 from musengine.runs import generate as making
+from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
 from musengine.runs.trained import (
     Figures,
@@ -186,7 +187,7 @@ def _shown(name: str, figures: Figures) -> str:
 def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeline:
     """Take over what the run decided when it began; refuse what cannot change."""
     stored = run.read_pipeline(registry)
-    changed = runfolder.refuse_changes(run.path, stored.tables(), pipeline)
+    changed = refuse_changes(run.path, stored.tables(), pipeline)
     if changed:
         logger.info(f"going on with changed settings: {', '.join(changed)}")
         run.log({"changed": changed})
