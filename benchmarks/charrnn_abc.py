@@ -18,10 +18,10 @@ from pathlib import Path
 
 from common import ROOT, data_folder, musengine, write_result
 
-from musengine.config.quantities import Source
 from musengine.data.reading import read_sources
 from musengine.errors import UnreadableError
 from musengine.music.score import Text
+from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine_charrnn.abc_notation import abc_bars, read_abc
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from common import data_folder, peak_memory, write_result
 
-from musengine.config.quantities import Source
 from musengine.data.cache import Cache
 from musengine.data.reading import read_sources
+from musengine.pipeline.values import Source
 from musengine.plugins import manager
 
 ARCHIVES = ("pop909/pop909-main-001-808.tar.gz", "pop909/pop909-versions-001-808.tar.gz")

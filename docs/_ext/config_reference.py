@@ -7,10 +7,8 @@ imports torch: settings and declarations live in modules free of it.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import re
-import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,7 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from musengine.config.fields import Config, describe, to_table
+from musengine.config.fields import Config, Setting, settings_of
 from musengine.encoding.layouts import Layout
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
@@ -44,61 +42,9 @@ CONTENTS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """What is said of one key; `default` is TOML, empty where the key may stay away."""
-
-    key: str
-    accepts: str
-    default: str
-    required: bool
-    changeable: bool
-    doc: str
-
-
-def rows(cls: type[Config]) -> list[Row]:
-    """Return a row for each key of a Config."""
-    hints = typing.get_type_hints(cls)
-    fields = dataclasses.fields(cls)
-    required = {
-        field.name
-        for field in fields
-        if field.default is field.default_factory is dataclasses.MISSING
-    }
-    defaults = to_table(cls(**dict.fromkeys(required)))
-    return [
-        Row(
-            key=field.name,
-            accepts=_accepts(hints[field.name], field.metadata),
-            default=as_toml(defaults[field.name]) if field.name in defaults else "",
-            required=field.name in required,
-            changeable=bool(field.metadata.get("changeable")),
-            doc=field.metadata["doc"],
-        )
-        for field in fields
-    ]
-
-
-def _accepts(hint: Any, metadata: Mapping[str, Any]) -> str:
-    # What may be typed as it stands is set as code.
-    words = re.sub(r"""['"]([^'"]+)['"]""", r'`"\1"`', describe(hint))
-    if metadata.get("one_or_many"):
-        words += ", or one alone"
-    limits = [
-        f"{word} {_number(metadata[key])}"
-        for key, word in (
-            ("low", "at least"),
-            ("above", "more than"),
-            ("high", "at most"),
-            ("below", "less than"),
-        )
-        if metadata.get(key) is not None
-    ]
-    return ", ".join([words, *limits])
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else str(value)
+def accepts(setting: Setting) -> str:
+    """Return what a key may hold; what may be typed as it stands is set as code."""
+    return re.sub(r"""['"]([^'"]+)['"]""", r'`"\1"`', setting.words())
 
 
 def as_toml(value: Any) -> str:
@@ -110,25 +56,26 @@ def as_toml(value: Any) -> str:
 
 def settings_table(cls: type[Config]) -> nodes.Node:
     """Return the table of a Config's keys, or a sentence where it has none."""
-    found = rows(cls)
-    if not found:
+    settings = settings_of(cls)
+    if not settings:
         return prose.paragraph("It has no settings.")
     group = nodes.tgroup(cols=len(WIDTHS))
     group += [nodes.colspec(colwidth=width) for width in WIDTHS]
     group += nodes.thead("", _row(*([nodes.Text(heading)] for heading in HEADINGS)))
-    group += nodes.tbody("", *(_row(*_cells(row)) for row in found))
+    group += nodes.tbody("", *(_row(*_cells(setting)) for setting in settings))
     return nodes.table("", group, classes=["colwidths-given"])
 
 
-def _cells(row: Row) -> Iterator[list[nodes.Node]]:
-    yield [nodes.literal(row.key, row.key)]
-    yield prose.inline(row.accepts)
-    if row.default:
-        yield [nodes.literal(row.default, row.default)]
+def _cells(setting: Setting) -> Iterator[list[nodes.Node]]:
+    yield [nodes.literal(setting.key, setting.key)]
+    yield prose.inline(accepts(setting))
+    if setting.default is not None:
+        default = as_toml(setting.default)
+        yield [nodes.literal(default, default)]
     else:
-        yield [nodes.Text("must be given" if row.required else "none")]
-    mark = [nodes.Text(" "), nodes.emphasis("", "Changeable.")] if row.changeable else []
-    yield [*prose.inline(row.doc), *mark]
+        yield [nodes.Text("must be given" if setting.required else "none")]
+    mark = [nodes.Text(" "), nodes.emphasis("", "Changeable.")] if setting.changeable else []
+    yield [*prose.inline(setting.doc), *mark]
 
 
 def _row(*cells: list[nodes.Node]) -> nodes.row:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from musengine.cli.options import add_jobs, add_settings, tempo, value_of
-    from musengine.config.fields import Config, Quantity, build_config, setting, to_table
+    from musengine.config.fields import Config, build_config, setting, to_table
     from musengine.config.general_midi import GENERAL_MIDI
-    from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Source
+    from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
+    from musengine.config.setting_types import Quantity
     from musengine.config.toml import parse_value, read_tables
     from musengine.data.discovery import DiscoveryNotes, find_items
     from musengine.data.files import MusicFile, process_files
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
         StackState,
         draw_along,
     )
+    from musengine.pipeline.values import Source
     from musengine.plugins.declarations import (
         CallbackDeclaration,
         CommandDeclaration,
@@ -145,7 +147,7 @@ if TYPE_CHECKING:
 _HOME = {
     # Settings.
     "Config": "config.fields",
-    "Quantity": "config.fields",
+    "Quantity": "config.setting_types",
     "setting": "config.fields",
     "GridStep": "config.quantities",
     "Instrument": "config.quantities",
@@ -282,7 +284,7 @@ _HOME = {
     "open_file": "data.opening",
     "find_items": "data.discovery",
     "DiscoveryNotes": "data.discovery",
-    "Source": "config.quantities",
+    "Source": "pipeline.values",
 }
 """The module inside the core that holds each name."""
 

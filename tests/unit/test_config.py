@@ -15,8 +15,9 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.config.fields import Config, build, describe, setting, to_table
+from musengine.config.fields import Config, build, setting, to_table
 from musengine.config.quantities import GridStep, Length
+from musengine.config.setting_types import setting_type
 from musengine.errors import Problem, did_you_mean
 from musengine.pipeline.resolve import PLAIN
 
@@ -114,8 +115,8 @@ class TestRefusals:
             ("units", 0, "must be at least 1 and at most 100, got 0"),
             ("units", 101, "must be at least 1 and at most 100, got 101"),
             ("rate", True, "expected a number, got true"),
-            ("rate", 0.0, "must be more than 0.0 and less than 1.0, got 0.0"),
-            ("rate", 1, "must be more than 0.0 and less than 1.0, got 1.0"),
+            ("rate", 0.0, "must be more than 0 and less than 1, got 0.0"),
+            ("rate", 1, "must be more than 0 and less than 1, got 1.0"),
             ("rate", float("nan"), "expected a finite number, got nan"),
             ("rate", float("inf"), "expected a finite number, got inf"),
             ("deep", 1, "expected true or false, got 1"),
@@ -201,11 +202,11 @@ class TestRefusals:
 
 
 def test_describe_says_a_type_in_words() -> None:
-    assert describe(int | None) == "a whole number"
-    assert describe(bool | Path) == "true or false or a path"
-    assert describe(tuple[str, ...]) == "a list (a string each)"
-    assert describe(Literal["a", "b"]) == "one of 'a', 'b'"
-    assert describe(Length | float) == f"{Length.notation} or a number"
+    assert setting_type(int | None).words == "a whole number"
+    assert setting_type(bool | Path).words == "true or false or a path"
+    assert setting_type(tuple[str, ...]).words == "a list (a string each)"
+    assert setting_type(Literal["a", "b"]).words == "one of 'a', 'b'"
+    assert setting_type(Length | float).words == f"{Length.notation} or a number"
 
 
 @pytest.mark.parametrize(

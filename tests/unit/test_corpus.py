@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from helpers import catalogue_of, rows_of, score_of, write_midi
-from musengine.config.quantities import Source
 from musengine.data.dataset import (
     Dataset,
     cache_of,
@@ -22,6 +21,7 @@ from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.music.score import Piece, SplitName, Text, Track
 from musengine.pipeline.resolve import Pipeline, load
 from musengine.pipeline.sections import CorpusConfig
+from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import ReaderDeclaration, Requirement
 from musengine.plugins.registry import Distribution, RegistryEntry

@@ -18,7 +18,7 @@ import pytest
 import tomli
 
 from musengine import cli
-from musengine.config.fields import Config
+from musengine.config.fields import Config, settings_of
 from musengine.errors import ConfigError
 from musengine.pipeline import resolve
 from musengine.pipeline import sections as tables
@@ -138,23 +138,25 @@ def test_the_table_of_settings_says_what_a_config_declares() -> None:
     pytest.importorskip("sphinx")
     sys.path.insert(0, str(DOCS / "_ext"))
     try:
-        from config_reference import rows
+        from config_reference import accepts, settings_table
     finally:
         sys.path.remove(str(DOCS / "_ext"))
-    by_key = {row.key: row for row in rows(tables.CorpusConfig)}
-    assert by_key["path"].required
+    by_key = {setting.key: setting for setting in settings_of(tables.CorpusConfig)}
     # `valid` is a float from 0 to less than 1, 0.1 unless given, or a list of names.
-    assert by_key["valid"].accepts == (
-        "a number or a list (a string each), at least 0, less than 1"
-    )
-    assert by_key["valid"].default == "0.1"
-    assert not by_key["valid"].changeable
-    assert by_key["jobs"].changeable
-    assert by_key["key"].accepts == 'one of `"original"`, `"common"`'
-    generate = {row.key: row for row in rows(tables.GenerateConfig)}
-    assert generate["length"].default == '"30 seconds"'
-    assert generate["seed"].default == ""
-    assert not generate["seed"].required
+    assert accepts(by_key["valid"]) == "a number or a list (a string each), at least 0, less than 1"
+    assert accepts(by_key["key"]) == 'one of `"original"`, `"common"`'
+    cells = {
+        entries[0]: entries[1:]
+        for cls in (tables.CorpusConfig, tables.GenerateConfig)
+        for row in settings_table(cls).findall(lambda node: node.tagname == "row")
+        for entries in [[entry.astext() for entry in row.children]]
+    }
+    assert cells["path"][1] == "must be given"
+    assert cells["valid"][1] == "0.1"
+    assert cells["jobs"][2].endswith(" Changeable.")
+    assert not cells["valid"][2].endswith("Changeable.")
+    assert cells["length"][1] == '"30 seconds"'
+    assert cells["seed"][1] == "none"
 
 
 # What the pages write, written into a folder and run in one process of its own.

@@ -350,8 +350,8 @@ def test_a_file_in_riff(tmp_path):
 
 @pytest.mark.parametrize("ending", [".mid", ".MID", ".midi", ".Kar", ".RMI"])
 def test_endings_in_any_case(tmp_path, ending):
-    from musengine.config.quantities import Source
     from musengine.data.reading import read_sources
+    from musengine.pipeline.values import Source
     from musengine.plugins import manager
 
     path = tmp_path / f"song{ending}"

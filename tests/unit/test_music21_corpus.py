@@ -252,9 +252,9 @@ def test_nothing_is_pickled(tmp_path):
 
 
 def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
-    from musengine.config.quantities import Source
     from musengine.data.discovery import DiscoveryNotes, find_items
     from musengine.music.score import Text
+    from musengine.pipeline.values import Source
     from musengine.plugins import manager
 
     registry, found = manager.load().registry, DiscoveryNotes()

@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine.config.fields import Config, setting
-from musengine.config.quantities import GridStep, Length, Source
+from musengine.config.quantities import GridStep, Length
 from musengine.config.toml import SettingsSource, apply
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import ConfigError, UserError
 from musengine.pipeline.resolve import ORDER, Pipeline, load, resolve
 from musengine.pipeline.sections import DEFAULT_STEPS, TrainingConfig
+from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
     CallbackDeclaration,
@@ -497,7 +498,7 @@ class TestAllProblemsAtOnce:
             [
                 "pipe.toml: trainning: unknown table; did you mean 'training'?",
                 "pipe.toml: [corpus] pathh: unknown key; did you mean 'path'?",
-                "pipe.toml: [corpus] valid: must be at least 0.0 and less than 1.0, got 1.5",
+                "pipe.toml: [corpus] valid: must be at least 0 and less than 1, got 1.5",
                 "pipe.toml: [corpus] path: missing; A file, a folder, a built-in corpus such as "
                 "`music21:bach-chorales`, or a list.",
                 "pipe.toml: [encoder] highest: must be at least lowest (60), got 50",

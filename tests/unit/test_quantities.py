@@ -13,16 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine.config.general_midi import GENERAL_MIDI
-from musengine.config.quantities import (
-    GridStep,
-    Instrument,
-    Length,
-    Meter,
-    Offset,
-    Period,
-    Prompt,
-    Source,
-)
+from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
+from musengine.pipeline.values import Offset, Prompt, Source
 
 BASE = Path("/music/here").resolve()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from helpers import score_of, write_midi
-from musengine.config.quantities import Source
 from musengine.data.reading import read_sources
+from musengine.pipeline.values import Source
 from musengine.plugins import manager
 
 

@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from helpers import few
-from musengine.config.fields import Config, Quantity, build, convert, setting, to_table
+from musengine.config.fields import Config, build, setting, to_table
 from musengine.config.general_midi import GENERAL_MIDI
-from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Prompt, Source
+from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
+from musengine.config.setting_types import Quantity, setting_type
 from musengine.config.toml import SettingsSource
 from musengine.errors import ConfigError
-from musengine.pipeline.json_schema import pipeline_schema, table_schema, value_schema
+from musengine.pipeline.json_schema import pipeline_schema, table_schema
 from musengine.pipeline.resolve import PLAIN, resolve
+from musengine.pipeline.values import Prompt, Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
     EncoderDeclaration,
@@ -47,7 +49,7 @@ def accepts(schema: dict[str, Any], value: object) -> bool:
 
 def converts(value: object, hint: Any) -> bool:
     try:
-        convert(value, hint, BASE)
+        setting_type(hint).read(value, BASE)
     except ValueError:
         return False
     return True
@@ -121,8 +123,8 @@ class TestQuantities:
         class Mood(Quantity):
             pass
 
-        assert accepts(value_schema(Mood), "gloomy")
-        assert accepts(value_schema(tuple[Mood, ...]), [3])
+        assert accepts(setting_type(Mood).schema, "gloomy")
+        assert accepts(setting_type(tuple[Mood, ...]).schema, [3])
 
 
 class TestTypes:
@@ -139,7 +141,7 @@ class TestTypes:
     @few(100)
     @given(value=values | st.sampled_from(["a", "b", ["a"], [1], [[1, 2]], [], "1 epoch"]))
     def test_a_type_takes_what_is_converted(self, hint: Any, value: object) -> None:
-        assert accepts(value_schema(hint), value) == converts(value, hint)
+        assert accepts(setting_type(hint).schema, value) == converts(value, hint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, listed, score_of
-from musengine.config.quantities import Source
 from musengine.data.reading import File
 from musengine.data.splits import Split, check_folders, divide, part_by_folder, rules_of
 from musengine.errors import UserError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, SplitName, Text
 from musengine.pipeline.sections import CorpusConfig
+from musengine.pipeline.values import Source
 
 PARTS = get_args(SplitName)
 

@@ -6,11 +6,11 @@ import pytest
 
 from musengine.builtin.readers.abc import MAX_BYTES, Tune, tunes_of
 from musengine.builtin.readers.text import TextReader
-from musengine.config.quantities import Source
 from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, Text
+from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import NoSettings
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import tomli
 import tomli_w
 
-from musengine.config.quantities import Source
 from musengine.data.discovery import DiscoveryNotes, check_sources, find_items
 from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.resolve import load
+from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content, ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry
 from musengine.utils.format import counted

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from musengine.config.fields import Quantity, resolve_path
 from musengine.config.general_midi import GENERAL_MIDI, near_instruments
+from musengine.config.setting_types import Quantity, Schema
 from musengine.errors import did_you_mean
 
 _LENGTH_UNITS = ("steps", "beats", "bars", "seconds", "tokens")
@@ -37,10 +37,9 @@ _DECIMAL = r"[0-9]+(\.[0-9]+)?"
 _WHOLE = r"[0-9]+(\.0+)?"
 _POSITIVE = r"(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)"
 _POSITIVE_WHOLE = r"0*[1-9][0-9]*(\.0+)?"
-_NOT_BLANK = {"type": "string", "pattern": r"\S"}
 
 
-def _text(*patterns: str, examples: tuple[str, ...] = ()) -> dict[str, Any]:
+def _text(*patterns: str, examples: tuple[str, ...] = ()) -> Schema:
     """Return the schema of a string that is one of these, blanks around it."""
     pattern = f"^\\s*({'|'.join(patterns)})\\s*$"
     return {"type": "string", "pattern": pattern, **({"examples": [*examples]} if examples else {})}
@@ -85,7 +84,7 @@ class Length(Quantity):
         return cls(number, unit)
 
     @classmethod
-    def schema(cls) -> dict[str, Any]:
+    def schema(cls) -> Schema:
         """Return the notation as a JSON Schema."""
         return _text(
             _measured(_WHOLE, "steps", "tokens"),
@@ -96,34 +95,6 @@ class Length(Quantity):
     def to_toml(self) -> str:
         """Return `"NUMBER UNIT"`."""
         return _written(self.number, self.unit)
-
-
-@dataclass(frozen=True)
-class Offset(Quantity):
-    """Where something begins: a length from the start, or a place drawn at random."""
-
-    length: Length | None
-    """None for a random place."""
-    notation: ClassVar[str] = f'{Length.notation}, or "random"'
-
-    @classmethod
-    def from_toml(cls, value: object, base: Path) -> Offset:
-        """Parse `random` or a length."""
-        if value == "random":
-            return cls(None)
-        try:
-            return cls(Length.from_toml(value, base))
-        except ValueError as error:
-            raise ValueError(f'{error}; or "random"') from error
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        """Return the notation as a JSON Schema."""
-        return {"anyOf": [{"enum": ["random"]}, Length.schema()]}
-
-    def to_toml(self) -> str:
-        """Return the word or the length."""
-        return "random" if self.length is None else self.length.to_toml()
 
 
 @dataclass(frozen=True)
@@ -148,7 +119,7 @@ class Period(Quantity):
         return cls(number, unit)
 
     @classmethod
-    def schema(cls) -> dict[str, Any]:
+    def schema(cls) -> Schema:
         """Return the notation as a JSON Schema."""
         periods = _text(
             _measured(_POSITIVE_WHOLE, "steps", "epochs"),
@@ -189,7 +160,7 @@ class GridStep(Quantity):
         return cls(size, "beat" if match[2].startswith("beat") else "seconds")
 
     @classmethod
-    def schema(cls) -> dict[str, Any]:
+    def schema(cls) -> Schema:
         """Return the notation as a JSON Schema; the range of a fraction is left to `from_toml`."""
         from_one = r"0*(1000(\.0+)?|[1-9][0-9]{0,2}(\.[0-9]+)?)"
         below_one = r"0+\.0{0,2}[1-9][0-9]*"
@@ -225,7 +196,7 @@ class Meter(Quantity):
         return cls(int(match[1]), int(match[2]))
 
     @classmethod
-    def schema(cls) -> dict[str, Any]:
+    def schema(cls) -> Schema:
         """Return the notation as a JSON Schema."""
         return _text("(0?[1-9]|[1-9][0-9])/(0?[1248]|16|32|64)", examples=("4/4", "6/8"))
 
@@ -263,7 +234,7 @@ class Instrument(Quantity):
         raise ValueError(f"expected {cls.notation}, got {value!r}")
 
     @classmethod
-    def schema(cls) -> dict[str, Any]:
+    def schema(cls) -> Schema:
         """Return the notation as a JSON Schema; the names come first, for editors to offer."""
         return {
             "anyOf": [
@@ -276,67 +247,3 @@ class Instrument(Quantity):
     def to_toml(self) -> str:
         """Return the instrument's name."""
         return GENERAL_MIDI[self.program]
-
-
-@dataclass(frozen=True)
-class Source(Quantity):
-    """Where music comes from: an absolute path, or `SCHEME:NAME` of a built-in corpus."""
-
-    text: str
-    notation: ClassVar[str] = 'a file, a folder or a built-in corpus such as "music21:bach"'
-
-    @classmethod
-    def from_toml(cls, value: object, base: Path) -> Source:
-        """Parse a path (relative to `base`) or `SCHEME:NAME`; a scheme has two letters or more."""
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"expected {cls.notation}, got {value!r}")
-        if re.match(r"[A-Za-z][A-Za-z0-9_-]+:(?![\\/])", value):
-            return cls(value)
-        return cls(str(resolve_path(value, base)))
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        """Return the notation as a JSON Schema; whether the path leads anywhere is left open."""
-        return {**_NOT_BLANK, "examples": ["my-midi-files", "music21:bach-chorales"]}
-
-    def to_toml(self) -> str:
-        """Return the absolute path or `SCHEME:NAME`."""
-        return self.text
-
-    @property
-    def scheme(self) -> str | None:
-        """The part before the colon, or None for a path."""
-        match = re.match(r"([A-Za-z][A-Za-z0-9_-]+):(?![\\/])", self.text)
-        return match[1] if match else None
-
-    @property
-    def name(self) -> str:
-        """The part after the scheme, or the path."""
-        return self.text.partition(":")[2] if self.scheme else self.text
-
-
-@dataclass(frozen=True)
-class Prompt(Quantity):
-    """What a generated piece starts from: `corpus`, `none`, or a music file or folder."""
-
-    kind: str
-    path: Path | None = None
-    notation: ClassVar[str] = '"corpus" (stored prompts), "none", or a file or folder of music'
-
-    @classmethod
-    def from_toml(cls, value: object, base: Path) -> Prompt:
-        """Parse `corpus`, `none` or a path relative to `base`."""
-        if value in ("corpus", "none"):
-            return cls(str(value))
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"expected {cls.notation}, got {value!r}")
-        return cls("path", resolve_path(value, base))
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        """Return the notation as a JSON Schema."""
-        return {"anyOf": [{"enum": ["corpus", "none"]}, _NOT_BLANK]}
-
-    def to_toml(self) -> str:
-        """Return the word or the absolute path."""
-        return str(self.path) if self.path is not None else self.kind

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musengine.config.quantities import Source
 from musengine.errors import UserError, did_you_mean
+from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content, ReaderDeclaration
 from musengine.plugins.registry import Component, Registry, RegistryEntry
 

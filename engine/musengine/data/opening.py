@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from musengine.config.quantities import Source
 from musengine.errors import UnreadableError, UserError, is_strict
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece
+from musengine.pipeline.values import Source
 from musengine.plugins.registry import Component
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from musengine.config.quantities import Source
 from musengine.data.cache import Cache, Known, key_of, pack_pieces, unpack_pieces
 from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.data.extraction import Extraction
@@ -16,6 +15,7 @@ from musengine.data.opening import faults_told
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, SplitName
+from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry
 from musengine.utils.parallel import FEW, Failure, run_apart

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from musengine.config.quantities import Source
 from musengine.data.reading import Reading, read_sources
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
 from musengine.interfaces.metric import Reference
 from musengine.music.score import Score, Text
+from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry
 
 Named = tuple[str, Score]

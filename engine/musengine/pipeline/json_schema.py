@@ -12,20 +12,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, Union
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
-from musengine.config.fields import Config, Quantity, to_table
+from musengine.config.fields import Config, settings_of
+from musengine.config.setting_types import Schema, any_of
 from musengine.pipeline.resolve import LISTS, ORDER, PLAIN, SINGLE
 from musengine.plugins.registry import Registry, RegistryEntry
-
-Schema = dict[str, Any]
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 WISHING = ("model", "encoder")
@@ -39,19 +34,6 @@ DESCRIPTIONS = {
     "callback": "What is told of the run while it goes on.",
     "reader": "The reader to use, where several could read the files: a name or a table.",
 }
-_LIMITS = {
-    "low": "minimum",
-    "high": "maximum",
-    "above": "exclusiveMinimum",
-    "below": "exclusiveMaximum",
-}
-_PLAIN_TYPES: dict[Any, Schema] = {
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    str: {"type": "string"},
-    Path: {"type": "string", "minLength": 1},
-}
 
 
 def pipeline_schema(registry: Registry) -> tuple[Schema, list[str]]:
@@ -60,76 +42,19 @@ def pipeline_schema(registry: Registry) -> tuple[Schema, list[str]]:
     return maker.pipeline(), maker.problems
 
 
-def value_schema(hint: Any, limits: Mapping[str, float] | None = None) -> Schema:
-    """Return the schema of what `config.convert` takes for an annotated type.
-
-    Args:
-        hint: the annotation of a field.
-        limits: keywords such as `minimum` for a number, or for each number of a list.
-    """
-    origin = typing.get_origin(hint)
-    if origin is Union or isinstance(hint, types.UnionType):
-        return _any_of([value_schema(option, limits) for option in _options(hint)])
-    if origin is Literal:
-        return {"enum": list(typing.get_args(hint))}
-    if origin is tuple:
-        return {"type": "array", "items": value_schema(typing.get_args(hint)[0], limits)}
-    if isinstance(hint, type) and issubclass(hint, Quantity):
-        return hint.schema()
-    schema = _PLAIN_TYPES.get(hint, {})
-    return {**schema, **(limits or {})} if hint in (int, float) else dict(schema)
-
-
-def table_schema(cls: type[Config], supplied: Iterable[str] = ()) -> Schema:
+def table_schema(cls: type[Config], supplied: Container[str] = ()) -> Schema:
     """Return the schema of the table that a Config stands for.
 
     Args:
         cls: the dataclass.
         supplied: keys that may stay away although they have no default.
     """
-    hints = typing.get_type_hints(cls)
-    fields = dataclasses.fields(cls)
-    needed = [
-        field.name
-        for field in fields
-        if field.default is field.default_factory is dataclasses.MISSING
-    ]
-    defaults = to_table(cls(**dict.fromkeys(needed)))
-    schema: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
-    for field in fields:
-        key = _field_schema(field, hints[field.name])
-        if field.name in defaults:
-            key["default"] = defaults[field.name]
-        schema["properties"][field.name] = key
-    if required := [name for name in needed if name not in set(supplied)]:
+    settings = settings_of(cls)
+    schema: Schema = {"type": "object", "additionalProperties": False}
+    schema["properties"] = {each.key: each.schema() for each in settings}
+    if required := [each.key for each in settings if each.required and each.key not in supplied]:
         schema["required"] = required
     return schema
-
-
-def _field_schema(field: dataclasses.Field[Any], hint: Any) -> Schema:
-    metadata = field.metadata
-    limits = {
-        keyword: metadata[name]
-        for name, keyword in _LIMITS.items()
-        if metadata.get(name) is not None
-    }
-    schema = value_schema(hint, limits)
-    if metadata.get("one_or_many"):
-        lists = [option for option in _options(hint) if typing.get_origin(option) is tuple]
-        single = [value_schema(typing.get_args(option)[0], limits) for option in lists]
-        schema = _any_of([*single, *(value_schema(option, limits) for option in lists)])
-    return {"description": metadata.get("doc", ""), **schema}
-
-
-def _options(hint: Any) -> list[Any]:
-    """Return the members of a union, None left out; any other type is its own one member."""
-    if typing.get_origin(hint) is Union or isinstance(hint, types.UnionType):
-        return [option for option in typing.get_args(hint) if option is not type(None)]
-    return [hint]
-
-
-def _any_of(schemas: Sequence[Schema]) -> Schema:
-    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
 
 
 def _reference(definition: str) -> Schema:
@@ -258,7 +183,7 @@ class _Maker:
         ]
         rules.append({"if": {"required": ["type"]}, "then": known})
         if unnamed:
-            rules[-1]["else"] = _any_of(unnamed)
+            rules[-1]["else"] = any_of(unnamed)
         tables = [_reference(f"{kind}.{entry.name}") for entry in entries]
         return {
             "type": "object",
@@ -267,7 +192,7 @@ class _Maker:
             "allOf": rules,
         }
 
-    def _described(self, entry: RegistryEntry, head: Schema, supplied: Iterable[str]) -> Schema:
+    def _described(self, entry: RegistryEntry, head: Schema, supplied: Container[str]) -> Schema:
         """Return a component's table; of one that cannot be described, what is known of it."""
         declaration = entry.declaration
         try:

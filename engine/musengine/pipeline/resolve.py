@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from musengine.config import toml
 from musengine.config.fields import Config, build, to_table
-from musengine.config.quantities import Source
 from musengine.config.toml import SettingsSource, laid_over, overlaid
 from musengine.encoding.layouts import Layout
 from musengine.errors import ConfigError, Problem, UserError, did_you_mean
@@ -23,6 +22,7 @@ from musengine.pipeline.sections import (
     RunConfig,
     TrainingConfig,
 )
+from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content, EncoderConfig, ModelDeclaration
 from musengine.plugins.registry import Component, Registry, RegistryEntry
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from musengine.config.fields import Config, setting
-from musengine.config.quantities import Instrument, Length, Meter, Offset, Period, Prompt, Source
+from musengine.config.quantities import Instrument, Length, Meter, Period
+from musengine.pipeline.values import Offset, Prompt, Source
 
 DEFAULT_STEPS = 2000
 ALL_KEYS = tuple(range(-5, 7))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from musengine.config.quantities import Length, Source
+from musengine.config.quantities import Length
 from musengine.data import reading
 from musengine.data.dataset import cache_of
 from musengine.errors import UnreadableError, UserError
@@ -22,6 +22,7 @@ from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, 
 from musengine.interfaces.writer import Probabilities
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import GenerateConfig
+from musengine.pipeline.values import Source
 from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder

@@ -64,9 +64,9 @@ def problems(folder: Path, text: str) -> list[str]:
         ),
         (
             'type = "threshold"\nthreshold = 1.0',
-            ["[sampler.0] threshold: must be at least 0.0"],
+            ["[sampler.0] threshold: must be at least 0"],
         ),
-        ('type = "tempered"\nmu = 0', ["[sampler.0] mu: must be more than 0.0, got 0.0"]),
+        ('type = "tempered"\nmu = 0', ["[sampler.0] mu: must be more than 0, got 0.0"]),
         ('type = "top-k"\nk = 0', ["[sampler.0] k: must be at least 1, got 0"]),
         ('type = "scale"\nkey = "H"', ["[sampler.0] key: expected one of 'C', 'C#', 'Db',"]),
     ],

@@ -1,0 +1,107 @@
+"""Values of a pipeline with a notation of their own: sources of music, prompts, offsets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from musengine.config.quantities import Length
+from musengine.config.setting_types import Quantity, Schema, resolve_path
+
+_NOT_BLANK = {"type": "string", "pattern": r"\S"}
+_SCHEME = r"([A-Za-z][A-Za-z0-9_-]+):(?![\\/])"
+"""Two letters or more, so that a Windows drive is none."""
+
+
+@dataclass(frozen=True)
+class Source(Quantity):
+    """Where music comes from: an absolute path, or `SCHEME:NAME` of a built-in corpus."""
+
+    text: str
+    notation: ClassVar[str] = 'a file, a folder or a built-in corpus such as "music21:bach"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Source:
+        """Parse a path (relative to `base`) or `SCHEME:NAME`."""
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        if re.match(_SCHEME, value):
+            return cls(value)
+        return cls(str(resolve_path(value, base)))
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Return the notation as a JSON Schema; whether the path leads anywhere is left open."""
+        return {**_NOT_BLANK, "examples": ["my-midi-files", "music21:bach-chorales"]}
+
+    def to_toml(self) -> str:
+        """Return the absolute path or `SCHEME:NAME`."""
+        return self.text
+
+    @property
+    def scheme(self) -> str | None:
+        """The part before the colon, or None for a path."""
+        match = re.match(_SCHEME, self.text)
+        return match[1] if match else None
+
+    @property
+    def name(self) -> str:
+        """The part after the scheme, or the path."""
+        return self.text.partition(":")[2] if self.scheme else self.text
+
+
+@dataclass(frozen=True)
+class Offset(Quantity):
+    """Where something begins: a length from the start, or a place drawn at random."""
+
+    length: Length | None
+    """None for a random place."""
+    notation: ClassVar[str] = f'{Length.notation}, or "random"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Offset:
+        """Parse `random` or a length."""
+        if value == "random":
+            return cls(None)
+        try:
+            return cls(Length.from_toml(value, base))
+        except ValueError as error:
+            raise ValueError(f'{error}; or "random"') from error
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Return the notation as a JSON Schema."""
+        return {"anyOf": [{"enum": ["random"]}, Length.schema()]}
+
+    def to_toml(self) -> str:
+        """Return the word or the length."""
+        return "random" if self.length is None else self.length.to_toml()
+
+
+@dataclass(frozen=True)
+class Prompt(Quantity):
+    """What a generated piece starts from: `corpus`, `none`, or a music file or folder."""
+
+    kind: str
+    path: Path | None = None
+    notation: ClassVar[str] = '"corpus" (stored prompts), "none", or a file or folder of music'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Prompt:
+        """Parse `corpus`, `none` or a path relative to `base`."""
+        if value in ("corpus", "none"):
+            return cls(str(value))
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        return cls("path", resolve_path(value, base))
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Return the notation as a JSON Schema."""
+        return {"anyOf": [{"enum": ["corpus", "none"]}, _NOT_BLANK]}
+
+    def to_toml(self) -> str:
+        """Return the word or the absolute path."""
+        return str(self.path) if self.path is not None else self.kind
