@@ -158,7 +158,7 @@ def whole_corpus(folder: Path, jobs: int) -> dict[str, float]:
 def peak_of_preparing(folder: Path) -> float:
     """Return the most memory, in MiB, that reading and preparing a folder takes in a process."""
     from musengine.data.dataset import prepare, read_corpus
-    from musengine.pipeline import resolve
+    from musengine.pipeline.resolve import load_pipeline
 
     registry = manager.load().registry
     file = folder.parent / f"{folder.name}.toml"
@@ -167,7 +167,7 @@ def peak_of_preparing(folder: Path) -> float:
         '[model]\ntype = "frequencies"\n',
         encoding="utf-8",
     )
-    built = resolve.load(file, registry)
+    built = load_pipeline(file, registry)
     encoder = built.encoder.create()
     prepare(built, read_corpus(built, registry), encoder)
     return round(peak_memory(), 1)

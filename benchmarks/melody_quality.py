@@ -22,7 +22,7 @@ from musengine.encoding.layouts import Tokens
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.reader import Item
 from musengine.music.score import Score
-from musengine.pipeline.resolve import load
+from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins.declarations import NoSettings
 from musengine.plugins.manager import load as load_plugins
 
@@ -34,7 +34,7 @@ Melodies = Sequence[npt.NDArray[np.int64]]
 
 def prepared(settings: list[str]) -> tuple[Dataset, Encoder[Any]]:
     """Return the corpus as a run reads, divides and encodes it."""
-    pipeline = load(PIPELINE, load_plugins().registry, settings)
+    pipeline = load_pipeline(PIPELINE, load_plugins().registry, settings)
     encoder = pipeline.encoder.create()
     catalogue = read_corpus(pipeline, load_plugins().registry)
     return prepare(pipeline, catalogue, encoder), encoder

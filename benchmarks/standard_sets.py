@@ -114,7 +114,7 @@ def run(title: str, row: Row, seed: int, folder: Path) -> dict[str, float]:
         pipeline.write_text(FREQUENCIES.format(step=step, given=row.pipeline), encoding="utf-8")
     settings = [
         *(f"corpus.path={path}", f"training.seed={seed}", "training.threads=1"),
-        *("generate.count=0", 'evaluate.metrics=["nll"]', *row.settings),
+        *("generate.count=0", 'metric=[{type="nll"}]', *row.settings),
     ]
     target = folder / f"{pipeline.stem}-{seed}"
     began = time.perf_counter()

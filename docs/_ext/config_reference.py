@@ -26,6 +26,7 @@ from musengine.plugins.declarations import (
     EncoderConfig,
     EncoderDeclaration,
     LossDeclaration,
+    MetricDeclaration,
     ModelDeclaration,
     ReaderDeclaration,
     SamplerDeclaration,
@@ -124,7 +125,7 @@ class ComponentsDirective(SphinxDirective):
         )
         section += settings_table(declaration.config)
         if declaration.defaults:
-            section += prose.paragraph("What it wishes for where the pipeline says nothing:")
+            section += prose.paragraph("Its defaults for other tables:")
             section += _toml_block(declaration.defaults)
         for preset, values in declaration.presets.items():
             section += prose.paragraph(f'`preset = "{preset}"` stands for:')
@@ -145,7 +146,7 @@ def _toml_block(tables: Mapping[str, Any]) -> nodes.literal_block:
 
 
 def _facts(entry: RegistryEntry) -> Iterator[str]:
-    """Yield what a declaration says beyond name, summary and settings."""
+    """Yield what a declaration holds beyond name, summary and settings."""
     declaration = entry.declaration
     if isinstance(declaration, ReaderDeclaration):
         if declaration.suffixes:
@@ -162,6 +163,10 @@ def _facts(entry: RegistryEntry) -> Iterator[str]:
         yield f"For the layout {_codes(declaration.layouts)}."
     elif isinstance(declaration, WriterDeclaration):
         yield f"Writes {' or '.join(CONTENTS.get(kind, kind) for kind in declaration.content)}."
+    elif isinstance(declaration, MetricDeclaration):
+        yield from _metric_facts(declaration)
+    if declaration.default_for:
+        yield f"The default for {_codes(declaration.default_for)}."
     for requirement in declaration.requires:
         yield f"Needs `{requirement.module}`: `{requirement.install}`."
 
@@ -188,10 +193,23 @@ def _model_facts(declaration: ModelDeclaration) -> Iterator[str]:
     if not declaration.uses_samplers:
         yield "Draws its own choices; leave `[[sampler]]` out."
     if not declaration.likelihood:
-        yield "Has no exact likelihood, so that `nll` is not measured."
+        yield "Has no exact likelihood; metrics that need one are left out."
     if declaration.templates:
         names = ", ".join(map(_code, declaration.templates))
         yield f"Starter pipelines for `musengine init`: {names}."
+
+
+def _metric_facts(declaration: MetricDeclaration) -> Iterator[str]:
+    if declaration.of == "pieces":
+        yield "Measures generated pieces."
+    for need in declaration.needs:
+        yield f"Needs a model with an exact {need}."
+    if isinstance(declaration.better, str):
+        if declaration.better:
+            yield f"Better where it is {declaration.better}."
+        return
+    for figure, direction in declaration.better.items():
+        yield f"`{figure}` is better where it is {direction}."
 
 
 def _codes(names: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import miditoolkit
 import pytest
+
+from musengine.plugins import manager
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -246,7 +249,44 @@ def test_frame_accuracy_by_hand(folder: Path, musengine: Call) -> None:
     settings = ("--set", "encoder.highest=61", "--set", "model.given=pitch")
     assert musengine("train", "pipe.toml", *settings)[0] == 0
     status, out, _ = musengine(
-        "evaluate", "--split", "test", "--json", "--set", "evaluate.metrics=accuracy"
+        "evaluate", "--split", "test", "--json", "--set", 'metric=[{type="accuracy"}]'
     )
     assert status == 0
     assert json.loads(out)["test"] == {"frame_accuracy": 1 / 5}
+
+
+def test_the_parts_that_are_measured(folder: Path, musengine: Call) -> None:
+    measured = 'metric=[{type="nll"}, {type="accuracy"}]'
+    assert musengine("run", "pipe.toml", "--set", "evaluate.parts=train", "--set", measured)[0] == 0
+    figures = json.loads((folder / "runs/pipe/evaluation.json").read_text())
+    assert list(figures) == ["train"]
+    # Seven tunes of 40 to 46 steps.
+    assert figures["train"]["steps"] == sum(range(40, 47))
+    # Other parts are measured anew, and the figures of those before stay.
+    assert musengine("run", "pipe.toml", "--set", "evaluate.parts=test", "--set", measured)[0] == 0
+    figures = json.loads((folder / "runs/pipe/evaluation.json").read_text())
+    assert sorted(figures) == ["test", "train"]
+    status, out, _ = musengine("evaluate", "--json")
+    assert (status, list(json.loads(out))) == (0, ["test"])
+    # Neither is what was asked for anew where nothing has changed.
+    (folder / "runs/pipe/evaluation.json").unlink()
+    assert musengine("run", "pipe.toml", "--set", "evaluate.parts=test", "--set", measured)[0] == 0
+    assert not (folder / "runs/pipe/evaluation.json").exists()
+
+
+def test_without_a_likelihood_metrics_that_need_it_are_left_out(
+    folder: Path, musengine: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = ("--set", 'metric=[{type="nll"}, {type="accuracy"}]')
+    assert musengine("train", "pipe.toml", *measured)[0] == 0
+    entries = manager.load().registry.entries
+    counting = entries["model", "frequencies"]
+    declaration = dataclasses.replace(counting.declaration, likelihood=False)  # type: ignore[call-arg]
+    entry = dataclasses.replace(counting, declaration=declaration)
+    monkeypatch.setitem(entries, ("model", "frequencies"), entry)
+    for command in (("check", "pipe.toml", *measured), ("evaluate", "runs/pipe", "--json")):
+        status, out, err = musengine(*command)
+        assert status == 0, err
+        (line,) = (line for line in err.splitlines() if "metric 'nll'" in line)
+        assert line.startswith("warning: ")
+    assert set(json.loads(out)["valid"]) == {"frame_accuracy"}

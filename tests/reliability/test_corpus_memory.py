@@ -26,13 +26,13 @@ def peak() -> int:
 
 SCRIPT = f"""{PEAK}
 import sys
-from musengine.pipeline import resolve
+from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins import manager
 from musengine.data.dataset import prepare, read_corpus, total_steps
 
 if __name__ == "__main__":
     registry = plugins.load_from([]).registry
-    loaded = pipeline.load(Path("pipeline.toml"), registry, [f"corpus.path={{sys.argv[1]}}"])
+    loaded = load_pipeline(Path("pipeline.toml"), registry, [f"corpus.path={{sys.argv[1]}}"])
     dataset = prepare(loaded, read_corpus(loaded, registry), loaded.encoder.create())
     pieces = dataset.parts["train"]
     # Twice over all the arrays, as training does.

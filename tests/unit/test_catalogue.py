@@ -18,7 +18,7 @@ from musengine.data.reading import Skipped
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.score import Piece
-from musengine.pipeline.resolve import Pipeline, load
+from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.plugins import manager
 from musengine.plugins.declarations import NoSettings, ReaderDeclaration
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
@@ -153,7 +153,7 @@ def pipeline_of(folder: Path, cache: str) -> Pipeline:
         write_midi(score_of([(0, 4, pitch)]), path)
     path = folder / "pipeline.toml"
     path.write_text(f'[corpus]\npath = "music"\ncache = {cache}\n[model]\ntype = "frequencies"\n')
-    return load(path, manager.load_from([]).registry)
+    return load_pipeline(path, manager.load_from([]).registry)
 
 
 def test_without_a_cache_all_is_removed_with_the_pieces(tmp_path, monkeypatch):

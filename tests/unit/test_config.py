@@ -19,7 +19,7 @@ from musengine.config.fields import Config, build, setting, to_table
 from musengine.config.quantities import GridStep, Length
 from musengine.config.setting_types import setting_type
 from musengine.errors import Problem, did_you_mean
-from musengine.pipeline.resolve import PLAIN
+from musengine.pipeline.sections import SECTIONS
 
 BASE = Path("/music/here").resolve()
 
@@ -261,7 +261,7 @@ class TestWritingBack:
         assert read(table) == (config, [])
 
     def test_the_core_tables_defaults(self) -> None:
-        for cls in PLAIN.values():
+        for cls in SECTIONS.values():
             needed = {"path": ["music21:bach"]} if cls.__name__ == "CorpusConfig" else {}
             built, problems = read(needed, cls)
             assert problems == []

@@ -19,7 +19,7 @@ from musengine.data.dataset import (
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.music.score import Piece, SplitName, Text, Track
-from musengine.pipeline.resolve import Pipeline, load
+from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
@@ -58,7 +58,7 @@ def pipeline_of(folder: Path, corpus: str = "", encoder: str = "") -> Pipeline:
         """,
         encoding="utf-8",
     )
-    return load(path, manager.load_from([]).registry)
+    return load_pipeline(path, manager.load_from([]).registry)
 
 
 def made_of(pipeline: Pipeline, pieces: list[Piece]) -> Dataset:

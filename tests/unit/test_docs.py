@@ -20,8 +20,8 @@ import tomli
 from musengine import cli
 from musengine.config.fields import Config, settings_of
 from musengine.errors import ConfigError
-from musengine.pipeline import resolve
 from musengine.pipeline import sections as tables
+from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins import hookspecs, manager
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def test_pipelines_in_the_pages_are_right(block: str, tmp_path: Path) -> None:
     file.write_text(block, encoding="utf-8")
     # Loading resolves every table and checks the wiring; a mistake raises with its message.
     try:
-        assert resolve.load(file, registry).model.name == kind
+        assert load_pipeline(file, registry).model.name == kind
     except ConfigError as error:
         if not all("a library that is not installed" in line for line in error.lines):
             raise
@@ -259,7 +259,7 @@ def test_the_written_plugin_trains_and_generates(ran: tuple[Path, dict[str, Any]
     assert list((run / "checkpoints").glob("step-000000005_epoch-*.safetensors"))
     written = tomli.loads((run / "pipeline.toml").read_text("utf-8"))
     assert written["model"] == {"type": "logistic", "memory": 12}
-    assert written["training"]["learning_rate"] == 0.01  # what the declaration wishes for
+    assert written["training"]["learning_rate"] == 0.01  # the declaration's default
     figures = json.loads((run / "evaluation.json").read_text("utf-8"))
     # Before training every element costs about ln 2, 88 of them 61 nats; it has begun to learn.
     assert 0 < figures["valid"]["nll"] < 61
@@ -272,10 +272,10 @@ def test_the_written_plugin_trains_and_generates(ran: tuple[Path, dict[str, Any]
 def test_the_eight_example_components_work(ran: tuple[Path, dict[str, Any], str]) -> None:
     run = ran[0] / "runs" / "sketch"
     written = tomli.loads((run / "pipeline.toml").read_text("utf-8"))
-    assert written["encoder"]["type"] == "melody"  # what the model wishes for
+    assert written["encoder"]["type"] == "melody"  # the model's default
     assert written["loss"] == {"type": "smoothed", "share": 0.1}
     assert written["sampler"] == [{"type": "temperature", "temperature": 0.8}]
-    assert written["evaluate"]["pitch"] == {"quantile": 1.0}
+    assert written["metric"] == [{"type": "nll"}, {"type": "pitch", "quantile": 1.0}]
     # One of eight tunes is held out: a tenth, rounded. Its upper notes, (beat * k) % 12 over C4 in
     # 20 beats, reach up to the largest multiple of gcd(k, 12) below 12, k from 2 to 9.
     figures = json.loads((run / "evaluation.json").read_text("utf-8"))["valid"]

@@ -20,9 +20,9 @@ from musengine.config.fields import Config, setting
 from musengine.config.quantities import GridStep, Length
 from musengine.config.toml import SettingsSource, apply
 from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.errors import ConfigError, UserError
-from musengine.pipeline.resolve import ORDER, Pipeline, load, resolve
-from musengine.pipeline.sections import DEFAULT_STEPS, TrainingConfig
+from musengine.errors import ConfigError, Problem, UserError
+from musengine.pipeline.resolve import Pipeline, load_pipeline, resolve_pipeline
+from musengine.pipeline.sections import DEFAULT_STEPS, ORDER, TrainingConfig
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
@@ -40,7 +40,6 @@ from musengine.plugins.declarations import (
     WriterDeclaration,
 )
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
-from musengine_evaluation.settings import SimilarityConfig
 
 FOLDER = Path("/music").resolve()
 NEEDED = '[corpus]\npath = "tunes"\n[model]\ntype = "frequencies"\n'
@@ -75,6 +74,15 @@ class RunesConfig(EncoderConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlainRunesConfig(EncoderConfig):
+    """An encoder of scores with a layout that nothing else knows."""
+
+    def layout(self) -> Layout:
+        """Return a layout."""
+        return Layout(name="runes")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BrokenConfig(EncoderConfig):
     """An encoder whose layout cannot be asked for."""
 
@@ -104,6 +112,14 @@ class WingBeatsConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FlocksConfig(Config):
+    """Another."""
+
+    window: int = setting(64, doc="Birds in a flock.", low=1, high=1024)
+    stride: int = setting(1, doc="From flock to flock.", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlumageConfig(Config):
     """A metric with a key that must be given."""
 
@@ -113,6 +129,18 @@ class PlumageConfig(Config):
 def model(name: str, layouts: tuple[str, ...], **more: Any) -> ModelDeclaration:
     settings = {"config": ModelConfig, **more}
     return ModelDeclaration(name=name, summary="", target="a:B", layouts=layouts, **settings)
+
+
+CRANE = NEEDED.replace("frequencies", "crane")
+
+
+def with_crane(layouts: tuple[str, ...] = ("grid",), **declared: Any) -> Registry:
+    """Return the core's components, a model `crane` and the metrics declared below."""
+    registry = manager.load_from([]).registry
+    metrics = (each for each in DECLARED if isinstance(each, MetricDeclaration))
+    for declaration in (model("crane", layouts, **declared), *metrics):
+        registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
+    return registry
 
 
 DECLARED: list[Declaration] = [
@@ -150,6 +178,7 @@ DECLARED: list[Declaration] = [
     SamplerDeclaration(name="staves", summary="", target="a:B", layouts=("runes",)),
     MetricDeclaration(name="plucks", summary="", target="a:B", requires=(HARP,)),
     MetricDeclaration(name="wing-beats", summary="", target="a:B", config=WingBeatsConfig),
+    MetricDeclaration(name="flocks", summary="", target="a:B", config=FlocksConfig),
     MetricDeclaration(name="plumage", summary="", target="a:B", config=PlumageConfig),
     WriterDeclaration(name="harp", summary="", target="a:B", requires=(HARP,)),
     ReaderDeclaration(name="stones", summary="", target="a:B", suffixes=(".stone",)),
@@ -180,12 +209,19 @@ class Resolver:
         self.registry = registry
 
     def __call__(self, text: str, *settings: str) -> Pipeline:
-        return resolve(source(text, *settings), self.registry)
+        return resolve_pipeline(source(text, *settings), self.registry)
 
     def problems(self, text: str, *settings: str) -> list[str]:
+        return [str(problem) for problem in self.found(text, *settings)]
+
+    def found(self, text: str, *settings: str) -> tuple[Problem, ...]:
         with pytest.raises(ConfigError) as caught:
             self(text, *settings)
-        return caught.value.lines
+        return caught.value.problems
+
+    def places(self, text: str, *settings: str) -> list[tuple[str, str, str]]:
+        """Return the file, the table and the key of each problem, sorted."""
+        return sorted((each.file, each.table, each.key) for each in self.found(text, *settings))
 
 
 @pytest.fixture
@@ -203,7 +239,9 @@ class TestDefaults:
         assert [sampler.name for sampler in pipeline.samplers] == ["bernoulli"]
         assert [output.name for output in pipeline.outputs] == ["midi", "picture"]
         assert [callback.name for callback in pipeline.callbacks] == ["console"]
-        assert pipeline.evaluate.metrics == ("nll",)
+        assert [metric.name for metric in pipeline.metrics] == ["nll"]
+        assert pipeline.evaluate.parts == ("valid", "test")
+        assert pipeline.left_out() == []
         assert pipeline.training.steps == DEFAULT_STEPS
         assert pipeline.reader is None
 
@@ -230,35 +268,35 @@ class TestDefaults:
         assert (rhapsode.loss, rhapsode.samplers) == (None, ())
 
     def test_empty_lists_are_kept(self, resolved: Resolver) -> None:
-        pipeline = resolved("output = []\ncallback = []\n" + NEEDED)
-        assert (pipeline.outputs, pipeline.callbacks) == ((), ())
+        pipeline = resolved("output = []\ncallback = []\nmetric = []\n" + NEEDED)
+        assert (pipeline.outputs, pipeline.callbacks, pipeline.metrics) == ((), (), ())
 
 
 class TestPrecedence:
-    """--set over the file over presets over what model and encoder wish for over defaults."""
+    """--set over the file over presets over the defaults of model and encoder over a key's own."""
 
     PARROT = '[corpus]\npath = "x"\n[model]\ntype = "parrot"\n'
 
-    def test_what_a_model_wishes_for(self, resolved: Resolver) -> None:
+    def test_what_a_model_sets_by_default(self, resolved: Resolver) -> None:
         pipeline = resolved(self.PARROT)
         assert pipeline.encoder.table() == {"type": "words", "size": 9, "loud": False}
         assert pipeline.training.batch_size == 20
         assert pipeline.training.clip_norm == 2.0
         assert [sampler.name for sampler in pipeline.samplers] == ["greedy"]
-        # The encoder it wishes for has wishes too, and they lie below its own.
+        # The encoder it names has defaults too, and they lie below its own.
         assert pipeline.training.sequence_length == 20
         assert pipeline.training.stride == 30
         # What nobody says is the table's own default.
         assert pipeline.training.optimizer == "adam"
 
-    def test_a_preset_lies_over_wishes(self, resolved: Resolver) -> None:
+    def test_a_preset_lies_over_defaults(self, resolved: Resolver) -> None:
         pipeline = resolved(self.PARROT + 'preset = "wise"')
         assert pipeline.model.config == ParrotConfig(memory=7)
         assert (pipeline.training.batch_size, pipeline.training.clip_norm) == (21, 5.0)
         assert pipeline.training.sequence_length == 20
         assert "preset" not in pipeline.model.table()
 
-    def test_an_encoders_preset_lies_over_a_models_wishes(self, resolved: Resolver) -> None:
+    def test_an_encoders_preset_lies_over_a_models_defaults(self, resolved: Resolver) -> None:
         pipeline = resolved(self.PARROT + '[encoder]\npreset = "few"')
         assert pipeline.encoder.config == WordsConfig(size=2, loud=True)
         assert pipeline.training.sequence_length == 31
@@ -279,7 +317,7 @@ class TestPrecedence:
         assert pipeline.model.config == ParrotConfig(memory=3)
         assert [sampler.name for sampler in pipeline.samplers] == ["categorical"]
 
-    def test_wishes_for_another_encoder_than_the_users_are_dropped(
+    def test_defaults_for_another_encoder_than_the_users_are_dropped(
         self, resolved: Resolver
     ) -> None:
         # Else `size = 9` would be an unknown key of the piano roll; what the user did wrong is
@@ -289,22 +327,29 @@ class TestPrecedence:
         )
         assert "works on tokens" in problem
 
-    def test_a_wish_that_cannot_be_is_not_blamed_on_the_file(self) -> None:
-        registry = manager.load_from([]).registry
-        wishes = {"training": {"lerning_rate": 0.1, "steps": "many"}}
-        presets = {"wild": {"generate": {"count": -1}}}
-        declaration = model("crane", ("grid",), defaults=wishes, presets=presets)
-        registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
-        text = NEEDED.replace("frequencies", "crane") + 'preset = "wild"\n'
-        whose = "model 'crane' of test-plugin 1.0:"
-        assert Resolver(registry).problems(text) == [
-            f"{whose} [training] lerning_rate: unknown key; did you mean 'learning_rate'?",
-            f"{whose} [training] steps: expected a whole number, got 'many'",
-            f"{whose} [generate] count: must be at least 0 and at most 100000, got -1",
+    def test_a_default_that_cannot_be_is_not_blamed_on_the_file(self) -> None:
+        defaults = {
+            "training": {"lerning_rate": 0.1, "steps": "many"},
+            "sampler": [{"type": "greedy", "heat": 2}],
+            "smapler": [],
+        }
+        presets = {"wild": {"generate": {"count": -1}, "callbacks": []}}
+        registry = with_crane(defaults=defaults, presets=presets)
+        whose = "model 'crane' of test-plugin 1.0"
+        preset = f"preset 'wild' of {whose}"
+        assert Resolver(registry).places(CRANE + 'preset = "wild"\n') == [
+            (whose, "", "smapler"),
+            (whose, "sampler.0", "heat"),
+            (whose, "training", "lerning_rate"),
+            (whose, "training", "steps"),
+            (preset, "", "callbacks"),
+            (preset, "generate", "count"),
         ]
         # What the user says instead is the user's own.
-        problems = Resolver(registry).problems(text + '[training]\nsteps = "few"')
-        assert "pipe.toml: [training] steps: expected a whole number, got 'few'" in problems
+        places = Resolver(registry).places(CRANE + '[training]\nsteps = "few"', "training.seed=-1")
+        assert ("pipe.toml", "training", "steps") in places
+        assert ("--set", "training", "seed") in places
+        assert (whose, "training", "lerning_rate") in places
 
     def test_an_unknown_preset(self, resolved: Resolver) -> None:
         assert resolved.problems(self.PARROT + 'preset = "wize"') == [
@@ -319,126 +364,171 @@ class TestPrecedence:
 
 
 class TestMetrics:
-    """Each metric's settings are a table in `[evaluate]` by its name."""
+    """A metric is a table `[[metric]]`, as a sampler is a table `[[sampler]]`."""
 
-    BOTH = '[evaluate]\nmetrics = ["wing-beats", "similarity"]\n'
+    BOTH = '[[metric]]\ntype = "wing-beats"\n[[metric]]\ntype = "flocks"\nwindow = 32\n'
 
-    def test_a_table_for_each(self, resolved: Resolver) -> None:
-        text = NEEDED + self.BOTH + "[evaluate.similarity]\nwindow = 32\n"
-        pipeline = resolved(text + '[evaluate.wing-beats]\nbirds = "crow"')
-        beats, similarity = pipeline.metrics
+    def test_each_with_its_settings(self, resolved: Resolver) -> None:
+        beats, flocks = resolved(NEEDED + self.BOTH, "metric.0.birds=crow").metrics
         assert beats.config == WingBeatsConfig(birds=("crow",))
-        assert similarity.config == SimilarityConfig(window=32)
-        assert pipeline.tables()["evaluate"] == {
-            "metrics": ["wing-beats", "similarity"],
-            "wing-beats": {"per": 1.0, "birds": ["crow"]},
-            "similarity": {"window": 32, "stride": 1, "step": "1/8 beat", "seed": 0},
-        }
+        assert flocks.config == FlocksConfig(window=32)
 
     def test_the_command_line_lies_over_the_file(self, resolved: Resolver) -> None:
-        text = NEEDED + self.BOTH + "[evaluate.similarity]\nwindow = 32\nstride = 4\n"
-        assignments = "evaluate.similarity.window=16", "evaluate.wing-beats.per=2"
-        beats, similarity = resolved(text, *assignments).metrics
-        assert similarity.config == SimilarityConfig(window=16, stride=4)
-        assert beats.config == WingBeatsConfig(per=2.0)
+        pipeline = resolved(NEEDED + self.BOTH, "metric.1.window=16", "metric.2.type=nll")
+        assert pipeline.tables()["metric"] == [
+            {"type": "wing-beats", "per": 1.0, "birds": ["parrot"]},
+            {"type": "flocks", "window": 16, "stride": 1},
+            {"type": "nll"},
+        ]
+        assert pipeline.tables()["evaluate"] == {"parts": ["valid", "test"]}
+        (only,) = resolved(NEEDED + self.BOTH, 'metric=[{type="nll"}]').metrics
+        assert only.name == "nll"
 
-    def test_without_tables_the_defaults_and_no_metric_twice(self, resolved: Resolver) -> None:
-        pipeline = resolved(NEEDED + '[evaluate]\nmetrics = ["similarity", "nll", "similarity"]')
-        assert [metric.name for metric in pipeline.metrics] == ["similarity", "nll"]
-        assert pipeline.metrics[0].config == SimilarityConfig()
-        # Measured by default, so that a table may stand alone.
-        assert resolved(NEEDED + "[evaluate.nll]").tables()["evaluate"] == {"metrics": ["nll"]}
-
-    def test_wishes_lie_below_key_by_key(self) -> None:
-        registry = manager.load_from([]).registry
-        wishes = {
-            "evaluate": {
-                "metrics": ["nll", "similarity"],
-                "similarity": {"window": 16, "stride": 2},
-                "originality": {"ngram": 5},
-            }
-        }
-        presets = {"wide": {"evaluate": {"similarity": {"window": 128}}}}
-        declaration = model("crane", ("grid",), defaults=wishes, presets=presets)
-        registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
-        text = NEEDED.replace("frequencies", "crane") + 'preset = "wide"\n'
-        pipeline = Resolver(registry)(text + "[evaluate.similarity]\nseed = 7")
-        assert pipeline.metrics[1].config == SimilarityConfig(window=128, stride=2, seed=7)
-        # A wish for a metric that is not measured is nobody's mistake.
-        assert "originality" not in pipeline.tables()["evaluate"]
-        assert wishes["evaluate"]["similarity"] == {"window": 16, "stride": 2}
-
-    def test_a_wish_that_cannot_be_is_its_makers(self) -> None:
-        registry = manager.load_from([]).registry
-        wishes = {"evaluate": {"metrics": "similarity", "similarity": {"window": 0}}}
-        declaration = model("crane", ("grid",), defaults=wishes)
-        registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
-        text = NEEDED.replace("frequencies", "crane")
-        wrong = "[evaluate.similarity] window: must be at least 1 and at most 1024, got"
-        assert Resolver(registry).problems(text) == [f"model 'crane' of test-plugin 1.0: {wrong} 0"]
-        own = Resolver(registry).problems(text + "[evaluate.similarity]\nwindow = -1")
-        assert own == [f"pipe.toml: {wrong} -1"]
+    def test_a_list_takes_the_place_of_another(self) -> None:
+        defaults = {"metric": [{"type": "flocks", "window": 16}, {"type": "nll"}]}
+        presets = {"wide": {"metric": [{"type": "flocks", "stride": 2}]}}
+        resolved = Resolver(with_crane(defaults=defaults, presets=presets))
+        flocks, nll = resolved(CRANE).metrics
+        assert (flocks.config, nll.name) == (FlocksConfig(window=16), "nll")
+        (flocks,) = resolved(CRANE + 'preset = "wide"').metrics
+        assert flocks.config == FlocksConfig(stride=2)
+        (nll,) = resolved(CRANE + 'preset = "wide"\n[[metric]]\ntype = "nll"').metrics
+        assert nll.name == "nll"
+        assert defaults["metric"][0] == {"type": "flocks", "window": 16}
 
     def test_all_that_is_wrong_at_once(self, resolved: Resolver) -> None:
-        text = (
-            NEEDED
-            + '[evaluate]\nmetrics = ["similarity", "wing-beats", "plumage", "nl"]\n'
-            + "metricks = 3\nnll = 4\nwing-beats = 5\n[evaluate.simlarity]\nwindow = 32\n"
-            + "[evaluate.originality]\nngramm = 9\n[evaluate.similarity]\nwindow = 2000\n"
-            + "windw = 3\nstep = 'often'\n"
+        text = NEEDED + (
+            '[[metric]]\ntype = "nl"\n[[metric]]\ntype = "plumage"\n[[metric]]\nwindow = 3\n'
+            '[[metric]]\ntype = "flocks"\nwindow = 2000\nwindw = 3\n'
+            '[evaluate]\npart = "test"\nparts = ["tests"]'
         )
-        assert sorted(resolved.problems(text, "evaluate.accuracy.top=3")) == sorted(
-            [
-                "pipe.toml: [evaluate] metrics: no metric 'nl' is installed; did you mean 'nll'?",
-                "pipe.toml: [evaluate] metricks: unknown key; did you mean 'metrics'?",
-                "pipe.toml: [evaluate] nll: expected a table [evaluate.nll], got 4",
-                "pipe.toml: [evaluate] wing-beats: expected a table [evaluate.wing-beats], got 5",
-                "pipe.toml: [evaluate] simlarity: no metric 'simlarity' is installed; did you "
-                "mean 'similarity'?",
-                "pipe.toml: [evaluate] originality: not among the metrics; name it there, or "
-                "leave its table out",
-                "pipe.toml: [evaluate.originality] ngramm: unknown key; did you mean 'ngram'?",
-                "pipe.toml: [evaluate.similarity] window: must be at least 1 and at most 1024, "
-                "got 2000",
-                "pipe.toml: [evaluate.similarity] windw: unknown key; did you mean 'window'?",
-                'pipe.toml: [evaluate.similarity] step: expected a step such as "1/4 beat" or '
-                "\"0.3 seconds\", got 'often'",
-                "pipe.toml: [evaluate.plumage] colour: missing; A picture of it.",
-                "--set: [evaluate] accuracy: not among the metrics; name it there, or leave its "
-                "table out",
-                "--set: [evaluate.accuracy] top: unknown key",
-            ]
-        )
-
-    def test_settings_are_looked_at_where_the_metrics_are_not_known(
-        self, resolved: Resolver
-    ) -> None:
-        text = NEEDED + "[evaluate]\nmetrics = 3\n[evaluate.similarity]\nwindow = 0"
-        assert resolved.problems(text) == [
-            "pipe.toml: [evaluate] metrics: expected a string, got 3",
-            "pipe.toml: [evaluate.similarity] window: must be at least 1 and at most 1024, got 0",
+        assert resolved.places(text, "metric.3.stride=often") == [
+            ("--set", "metric.3", "stride"),
+            ("pipe.toml", "evaluate", "part"),
+            ("pipe.toml", "evaluate", "parts"),
+            ("pipe.toml", "metric.0", "type"),
+            ("pipe.toml", "metric.1", "colour"),
+            ("pipe.toml", "metric.2", "type"),
+            ("pipe.toml", "metric.3", "window"),
+            ("pipe.toml", "metric.3", "windw"),
         ]
 
-    def test_other_metrics_on_the_command_line_put_the_files_tables_by(
-        self, resolved: Resolver
-    ) -> None:
-        # A run folder's own file has a table for each metric that it was measured by.
-        text = NEEDED + self.BOTH + "similarity.window = 32\nwing-beats.per = 2\n"
-        only = "evaluate.metrics=similarity"
-        (similarity,) = resolved(text, only).metrics
-        assert similarity.config == SimilarityConfig(window=32)
-        assert resolved(text, "evaluate.metrics=nll").tables()["evaluate"] == {"metrics": ["nll"]}
-        assert resolved.problems(text, only, "evaluate.wing-beats.per=3") == [
-            "--set: [evaluate] wing-beats: not among the metrics; name it there, or leave its "
-            "table out"
-        ]
+    def test_one_is_measured_once(self, resolved: Resolver) -> None:
+        # The figures of both would have the same names.
+        text = NEEDED + self.BOTH + '[[metric]]\ntype = "flocks"\nwindow = 64'
+        assert resolved.places(text) == [("pipe.toml", "metric.2", "type")]
+
+    def test_one_that_needs_a_likelihood_is_left_out_of_a_model_without(self) -> None:
+        resolved = Resolver(with_crane(likelihood=False))
+        assert resolved(CRANE).metrics == ()
+        pipeline = resolved(CRANE + self.BOTH + '[[metric]]\ntype = "perplexity"')
+        (line,) = pipeline.left_out()
+        assert "'perplexity'" in line
+        assert "'crane'" in line
+        # Another model may come to have it; the run's pipeline keeps what was asked for.
+        assert [metric.name for metric in pipeline.metrics][-1] == "perplexity"
 
     def test_a_path_starts_where_every_other_does(self, resolved: Resolver) -> None:
-        text = NEEDED + '[evaluate]\nmetrics = "plumage"\nplumage.colour = "a.png"\n'
+        text = NEEDED + '[[metric]]\ntype = "plumage"\ncolour = "a.png"\n'
         (plumage,) = resolved(text).metrics
         assert plumage.config == PlumageConfig(colour=FOLDER / "a.png")
-        (plumage,) = resolved(text, "evaluate.plumage.colour=b.png").metrics
+        (plumage,) = resolved(text, "metric.0.colour=b.png").metrics
         assert plumage.config == PlumageConfig(colour=Path.cwd() / "b.png")
+
+
+class TestDefaultComponents:
+    """What a component is the default for stands in its declaration, and nowhere else."""
+
+    def test_without_any_nothing_is_chosen(self) -> None:
+        registry = Registry()
+        for entry in manager.load_from([]).registry.entries.values():
+            declaration = dataclasses.replace(entry.declaration, default_for=())
+            registry.add(RegistryEntry(declaration, entry.origin), core=True)
+        resolved = Resolver(registry)
+        text = NEEDED.replace("frequencies", "crane") + '[encoder]\ntype = "piano-roll"\n'
+        registry.add(RegistryEntry(model("crane", ("grid",)), Distribution("test-plugin", "1.0")))
+        assert resolved.places(NEEDED) == [("pipe.toml", "encoder", "type")]
+        # Of two losses and two samplers for a grid neither is better than the other.
+        assert resolved.places(text) == [
+            ("pipe.toml", "loss", "type"),
+            ("pipe.toml", "sampler", "type"),
+        ]
+        pipeline = resolved(text + '[loss]\ntype = "squared-error"', "sampler.0.type=greedy")
+        assert (pipeline.outputs, pipeline.callbacks, pipeline.metrics) == ((), (), ())
+
+    def test_of_two_the_cores_goes_first(self) -> None:
+        registry = with_crane()
+        for name in ("alphabetical", "zigzag"):
+            for declaration in (
+                SamplerDeclaration(
+                    name=name, summary="", target="a:B", layouts=("grid",), default_for=("grid",)
+                ),
+                WriterDeclaration(name=name, summary="", target="a:B", default_for=("score",)),
+                CallbackDeclaration(name=name, summary="", target="a:B", default_for=("run",)),
+            ):
+                registry.add(RegistryEntry(declaration, Distribution("other-plugin", "2.0")))
+        pipeline = Resolver(registry)(CRANE)
+        assert [sampler.name for sampler in pipeline.samplers] == ["bernoulli"]
+        written = [output.name for output in pipeline.outputs]
+        assert written == ["midi", "picture", "alphabetical", "zigzag"]
+        assert [callback.name for callback in pipeline.callbacks] == ["console"]
+
+    def test_of_two_plugins_the_first_by_name(self) -> None:
+        registry = with_crane(layouts=("runes",))
+        for name in ("zigzag", "alphabetical"):
+            for declaration in (
+                EncoderDeclaration(
+                    name=name, summary="", target="a:B", config=PlainRunesConfig,
+                    default_for=("score",),
+                ),
+                LossDeclaration(name=name, summary="", target="a:B", default_for=("runes",)),
+                SamplerDeclaration(
+                    name=name, summary="", target="a:B", layouts=("runes",), default_for=("runes",)
+                ),
+            ):  # fmt: skip
+                registry.add(RegistryEntry(declaration, Distribution("other-plugin", "2.0")))
+        pipeline = Resolver(registry)(CRANE + '[encoder]\ntype = "zigzag"')
+        assert pipeline.loss is not None
+        assert (pipeline.loss.name, pipeline.samplers[0].name) == ("alphabetical", "alphabetical")
+
+    def test_one_that_lacks_a_library_is_left_out_with_a_line(self) -> None:
+        registry = with_crane()
+        for declaration in (
+            WriterDeclaration(
+                name="harp", summary="", target="a:B", requires=(HARP,), default_for=("score",)
+            ),
+            SamplerDeclaration(
+                name="pluck", summary="", target="a:B", layouts=("grid",), requires=(HARP,),
+                default_for=("grid",),
+            ),
+        ):  # fmt: skip
+            registry.add(RegistryEntry(declaration, Distribution("other-plugin", "2.0")))
+        pipeline = Resolver(registry)(CRANE)
+        assert [output.name for output in pipeline.outputs] == ["midi", "picture"]
+        told = pipeline.left_out()
+        assert [line.split()[0] for line in told] == ["[output]", "[sampler]"]
+        assert all("pip install harp" in line for line in told)
+        # What is named is a mistake where it cannot be used.
+        places = Resolver(registry).places(CRANE + '[[output]]\ntype = "harp"')
+        assert places == [("pipe.toml", "output.0", "type")]
+
+    def test_what_a_model_names_and_is_not_installed_is_left_out(self) -> None:
+        chain = [{"type": "no-such"}, {"type": "greedy"}]
+        defaults = {"sampler": chain, "metric": [{"type": "no-such"}]}
+        registry = with_crane(defaults=defaults, presets={"all": {"sampler": chain}})
+        pipeline = Resolver(registry)(CRANE)
+        assert [sampler.name for sampler in pipeline.samplers] == ["greedy"]
+        # Where nothing is left, it is as if the model had named nothing.
+        assert [metric.name for metric in pipeline.metrics] == ["nll"]
+        told = pipeline.left_out()
+        assert [line.split()[0] for line in told] == ["[sampler]", "[metric]"]
+        assert all("'no-such'" in line and "'crane'" in line for line in told)
+        # Of a list of the user's own nothing is left out; a preset is the user's choice.
+        named = '[[sampler]]\ntype = "greedy"\n[[metric]]\ntype = "nll"'
+        assert Resolver(registry)(CRANE + named).left_out() == []
+        whose = "preset 'all' of model 'crane' of test-plugin 1.0"
+        places = Resolver(registry).places(CRANE + 'preset = "all"')
+        assert places == [(whose, "sampler.0", "type")]
 
 
 class TestPaths:
@@ -447,10 +537,10 @@ class TestPaths:
     ) -> None:
         path = tmp_path / "pipe.toml"
         path.write_text(NEEDED + '[generate]\nprompt = "a.mid"')
-        pipeline = load(path, registry)
+        pipeline = load_pipeline(path, registry)
         assert pipeline.corpus.path[0].text == str(tmp_path.resolve() / "tunes")
         assert pipeline.generate.prompt.path == tmp_path.resolve() / "a.mid"
-        pipeline = load(path, registry, ["corpus.path=tunes", "corpus.cache=kept"])
+        pipeline = load_pipeline(path, registry, ["corpus.path=tunes", "corpus.cache=kept"])
         assert pipeline.corpus.path[0].text == str(Path.cwd() / "tunes")
         assert pipeline.corpus.cache == Path.cwd() / "kept"
         assert pipeline.generate.prompt.path == tmp_path.resolve() / "a.mid"
@@ -491,8 +581,8 @@ class TestAllProblemsAtOnce:
             [[output]]
             type = "picture"
             width = 10
-            [evaluate]
-            metrics = ["nll", "nil"]
+            [[metric]]
+            type = "nil"
         """
         assert sorted(resolved.problems(text, "training.seed=-1", "output.1.type=midy")) == sorted(
             [
@@ -513,7 +603,7 @@ class TestAllProblemsAtOnce:
                 '"8 bars", "30 seconds" or "500 tokens", got \'30\'',
                 "pipe.toml: [output.0] width: must be at least 200 and at most 10000, got 10",
                 "--set: [output.1] type: no writer 'midy' is installed; did you mean 'midi'?",
-                "pipe.toml: [evaluate] metrics: no metric 'nil' is installed; did you mean 'nll'?",
+                "pipe.toml: [metric.0] type: no metric 'nil' is installed; did you mean 'nll'?",
             ]
         )
 
@@ -532,16 +622,16 @@ class TestAllProblemsAtOnce:
         assert resolved.problems("") == [
             "pipe.toml: [corpus] path: missing; A file, a folder, a built-in corpus such as "
             "`music21:bach-chorales`, or a list.",
-            "pipe.toml: [model] type: missing; say which model to train: "
+            "pipe.toml: [model] type: missing; name one of: "
             + ", ".join(resolved.registry.names("model")),
         ]
 
     def test_a_component_without_or_with_a_wrong_type(self, resolved: Resolver) -> None:
         text = '[corpus]\npath = "x"\n[model]\ngiven = "last"\n[[sampler]]\ntype = 5'
         assert resolved.problems(text) == [
-            "pipe.toml: [model] type: missing; name a model: "
+            "pipe.toml: [model] type: missing; name one of: "
             + ", ".join(resolved.registry.names("model")),
-            "pipe.toml: [sampler.0] type: got 5; name a sampler: "
+            "pipe.toml: [sampler.0] type: got 5; name one of: "
             + ", ".join(resolved.registry.names("sampler")),
         ]
 
@@ -574,6 +664,23 @@ class TestReader:
         assert pipeline.reader is not None
         assert pipeline.reader.config.step == GridStep(Fraction(1, 4), "beat")  # type: ignore[attr-defined]
 
+    def test_a_default_lies_below_it_key_by_key(self) -> None:
+        defaults = {"corpus": {"reader": {"type": "rolls", "step": "1/3 beat"}}}
+        resolved = Resolver(with_crane(defaults=defaults))
+
+        def read_by(*settings: str) -> dict[str, Any]:
+            reader = resolved(CRANE, *settings).reader
+            assert reader is not None
+            return reader.table()
+
+        assert read_by() == {"type": "rolls", "step": "1/3 beat"}
+        assert read_by("corpus.reader.step=2 beats") == {"type": "rolls", "step": "2 beat"}
+        assert read_by("corpus.reader=rolls") == {"type": "rolls", "step": "1/3 beat"}
+        assert read_by("corpus.reader=midi") == {"type": "midi"}
+        whose = "model 'crane' of test-plugin 1.0"
+        wrong = with_crane(defaults={"corpus": {"reader": {"type": "rolls", "step": 3}}})
+        assert Resolver(wrong).places(CRANE) == [(whose, "corpus.reader", "step")]
+
     @pytest.mark.parametrize(
         ("reader", "message"),
         [
@@ -581,9 +688,9 @@ class TestReader:
                 '"rols"',
                 "[corpus.reader] type: no reader 'rols' is installed; did you mean 'rolls'?",
             ),
-            ("5", "[corpus] reader: expected a reader's name or a table, got 5"),
+            ("5", "[corpus] reader: expected the name of a reader or a table, got 5"),
             ("{type = 'rolls', stp = 1}", "[corpus.reader] stp: unknown key; did you mean 'step'?"),
-            ("{}", "[corpus.reader] type: missing; name a reader: {readers}"),
+            ("{}", "[corpus.reader] type: missing; name one of: {readers}"),
         ],
     )
     def test_what_is_wrong_with_one(self, resolved: Resolver, reader: str, message: str) -> None:
@@ -595,7 +702,7 @@ class TestReader:
 class TestWiring:
     def test_a_token_model_on_a_grid(self, resolved: Resolver) -> None:
         text = '[corpus]\npath = "x"\n[encoder]\ntype = "piano-roll"\n[model]\ntype = "parrot"'
-        # The model's wish for a greedy sampler fits both layouts. The encoder that raises and
+        # The model's default, a greedy sampler, fits both layouts. The encoder that raises and
         # the one whose layout cannot be known without its settings are passed over.
         assert resolved.problems(text) == [
             "pipe.toml: [model] type: 'parrot' works on tokens, but encoder 'piano-roll' makes "
@@ -685,12 +792,12 @@ class TestWiring:
         assert resolved(text, "training.sequence_length=64")
 
     def test_libraries_that_are_not_installed(self, resolved: Resolver) -> None:
-        text = NEEDED + '[[output]]\ntype = "harp"\n[evaluate]\nmetrics = ["plucks"]'
+        text = NEEDED + '[[output]]\ntype = "harp"\n[[metric]]\ntype = "plucks"'
         needs = "needs a library that is not installed: pip install harp"
         assert resolved.problems(text, "model.type=harpist") == [
             f"--set: [model] type: model 'harpist' {needs}",
+            f"pipe.toml: [metric.0] type: metric 'plucks' {needs}",
             f"pipe.toml: [output.0] type: writer 'harp' {needs}",
-            f"pipe.toml: [evaluate] metrics: metric 'plucks' {needs}",
         ]
 
     def test_one_table_in_the_wrong_does_not_hide_the_wiring(self, resolved: Resolver) -> None:
@@ -711,8 +818,8 @@ class TestRoundTrip:
         NEEDED + '[generate]\nlength = "12.3456789 beats"\nprompt = "~/a.mid"\ninstrument = 52',
         '[corpus]\npath = ["x", "music21:bach"]\ncache = "kept"\n[encoder]\ntype = "runes"\n'
         'alphabet = "f\\"u"\n[model]\ntype = "rhapsode"\n[training]\nsteps = 7\nepochs = 3',
-        NEEDED + '[evaluate]\nmetrics = ["wing-beats", "nll", "similarity"]\n'
-        'wing-beats.per = 3\nsimilarity.step = "1/3 beat"',
+        NEEDED + '[evaluate]\nparts = "test"\n[[metric]]\ntype = "wing-beats"\nper = 3\n'
+        '[[metric]]\ntype = "flocks"\nwindow = 5',
     )
 
     @pytest.mark.parametrize("text", TEXTS)
@@ -722,7 +829,7 @@ class TestRoundTrip:
         pipeline = resolved(text)
         path = tmp_path / "pipe.toml"
         path.write_text(tomli_w.dumps(pipeline.tables()), encoding="utf-8")
-        again = load(path, registry)
+        again = load_pipeline(path, registry)
         assert again == pipeline
         assert again.tables() == pipeline.tables()
         assert list(pipeline.tables()) == [name for name in ORDER if name in pipeline.tables()]
@@ -760,10 +867,10 @@ def test_layouts_are_compared_by_value() -> None:
 words = st.sampled_from(
     [
         *ORDER,
-        *("type", "preset", "reader", "path", "steps", "metrics", "length", "size", "0"),
+        *("type", "preset", "reader", "path", "steps", "parts", "length", "size", "0"),
         *("frequencies", "parrot", "words", "piano-roll", "wise", "greedy", "rolls", "nll"),
         *("1/4 beat", "30 seconds", "music21:bach", "corpus", "stateful"),
-        *("similarity", "wing-beats", "window", "per"),
+        *("flocks", "wing-beats", "window", "per"),
     ]
 )
 values = st.recursive(
@@ -786,7 +893,7 @@ BASE_TABLES = st.sampled_from(
     tables=tables_of_all_kinds,
     settings=st.lists(
         st.tuples(words, words, words).map(lambda w: f"{w[0]}.{w[1]}={w[2]}")
-        | st.tuples(words, words, words).map(lambda w: f"evaluate.{w[0]}.{w[1]}={w[2]}")
+        | st.tuples(words, words).map(lambda w: f"metric.0.{w[0]}={w[1]}")
     ),
 )
 def test_whatever_a_file_holds_its_problems_are_told(
@@ -797,7 +904,7 @@ def test_whatever_a_file_holds_its_problems_are_told(
     with contextlib.suppress(UserError):
         for assignment in settings:
             apply(made, assignment)
-        pipeline = resolve(made, registry)
+        pipeline = resolve_pipeline(made, registry)
         assert isinstance(pipeline.generate.length, Length)
 
 
@@ -806,6 +913,7 @@ class TestFormerNames:
         text = (
             '[training]\nfeed = "pieces"\n[generate]\nprime = "none"\nprime_text = "x"\n'
             'prime_length = "1 bar"\nprime_offset = 0\ninclude_prime = true\n'
+            '[evaluate]\nmetrics = ["nll"]\nsimilarity.window = 32\n'
             '[[callbacks]]\ntype = "console"\n' + NEEDED
         )
         with pytest.raises(ConfigError) as raised:
@@ -816,7 +924,10 @@ class TestFormerNames:
             ("", "callbacks"),
             *(("generate", key) for key in ("prime", "prime_text", "prime_length")),
             *(("generate", key) for key in ("prime_offset", "include_prime")),
+            *(("evaluate", key) for key in ("metrics", "similarity")),
         }
+        assert "[[metric]]" in new["evaluate", "metrics"]
+        assert '[[metric]] type = "similarity"' in new["evaluate", "similarity"]
         assert "'batching'" in new["training", "feed"]
         assert "'callback'" in new["", "callbacks"]
         assert "'prompt_length'" in new["generate", "prime_length"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,13 +17,28 @@ from musengine import __version__
 from musengine.cli.listing import as_json, as_lines
 from musengine.errors import UserError
 from musengine.plugins import hookspecs, manager
-from musengine.plugins.declarations import DECLARATIONS, Requirement
+from musengine.plugins.declarations import DECLARATIONS, Content, Requirement
 
 HEAD = """
 from musengine.plugins.declarations import *
 from musengine.plugins.hookspecs import hookimpl
 """
 HOOK = HEAD + "@hookimpl\ndef musengine_models():\n    return {}\n"
+METRIC = (
+    HEAD
+    + """
+from dataclasses import dataclass
+from musengine.config.fields import Config, setting
+
+@dataclass(frozen=True, kw_only=True)
+class Needy(Config):
+    key: int = setting(doc="")
+
+@hookimpl
+def musengine_metrics():
+    return [MetricDeclaration(name="x", summary="", target="a:B", {})]
+"""
+)
 
 
 def by_name(loaded: manager.Plugins, name: str) -> manager.Plugin:
@@ -58,6 +74,30 @@ class TestWithoutPlugins:
         }
         assert specified == set(DECLARATIONS)
         assert len(specified) == 9
+
+    # What a pipeline leaves open is chosen by declarations; a name in the code would be a
+    # component that no plugin can take the place of.
+    def test_the_engine_names_no_component_of_its_own(self) -> None:
+        names = {
+            declaration.name
+            for declaration in manager.load_from([]).plugins[0].declarations
+            if declaration.kind != "command"
+        }
+        # A figure, a folder and a distribution have the names of components too.
+        other = {
+            ("training/trainer.py", "nll"),
+            ("runs/folder.py", "samples"),
+            ("runs/versions.py", "music21"),
+        }
+        engine = Path(manager.__file__).parents[1]
+        found = [
+            (path.relative_to(engine).as_posix(), node.value)
+            for package in ("pipeline", "data", "training", "generation", "runs")
+            for path in (engine / package).rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Constant) and node.value in names - {*get_args(Content)}
+        ]
+        assert set(found) <= other
 
     def test_every_class_the_core_declares_is_there_and_of_its_kind(self) -> None:
         pytest.importorskip("torch")
@@ -253,6 +293,19 @@ BROKEN_CONTRACTS = {
         "[ModelDeclaration(name='x', summary='', target='a:B', layouts=('grid',),"
         " config=ModelConfig, defaults=[5])]"
     ): "defaults of model 'x' must be a mapping, got [5]",
+    HOOK.format(
+        "[ModelDeclaration(name='x', summary='', target='a:B', layouts=('grid',),"
+        " config=ModelConfig, default_for='grid')]"
+    ): "default_for of model 'x' must be a tuple, got 'grid'",
+    METRIC.format("better='less'"): "better of metric 'x' must be lower or higher, got 'less'",
+    METRIC.format("better={'bits': 'up'}"): (
+        "better of metric 'x' must be lower or higher, got 'up'"
+    ),
+    METRIC.format("needs='likelihood'"): "needs of metric 'x' must be a tuple, got 'likelihood'",
+    # Without a table nothing gives it a key that it must have.
+    METRIC.format("config=Needy, default_for=('likelihood',)"): (
+        "every key of the config of metric 'x' needs a default"
+    ),
     # Nothing declared: no hook at all, none marked, or an empty list.
     "": "bad_module declares nothing; are its hooks marked with @hookimpl?",
     "def musengine_models():\n    return 1": "bad_module declares nothing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -25,12 +25,12 @@ from musengine.config.setting_types import Quantity, setting_type
 from musengine.config.toml import SettingsSource
 from musengine.errors import ConfigError
 from musengine.pipeline.json_schema import pipeline_schema, table_schema
-from musengine.pipeline.resolve import PLAIN, resolve
+from musengine.pipeline.resolve import resolve_pipeline
+from musengine.pipeline.sections import LISTS, SECTIONS, SINGLE
 from musengine.pipeline.values import Prompt, Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
     EncoderDeclaration,
-    MetricDeclaration,
     ModelConfig,
     ModelDeclaration,
     Requirement,
@@ -161,7 +161,7 @@ class EverythingConfig(Config):
 def config_classes() -> list[type[Config]]:
     """The core's tables and the settings of every component that is installed."""
     entries = manager.load().registry.entries.values()
-    found = [EverythingConfig, *PLAIN.values(), *(entry.declaration.config for entry in entries)]
+    found = [EverythingConfig, *SECTIONS.values(), *(entry.declaration.config for entry in entries)]
     return list(dict.fromkeys(found))
 
 
@@ -251,9 +251,9 @@ type = "greedy"
 [generate]
 instrument = 40
 [evaluate]
-metrics = ["nll", "similarity"]
-[evaluate.similarity]
-window = 32
+parts = ["test"]
+[[metric]]
+type = "nll"
 [[output]]
 type = "picture"
 format = "png"
@@ -278,7 +278,7 @@ def installed_schema() -> dict[str, Any]:
 def resolved(tables: dict[str, Any], registry: Registry) -> dict[str, Any]:
     """Return the tables as a run keeps them, every default filled in."""
     source = SettingsSource(Path("pipe.toml"), "pipe.toml", copy.deepcopy(tables), BASE)
-    return resolve(source, registry).tables()
+    return resolve_pipeline(source, registry).tables()
 
 
 def faults(schema: dict[str, Any], tables: dict[str, Any]) -> set[tuple[str | int, ...]]:
@@ -329,11 +329,10 @@ class TestPipelines:
             ("[training]\noptimizer = 'Adam'", ("training", "optimizer")),
             ("[generate]\nlength = '8 bras'", ("generate", "length")),
             ("[generate]\ninstrument = 'Kazoo'", ("generate", "instrument")),
-            ("[evaluate]\nmetrics = ['nlll']", ("evaluate", "metrics")),
-            ("[evaluate]\nmetrics = 'similarity'\nsimilarity.window = 0",
-             ("evaluate", "similarity", "window")),
-            ("[evaluate.nll]\nwindow = 3", ("evaluate", "nll")),
-            ("[evaluate.nlll]\nwindow = 3", ("evaluate",)),
+            ("[evaluate]\nparts = ['valid', 'tests']", ("evaluate", "parts")),
+            ("[evaluate]\nmetrics = ['nll']", ("evaluate",)),
+            ("[[metric]]\ntype = 'nlll'", ("metric", 0, "type")),
+            ("[[metric]]\ntype = 'nll'\nwindow = 3", ("metric", 0)),
             ("[[sampler]]\ntype = 'greedy'\nk = 3", ("sampler", 0)),
             ("[[sampler]]\ntype = 'gredy'", ("sampler", 0, "type")),
             ("[sampler]\ntype = 'gredy'", ("sampler", "type")),
@@ -377,9 +376,8 @@ class TestPipelines:
 def mutate(tables: dict[str, Any], draw: Any) -> None:
     """Change one thing of a pipeline, to something right or wrong."""
     registry = manager.load().registry
-    kinds = {"encoder": "encoder", "model": "model", "loss": "loss", "sampler": "sampler"}
-    kinds |= {"output": "writer", "callback": "callback"}
-    name = draw(st.sampled_from([*PLAIN, *kinds]))
+    kinds = {**SINGLE, **LISTS}
+    name = draw(st.sampled_from([*SECTIONS, *kinds]))
     table = tables.setdefault(name, {})
     if isinstance(table, list):
         if draw(st.booleans()):
@@ -393,29 +391,11 @@ def mutate(tables: dict[str, Any], draw: Any) -> None:
         return
     kind = kinds.get(name)
     entry = registry.entries.get((kind or "", str(table.get("type", "piano-roll"))))
-    cls = PLAIN.get(name) or (entry.declaration.config if entry else None)
+    cls = SECTIONS.get(name) or (entry.declaration.config if entry else None)
     if cls is not None and (properties := table_schema(cls)["properties"]):
         key = draw(st.sampled_from(sorted(properties)))
         likely = [*near(properties[key]), True, 1, 2, 0.5, "x", "4 beats", "1 beat", ["x"], []]
         table[key] = draw(st.sampled_from(likely))
-
-
-def test_metrics_tables_say_what_their_keys_mean(installed: Registry) -> None:
-    definitions, evaluate = (installed_schema()[key] for key in ("definitions", "properties"))
-    properties = evaluate["evaluate"]["properties"]
-    assert set(properties) == {"metrics", *installed.names("metric")}
-    assert properties["similarity"] == {"$ref": "#/definitions/metric.similarity"}
-    similarity = definitions["metric.similarity"]
-    assert "training music" in similarity["description"]
-    assert similarity["properties"]["window"] == {
-        "description": "Steps of a window.",
-        "type": "integer",
-        "minimum": 1,
-        "maximum": 1024,
-        "default": 64,
-    }
-    # The table's own name says which metric it is; there is no `type`.
-    assert "type" not in similarity["properties"]
 
 
 # What follows needs components of its own.
@@ -423,7 +403,7 @@ def test_metrics_tables_say_what_their_keys_mean(installed: Registry) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SingerConfig(ModelConfig):
-    """A model with a key that presets or another's wishes give."""
+    """A model with a key that presets or another's defaults give."""
 
     voices: int = setting(doc="How many sing.", low=1)
 
@@ -438,19 +418,6 @@ class UnreadableConfig(ModelConfig):
 def model(name: str, **more: Any) -> ModelDeclaration:
     settings = {"config": ModelConfig, "layouts": ("grid",), **more}
     return ModelDeclaration(name=name, summary=f"The {name}", target="a:B", **settings)
-
-
-def test_a_metrics_key_that_a_model_wishes_for_may_stay_away() -> None:
-    choir = MetricDeclaration(name="choir", summary="", target="a:B", config=SingerConfig)
-    _, schema, problems = schema_with(choir)
-    assert problems == []
-    assert schema["definitions"]["metric.choir"]["required"] == ["voices"]
-    wishing = model("cantor", defaults={"evaluate": {"choir": {"voices": 3}}})
-    registry, schema, _ = schema_with(choir, wishing)
-    tables = {**MINIMAL, "model": {"type": "cantor"}, "loss": {"type": "cross-entropy"}}
-    tables["evaluate"] = {"metrics": ["choir"], "choir": {}}
-    assert faults(schema, tables) == set()
-    resolved(tables, registry)
 
 
 def schema_with(*declarations: Any) -> tuple[Registry, dict[str, Any], list[str]]:
@@ -486,7 +453,7 @@ class TestPlugins:
         offered = schema["definitions"]["model.singer"]["properties"]["preset"]["enum"]
         assert offered == ["choir", "solo"]
 
-    def test_an_encoder_that_a_model_wishes_for_needs_no_type(self) -> None:
+    def test_an_encoder_that_a_model_names_needs_no_type(self) -> None:
         piano_roll = manager.load().registry.get("encoder", "piano-roll").declaration
         assert isinstance(piano_roll, EncoderDeclaration)
         from musengine.builtin.configs import PianoRollConfig
@@ -498,23 +465,33 @@ class TestPlugins:
             fineness: int = setting(1, doc="How fine.", low=1)
 
         finer = EncoderDeclaration(name="finer", summary="", target="a:B", config=FinerConfig)
-        unwished = EncoderDeclaration(name="other", summary="", target="a:B", config=FinerConfig)
+        unnamed = EncoderDeclaration(name="other", summary="", target="a:B", config=FinerConfig)
         harpist = model("harpist", defaults={"encoder": {"type": "finer"}}, training="fit")
         registry, schema, _ = schema_with(finer, harpist)
         tables = {"corpus": {"path": "x"}, "model": {"type": "harpist"}}
         assert both(registry, schema, {**tables, "encoder": {"fineness": 2}}) == (True, True)
         assert both(registry, schema, {**tables, "encoder": {"fineness": 0}}) == (False, False)
         assert both(registry, schema, {**tables, "encoder": {"fine": 2}}) == (False, False)
-        # One that nobody wishes for has to be named.
-        registry, schema, _ = schema_with(unwished)
+        # One that nobody names by default has to be named.
+        registry, schema, _ = schema_with(unnamed)
         tables = MINIMAL | {"encoder": {"fineness": 2}}
         assert both(registry, schema, tables) == (False, False)
         tables = MINIMAL | {"encoder": {"fineness": 2, "type": "other"}}
         assert both(registry, schema, tables) == (True, True)
 
-    def test_what_another_wishes_for_need_not_be_said(self) -> None:
-        wish = {"corpus": {"path": "music21:bach"}, "loss": {"type": "cross-entropy"}}
-        registry, schema, _ = schema_with(model("curator", defaults=wish))
+    def test_the_encoder_for_scores_needs_no_type(self) -> None:
+        registry, schema, _ = schema_with()
+        tables: dict[str, Any] = {"model": {"type": "frequencies"}, "corpus": {"path": "x"}}
+        assert both(registry, schema, tables | {"encoder": {"lowest": 30}}) == (True, True)
+        default = registry.get("encoder", "piano-roll")
+        named = replace(default.declaration, default_for=())
+        registry.entries["encoder", "piano-roll"] = replace(default, declaration=named)
+        schema, _ = pipeline_schema(registry)
+        assert both(registry, schema, tables | {"encoder": {"lowest": 30}}) == (False, False)
+
+    def test_what_another_sets_by_default_need_not_be_said(self) -> None:
+        defaults = {"corpus": {"path": "music21:bach"}, "loss": {"type": "cross-entropy"}}
+        registry, schema, _ = schema_with(model("curator", defaults=defaults))
         tables: dict[str, Any] = {"model": {"type": "curator"}}
         assert both(registry, schema, tables) == (True, True)
         assert both(registry, schema, tables | {"loss": {}}) == (True, True)
@@ -571,8 +548,8 @@ def offered(schema: dict[str, Any], part: dict[str, Any]) -> Iterator[dict[str, 
 @pytest.mark.parametrize(
     ("table", "kind"),
     [
-        *[("encoder", "encoder"), ("model", "model"), ("loss", "loss"), ("sampler", "sampler")],
-        *[("output", "writer"), ("callback", "callback")],
+        *SINGLE.items(),
+        *LISTS.items(),
     ],
 )
 def test_editors_find_every_component_and_key(table: str, kind: str, installed: Registry) -> None:

@@ -18,7 +18,7 @@ from musengine.data.extraction import Extraction, taking_of
 from musengine.errors import UnreadableError
 from musengine.music.score import Piece, Score, Text, Track
 from musengine.music.transforms import keep_tracks
-from musengine.pipeline.resolve import load
+from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins.declarations import EncoderDeclaration
 from musengine.plugins.manager import load_from
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
@@ -110,7 +110,7 @@ def dataset_of(folder: Path, corpus: str) -> Dataset:
     text = f'[corpus]\npath = "music"\njobs = 1\n{corpus}\n[model]\ntype = "frequencies"\n'
     (folder / "pipe.toml").write_text(text, encoding="utf-8")
     registry = load_from([]).registry
-    pipeline = replace(load(folder / "pipe.toml", registry, {}), encoder=VOICES)
+    pipeline = replace(load_pipeline(folder / "pipe.toml", registry, {}), encoder=VOICES)
     return prepare(pipeline, read_corpus(pipeline, registry), VOICES.create())
 
 

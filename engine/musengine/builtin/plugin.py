@@ -81,6 +81,7 @@ def musengine_encoders() -> list[EncoderDeclaration]:
             summary="A grid of time steps and pitches, 1 where a note sounds",
             target="musengine.builtin.encoders.piano_roll:PianoRoll",
             config=configs.PianoRollConfig,
+            default_for=("score",),
         )
     ]
 
@@ -110,6 +111,7 @@ def musengine_losses() -> list[LossDeclaration]:
             summary="Negative log-likelihood, nats per step",
             target="musengine.builtin.losses:CrossEntropy",
             layouts=("grid", "tokens"),
+            default_for=("grid", "tokens"),
         ),
         LossDeclaration(
             name="squared-error",
@@ -129,12 +131,14 @@ def musengine_samplers() -> list[SamplerDeclaration]:
             summary="Every note drawn with its probability",
             target="musengine.builtin.samplers:Bernoulli",
             layouts=("grid",),
+            default_for=("grid",),
         ),
         SamplerDeclaration(
             name="categorical",
             summary="Every token drawn with its probability",
             target="musengine.builtin.samplers:Categorical",
             layouts=("tokens",),
+            default_for=("tokens",),
         ),
         SamplerDeclaration(
             name="greedy",
@@ -153,16 +157,22 @@ def musengine_metrics() -> list[MetricDeclaration]:
             name="nll",
             summary="Exact negative log-likelihood per step, in nats",
             target="musengine.builtin.metrics.likelihood:NegativeLogLikelihood",
+            needs=("likelihood",),
+            better={"nll": "lower", "nll_skip_first": "lower", "bits_per_token": "lower"},
+            default_for=("likelihood",),
         ),
         MetricDeclaration(
             name="accuracy",
             summary="How often the likeliest token is right; of a grid, how well the notes agree",
             target="musengine.builtin.metrics.accuracy:Accuracy",
+            better="higher",
         ),
         MetricDeclaration(
             name="perplexity",
             summary="Exponential of the NLL of a token",
             target="musengine.builtin.metrics.accuracy:Perplexity",
+            needs=("likelihood",),
+            better="lower",
         ),
     ]
 
@@ -176,6 +186,7 @@ def musengine_writers() -> list[WriterDeclaration]:
             summary="Standard MIDI files",
             target="musengine.builtin.midi.writer:MidiWriter",
             suffixes={".mid": {}, ".midi": {}},
+            default_for=("score",),
         ),
         WriterDeclaration(
             name="picture",
@@ -183,6 +194,7 @@ def musengine_writers() -> list[WriterDeclaration]:
             target="musengine.builtin.writers.image:PictureWriter",
             config=configs.PictureConfig,
             suffixes={".svg": {"format": "svg"}, ".png": {"format": "png"}},
+            default_for=("score",),
         ),
         WriterDeclaration(
             name="probabilities",
@@ -212,6 +224,7 @@ def musengine_writers() -> list[WriterDeclaration]:
             target="musengine.builtin.writers.text:TextWriter",
             content=("text",),
             suffixes={".txt": {}},
+            default_for=("text",),
         ),
     ]
 
@@ -225,6 +238,7 @@ def musengine_callbacks() -> list[CallbackDeclaration]:
             summary="Progress of the training on the terminal",
             target="musengine.builtin.callbacks.console:ConsoleCallback",
             config=configs.ConsoleConfig,
+            default_for=("run",),
         ),
         CallbackDeclaration(
             name="samples",

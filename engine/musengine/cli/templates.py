@@ -1,4 +1,4 @@
-"""Starter pipelines that installed models bring: found, given one's own music, written once."""
+"""Starter pipelines that installed models bring: found, pointed at one's own music, written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import tomli_w
 
 from musengine.data.discovery import DiscoveryNotes, check_sources, find_items
 from musengine.errors import UserError, did_you_mean
-from musengine.pipeline.resolve import load
+from musengine.pipeline.resolve import load_pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content, ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry
@@ -190,8 +190,8 @@ def find_music(corpus: str, registry: Registry) -> Source:
 def _accepted(file: Path, registry: Registry) -> tuple[Content, ...]:
     """Return what the encoder of a pipeline file takes."""
     try:
-        return load(file, registry).accepts()
-    except UserError:  # told by `musengine check`, to which the next line points
+        return load_pipeline(file, registry).accepts()
+    except UserError:  # `musengine check`, to which the next line points, reports it
         return ("score",)
 
 
@@ -218,7 +218,7 @@ def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) 
 
 
 def _seen_from(corpus: str, source: Source, folder: Path) -> str:
-    """Return how a pipeline file in a folder names music that was given from elsewhere."""
+    """Return a path from the working directory as a pipeline file in a folder names it."""
     if source.scheme is not None or Source.from_toml(corpus, folder) == source:
         return corpus
     try:

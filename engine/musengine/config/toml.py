@@ -1,9 +1,9 @@
-"""The raw tables of a pipeline: a TOML file, `--set KEY=VALUE` over it, wishes under it."""
+"""The raw tables of a pipeline: a TOML file, and `--set KEY=VALUE` laid over it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,39 +19,31 @@ _EXPECTED = "expected TABLE.KEY=VALUE, as training.steps=200"
 
 @dataclass
 class SettingsSource:
-    """Raw tables, where they come from, and which keys the command line gave.
+    """Raw tables, where they come from, and which keys the command line set.
 
     Attributes:
         path: the pipeline file.
         path_shown: how the user named it.
         tables: raw TOML values.
-        given: (table, key) pairs set on the command line.
         folder: what relative paths in the file start from.
+        overrides: (table, key) pairs set on the command line.
     """
 
     path: Path
     path_shown: str
     tables: dict[str, Any]
     folder: Path
-    given: set[tuple[str, str]] = field(default_factory=set)
+    overrides: set[tuple[str, str]] = field(default_factory=set)
 
     def base(self, table: str, key: str) -> Path:
         """Return the folder a key's relative paths start from: the file's, or the working one."""
-        return Path.cwd() if (table, key) in self.given else self.folder
+        return Path.cwd() if (table, key) in self.overrides else self.folder
 
     def label(self, table: str, key: str) -> str:
         """Return what messages name as the place of a key: the file, or `--set`."""
         inner = f"{table}.{key}." if table else f"{key}."
-        whole = any(f"{place}.".startswith(inner) for place, _ in self.given)
-        return "--set" if whole or (table, key) in self.given else self.path_shown
-
-    def says(self, table: str, key: str) -> bool:
-        """Return whether the user gave a key of a table, or of a table in one, such as `a.b`."""
-        name, _, inner = table.partition(".")
-        said = self.tables.get(name)
-        if inner and isinstance(said, dict):
-            said = said.get(inner)
-        return isinstance(said, dict) and key in said
+        whole = any(f"{place}.".startswith(inner) for place, _ in self.overrides)
+        return "--set" if whole or (table, key) in self.overrides else self.path_shown
 
 
 def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
@@ -121,7 +113,7 @@ def apply(source: SettingsSource, assignment: str) -> None:
             f"--set {assignment}: expected {whole}.{index}.KEY=VALUE, or {whole}=[...] for all"
         )
     place[names[-1]] = value
-    source.given.add((".".join(names[:-1]), names[-1]))
+    source.overrides.add((".".join(names[:-1]), names[-1]))
 
 
 def _replace(source: SettingsSource, name: str, value: Any, assignment: str) -> None:
@@ -130,7 +122,7 @@ def _replace(source: SettingsSource, name: str, value: Any, assignment: str) -> 
         raise UserError(f"--set {assignment}: {_EXPECTED}")
     source.tables[name] = value
     for index, item in enumerate(value):
-        source.given.update((f"{name}.{index}", key) for key in item)
+        source.overrides.update((f"{name}.{index}", key) for key in item)
 
 
 def _enter(place: Any, name: str, following: str, assignment: str) -> Any:
@@ -151,36 +143,6 @@ def _enter(place: Any, name: str, following: str, assignment: str) -> Any:
         # A name alone, as in reader = "rolls", opens into the table it stands for.
         inner = place[int(name) if isinstance(place, list) else name] = {"type": inner}
     return inner
-
-
-def overlaid(
-    layers: Sequence[Mapping[str, Any]], name: str, chosen: object = None
-) -> dict[str, Any]:
-    """Merge one table's layers, lowest first.
-
-    Args:
-        layers: tables by name.
-        name: the table.
-        chosen: the component in it; wishes for another than that one are dropped.
-    """
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        wish = layer.get(name, {})
-        if "type" in wish and wish["type"] != merged.get("type", wish["type"]):
-            merged = {}
-        merged = laid_over(name, merged, wish)
-    if chosen is not None and merged.get("type", chosen) != chosen:
-        return {}
-    return merged
-
-
-def laid_over(name: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one table over another of the same name, in `[evaluate]` each metric's key by key."""
-    merged = {**below, **above}
-    for key in below.keys() & above.keys() if name == "evaluate" else ():
-        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
-            merged[key] = {**below[key], **above[key]}
-    return merged
 
 
 def _is_index(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the chosen components fit together, as far as their declarations and settings tell."""
+"""Whether the chosen components fit together, by their declarations and settings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from musengine.plugins.declarations import (
     EncoderConfig,
     EncoderDeclaration,
     LossDeclaration,
+    MetricDeclaration,
     ModelConfig,
     ModelDeclaration,
     SamplerConfig,
@@ -146,6 +147,27 @@ def check_batching(training: TrainingConfig, model: Component) -> Iterator[Findi
     if repeats and training.sequence_length is None:
         message = 'fill = "repeat" needs a length to fill up to'
         yield "training", "sequence_length", message
+
+
+def check_metrics(metrics: Sequence[Component]) -> Iterator[Finding]:
+    """Yield metrics that are there twice: the figures of one would hide the other's."""
+    names: list[str] = []
+    for index, metric in enumerate(metrics):
+        if metric.name in names:
+            message = f"{metric.name!r} is measured already; its figures can be there only once"
+            yield f"metric.{index}", "type", message
+        names.append(metric.name)
+
+
+def unmet(metrics: Sequence[Component], model: Component) -> dict[str, str]:
+    """Return the metrics that need what the model does not offer, by name, and a line for each."""
+    offers = model.declared(ModelDeclaration).offers
+    return {
+        metric.name: f"metric {metric.name!r} left out: model {model.name!r} has no exact {need}"
+        for metric in metrics
+        for need in metric.declared(MetricDeclaration).needs
+        if need not in offers
+    }
 
 
 def lacking(outputs: Sequence[Component]) -> dict[str, str]:

@@ -19,19 +19,20 @@ from urllib.parse import quote
 
 from musengine.config.fields import Config, settings_of
 from musengine.config.setting_types import Schema, any_of
-from musengine.pipeline.resolve import LISTS, ORDER, PLAIN, SINGLE
+from musengine.pipeline.sections import INSIDE, LISTS, ORDER, SECTIONS, SINGLE
 from musengine.plugins.registry import Registry, RegistryEntry
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-WISHING = ("model", "encoder")
-"""Kinds of components whose presets a pipeline can choose, and whose wishes it heeds."""
+LAYERED = ("model", "encoder")
+"""Kinds of components whose defaults and presets for other tables count."""
 DESCRIPTIONS = {
     "encoder": "How music becomes arrays and arrays become music.",
     "model": "What is trained.",
     "loss": "What training makes small.",
     "sampler": "How choices are drawn from the model's probabilities; several make a chain.",
+    "metric": "What is measured of the model, or of generated pieces.",
     "output": "In which form generated pieces are written.",
-    "callback": "What is told of the run while it goes on.",
+    "callback": "What is notified of the events of a run.",
     "reader": "The reader to use, where several could read the files: a name or a table.",
 }
 
@@ -70,9 +71,9 @@ class _Maker:
         self.registry = registry
         self.problems: list[str] = []
         self.definitions: dict[str, Schema] = {}
-        self.wishes = [
+        self.layers = [
             layer
-            for kind in WISHING
+            for kind in LAYERED
             for entry in registry.of_kind(kind)
             for layer in (entry.declaration.defaults, *entry.declaration.presets.values())
         ]
@@ -80,8 +81,8 @@ class _Maker:
     def pipeline(self) -> Schema:
         tables: dict[str, Schema] = {}
         for name in ORDER:
-            if name in PLAIN:
-                tables[name] = self._plain(name)
+            if name in SECTIONS:
+                tables[name] = self._section(name)
             elif name in SINGLE:
                 tables[name] = self._single(name)
             else:
@@ -100,40 +101,23 @@ class _Maker:
             "definitions": self.definitions,
         }
 
-    def _plain(self, name: str) -> Schema:
-        schema = table_schema(PLAIN[name], self._wished(name))
-        properties = schema["properties"]
-        if name == "corpus":
-            properties["reader"] = self._reader()
-        if name == "evaluate":
-            metric = {"enum": self.registry.names("metric")}
-            properties["metrics"] = {
-                key: value for key, value in properties["metrics"].items() if key != "anyOf"
-            } | {"anyOf": [metric, {"type": "array", "items": metric}]}
-            for metric_name, table in self._metrics().items():
-                properties.setdefault(metric_name, table)
-        return {"description": (PLAIN[name].__doc__ or "").partition("\n")[0], **schema}
-
-    def _metrics(self) -> Schema:
-        """Return the tables of metrics in `[evaluate]`, by name."""
-        layers = self._tables("evaluate")
-        tables: Schema = {}
-        for entry in self.registry.of_kind("metric"):
-            wishes = (layer.get(entry.name) for layer in layers)
-            supplied = {key for wish in wishes if isinstance(wish, Mapping) for key in wish}
-            self.definitions[f"metric.{entry.name}"] = self._described(entry, {}, supplied)
-            tables[entry.name] = _reference(f"metric.{entry.name}")
-        return tables
+    def _section(self, name: str) -> Schema:
+        cls = SECTIONS[name]
+        schema = table_schema(cls, self._supplied(name))
+        for (section, key), kind in INSIDE.items():
+            if section == name:
+                schema["properties"][key] = self._inside(section, key, kind)
+        return {"description": (cls.__doc__ or "").partition("\n")[0], **schema}
 
     def _single(self, table: str) -> Schema:
         """Return a table that one component of a kind is chosen by."""
         kind = SINGLE[table]
-        wished = {wish["type"] for wish in self._tables(table) if "type" in wish}
+        default = {layer["type"] for layer in self._tables(table) if "type" in layer}
         if table == "encoder":
-            wished.add("piano-roll")
-        # Without a type the component is another's wish, or the engine's own choice.
+            default |= {entry.name for entry in self.registry.defaults_for(kind, "score")[:1]}
+        # Without a type the component is another's default, or chosen by the layout.
         unnamed = [
-            _reference(f"{kind}.{name}") for name in self.registry.names(kind) if name in wished
+            _reference(f"{kind}.{name}") for name in self.registry.names(kind) if name in default
         ]
         if table == "loss":
             unnamed.append({"maxProperties": 0})
@@ -156,25 +140,26 @@ class _Maker:
             "allOf": [{"if": {"type": "object"}, "then": _reference(table)}],
         }
 
-    def _reader(self) -> Schema:
-        names = {"enum": self.registry.names("reader")}
-        component = self._component("reader", "corpus.reader")
-        self.definitions["reader"] = {**component, "required": ["type"]}
+    def _inside(self, section: str, key: str, kind: str) -> Schema:
+        """Return a key of a section that holds a component's name, or its table."""
+        names = {"enum": self.registry.names(kind)}
+        component = self._component(kind, f"{section}.{key}")
+        self.definitions[key] = {**component, "required": ["type"]}
         return {
-            "description": DESCRIPTIONS["reader"],
+            "description": DESCRIPTIONS[key],
             "type": ["string", "object"],
             "additionalProperties": True,
-            "anyOf": [names, _reference("reader"), {}],
+            "anyOf": [names, _reference(key), {}],
             "allOf": [
                 {"if": {"type": "string"}, "then": names},
-                {"if": {"type": "object"}, "then": _reference("reader")},
+                {"if": {"type": "object"}, "then": _reference(key)},
             ],
         }
 
     def _component(self, kind: str, table: str, unnamed: Sequence[Schema] = ()) -> Schema:
         entries = self.registry.of_kind(kind)
         for entry in entries:
-            described = self._described(entry, _head(entry), self._wished(table))
+            described = self._described(entry, _head(entry), self._supplied(table))
             self.definitions[f"{kind}.{entry.name}"] = described
         known = {"properties": {"type": {"enum": [entry.name for entry in entries]}}}
         rules: list[Schema] = [
@@ -209,11 +194,12 @@ class _Maker:
         return {"title": entry.name, "description": f"{declaration.summary}.{needs}", **schema}
 
     def _tables(self, name: str) -> list[Mapping[str, Any]]:
-        """Return what models and encoders wish one table to hold, presets included."""
-        found = (layer.get(name) for layer in self.wishes)
+        """Return what models and encoders set one table to, presets included."""
+        found = (layer.get(name) for layer in self.layers)
         return [table for table in found if isinstance(table, Mapping)]
 
-    def _wished(self, name: str) -> set[str]:
+    def _supplied(self, name: str) -> set[str]:
+        """Return the keys of a table that a default or a preset may give."""
         return {key for table in self._tables(name) for key in table}
 
 
@@ -221,7 +207,7 @@ def _head(entry: RegistryEntry) -> Schema:
     """Return the keys of a component's table that are not settings: its type, and its presets."""
     declaration = entry.declaration
     head: Schema = {"type": {"const": entry.name, "description": declaration.summary}}
-    if declaration.kind in WISHING and declaration.presets:
+    if declaration.kind in LAYERED and declaration.presets:
         head["preset"] = {
             "description": "Values that belong together, under those of this file.",
             "enum": list(declaration.presets),

@@ -32,7 +32,7 @@ class CorpusConfig(Config):
     )
     styles: tuple[str, ...] = setting(
         (),
-        doc="Folders that are read, by name or pattern such as `Irish/*`; none given: all.",
+        doc="Folders that are read, by name or pattern such as `Irish/*`; an empty list: all.",
         one_or_many=True,
     )
     exclude: tuple[str, ...] = setting(
@@ -43,7 +43,7 @@ class CorpusConfig(Config):
     )
     split: Literal["shares", "folders"] | Path = setting(
         "shares",
-        doc="What says which pieces are held out: the keys below; `folders` called train, valid "
+        doc="How pieces are held out: by the keys below; `folders` called train, valid "
         "and test; or a TOML or JSON file that lists `valid` and `test`, such as a run's "
         "split.json.",
     )
@@ -102,7 +102,7 @@ class CorpusConfig(Config):
             yield "valid", "valid and test together must leave a share to train on"
         for key in ("valid", "test"):
             if isinstance(getattr(self, key), tuple) and self.split != "shares":
-                yield key, f"names are for split = 'shares'; split = {str(self.split)!r} says all"
+                yield key, f"names are for split = 'shares', not {str(self.split)!r}"
         if not self.path:
             yield "path", "an empty list; name a file, a folder or a built-in corpus"
         try:
@@ -316,7 +316,7 @@ class GenerateConfig(Config):
     seed: int | None = setting(
         None,
         doc="Seed of the draws; in a run by default the training's, with `generate` a new one "
-        "each time, which is told.",
+        "each time, which is printed.",
         low=0,
         high=2**53,
     )
@@ -334,6 +334,36 @@ class GenerateConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Config):
-    """`[evaluate]`: what is measured of the trained model."""
+    """`[evaluate]`: of what the metrics in `[[metric]]` are asked."""
 
-    metrics: tuple[str, ...] = setting(("nll",), doc="Names of metrics.", one_or_many=True)
+    parts: tuple[Literal["train", "valid", "test"], ...] = setting(
+        ("valid", "test"),
+        doc="Parts of the corpus that are measured at the end of a run, and by `evaluate`.",
+        one_or_many=True,
+    )
+
+
+SECTIONS: dict[str, type[Config]] = {
+    "run": RunConfig,
+    "corpus": CorpusConfig,
+    "training": TrainingConfig,
+    "generate": GenerateConfig,
+    "evaluate": EvaluateConfig,
+}
+"""Tables with keys of the core's own."""
+SINGLE = {"encoder": "encoder", "model": "model", "loss": "loss"}
+"""Tables that hold one component, and its kind."""
+LISTS = {"sampler": "sampler", "metric": "metric", "output": "writer", "callback": "callback"}
+"""Arrays of tables that hold one component each, and their kind."""
+INSIDE = {("corpus", "reader"): "reader"}
+"""(section, key) that holds one component, by its name or as a table, to its kind.
+
+A pipeline has the component under the key's name.
+"""
+ORDER = (
+    *("run", "corpus", "encoder", "model", "loss", "training"),
+    *("sampler", "generate", "evaluate", "metric", "output", "callback"),
+)
+"""Every table, as a run folder's pipeline has them."""
+FORMER_TABLES = {"callbacks": "callback"}
+"""Names of tables in earlier versions, refused with those of today."""

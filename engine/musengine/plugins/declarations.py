@@ -16,6 +16,11 @@ from musengine.encoding.layouts import Layout
 Content = Literal["score", "text", "probabilities"]
 """What a writer writes: a Score, a Text, or what the model thought while it made a piece."""
 
+Capability = Literal["likelihood"]
+"""What a model may offer that not every model has."""
+Direction = Literal["lower", "higher"]
+"""Which figures of a metric are better."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoSettings(Config):
@@ -115,9 +120,15 @@ class Declaration:
         summary: one line.
         target: where the class lives, `"package.module:Class"`; imported on first use.
         config: its settings, a Config class in a module free of torch.
-        defaults: values this component wishes for other tables, under the user's own.
+        defaults: values for this and other tables, under the user's own. A component in one of
+            their lists that is not installed is left out.
         presets: name to values for this and other tables, chosen with `preset = "name"`.
         requires: libraries looked for before any data is read.
+        default_for: what it is taken for where neither the pipeline nor the defaults of its model
+            and encoder name a component of its kind. Losses and samplers: names of layouts;
+            encoders and writers: contents, such as `score`; metrics: what a model offers, such as
+            `likelihood`; callbacks: `run`; components inside a section: the section. Of writers
+            and metrics all are taken, of the other kinds one: the core's, else the first by name.
     """
 
     kind: ClassVar[str]
@@ -128,6 +139,7 @@ class Declaration:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     requires: tuple[Requirement, ...] = ()
+    default_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +198,11 @@ class ModelDeclaration(Declaration):
     records: bool = False
     templates: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def offers(self) -> tuple[Capability, ...]:
+        """What metrics may ask of it."""
+        return ("likelihood",) if self.likelihood else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossDeclaration(Declaration):
@@ -210,10 +227,15 @@ class MetricDeclaration(Declaration):
     Attributes:
         of: `model`: asked of each held-out part, what the trained model makes of it; `pieces`:
             asked once, of the generated pieces beside the music that was learned from.
+        needs: what the model must offer; without it the metric is left out.
+        better: whether a `lower` or a `higher` figure is better: one word for all figures, or the
+            names of figures to one each; empty, or not named, where neither is.
     """
 
     kind: ClassVar[str] = "metric"
     of: Literal["model", "pieces"] = "model"
+    needs: tuple[Capability, ...] = ()
+    better: Direction | Literal[""] | Mapping[str, Direction] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,14 @@ from musengine import __version__
 from musengine.config.fields import Config
 from musengine.errors import did_you_mean, is_strict
 from musengine.plugins import hookspecs
-from musengine.plugins.declarations import DECLARATIONS, Declaration, EncoderConfig, ModelConfig
-from musengine.plugins.registry import Distribution, Registry, RegistryEntry
+from musengine.plugins.declarations import (
+    DECLARATIONS,
+    Declaration,
+    EncoderConfig,
+    MetricDeclaration,
+    ModelConfig,
+)
+from musengine.plugins.registry import CORE, Distribution, Registry, RegistryEntry
 
 GROUP = "musengine"
 Status = Literal["ok", "failed", "conflict", "disabled", "missing"]
@@ -127,7 +133,7 @@ def load_from(
         chosen: names to load, None for all.
         strict: raise what a plugin raises.
     """
-    core = Plugin("core", Distribution("musengine", __version__))
+    core = Plugin("core", Distribution(CORE, __version__))
     registry = Registry()
     _collect(core, "musengine.builtin.plugin", strict=True)
     for declaration in core.declarations:
@@ -230,7 +236,7 @@ def _check_fields(item: Declaration) -> None:
     base = {"encoder": EncoderConfig, "model": ModelConfig}.get(item.kind, Config)
     if not (inspect.isclass(item.config) and issubclass(item.config, base)):
         raise _BadPluginError(f"the config of {item.kind} {item.name!r} is no {base.__name__}")
-    if item.kind in ("metric", "reader"):
+    if item.kind == "reader" or item.default_for:
         try:  # these are also used without a table of their own
             item.config()
         except TypeError as error:
@@ -247,6 +253,12 @@ def _check_fields(item: Declaration) -> None:
         elif field_.default_factory is dict and not isinstance(value, Mapping):
             raise _BadPluginError(
                 f"{field_.name} of {item.kind} {item.name!r} must be a mapping, got {value!r}"
+            )
+    if isinstance(item, MetricDeclaration):
+        words = item.better.values() if isinstance(item.better, Mapping) else [item.better]
+        if wrong := [word for word in words if word not in ("", "lower", "higher")]:
+            raise _BadPluginError(
+                f"better of metric {item.name!r} must be lower or higher, got {wrong[0]!r}"
             )
 
 

@@ -14,6 +14,9 @@ from musengine.plugins.declarations import Declaration
 
 D = TypeVar("D", bound=Declaration)
 
+CORE = "musengine"
+"""The core's distribution."""
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -143,7 +146,7 @@ class Registry:
         elif key not in self.entries:
             self.entries[key] = entry
             return None
-        elif self.entries[key].origin.distribution == "musengine" and not core:
+        elif self.entries[key].origin.distribution == CORE and not core:
             return f"{what} is a name of the core's own"
         else:
             self.contested[key] = [self.entries.pop(key).origin, entry.origin]
@@ -162,6 +165,11 @@ class Registry:
     def of_kind(self, kind: str) -> list[RegistryEntry]:
         """Return the usable components of a kind, by name."""
         return [self.entries[kind, name] for name in self.names(kind)]
+
+    def defaults_for(self, kind: str, thing: str) -> list[RegistryEntry]:
+        """Return what is declared as the default for something, the core's own first, by name."""
+        found = [entry for entry in self.of_kind(kind) if thing in entry.declaration.default_for]
+        return sorted(found, key=lambda entry: entry.origin.distribution != CORE)
 
     def get(self, kind: str, name: str) -> RegistryEntry:
         """Return a component.

@@ -9,8 +9,9 @@ from typing import Any
 from musengine.config.fields import Config, changeable_keys
 from musengine.errors import UserError
 from musengine.pipeline.resolve import Pipeline
+from musengine.pipeline.sections import LISTS
 
-FREE_TABLES = frozenset({"run", "generate", "evaluate", "sampler", "output", "callback"})
+FREE_TABLES = frozenset({"run", "generate", "evaluate", *LISTS})
 """Tables that may change when a run is continued; of the others only keys that say so."""
 
 

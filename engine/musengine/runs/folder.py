@@ -17,7 +17,7 @@ from musengine.config.toml import SettingsSource, apply, read
 from musengine.data.dataset import Dataset
 from musengine.errors import ConfigError, Problem, UserError
 from musengine.generation.prompts import store_prompts
-from musengine.pipeline.resolve import Pipeline, resolve
+from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.changes import refuse_changes
 from musengine.runs.versions import versions
@@ -139,12 +139,12 @@ class RunFolder:
         for assignment in settings:
             apply(source, assignment)
         try:
-            pipeline = resolve(source, registry)
+            pipeline = resolve_pipeline(source, registry)
         except ConfigError as error:
             raise ConfigError([*error.problems, *self._where_from(error)]) from error
         if settings:
             # Resolved anew, so that keys which came with a later version count as their defaults.
-            refuse_changes(self.path, resolve(self._source(), registry).tables(), pipeline)
+            refuse_changes(self.path, resolve_pipeline(self._source(), registry).tables(), pipeline)
         return pipeline
 
     def _source(self) -> SettingsSource:

@@ -15,12 +15,10 @@ import torch
 from musengine.data import reading
 from musengine.data.batching import Batches
 from musengine.data.dataset import Dataset, prepare, read_corpus, total_steps
-from musengine.data.splits import PARTS
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.loss import Loss
-from musengine.pipeline import compatibility
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
@@ -96,8 +94,8 @@ class Session:
             self.pipeline, reading_, encoder, learned=learned, reporter=self.reporter
         )
         _tell_dataset(self.dataset)
-        for message in compatibility.lacking(self.pipeline.outputs).values():
-            logger.warning(message)
+        for line in self.pipeline.left_out():
+            logger.warning(line)
         task = _task(self.pipeline, self.run, device, encoder, self.dataset, self.callbacks)
         task.reporter = self.reporter
         stored = None if origin is None else _load(task, origin)
@@ -133,22 +131,20 @@ class Session:
         self.run.write_state(generated=made_with)
 
     def evaluate(self) -> None:
-        """Measure the best weights on the held-out parts, unless that was done."""
+        """Measure the best weights on the parts that `[evaluate]` names, unless that was done."""
         made_with = self.run.state().get("generated")
         wanted = runfolder.fingerprint_of(
-            {**self.pipeline.tables(), "pieces": made_with}, ("evaluate", "pieces")
+            {**self.pipeline.tables(), "pieces": made_with}, ("evaluate", "metric", "pieces")
         )
-        if self.run.state().get("evaluated") == wanted or not self.pipeline.evaluate.metrics:
+        if self.run.state().get("evaluated") == wanted or not self.pipeline.metrics:
             return
-        held_out = PARTS[1:]
+        parts = self.pipeline.evaluate.parts
         if self.dataset is None:
-            results = evaluate(self.pipeline, self.run, self.registry, held_out, self.reporter)
+            results = evaluate(self.pipeline, self.run, self.registry, parts, self.reporter)
         else:
             trained = load_trained(self.pipeline, self.run)
             generated = generated_pieces(self.pipeline, self.run, self.registry)
-            results = measure(
-                self.pipeline, trained, self.dataset, held_out, generated, self.reporter
-            )
+            results = measure(self.pipeline, trained, self.dataset, parts, generated, self.reporter)
         self.run.write_evaluation(results)
         self.run.write_pipeline(self.pipeline)
         self.run.write_state(evaluated=wanted)

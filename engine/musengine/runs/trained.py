@@ -17,6 +17,7 @@ from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.metric import Evidence, Metric, Reference
 from musengine.interfaces.model import Model
 from musengine.music.score import Score, SplitName
+from musengine.pipeline import compatibility
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.declarations import MetricDeclaration
 from musengine.plugins.registry import Registry
@@ -32,9 +33,6 @@ GENERATED = "generated"
 
 Figures = dict[str, Any]
 """Numbers by name; nested mappings hold details."""
-
-NEEDS_LIKELIHOOD = ("nll", "perplexity")
-"""Metrics that are left out for models without an exact likelihood."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,8 @@ def evaluate(
     Raises:
         UserError: what the user can mend.
     """
+    for line in compatibility.unmet(pipeline.metrics, pipeline.model).values():
+        logger.warning(line)
     trained = load_trained(pipeline, run)
     dataset = prepare(
         pipeline,
@@ -135,10 +135,10 @@ def measure(
 ) -> dict[str, Figures]:
     """Return the pipeline's metrics of a trained model on some parts, and of generated pieces."""
     wanted: dict[str, list[Metric[Any]]] = {"model": [], "pieces": []}
+    unmet = compatibility.unmet(pipeline.metrics, pipeline.model)
     for metric in pipeline.metrics:
-        if metric.name in NEEDS_LIKELIHOOD and not pipeline.model_declaration.likelihood:
-            continue
-        wanted[metric.declared(MetricDeclaration).of].append(metric.create())
+        if metric.name not in unmet:
+            wanted[metric.declared(MetricDeclaration).of].append(metric.create())
     model, encoder = trained.model, trained.encoder
     results: dict[str, Figures] = {
         part: _measured(

@@ -29,6 +29,7 @@ def musengine_metrics() -> list[MetricDeclaration]:
             summary="Musical statistics of the generated pieces beside the training music's",
             target="musengine_evaluation.metrics:Statistics",
             of="pieces",
+            better={"overlap_area": "higher", "divergence": "lower"},
         ),
     ]
 

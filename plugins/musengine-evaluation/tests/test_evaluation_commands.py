@@ -36,8 +36,17 @@ type = "frequencies"
 count = 2
 length = "16 beats"
 
-[evaluate]
-metrics = ["nll", "similarity", "originality", "statistics"]
+[[metric]]
+type = "nll"
+
+[[metric]]
+type = "similarity"
+
+[[metric]]
+type = "originality"
+
+[[metric]]
+type = "statistics"
 """
 
 
@@ -159,16 +168,17 @@ def test_a_run_measures_its_pieces_and_runs_are_compared(musengine: Call) -> Non
 
 
 def test_metrics_are_measured_with_their_own_settings(musengine: Call) -> None:
-    text = PIPELINE + "similarity.window = 16\nsimilarity.stride = 4\noriginality.ngram = 2\n"
-    Path("pipe.toml").write_text(text)
-    status, _, err = musengine("run", "pipe.toml", "--run-dir", "a", "--set", "evaluate.nll.n=1")
-    assert (status, err) == (1, "error: --set: [evaluate.nll] n: unknown key\n")
+    text = PIPELINE.replace('"similarity"', '"similarity"\nwindow = 16\nstride = 4')
+    Path("pipe.toml").write_text(text.replace('"originality"', '"originality"\nngram = 2'))
+    status, _, err = musengine("run", "pipe.toml", "--run-dir", "a", "--set", "metric.0.n=1")
+    assert (status, err) == (1, "error: --set: [metric.0] n: unknown key\n")
     assert musengine("run", "pipe.toml", "--run-dir", "a")[0] == 0
-    table = tomli.loads(Path("a/pipeline.toml").read_text())["evaluate"]
-    assert table["similarity"] == {"window": 16, "stride": 4, "step": "1/8 beat", "seed": 0}
-    assert table["originality"] == {"ngram": 2, "window": 64, "step": "1/4 beat"}
+    similar = {"type": "similarity", "window": 16, "stride": 4, "step": "1/8 beat", "seed": 0}
+    original = {"type": "originality", "ngram": 2, "window": 64, "step": "1/4 beat"}
+    tables = tomli.loads(Path("a/pipeline.toml").read_text())["metric"]
+    assert tables == [{"type": "nll"}, similar, original, {"type": "statistics"}]
     components = json.loads(Path("a/versions.json").read_text())["components"]
-    assert components["metric originality"].startswith("musengine ")
+    assert components["metric originality"].startswith("musengine-evaluation ")
 
     def figures() -> dict[str, Any]:
         return dict(json.loads(Path("a/evaluation.json").read_text())["generated"])
@@ -186,14 +196,14 @@ def test_metrics_are_measured_with_their_own_settings(musengine: Call) -> None:
     Path("a/evaluation.json").unlink()
     assert musengine("evaluate", "a")[0] == 0
     assert figures() == first
-    longer = ("--set", "evaluate.originality.ngram=6")
+    longer = ("--set", "metric.2.ngram=6")
     assert musengine("evaluate", "a", *longer)[0] == 0
     assert figures()["ngram_share"] < first["ngram_share"]
     assert figures()["similarity"] == first["similarity"]
     # Run again with other settings, it measures again and keeps them.
     assert musengine("run", "pipe.toml", "--run-dir", "a", *longer)[0] == 0
-    table = tomli.loads(Path("a/pipeline.toml").read_text())["evaluate"]
-    assert table["originality"]["ngram"] == 6
+    tables = tomli.loads(Path("a/pipeline.toml").read_text())["metric"]
+    assert tables[2]["ngram"] == 6
 
 
 def test_metrics_of_the_model_read_a_part_once(
@@ -208,7 +218,7 @@ def test_metrics_of_the_model_read_a_part_once(
         return forward(model, batch)
 
     monkeypatch.setattr(Frequencies, "forward", counted)
-    metrics = "evaluate.metrics=['nll', 'accuracy', 'perplexity']"
+    metrics = 'metric=[{type="nll"}, {type="accuracy"}, {type="perplexity"}]'
     status, out, _ = musengine("evaluate", "a", "--split", "valid", "--json", "--set", metrics)
     assert status == 0
     figures = json.loads(out)["valid"]
@@ -257,5 +267,6 @@ def test_a_run_without_figures_says_how_to_make_them(musengine: Call) -> None:
     assert musengine("train", "pipe.toml", "--run-dir", "a")[0] == 0
     status, _, err = musengine("compare", "a")
     assert (status, "`musengine evaluate a` makes them" in err) == (1, True)
-    assert musengine("evaluate", "a", "--split", "valid", "--set", "evaluate.metrics=nll")[0] == 0
+    only = ("--split", "valid", "--set", 'metric=[{type="nll"}]')
+    assert musengine("evaluate", "a", *only)[0] == 0
     assert musengine("compare", "a")[0] == 0

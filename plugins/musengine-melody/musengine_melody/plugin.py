@@ -76,7 +76,7 @@ def musengine_models() -> list[ModelDeclaration]:
                     "learning_rate": 0.003,
                     "clip_norm": 1.0,
                 },
-                "evaluate": {"metrics": ["nll", "accuracy", "perplexity"]},
+                "metric": [{"type": "nll"}, {"type": "accuracy"}, {"type": "perplexity"}],
             },
         )
     ]

@@ -14,7 +14,7 @@ from miditoolkit import Instrument, MidiFile, Note
 
 from musengine.cli.main import main
 from musengine.data.dataset import prepare, read_corpus
-from musengine.pipeline.resolve import Pipeline, load
+from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.plugins.manager import load as load_plugins
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -176,7 +176,7 @@ def unpack(archive: Path, folder: Path, *names: str) -> None:
 
 def pipeline_of(*settings: str, pipeline: Path = ROOT / "pipelines" / "melody.toml") -> Pipeline:
     changes = ("corpus.path=real", "corpus.jobs=1", *settings)
-    return load(pipeline, load_plugins().registry, changes)
+    return load_pipeline(pipeline, load_plugins().registry, changes)
 
 
 def test_tracks_of_real_songs_checked_by_hand(folder: Path, data: Path) -> None:

@@ -13,7 +13,7 @@ from sampler_toys import REGISTRY
 
 from musengine.cli.main import main
 from musengine.errors import ConfigError
-from musengine.pipeline import resolve
+from musengine.pipeline.resolve import load_pipeline
 
 MODEL = (
     '[corpus]\npath = "."\n[model]\ntype = "frequencies"\n[encoder]\nlowest = 60\nhighest = 71\n'
@@ -24,7 +24,7 @@ def problems(folder: Path, text: str) -> list[str]:
     """What is wrong with a pipeline that has these samplers."""
     (folder / "pipe.toml").write_text(MODEL + text)
     try:
-        resolve.load(folder / "pipe.toml", REGISTRY)
+        load_pipeline(folder / "pipe.toml", REGISTRY)
     except ConfigError as error:
         return [line.partition("pipe.toml: ")[2] for line in error.lines]
     return []
@@ -84,7 +84,7 @@ def test_a_scale_without_the_encoders_notes(tmp_path: Path):
     text = MODEL.replace("lowest = 60", "lowest = 61")
     (tmp_path / "pipe.toml").write_text(text + settings)
     with pytest.raises(ConfigError, match="none of the encoder's pitches is in the scale"):
-        resolve.load(tmp_path / "pipe.toml", REGISTRY)
+        load_pipeline(tmp_path / "pipe.toml", REGISTRY)
 
 
 def test_the_settings_need_no_torch():

@@ -33,7 +33,7 @@ from musengine.api import (
 from musengine.config.fields import build
 from musengine.errors import ConfigError
 from musengine.generation.engine import GenerationPlan, generate, piece_seeds
-from musengine.pipeline import resolve
+from musengine.pipeline.resolve import load_pipeline
 
 SETTINGS: dict[str, dict[str, Any]] = {
     # Samplers that do nothing, or not enough to see, by their defaults.
@@ -122,7 +122,7 @@ def encoder_and_model(
     """An untrained model with the encoder it is used with."""
     (folder / "pipe.toml").write_text(f'[corpus]\npath = "."\n[model]\ntype = "{name}"\n')
     try:
-        resolved = resolve.load(folder / "pipe.toml", REGISTRY, settings)
+        resolved = load_pipeline(folder / "pipe.toml", REGISTRY, settings)
     except ConfigError as error:
         pytest.skip(f"{name} does not go with {settings}: {error}")
     encoder: Encoder[Any] = resolved.encoder.create()

@@ -51,14 +51,14 @@ def check(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine check`."""
     from musengine.data.dataset import check_choices
     from musengine.data.discovery import check_sources
-    from musengine.pipeline import compatibility, resolve
+    from musengine.pipeline.resolve import load_pipeline
 
     registry = context.registry
-    loaded = resolve.load(parsed.file, registry, parsed.settings, check_sources=check_sources)
+    loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
     check_choices(loaded, registry)
     chain = ", ".join(sampler.name for sampler in loaded.samplers) or "none"
-    for message in compatibility.lacking(loaded.outputs).values():
-        logger.warning(message)
+    for line in loaded.left_out():
+        logger.warning(line)
     logger.info(
         f"{parsed.file}: fine: encoder {loaded.encoder.name}, model {loaded.model.name}, "
         f"samplers {chain}"

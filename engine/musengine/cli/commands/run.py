@@ -70,7 +70,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         action="append",
         choices=("train", "valid", "test"),
-        help="which part; may be given again (valid and test)",
+        help="which part; may be given again (those in evaluate.parts)",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON on stdout")
     add_settings(parser)
@@ -78,11 +78,11 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
     from musengine.data.discovery import check_sources
-    from musengine.pipeline import resolve as pipeline
+    from musengine.pipeline.resolve import load_pipeline
     from musengine.runs import folder as runfolder
 
     registry = context.registry
-    loaded = pipeline.load(parsed.file, registry, parsed.settings, check_sources=check_sources)
+    loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
     folder = runfolder.find_folder(loaded.name, parsed.run_dir, new=parsed.new)
     from musengine.runs.session import Session
 
@@ -151,10 +151,10 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
     from musengine.runs.session import tell_figures
     from musengine.runs.trained import evaluate as evaluate_run
 
-    parts: Sequence[SplitName] = parsed.split or ("valid", "test")
+    parts: Sequence[SplitName] = parsed.split or pipeline.evaluate.parts
     results = evaluate_run(pipeline, run, registry, parts, context.reporter)
     if not results:
-        raise UserError(f"{run.path} has no pieces in {' or '.join(parsed.split or ['a test'])}")
+        raise UserError(f"{run.path} has nothing to measure in {' or '.join(parts)}")
     run.write_evaluation(results)
     if parsed.json:
         print(json.dumps(without_nan(results), indent=1))

@@ -1,0 +1,194 @@
+"""What a pipeline leaves open, chosen by what the installed components declare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from musengine.encoding.layouts import Layout
+from musengine.errors import UserError, did_you_mean
+from musengine.pipeline.layers import Layer, LayeredTables, known_tables, merged
+from musengine.pipeline.sections import LISTS, SECTIONS, SINGLE
+from musengine.plugins.declarations import EncoderConfig, ModelDeclaration
+from musengine.plugins.registry import Component, Registry, RegistryEntry
+
+
+class Defaults:
+    """Lays defaults and presets under the user's tables, and fills what is then still open.
+
+    Attributes:
+        omitted: a line for each component that is a default and cannot be used, and why.
+    """
+
+    def __init__(self, registry: Registry, problem: Callable[[str, str, str, str], None]) -> None:
+        """Look at what is installed.
+
+        Args:
+            registry: the components that can be used.
+            problem: called with the table, the key and the message of a mistake, and with who made
+                it; that is empty where the user did.
+        """
+        self.registry, self.problem = registry, problem
+        self.omitted: list[str] = []
+
+    def layered(self, user: Mapping[str, Any]) -> LayeredTables:
+        """Lay the user's tables over presets, over what model and encoder set by default."""
+        nothing: Layer = Layer("", {name: {} for name in (*SECTIONS, "encoder", "model")})
+        layers = [nothing, *self._declared(user), Layer("", user)]
+        result = merged(layers)
+        for name in ("encoder", "model"):
+            result.tables[name].pop("preset", None)
+        for name in LISTS:
+            owner = next((layer for layer in reversed(layers) if name in layer.tables), nothing)
+            if owner.optional:
+                usable = [item for item in owner.tables[name] if self._usable(name, item, owner)]
+                result.replace(name, usable, owner.origin)
+                if not usable:
+                    del result.tables[name]
+        return result
+
+    def _declared(self, user: Mapping[str, Any]) -> list[Layer]:
+        """Return what the declarations of model and encoder set, the lowest first."""
+        defaults: list[Layer] = []
+        presets: list[Layer] = []
+        # The model first: it may name an encoder, whose own defaults lie under the model's.
+        for table in ("model", "encoder"):
+            chosen = merged([*defaults, *presets, Layer("", user)]).tables.get(table, {})
+            if "type" not in chosen and table == "encoder":
+                layer = self._default_encoder()
+                defaults.insert(0, layer)
+                chosen = layer.tables["encoder"]
+            try:
+                entry = self.registry.get(table, str(chosen.get("type")))
+            except UserError:  # a problem where the component is built
+                continue
+            whose = f"{table} {entry.name!r} of {entry.origin}"
+            values = self._known(whose, entry.declaration.defaults)
+            defaults.insert(0, Layer(whose, values, optional=True))
+            if (preset := user.get(table, {}).get("preset")) is not None:
+                whose = f"preset {preset!r} of {whose}"
+                values = self._known(whose, self._preset(table, entry, preset))
+                presets.insert(0, Layer(whose, values))
+        return [*defaults, *presets]
+
+    def _default_encoder(self) -> Layer:
+        for entry in self._usable_defaults("encoder", "encoder", "score")[:1]:
+            return Layer(_default_of(entry), {"encoder": {"type": entry.name}})
+        return Layer("", {"encoder": {}})
+
+    def _known(self, origin: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the tables of a declaration that there can be."""
+        known, wrong = known_tables(tables)
+        for name, message in wrong:
+            self.problem("", name, message, origin)
+        return known
+
+    def _preset(self, table: str, entry: RegistryEntry, name: object) -> Mapping[str, Any]:
+        presets = entry.declaration.presets
+        if isinstance(name, str) and name in presets:
+            return presets[name]
+        there = f"; there are: {', '.join(presets)}" if presets else "; it has none"
+        near = did_you_mean(str(name), presets) or there
+        self.problem(table, "preset", f"{entry.name!r} has no preset {name!r}{near}", "")
+        return {}
+
+    def _usable(self, table: str, item: Mapping[str, Any], owner: Layer) -> bool:
+        """Return whether a component that is a default is installed; omit it where it is not."""
+        try:
+            missing = self.registry.get(LISTS[table], str(item.get("type"))).missing_requirements()
+        except UserError as error:
+            missing = [str(error)]
+        self._omit(table, owner.origin, missing)
+        return not missing
+
+    def _omit(self, table: str, origin: str, missing: list[str]) -> None:
+        line = f"[{table}] default of {origin} left out: {''.join(missing[:1])}"
+        if missing and line not in self.omitted:
+            self.omitted.append(line)
+
+    def _usable_defaults(self, table: str, kind: str, thing: str) -> list[RegistryEntry]:
+        """Return the components that are the default for something, without the unusable."""
+        usable = []
+        for entry in self.registry.defaults_for(kind, thing):
+            missing = entry.missing_requirements()
+            self._omit(table, str(entry.origin), missing)
+            if not missing:
+                usable.append(entry)
+        return usable
+
+    def fill_up(
+        self,
+        layers: LayeredTables,
+        layout: Layout | None,
+        encoder: Component | None,
+        model: Component | None,
+    ) -> None:
+        """Choose what neither the user nor a default of model and encoder names.
+
+        Args:
+            layers: the tables, added to.
+            layout: of the encoder's arrays; None where the encoder cannot be built.
+            encoder: None where it cannot be built, and then its model's parts stay open.
+            model: likewise.
+        """
+        self._take(layers, "callback", "run", most=1)
+        if layout is None or encoder is None or model is None:
+            return
+        assert isinstance(encoder.config, EncoderConfig)
+        declaration = model.declared(ModelDeclaration)
+        self._take(layers, "output", *encoder.config.produces())
+        self._take(layers, "metric", *declaration.offers)
+        if declaration.uses_samplers and "sampler" not in layers.tables:
+            self._take_by_layout(layers, "sampler", layout)
+        needs_loss = declaration.training == "gradient" and not declaration.own_loss
+        if needs_loss and not layers.tables.get("loss"):
+            self._take_by_layout(layers, "loss", layout)
+
+    def _take(
+        self, layers: LayeredTables, table: str, *things: str, most: int | None = None
+    ) -> None:
+        """Fill a list that nobody gives with the defaults for some things."""
+        if table in layers.tables:
+            return
+        kind = LISTS[table]
+        found = [each for thing in things for each in self._usable_defaults(table, kind, thing)]
+        entries = {entry.name: entry for entry in found}
+        _lay(layers, table, list(entries.values())[:most])
+
+    def _take_by_layout(self, layers: LayeredTables, table: str, layout: Layout) -> None:
+        """Take the default for a layout, or the only component that declares it."""
+        kind = {**LISTS, **SINGLE}[table]
+        entries = self._usable_defaults(table, kind, layout.name)[:1]
+        if not entries:
+            entries = [
+                entry
+                for entry in self.registry.of_kind(kind)
+                if layout.name in getattr(entry.declaration, "layouts", ())
+            ]
+        if len(entries) == 1:
+            _lay(layers, table, entries)
+            return
+        names = ", ".join(entry.name for entry in entries)
+        what = f"choose one of {names}" if entries else "none is installed"
+        self.problem(table, "type", f"missing for the layout {layout.name!r}; {what}", "")
+
+    def inside(self, layers: LayeredTables, section: str, key: str, kind: str) -> None:
+        """Give a section the default component of one of its keys, where it names none."""
+        if layers.tables[section].get(key) is None:
+            for entry in self._usable_defaults(f"{section}.{key}", kind, section)[:1]:
+                layers.lay(Layer(_default_of(entry), {section: {key: entry.name}}))
+
+
+def _lay(layers: LayeredTables, table: str, entries: list[RegistryEntry]) -> None:
+    items = [{"type": entry.name} for entry in entries]
+    if table in LISTS:
+        layers.tables[table] = items
+    else:
+        (layers.tables[table],) = items
+    for index, entry in enumerate(entries):
+        place = f"{table}.{index}" if table in LISTS else table
+        layers.origins[place, "type"] = _default_of(entry)
+
+
+def _default_of(entry: RegistryEntry) -> str:
+    return f"default of {entry.origin}"
