@@ -27,15 +27,23 @@ class ClassDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         module, _, name = self.arguments[0].partition(":")
+        found = self.found(module, name)
+        if found is None:
+            raise self.error(f"{module} has no class {name}")
+        return list(described(found, module))
+
+    def found(self, module: str, name: str) -> ast.ClassDef | None:
+        """Return a class where it is defined, through modules that only import it."""
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise self.error(f"there is no module {module}")
         self.env.note_dependency(spec.origin)
-        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-        found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
-        if not found:
-            raise self.error(f"{module} has no class {name}")
-        return list(described(found[0], module))
+        for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return node
+            if isinstance(node, ast.ImportFrom) and name in {each.name for each in node.names}:
+                return self.found(str(node.module), name)
+        return None
 
 
 def described(cls: ast.ClassDef, module: str) -> Iterator[nodes.Node]:

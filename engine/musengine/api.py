@@ -112,6 +112,7 @@ if TYPE_CHECKING:
         StackState,
         draw_along,
     )
+    from musengine.pipeline.resolve import Pipeline, load_pipeline
     from musengine.pipeline.values import Source
     from musengine.plugins.declarations import (
         CallbackDeclaration,
@@ -285,6 +286,8 @@ _HOME = {
     "find_items": "data.discovery",
     "DiscoveryNotes": "data.discovery",
     "Source": "pipeline.values",
+    "Pipeline": "pipeline.resolve",
+    "load_pipeline": "pipeline.resolve",
 }
 """The module inside the core that holds each name."""
 
@@ -346,6 +349,7 @@ __all__ = [
     "Period",
     "Piece",
     "PieceRandom",
+    "Pipeline",
     "Probabilities",
     "Progress",
     "ProgressBar",
@@ -391,6 +395,7 @@ __all__ = [
     "is_run_folder",
     "keep_tracks",
     "key_map",
+    "load_pipeline",
     "meter_map",
     "mixed_precision",
     "music_of_run",

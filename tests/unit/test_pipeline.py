@@ -678,6 +678,15 @@ class TestReader:
         assert read_by("corpus.reader=rolls") == {"type": "rolls", "step": "1/3 beat"}
         assert read_by("corpus.reader=midi") == {"type": "midi"}
         whose = "model 'crane' of test-plugin 1.0"
+        # One that is declared as the default of the section is taken where none is named.
+        declaration = ReaderDeclaration(
+            name="wax", summary="", target="a:B", default_for=("corpus",)
+        )
+        registry = with_crane()
+        registry.add(RegistryEntry(declaration, Distribution("other-plugin", "2.0")))
+        pipeline = Resolver(registry)(CRANE)
+        assert pipeline.reader is not None
+        assert pipeline.tables()["corpus"]["reader"] == {"type": "wax"}
         wrong = with_crane(defaults={"corpus": {"reader": {"type": "rolls", "step": 3}}})
         assert Resolver(wrong).places(CRANE) == [(whose, "corpus.reader", "step")]
 

@@ -160,9 +160,9 @@ def start(registry: Registry, name: str | None, corpus: str | None, out: Path | 
         logger.info(f"next: say in {out}, at [corpus] path, where your music is; then run")
     else:
         source = find_music(corpus, registry)
-        write_new(out, template.with_music(_seen_from(corpus, source, out.resolve().parent)))
+        write_new(out, template.with_music(_path_from(corpus, source, out.resolve().parent)))
         logger.info(f"wrote {out}, from the template {template.name} of {template.origin}")
-        _tell_music(source, registry, _accepted(out, registry))
+        _report_music(source, registry, _accepted(out, registry))
         logger.info("next:")
     file = f'"{out}"' if " " in str(out) else str(out)
     logger.info(f"  musengine check {file}")
@@ -195,7 +195,7 @@ def _accepted(file: Path, registry: Registry) -> tuple[Content, ...]:
         return ("score",)
 
 
-def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) -> None:
+def _report_music(source: Source, registry: Registry, accepts: Sequence[Content]) -> None:
     """Say how many files there are to read, and warn where there are none."""
     if source.scheme is not None:
         return
@@ -217,7 +217,7 @@ def _tell_music(source: Source, registry: Registry, accepts: Sequence[Content]) 
     )
 
 
-def _seen_from(corpus: str, source: Source, folder: Path) -> str:
+def _path_from(corpus: str, source: Source, folder: Path) -> str:
     """Return a path from the working directory as a pipeline file in a folder names it."""
     if source.scheme is not None or Source.from_toml(corpus, folder) == source:
         return corpus

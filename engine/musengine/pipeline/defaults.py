@@ -21,7 +21,7 @@ class Defaults:
     """
 
     def __init__(self, registry: Registry, problem: Callable[[str, str, str, str], None]) -> None:
-        """Look at what is installed.
+        """Choose among what is installed.
 
         Args:
             registry: the components that can be used.
@@ -33,7 +33,7 @@ class Defaults:
 
     def layered(self, user: Mapping[str, Any]) -> LayeredTables:
         """Lay the user's tables over presets, over what model and encoder set by default."""
-        nothing: Layer = Layer("", {name: {} for name in (*SECTIONS, "encoder", "model")})
+        nothing = Layer("", {name: {} for name in (*SECTIONS, "encoder", "model")})
         layers = [nothing, *self._declared(user), Layer("", user)]
         result = merged(layers)
         for name in ("encoder", "model"):
@@ -127,9 +127,9 @@ class Defaults:
 
         Args:
             layers: the tables, added to.
-            layout: of the encoder's arrays; None where the encoder cannot be built.
-            encoder: None where it cannot be built, and then its model's parts stay open.
-            model: likewise.
+            layout: of the encoder's arrays.
+            encoder: None, as its layout is, where it cannot be built.
+            model: None where it cannot be built.
         """
         self._take(layers, "callback", "run", most=1)
         if layout is None or encoder is None or model is None:
@@ -181,10 +181,7 @@ class Defaults:
 
 def _lay(layers: LayeredTables, table: str, entries: list[RegistryEntry]) -> None:
     items = [{"type": entry.name} for entry in entries]
-    if table in LISTS:
-        layers.tables[table] = items
-    else:
-        (layers.tables[table],) = items
+    layers.tables[table] = items if table in LISTS else items[0]
     for index, entry in enumerate(entries):
         place = f"{table}.{index}" if table in LISTS else table
         layers.origins[place, "type"] = _default_of(entry)

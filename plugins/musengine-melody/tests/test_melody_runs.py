@@ -12,9 +12,9 @@ import pytest
 import tomli
 from miditoolkit import Instrument, MidiFile, Note
 
+from musengine.api import Pipeline, load_pipeline
 from musengine.cli.main import main
 from musengine.data.dataset import prepare, read_corpus
-from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.plugins.manager import load as load_plugins
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,9 +11,9 @@ import miditoolkit
 import pytest
 from sampler_toys import REGISTRY
 
+from musengine.api import load_pipeline
 from musengine.cli.main import main
 from musengine.errors import ConfigError
-from musengine.pipeline.resolve import load_pipeline
 
 MODEL = (
     '[corpus]\npath = "."\n[model]\ntype = "frequencies"\n[encoder]\nlowest = 60\nhighest = 71\n'

@@ -29,11 +29,11 @@ from musengine.api import (
     Score,
     Text,
     Tokens,
+    load_pipeline,
 )
 from musengine.config.fields import build
 from musengine.errors import ConfigError
 from musengine.generation.engine import GenerationPlan, generate, piece_seeds
-from musengine.pipeline.resolve import load_pipeline
 
 SETTINGS: dict[str, dict[str, Any]] = {
     # Samplers that do nothing, or not enough to see, by their defaults.
