@@ -31,7 +31,7 @@ from musengine.plugins import manager
 from musengine.data.dataset import prepare, read_corpus, total_steps
 
 if __name__ == "__main__":
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     loaded = load_pipeline(Path("pipeline.toml"), registry, [f"corpus.path={{sys.argv[1]}}"])
     dataset = prepare(loaded, read_corpus(loaded, registry), loaded.encoder.create())
     pieces = dataset.parts["train"]

@@ -26,7 +26,7 @@ from musengine.data.dataset import prepare, read_corpus
 
 if __name__ == "__main__":
     encoding._CHUNK = 2**19  # many small tasks, so that there is much to be killed amid
-    registry = plugins.load_from([]).registry
+    registry = manager.load_from([]).registry
     loaded = load_pipeline(Path("pipeline.toml"), registry, sys.argv[1:])
     print("begun", flush=True)
     dataset = prepare(loaded, read_corpus(loaded, registry), loaded.encoder.create())
