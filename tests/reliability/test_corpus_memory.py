@@ -31,8 +31,8 @@ from musengine.plugins import manager
 from musengine.data.dataset import prepare, read_corpus, total_steps
 
 if __name__ == "__main__":
-    registry = plugins.load_from([]).registry
-    loaded = pipeline.load(Path("pipeline.toml"), registry, [f"corpus.path={{sys.argv[1]}}"])
+    registry = manager.load_from([]).registry
+    loaded = resolve.load(Path("pipeline.toml"), registry, [f"corpus.path={{sys.argv[1]}}"])
     dataset = prepare(loaded, read_corpus(loaded, registry), loaded.encoder.create())
     pieces = dataset.parts["train"]
     # Twice over all the arrays, as training does.

@@ -26,8 +26,8 @@ from musengine.data.dataset import prepare, read_corpus
 
 if __name__ == "__main__":
     encoding._CHUNK = 2**19  # many small tasks, so that there is much to be killed amid
-    registry = plugins.load_from([]).registry
-    loaded = pipeline.load(Path("pipeline.toml"), registry, sys.argv[1:])
+    registry = manager.load_from([]).registry
+    loaded = resolve.load(Path("pipeline.toml"), registry, sys.argv[1:])
     print("begun", flush=True)
     dataset = prepare(loaded, read_corpus(loaded, registry), loaded.encoder.create())
     print("done", {part: len(pieces) for part, pieces in dataset.parts.items()}, flush=True)

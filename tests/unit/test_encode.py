@@ -68,7 +68,7 @@ class Pitches(Encoder[PitchesConfig]):
 
 def component(version: str = "1", **options) -> Component:
     declaration = EncoderDeclaration(
-        name="pitches", summary="", target="test_encoding:Pitches", config=PitchesConfig
+        name="pitches", summary="", target="test_encode:Pitches", config=PitchesConfig
     )
     return Component(
         RegistryEntry(declaration, Distribution("test", version)), PitchesConfig(**options)

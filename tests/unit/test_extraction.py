@@ -58,7 +58,7 @@ def component(target: str) -> Component:
     )
 
 
-VOICES = component("test_taking:Voices")
+VOICES = component("test_extraction:Voices")
 
 
 def duet(first: int, second: int, pitch: int = 60) -> Score:
@@ -97,7 +97,7 @@ def test_what_is_refused_is_told_and_the_rest_is_kept() -> None:
 
 
 def test_a_fault_of_the_encoder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Extraction(component("test_taking:Broken"))
+    broken = Extraction(component("test_extraction:Broken"))
     with pytest.raises(UnreadableError, match=r"encoder 'voices' of voices-dist 1.0 failed: list"):
         broken.pack([Piece("a", duet(1, 1))])
     monkeypatch.setenv("MUSENGINE_STRICT", "1")

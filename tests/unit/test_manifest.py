@@ -45,7 +45,7 @@ class Letters(Reader[NoSettings]):
 
 LETTERS = Component(
     RegistryEntry(
-        ReaderDeclaration(name="letters", summary="", target="test_catalogue:Letters"),
+        ReaderDeclaration(name="letters", summary="", target="test_manifest:Letters"),
         Distribution("letters-dist", "1.0"),
     ),
     NoSettings(),
