@@ -33,7 +33,7 @@ def encode_piano_roll(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]
     row = score.pitch - layout.lowest
     inside = (row >= 0) & (row < layout.pitches)
     lost = {"notes out of range": int((~inside).sum())} if not inside.all() else {}
-    score, row = score.select(inside), row[inside]
+    score, row = score.take(inside), row[inside]
     if not len(score):
         raise UnreadableError("no notes in the encoder's pitch range")
     first, after, total = score.quantise(layout.step)

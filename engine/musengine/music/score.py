@@ -261,17 +261,13 @@ class Score:
         # Half a nanostep of slack keeps exact halves on the later step despite rounding.
         return np.floor(self.seconds(ticks) / float(step.size) + 0.5 + 5e-10).astype(np.int64)
 
-    def select(self, mask_N: npt.NDArray[np.bool_]) -> Score:
-        """Return the score with only the notes where the mask is true; nothing else changes."""
-        return self.take(mask_N)
-
     def in_order(self) -> Score:
         """Return the score with its notes sorted as a Score has them."""
         notes_5N = np.stack([getattr(self, name) for name in _COLUMNS])
         return self.take(_order(notes_5N, notes_5N.max(axis=1, initial=0).tolist()))
 
     def take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
-        """Return the score with the notes chosen by a mask or by indices, in that order."""
+        """Return the score with the notes of a mask or of indices, in that order; maps stay."""
         columns = {name: getattr(self, name)[chosen] for name in _COLUMNS}
         return replace(self, **columns)
 
@@ -287,7 +283,7 @@ class Score:
             # A semitone is seven fifths, and twelve fifths lead back: five flats to six sharps.
             key[:, 0] = (key[:, 0] + 7 * semitones + 5) % 12 - 5
         # Pitched notes may then lie on the other side of drums struck with them.
-        return replace(self, pitch=pitch, key=key).select(inside).in_order()
+        return replace(self, pitch=pitch, key=key).take(inside).in_order()
 
     def fingerprint(self) -> str:
         """Return a hash of everything heard: equal scores have equal fingerprints."""
@@ -295,8 +291,8 @@ class Score:
         for values in (self.onset, self.duration, self.pitch, self.velocity, self.track):
             digest.update(values.tobytes())
         digest.update(self.tempo_tick.tobytes() + self.tempo_bpm.tobytes())
-        heard = [(track.name, track.program, track.is_drum) for track in self.tracks]
-        digest.update(repr((self.length, heard)).encode())
+        parts = [(track.name, track.program, track.is_drum) for track in self.tracks]
+        digest.update(repr((self.length, parts)).encode())
         return digest.hexdigest()
 
     def notes_fingerprint(self) -> str:

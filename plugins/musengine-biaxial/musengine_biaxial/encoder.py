@@ -52,7 +52,7 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
         """
         if not isinstance(content, Score):
             raise UnreadableError("a state matrix is made from notes, not from text")
-        score = content if self.config.drums else content.select(~content.is_drum)
+        score = content if self.config.drums else content.take(~content.is_drum)
         kept = self._in_wanted_meters(score)
         roll_TPC, lost = encode_piano_roll(kept, self.grid)
         if len(kept) < len(score):

@@ -62,7 +62,7 @@ class TextRoll(Encoder[TextRollConfig]):
         if isinstance(content, Text):
             tokens, unknown = self._tokens_of(content)
             return Encoded(tokens, lost={"unknown characters": unknown} if unknown else {})
-        score = content if self.config.drums else content.select(~content.is_drum)
+        score = content if self.config.drums else content.take(~content.is_drum)
         roll_TPC, lost = encode_piano_roll(score, self.grid)
         sound_TP, onset_TP = roll_TPC[..., 0].astype(bool), roll_TPC[..., 1].astype(bool)
         sound_TP[:-1] &= onset_TP[:-1] | ~onset_TP[1:]

@@ -63,7 +63,7 @@ class IntervalLine:
 
 def line_of(score: Score, step: GridStep = STEP) -> IntervalLine:
     """Return a score's line on a grid; drums are left out."""
-    pitched = score.select(~score.is_drum)
+    pitched = score.take(~score.is_drum)
     first, _, _ = pitched.quantise(step)
     order = np.lexsort((pitched.pitch, first))
     first, pitch = first[order], pitched.pitch[order]
@@ -235,7 +235,7 @@ def notes_of(score: Score, step: GridStep = STEP) -> Notes:
     Raises:
         UnreadableError: the piece has more steps than a grid may have.
     """
-    pitched = score.select(~score.is_drum)
+    pitched = score.take(~score.is_drum)
     first, _, _ = pitched.quantise(step)
     steps = int(first.max(initial=-1)) + 1
     if steps > MAX_GRID_STEPS:

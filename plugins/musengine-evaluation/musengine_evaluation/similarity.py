@@ -38,7 +38,7 @@ def states(score: Score, step: GridStep = STEP) -> Floats:
 
     Drums are left out. A score without notes has silent steps only.
     """
-    pitched = score.select(~score.is_drum)
+    pitched = score.take(~score.is_drum)
     try:
         roll_TPC, _ = encode_piano_roll(pitched, grid_of(step))
     except UnreadableError:

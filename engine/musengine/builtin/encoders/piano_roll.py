@@ -29,7 +29,7 @@ class PianoRoll(Encoder[PianoRollConfig]):
         """Return the roll (T, pitches, channels); notes outside the range are counted."""
         if not isinstance(content, Score):
             raise UnreadableError("a piano-roll is made from notes, not from text")
-        score = content if self.config.drums else content.select(~content.is_drum)
+        score = content if self.config.drums else content.take(~content.is_drum)
         roll_TPC, lost = pianoroll.encode_piano_roll(score, self.grid)
         return Encoded(steps=roll_TPC, lost=lost)
 

@@ -96,7 +96,7 @@ class Chords(Encoder[ChordsConfig]):
     def _chords(self, content: Score | Text) -> list[Chord]:
         if not isinstance(content, Score):
             raise UnreadableError("chords are made from notes, not from text")
-        score = content.select(~content.is_drum)
+        score = content.take(~content.is_drum)
         if not len(score):
             raise UnreadableError("nothing but drums")
         first, after, total = score.quantise(GridStep(Fraction(self.config.beats), "beat"))
