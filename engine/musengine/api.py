@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     )
     from musengine.interfaces.command import CommandContext, ExitStatus
     from musengine.interfaces.encoder import (
-        Array,
         DecodeSettings,
         Encoded,
         EncodedPiece,
@@ -87,8 +86,6 @@ if TYPE_CHECKING:
     from musengine.music.score import LAST_TICK, Piece, Score, Text, Track
     from musengine.music.timing import (
         DEFAULT_BPM,
-        FloatArray,
-        IntArray,
         key_map,
         meter_map,
         steps_to_ticks,
@@ -137,6 +134,7 @@ if TYPE_CHECKING:
     from musengine.runs.folder import is_run_folder
     from musengine.runs.trained import music_of_run
     from musengine.training.optim import mixed_precision, supports_bfloat16
+    from musengine.utils.arrays import Array, FloatArray, IntArray
     from musengine.utils.files import read_json, whole_file
     from musengine.utils.format import counted, duration
     from musengine.utils.parallel import Failure
@@ -183,8 +181,8 @@ _HOME = {
     "LAST_TICK": "music.score",
     "key_map": "music.timing",
     "meter_map": "music.timing",
-    "IntArray": "music.timing",
-    "FloatArray": "music.timing",
+    "IntArray": "utils.arrays",
+    "FloatArray": "utils.arrays",
     "DEFAULT_BPM": "music.timing",
     "one_note_per_key": "music.transforms",
     "mute_tracks": "music.transforms",
@@ -205,7 +203,7 @@ _HOME = {
     # Base classes of components.
     "Callback": "interfaces.callback",
     "Progress": "interfaces.callback",
-    "Array": "interfaces.encoder",
+    "Array": "utils.arrays",
     "DecodeSettings": "interfaces.encoder",
     "Encoded": "interfaces.encoder",
     "EncodedPiece": "interfaces.encoder",

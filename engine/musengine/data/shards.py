@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
 
 FULL = 24 * 2**20
@@ -30,7 +30,6 @@ _OPEN = 128
 _RESIDENT = 12 * 2**20
 """Bytes that may be touched before the pages in memory are given back."""
 
-Array = npt.NDArray[Any]
 Entry = tuple[str, "Encoded | str"]
 """A piece's key with its arrays, or with the reason why the encoder refuses it."""
 

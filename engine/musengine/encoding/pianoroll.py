@@ -11,7 +11,7 @@ from musengine.config.quantities import GridStep, Meter
 from musengine.encoding.layouts import Grid
 from musengine.errors import UnreadableError
 from musengine.music.score import Score
-from musengine.music.timing import FloatArray, IntArray
+from musengine.utils.arrays import FloatArray, IntArray
 
 Roll = npt.NDArray[np.uint8]
 

@@ -14,8 +14,8 @@ from musengine.config.quantities import Meter
 from musengine.encoding.layouts import Grid, Layout
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.declarations import EncoderConfig
+from musengine.utils.arrays import Array
 
-Array = npt.NDArray[Any]
 C = TypeVar("C", bound=EncoderConfig)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from musengine.config.quantities import GridStep
 from musengine.music import timing
-from musengine.music.timing import FloatArray, IntArray
+from musengine.utils.arrays import FloatArray, IntArray
 
 SplitName = Literal["train", "valid", "test"]
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from musengine.config.quantities import GridStep
 from musengine.music import timing
-from musengine.music.score import Score, Track
-from musengine.music.timing import FloatArray, IntArray
+from musengine.music.score import Score
+from musengine.utils.arrays import Array, FloatArray, IntArray
 
 Unit = Literal["ticks", "beats", "bars", "seconds"]
 
@@ -67,9 +66,7 @@ def _tick(score: Score, value: float, unit: Unit) -> int:
     return min(int(np.floor(ticks + 0.5)), score.length)
 
 
-def _in_force(
-    ticks: IntArray, values: npt.NDArray[Any], first: int, after: int
-) -> tuple[IntArray, npt.NDArray[Any]]:
+def _in_force(ticks: IntArray, values: Array, first: int, after: int) -> tuple[IntArray, Array]:
     """Return a map's part from `first` to before `after`, with what was in force at its start."""
     before = int(np.searchsorted(ticks, first, side="right"))
     begin, stop = max(before - 1, 0), max(int(np.searchsorted(ticks, after)), before)
@@ -95,26 +92,6 @@ def mute_tracks(score: Score, indices: Collection[int]) -> Score:
 def tracks_on(score: Score, channels: Collection[int]) -> list[int]:
     """Return the indices of the tracks on these MIDI channels (0 to 15; drums are on 9)."""
     return [index for index, track in enumerate(score.tracks) if track.channel in set(channels)]
-
-
-def merge_tracks(score: Score, into: Track | None = None) -> Score:
-    """Return all pitched tracks as one; drums keep tracks of their own.
-
-    A pitch struck by several tracks at once is one note, as long as the longest of them and as
-    loud as the loudest; one struck while it sounds ends the earlier note.
-
-    Args:
-        score: what is merged.
-        into: name and program of the new track; by default those of the first pitched one.
-    """
-    pitched = [track for track in score.tracks if not track.is_drum]
-    merged = [into or replace(track, channel=None) for track in pitched[:1]]
-    drums = [index for index, track in enumerate(score.tracks) if track.is_drum]
-    new_index = np.zeros(max(len(score.tracks), 1), dtype=np.int64)
-    new_index[drums] = np.arange(len(merged), len(merged) + len(drums))
-    tracks = (*merged, *(score.tracks[index] for index in drums))
-    together = replace(score, track=new_index[score.track], tracks=tracks)
-    return one_note_per_key(together.in_order())
 
 
 def one_note_per_key(score: Score) -> Score:

@@ -11,8 +11,9 @@ from musengine.builtin.configs import PianoRollConfig
 from musengine.encoding import pianoroll
 from musengine.encoding.layouts import Grid
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.score import Score, Text
+from musengine.utils.arrays import Array
 
 
 class PianoRoll(Encoder[PianoRollConfig]):
