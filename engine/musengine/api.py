@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from musengine.data.discovery import DiscoveryNotes, find_items
     from musengine.data.files import MusicFile, process_files
     from musengine.data.filters import Patterns
-    from musengine.data.opening import open_file, shown_name
-    from musengine.data.reading import Reading, Skipped, read_sources
+    from musengine.data.manifest import Skipped
+    from musengine.data.reading import ReadResult, open_file, read_sources, shown_name
     from musengine.encoding.layouts import (
         Grid,
         Layout,
@@ -259,7 +259,7 @@ _HOME = {
     "CommandContext": "interfaces.command",
     # Files of music.
     "to_table": "config.fields",
-    "Reading": "data.reading",
+    "ReadResult": "data.reading",
     "read_tables": "config.toml",
     "read_json": "utils.files",
     "build_config": "config.fields",
@@ -275,9 +275,9 @@ _HOME = {
     "process_files": "data.files",
     "MusicFile": "data.files",
     "Patterns": "data.filters",
-    "Skipped": "data.reading",
-    "shown_name": "data.opening",
-    "open_file": "data.opening",
+    "Skipped": "data.manifest",
+    "shown_name": "data.reading",
+    "open_file": "data.reading",
     "find_items": "data.discovery",
     "DiscoveryNotes": "data.discovery",
     "Source": "config.quantities",
@@ -348,9 +348,9 @@ __all__ = [
     "ProgressReporter",
     "Proposal",
     "Quantity",
+    "ReadResult",
     "Reader",
     "ReaderDeclaration",
-    "Reading",
     "Recorded",
     "Reference",
     "Registry",

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of, scores, write_midi
 from musengine.config.quantities import Source
-from musengine.data.cache import Cache, default_folder, key_of, pack_pieces, unpack_pieces
+from musengine.data.cache import Cache, default_folder, key_of
 from musengine.data.reading import read_sources
+from musengine.data.serialization import pack_pieces, unpack_pieces
 from musengine.music.score import Piece, Score, Text, Track
 from musengine.plugins import manager
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry

@@ -17,7 +17,10 @@ from musengine.utils.arrays import FloatArray, IntArray
 
 SplitName = Literal["train", "valid", "test"]
 
-_COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
+COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
+"""The arrays of a Score with an entry for each note."""
+MAPS = ("tempo_tick", "tempo_bpm", "meter_tick", "meter", "key_tick", "key")
+"""The arrays of a Score that give ticks their meaning."""
 LAST_TICK = 2**40
 """No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
 
@@ -184,14 +187,14 @@ class Score:
     def __getstate__(self) -> dict[str, object]:
         """Return what travels from a worker process: columns in the fewest bytes that hold them."""
         state = dict(self.__dict__)
-        for name in _COLUMNS:
+        for name in COLUMNS:
             column = state[name]
             state[name] = column.astype(np.min_scalar_type(int(column.max(initial=0))))
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Restore what `__getstate__` returned."""
-        for name in _COLUMNS:
+        for name in COLUMNS:
             column = state[name]
             assert isinstance(column, np.ndarray)
             state[name] = column.astype(np.int64)
@@ -263,12 +266,12 @@ class Score:
 
     def in_order(self) -> Score:
         """Return the score with its notes sorted as a Score has them."""
-        notes_5N = np.stack([getattr(self, name) for name in _COLUMNS])
+        notes_5N = np.stack([getattr(self, name) for name in COLUMNS])
         return self.take(_order(notes_5N, notes_5N.max(axis=1, initial=0).tolist()))
 
     def take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
         """Return the score with the notes of a mask or of indices, in that order; maps stay."""
-        columns = {name: getattr(self, name)[chosen] for name in _COLUMNS}
+        columns = {name: getattr(self, name)[chosen] for name in COLUMNS}
         return replace(self, **columns)
 
     def transpose(self, semitones: int) -> Score:
@@ -380,7 +383,7 @@ def _checked(notes_5N: IntArray, n_tracks: int) -> list[int]:
         return [0] * 5
     largest: list[int] = notes_5N.max(axis=1).tolist()
     ranges = ((0, LAST_TICK), (1, LAST_TICK), (0, 127), (1, 127), (0, n_tracks - 1))
-    found = zip(_COLUMNS, ranges, notes_5N.min(axis=1).tolist(), largest, strict=True)
+    found = zip(COLUMNS, ranges, notes_5N.min(axis=1).tolist(), largest, strict=True)
     for name, (low, high), least, most in found:
         if least < low or most > high:
             raise ValueError(f"{name} must lie between {low} and {high}")

@@ -107,7 +107,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
             steps_T[first] = FIRST_PITCH + pitch
         left_out = len(score) - len(line.pitch)
         return Encoded(
-            steps=steps_T, lost={"notes beside the melody": left_out} if left_out else {}
+            steps=steps_T, dropped={"notes beside the melody": left_out} if left_out else {}
         )
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:

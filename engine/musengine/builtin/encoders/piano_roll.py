@@ -31,8 +31,8 @@ class PianoRoll(Encoder[PianoRollConfig]):
         if not isinstance(content, Score):
             raise UnreadableError("a piano-roll is made from notes, not from text")
         score = content if self.config.drums else content.take(~content.is_drum)
-        roll_TPC, lost = pianoroll.encode_piano_roll(score, self.grid)
-        return Encoded(steps=roll_TPC, lost=lost)
+        roll_TPC, dropped = pianoroll.encode_piano_roll(score, self.grid)
+        return Encoded(steps=roll_TPC, dropped=dropped)
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
         """Return the roll's notes on one track; a note still sounding at the end is ended."""

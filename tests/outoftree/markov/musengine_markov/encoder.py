@@ -54,7 +54,7 @@ class Chords(Encoder[ChordsConfig]):
         known |= {chord: self._nearest(chord) for chord in new}
         symbols = np.array([known[chord] for chord in chords], dtype=np.int64)
         return Encoded(
-            steps=symbols, lost={"chords replaced by a known one": len(new)} if new else {}
+            steps=symbols, dropped={"chords replaced by a known one": len(new)} if new else {}
         )
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
