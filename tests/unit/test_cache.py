@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -155,6 +156,15 @@ def test_the_folder_is_the_users_choice(tmp_path, monkeypatch):
     assert default_folder() == Path.home() / "mine"
     monkeypatch.delenv("MUSENGINE_CACHE")
     assert default_folder().name == "musengine"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="each system has its own place")
+def test_the_default_folder_is_where_the_system_has_its_caches(tmp_path, monkeypatch):
+    monkeypatch.delenv("MUSENGINE_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_folder() == Path.home() / ".cache" / "musengine"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "musengine"
 
 
 def registry_of(version: str) -> Registry:

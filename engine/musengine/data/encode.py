@@ -21,7 +21,7 @@ from musengine.music.key_finding import tonic_shift
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.registry import Component
 from musengine.utils.format import counted
-from musengine.utils.parallel import Failure, run_apart
+from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
 
 FORMAT = 1
@@ -34,8 +34,8 @@ _STEP_BYTES = 88
 _SECONDS_PER_PIECE = 5.0
 """Seconds more that a task may take for each of its pieces, before they are done one by one."""
 
-_FEW = 3
-"""Tasks from which workers are worth their start."""
+_SERIAL_BELOW = 3
+"""Fewer tasks than this are done in this process: starting workers takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def encode(
     result = EncodeResult(shards, {})
     if chunks:
         work = _EncodeChunk(component, state, manifest.loader, shards.folder, common)
-        run = functools.partial(run_apart, work, workers=workers)
+        run = functools.partial(process_map, work, workers=workers)
         with reporter.bar("encoding") as bar:
             _run_all(chunks, run, timeout, common, result, bar.update)
     return result
@@ -232,14 +232,16 @@ def _run_all(
     total, done = sum(map(_count, chunks)), 0
     longest = timeout + _SECONDS_PER_PIECE * max(map(_count, chunks))
     again: list[_Chunk] = []
-    for chunk, made in zip(chunks, run(tasks=chunks, timeout=longest, few=_FEW), strict=True):
+    for chunk, made in zip(
+        chunks, run(tasks=chunks, timeout=longest, serial_below=_SERIAL_BELOW), strict=True
+    ):
         if isinstance(made, Failure):
             again.extend([(file, [job])] for file, jobs in chunk for job in jobs)
         else:
             result.add(*made)
             done += _count(chunk)
             show(done / total, f"{done} of {counted(total, 'piece')}")
-    for chunk, made in zip(again, run(tasks=again, timeout=timeout, few=0), strict=True):
+    for chunk, made in zip(again, run(tasks=again, timeout=timeout, serial_below=0), strict=True):
         if isinstance(made, Failure):
             ((_, (job,)),) = chunk
             result.faults[job.key(common)] = made.reason

@@ -9,7 +9,7 @@ from typing import TypeVar
 from musengine.interfaces.reader import Item
 from musengine.plugins.registry import Component
 from musengine.utils.format import counted
-from musengine.utils.parallel import Failure, run_apart
+from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
 
 
@@ -54,7 +54,7 @@ def process_files(
         timeout: seconds that one file may take.
         reporter: told how far it is.
     """
-    results = run_apart(function, files, workers=jobs, timeout=timeout, few=0)
+    results = process_map(function, files, workers=jobs, timeout=timeout, serial_below=0)
     with reporter.bar(title) as bar:
         for count, (file, result) in enumerate(zip(files, results, strict=True), 1):
             yield file, result

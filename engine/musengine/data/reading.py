@@ -19,7 +19,7 @@ from musengine.interfaces.reader import Item
 from musengine.music.score import Piece
 from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry
-from musengine.utils.parallel import FEW, Failure, run_apart
+from musengine.utils.parallel import SERIAL_BELOW, Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
 
 TIMEOUT = 120.0
@@ -278,9 +278,9 @@ class _Files:
                 known.append(look_up(task))
                 if known[-1] is None:
                     absent.append(task)
-                if len(absent) == FEW:
+                if len(absent) == SERIAL_BELOW:
                     break
-        read = run_apart(
+        read = process_map(
             _Guarded(function, self.loader),
             [*absent, *tasks[len(known) :]],
             workers=jobs,

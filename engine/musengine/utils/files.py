@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from musengine.errors import UserError
 
@@ -97,26 +96,17 @@ def locked(path: Path, message: str) -> Iterator[None]:
     Raises:
         UserError: another process holds it, said in the words of `message`.
     """
+    # Needed by runs alone, and slower to import than all the rest of a command that only shows.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a+b")
-    with handle:
         try:
-            _lock(handle)
-        except OSError as error:
+            lock.acquire(timeout=0)
+        except Timeout as error:
             raise UserError(message) from error
+    try:
         yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: IO[bytes]) -> None:
-        handle.seek(0)
-        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(handle: IO[bytes]) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        lock.release()
