@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period, Source
     from musengine.config.toml import parse_value, read_tables
     from musengine.data.discovery import DiscoveryNotes, find_items
-    from musengine.data.files import MusicFile, process_files
     from musengine.data.filters import Patterns
     from musengine.data.manifest import Skipped
-    from musengine.data.reading import ReadResult, open_file, read_sources, shown_name
+    from musengine.data.reading import (
+        MusicFile,
+        ReadResult,
+        open_file,
+        process_files,
+        read_sources,
+        shown_name,
+    )
     from musengine.encoding.layouts import (
         Grid,
         Layout,
@@ -272,8 +278,8 @@ _HOME = {
     "Component": "plugins.registry",
     "whole_file": "utils.files",
     "Failure": "utils.parallel",
-    "process_files": "data.files",
-    "MusicFile": "data.files",
+    "process_files": "data.reading",
+    "MusicFile": "data.reading",
     "Patterns": "data.filters",
     "Skipped": "data.manifest",
     "shown_name": "data.reading",

@@ -200,6 +200,12 @@ class Score:
             state[name] = column.astype(np.int64)
         self.__dict__.update(state)
 
+    def _repr_svg_(self) -> str:
+        """Return its piano-roll, which a notebook shows."""
+        from musengine.music.notebook import piano_roll_svg
+
+        return piano_roll_svg(self)
+
     @property
     def end(self) -> IntArray:
         """(N,) ticks at which the notes end."""
