@@ -48,7 +48,7 @@ class Scratch:
 
 
 def default_folder() -> Path:
-    """Return the user's cache folder, the system's own place; `MUSENGINE_CACHE` names another."""
+    """Return the folder where the system has a user's caches; `MUSENGINE_CACHE` names another."""
     if chosen := os.environ.get("MUSENGINE_CACHE"):
         return Path(chosen).expanduser()
     return platformdirs.user_cache_path("musengine", appauthor=False, opinion=False)
@@ -87,12 +87,12 @@ class Cache:
                 stored = file.metadata() or {}
                 names = file.keys() if arrays_too else ()
                 arrays = {name: file.get_tensor(name) for name in names}
-            whole = stored["digest"] == _digest(stored["arrays"], stored["json"])
+            intact = stored["digest"] == _digest(stored["arrays"], stored["json"])
             if arrays_too:
-                whole &= stored["arrays"] == _digest_arrays(arrays)
-            if not whole:
+                intact &= stored["arrays"] == _digest_arrays(arrays)
+            if not intact:
                 return None
-            os.utime(path)  # `trim` goes by when an entry was used last
+            os.utime(path)  # `trim` deletes the least recently used
             return arrays, json.loads(stored["json"])
         except (OSError, KeyError, ValueError, safetensors.SafetensorError):
             return None
@@ -106,7 +106,7 @@ class Cache:
         metadata = {"json": text, "arrays": sums, "digest": _digest(sums, text)}
         data = tensors.save(contiguous, metadata=metadata)
         try:
-            # An entry damaged by a power failure is told by its digests, so it need not be fsynced.
+            # Its digests reveal an entry damaged by a power failure: no fsync, which is slow.
             with whole_file(self._path(key), durable=False) as temporary:
                 temporary.write_bytes(data)
         except UserError:

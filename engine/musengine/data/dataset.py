@@ -71,7 +71,7 @@ def read_corpus(
         UserError: there is nothing usable; says what was found and why each file was skipped.
     """
     config, discovery = pipeline.corpus, DiscoveryNotes()
-    # What is wrong with a list or a limit is told before an hour of reading.
+    # A mistake in a list or a limit is reported before an hour of reading, not after it.
     rules_of(config)
     size_limit()
     items = _items(pipeline, registry, discovery)

@@ -155,7 +155,7 @@ def _by_scheme(
 
 
 def check_sources(sources: Iterable[Source], registry: Registry) -> list[str]:
-    """Return what is wrong with sources as far as can be told without reading them."""
+    """Return what is wrong with sources as far as can be seen without reading them."""
     problems = []
     for source in sources:
         if source.scheme is None:

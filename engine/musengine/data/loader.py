@@ -72,7 +72,7 @@ class PieceLoader:
         return self._read_and_cache(file)[0]
 
     def infos(self, file: SourceFile) -> list[PieceInfo | Skipped]:
-        """Return what stands for a file's pieces, and those of which nothing was extracted.
+        """Return the infos of a file's pieces, and the pieces of which nothing was extracted.
 
         Raises:
             UnreadableError: it holds none; the message says why.

@@ -46,7 +46,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceInfo:
-    """A piece without its music: its name, where it is, and what is asked of its music later.
+    """A piece without its music: its id, where it is, and what splitting and encoding need of it.
 
     Attributes:
         id: unique in the corpus.
@@ -85,7 +85,7 @@ class PieceInfo:
         notes_hash: str | None = None,
         source_id: str | None = None,
     ) -> PieceInfo:
-        """Return what stands for a piece.
+        """Return the info of a piece.
 
         Args:
             piece: the piece.

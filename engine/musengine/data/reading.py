@@ -123,7 +123,7 @@ def read_manifest(
 
 
 _Listing = tuple[str, str, "list[PieceInfo | Skipped]"]
-"""A file's key, the library its reader reads through, and what stands for its pieces."""
+"""A file's key, the library its reader reads through, and the infos of its pieces."""
 
 
 def _list(loader: PieceLoader, file: SourceFile) -> _Listing:
@@ -142,7 +142,7 @@ def list_items(
     accepts: Sequence[Content],
     discovery: DiscoveryNotes,
 ) -> list[tuple[Component, Item]]:
-    """Return the files of some sources with their readers; `discovery` is told of the rest."""
+    """Return the files of some sources with their readers; `discovery` notes the rest."""
     return [
         pair
         for source in sources

@@ -20,7 +20,7 @@ def pack_pieces(
 
     Args:
         pieces: those of one file.
-        infos: what stands for each; by default what follows from the piece.
+        infos: the info of each; by default what follows from the piece alone.
     """
     if infos is None:
         infos = [PieceInfo.of(piece, index) for index, piece in enumerate(pieces)]
@@ -74,7 +74,7 @@ def _content(arrays: Mapping[str, Array], index: int, entry: JSONObject) -> Scor
 
 
 def unpack_infos(entries: Iterable[JSONObject]) -> list[PieceInfo | Skipped]:
-    """Return what stands for the packed pieces, and those of which nothing was kept."""
+    """Return the infos of the packed pieces, and the pieces of which nothing was kept."""
     return [_unpack_info(entry) for entry in entries]
 
 

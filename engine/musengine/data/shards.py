@@ -215,7 +215,7 @@ class Shards:
         """Add the pieces of a shard; one that is damaged is removed."""
         try:
             pieces, refused = _read(path)
-            os.utime(path)  # `cache.trim` goes by when a file was used last
+            os.utime(path)  # `cache.trim` deletes the least recently used
         except (DamagedError, OSError):
             path.unlink(missing_ok=True)
             return

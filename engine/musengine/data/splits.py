@@ -150,7 +150,7 @@ def split_pieces(
     nearest to it.
 
     Raises:
-        UserError: a pattern stands for no piece.
+        UserError: a pattern matches no piece.
     """
     fixed = _fixed(pieces, files, config, rules)
     groups: dict[str, list[int]] = {}

@@ -185,7 +185,7 @@ class Score:
         return len(self.onset)
 
     def __getstate__(self) -> dict[str, object]:
-        """Return what travels from a worker process: columns in the fewest bytes that hold them."""
+        """Return what is pickled, between processes: columns in the fewest bytes that hold them."""
         state = dict(self.__dict__)
         for name in COLUMNS:
             column = state[name]
@@ -295,7 +295,7 @@ class Score:
         return replace(self, pitch=pitch, key=key).take(inside).in_order()
 
     def fingerprint(self) -> str:
-        """Return a hash of everything heard: equal scores have equal fingerprints."""
+        """Return a hash of all that sounds: equal scores have equal fingerprints."""
         digest = hashlib.sha256(str(self.ticks_per_beat).encode())
         for values in (self.onset, self.duration, self.pitch, self.velocity, self.track):
             digest.update(values.tobytes())

@@ -15,11 +15,16 @@ from musengine.errors import UserError
 
 @contextlib.contextmanager
 def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place when the block ends well.
+    """Write a file atomically: give a temporary path beside it, which replaces it at the end.
 
-    The file is fsynced before it is renamed; where the block fails nothing is left behind. The
-    option is the one that chooses another folder, for the message. A file that need not be
-    `durable` is not fsynced: after a power failure it may be damaged, which its reader has to see.
+    Where the block fails the old file stays and nothing else is left behind. Folders on the way
+    are made.
+
+    Args:
+        path: the file to write.
+        option: the option that chooses another folder, for the message.
+        durable: fsync before renaming. Without it the file may be damaged after a power failure,
+            which whoever reads it has to notice.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
@@ -30,16 +35,16 @@ def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
         )
         os.close(handle)
-        aside = Path(name)
+        temporary = Path(name)
         try:
-            yield aside
+            yield temporary
             if durable:
-                with aside.open("rb+") as written:
+                with temporary.open("rb+") as written:
                     os.fsync(written.fileno())
-            _apply_umask(aside)
-            aside.replace(path)
+            _apply_umask(temporary)
+            temporary.replace(path)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -64,8 +69,8 @@ def _apply_umask(path: Path) -> None:
 
 def write_text(path: Path, text: str, option: str = "--run-dir") -> None:
     """Write a text file, whole or not at all."""
-    with whole_file(path, option) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with whole_file(path, option) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
