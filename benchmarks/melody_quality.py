@@ -36,8 +36,8 @@ def prepared(settings: list[str]) -> tuple[Dataset, Encoder[Any]]:
     """Return the corpus as a run reads, divides and encodes it."""
     pipeline = load_pipeline(PIPELINE, load_plugins().registry, settings)
     encoder = pipeline.encoder.create()
-    catalogue = read_corpus(pipeline, load_plugins().registry)
-    return prepare(pipeline, catalogue, encoder), encoder
+    manifest = read_corpus(pipeline, load_plugins().registry)
+    return prepare(pipeline, manifest, encoder), encoder
 
 
 def scored(shares: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, float]:

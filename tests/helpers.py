@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +19,10 @@ from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.config.quantities import GridStep
-from musengine.data.cache import Cache, Known, key_of, pack_pieces
-from musengine.data.manifest import Manifest, PieceInfo
-from musengine.data.reading import Access, File
+from musengine.data.cache import Cache, key_of
+from musengine.data.loader import PieceLoader
+from musengine.data.manifest import Manifest, PieceInfo, SourceFile
+from musengine.data.serialization import pack_pieces
 from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.reader import Item, Reader
@@ -99,21 +101,18 @@ def encoded_piece(
 
 
 def listed(pieces: Sequence[Piece]) -> list[PieceInfo]:
-    """Pieces as a catalogue lists them, each in a file of its own."""
-    return [
-        PieceInfo(n, 0, piece.id, piece.style, piece.part, piece.warnings, Known.of(piece.content))
-        for n, piece in enumerate(pieces)
-    ]
+    """Pieces as a manifest lists them, each in a file of its own."""
+    return [replace(PieceInfo.of(piece, 0), file=n) for n, piece in enumerate(pieces)]
 
 
-def catalogue_of(pieces: Sequence[Piece], cache: Cache) -> Manifest:
-    """A catalogue of pieces that lie in a cache; no music file is behind them."""
-    catalogue = Manifest(Access([], cache), pieces=listed(pieces))
+def manifest_of(pieces: Sequence[Piece], cache: Cache) -> Manifest:
+    """A manifest of pieces that lie in a cache; no music file is behind them."""
+    manifest = Manifest(PieceLoader([], cache), pieces=listed(pieces))
     for number, piece in enumerate(pieces):
         key = key_of("of a test", number, pack_pieces([piece])[1])
         cache.put(key, *pack_pieces([piece]))
-        catalogue.files.append(File(0, Item(Path(piece.id), piece.id, piece.style), key))
-    return catalogue
+        manifest.files.append(SourceFile(0, Item(Path(piece.id), piece.id, piece.style), key))
+    return manifest
 
 
 def scores(*, drums: bool = True) -> st.SearchStrategy[Score]:

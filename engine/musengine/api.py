@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from musengine.config.setting_types import Quantity
     from musengine.config.toml import parse_value, read_tables
     from musengine.data.discovery import DiscoveryNotes, find_items
-    from musengine.data.files import MusicFile, process_files
     from musengine.data.filters import Patterns
-    from musengine.data.opening import open_file, shown_name
-    from musengine.data.reading import Reading, Skipped, read_sources
+    from musengine.data.manifest import Skipped
+    from musengine.data.reading import (
+        MusicFile,
+        ReadResult,
+        open_file,
+        process_files,
+        read_sources,
+        shown_name,
+    )
     from musengine.encoding.layouts import (
         Grid,
         Layout,
@@ -41,7 +47,6 @@ if TYPE_CHECKING:
     )
     from musengine.interfaces.command import CommandContext, ExitStatus
     from musengine.interfaces.encoder import (
-        Array,
         DecodeSettings,
         Encoded,
         EncodedPiece,
@@ -88,8 +93,6 @@ if TYPE_CHECKING:
     from musengine.music.score import LAST_TICK, Piece, Score, Text, Track
     from musengine.music.timing import (
         DEFAULT_BPM,
-        FloatArray,
-        IntArray,
         key_map,
         meter_map,
         steps_to_ticks,
@@ -140,6 +143,7 @@ if TYPE_CHECKING:
     from musengine.runs.folder import is_run_folder
     from musengine.runs.trained import music_of_run
     from musengine.training.optim import mixed_precision, supports_bfloat16
+    from musengine.utils.arrays import Array, FloatArray, IntArray
     from musengine.utils.files import read_json, whole_file
     from musengine.utils.format import counted, duration
     from musengine.utils.parallel import Failure
@@ -186,8 +190,8 @@ _HOME = {
     "LAST_TICK": "music.score",
     "key_map": "music.timing",
     "meter_map": "music.timing",
-    "IntArray": "music.timing",
-    "FloatArray": "music.timing",
+    "IntArray": "utils.arrays",
+    "FloatArray": "utils.arrays",
     "DEFAULT_BPM": "music.timing",
     "one_note_per_key": "music.transforms",
     "mute_tracks": "music.transforms",
@@ -208,7 +212,7 @@ _HOME = {
     # Base classes of components.
     "Callback": "interfaces.callback",
     "Progress": "interfaces.callback",
-    "Array": "interfaces.encoder",
+    "Array": "utils.arrays",
     "DecodeSettings": "interfaces.encoder",
     "Encoded": "interfaces.encoder",
     "EncodedPiece": "interfaces.encoder",
@@ -264,7 +268,7 @@ _HOME = {
     "CommandContext": "interfaces.command",
     # Files of music.
     "to_table": "config.fields",
-    "Reading": "data.reading",
+    "ReadResult": "data.reading",
     "read_tables": "config.toml",
     "read_json": "utils.files",
     "build_config": "config.fields",
@@ -277,12 +281,12 @@ _HOME = {
     "Component": "plugins.registry",
     "whole_file": "utils.files",
     "Failure": "utils.parallel",
-    "process_files": "data.files",
-    "MusicFile": "data.files",
+    "process_files": "data.reading",
+    "MusicFile": "data.reading",
     "Patterns": "data.filters",
-    "Skipped": "data.reading",
-    "shown_name": "data.opening",
-    "open_file": "data.opening",
+    "Skipped": "data.manifest",
+    "shown_name": "data.reading",
+    "open_file": "data.reading",
     "find_items": "data.discovery",
     "DiscoveryNotes": "data.discovery",
     "Source": "pipeline.values",
@@ -356,9 +360,9 @@ __all__ = [
     "ProgressReporter",
     "Proposal",
     "Quantity",
+    "ReadResult",
     "Reader",
     "ReaderDeclaration",
-    "Reading",
     "Recorded",
     "Reference",
     "Registry",

@@ -230,7 +230,7 @@ class TestItsPieces:
         assert encoder.vocabulary == [(), (0, 4, 7), (4, 0, 7)]
         encoded = encoder.encode(score)
         assert encoded.steps.tolist() == [1, 2, 1, 0, 1, 1]
-        assert encoded.lost == {}
+        assert encoded.dropped == {}
         again = encoder.decode(encoded.steps, DecodeSettings())
         assert encoder.encode(again).steps.tolist() == encoded.steps.tolist()
         # The two at the end are one held chord.
@@ -243,7 +243,7 @@ class TestItsPieces:
         encoder = self.encoder(self.score((48, 52, 55), (50, 53, 57)))
         encoded = encoder.encode(self.score((48, 52, 55, 58), (50, 53, 57, 59)))
         assert encoded.steps.tolist() == [1, 2]
-        assert encoded.lost == {"chords replaced by a known one": 2}
+        assert encoded.dropped == {"chords replaced by a known one": 2}
 
     def test_what_it_learned_goes_through_json(self) -> None:
         encoder = self.encoder(self.score((48, 52, 55), (50, 53, 57)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, rows_of, score_of, scores, write_midi
-from musengine.data.cache import Cache, default_folder, key_of, pack_pieces, unpack_pieces
+from musengine.data.cache import Cache, default_folder, key_of
 from musengine.data.reading import read_sources
+from musengine.data.serialization import pack_pieces, unpack_pieces
 from musengine.music.score import Piece, Score, Text, Track
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
@@ -154,6 +156,15 @@ def test_the_folder_is_the_users_choice(tmp_path, monkeypatch):
     assert default_folder() == Path.home() / "mine"
     monkeypatch.delenv("MUSENGINE_CACHE")
     assert default_folder().name == "musengine"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="each system has its own place")
+def test_the_default_folder_is_where_the_system_has_its_caches(tmp_path, monkeypatch):
+    monkeypatch.delenv("MUSENGINE_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_folder() == Path.home() / ".cache" / "musengine"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "musengine"
 
 
 def registry_of(version: str) -> Registry:

@@ -217,8 +217,7 @@ def test_a_lock_is_let_go_when_the_block_ends_however(tmp_path):
         check_free(path)
 
 
-def test_a_lock_keeps_what_the_file_holds(tmp_path):
-    path = tmp_path / "run.lock"
-    path.write_text("kept", encoding="utf-8")
-    check_free(path)
-    assert path.read_text(encoding="utf-8") == "kept"
+def test_a_lock_that_cannot_be_had_at_all_is_one_line(tmp_path):
+    (tmp_path / "run.lock").mkdir()
+    with pytest.raises(UserError, match=r"^cannot write .*run\.lock: "):
+        check_free(tmp_path / "run.lock")

@@ -19,10 +19,11 @@ from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UserError
 from musengine.generation.engine import GenerationPlan, generate, piece_seeds, steps_in
 from musengine.generation.prompts import cut_prompt
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request
 from musengine.music.score import Score, Text
 from musengine.plugins.declarations import EncoderConfig, ModelConfig, NoSettings
+from musengine.utils.arrays import Array
 
 CPU = torch.device("cpu")
 SETTINGS = DecodeSettings(tempo=60.0, meter=Meter(3, 4))

@@ -46,7 +46,7 @@ def test_merged_notes_are_one_run_of_ones():
     assert encoded.steps.dtype == np.uint8
     assert encoded.steps.shape == (8, 5, 1)
     assert (encoded.steps[..., 0] == SOUND).all()
-    assert encoded.lost == {}
+    assert encoded.dropped == {}
 
 
 def test_onsets_mark_every_strike():
@@ -121,7 +121,7 @@ def test_notes_that_lie_over_each_other_take_no_more_memory():
 def test_notes_out_of_range_are_left_out_and_counted():
     score = score_of([(0, 4, 59), (0, 4, 60), (0, 4, 64), (0, 4, 65), (4, 4, 100)])
     encoded = piano_roll(**FIVE).encode(score)
-    assert encoded.lost == {"notes out of range": 3}
+    assert encoded.dropped == {"notes out of range": 3}
     # The piece keeps its length: the last note out of range ends it.
     assert encoded.steps[..., 0].sum(axis=1).tolist() == [2, 2, 2, 2, 0, 0, 0, 0]
 
@@ -131,7 +131,7 @@ def test_drums_are_left_out_unless_they_are_wanted():
     score = score_of([(0, 4, 60), (0, 4, 62, 80, 1)], tracks=tracks)
     without = piano_roll(**FIVE).encode(score)
     assert without.steps[0, :, 0].tolist() == [1, 0, 0, 0, 0]
-    assert without.lost == {}
+    assert without.dropped == {}
     with_drums = piano_roll(**FIVE, drums=True).encode(score)
     assert with_drums.steps[0, :, 0].tolist() == [1, 0, 1, 0, 0]
 

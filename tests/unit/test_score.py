@@ -261,10 +261,10 @@ def test_transposing_keeps_the_order_of_notes():
 @few(60)
 def test_transposing_there_and_back_changes_nothing_that_stays_in_range(score, shift):
     inside = score.is_drum | ((score.pitch + shift >= 0) & (score.pitch + shift <= 127))
-    assert rows_of(score.transpose(shift).transpose(-shift)) == rows_of(score.select(inside))
+    assert rows_of(score.transpose(shift).transpose(-shift)) == rows_of(score.take(inside))
     expected = sorted(
         (on, pitch if track == 2 else pitch + shift, track, dur, vel)
-        for on, dur, pitch, vel, track in rows_of(score.select(inside))
+        for on, dur, pitch, vel, track in rows_of(score.take(inside))
     )
     found = [(on, p, t, dur, vel) for on, dur, p, vel, t in rows_of(score.transpose(shift))]
     assert found == expected
@@ -272,7 +272,7 @@ def test_transposing_there_and_back_changes_nothing_that_stays_in_range(score, s
 
 def test_select_keeps_chosen_notes_and_everything_else():
     score = score_of([(0, 4, 60), (4, 4, 62), (8, 4, 64)], tempos=[(0, 90)], length=99)
-    chosen = score.select(score.pitch != 62)
+    chosen = score.take(score.pitch != 62)
     assert rows_of(chosen) == [(0, 4, 60, 80, 0), (8, 4, 64, 80, 0)]
     assert (chosen.length, chosen.tempo_bpm.tolist()) == (99, [60e6 / 666_667])
 

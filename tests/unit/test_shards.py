@@ -29,8 +29,10 @@ def encoded(draw: st.DrawFn) -> Encoded:
 
     inner = draw(st.sampled_from([(), (3,), (2, 2), (0,)]))
     names = draw(st.sets(st.sampled_from(["bar", "style"])))
-    lost = draw(st.sampled_from([{}, {"notes out of range": 3}]))
-    return Encoded(steps=array(inner), conditioning={name: array(()) for name in names}, lost=lost)
+    dropped = draw(st.sampled_from([{}, {"notes out of range": 3}]))
+    return Encoded(
+        steps=array(inner), conditioning={name: array(()) for name in names}, dropped=dropped
+    )
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -43,7 +45,7 @@ def alike(one: Encoded, other: Encoded) -> bool:
         same(one.steps, other.steps)
         and one.conditioning.keys() == other.conditioning.keys()
         and all(same(one.conditioning[name], other.conditioning[name]) for name in one.conditioning)
-        and one.lost == other.lost
+        and one.dropped == other.dropped
     )
 
 
@@ -70,7 +72,7 @@ def test_pieces_come_back_as_they_were(pieces, full, tmp_path_factory):
         assert (found.id, found.fingerprint) == (f"piece {number}", "print")
         assert len(found) == len(piece.steps)
         assert alike(found.encoded, piece)
-        assert shards.lost(f"key {number}") == piece.lost
+        assert shards.dropped(f"key {number}") == piece.dropped
 
 
 def tokens(*values: int) -> Encoded:
@@ -106,7 +108,7 @@ def test_refusals_are_kept_with_their_reason(tmp_path):
 
 
 def test_the_same_pieces_make_the_same_bytes_under_the_same_name(tmp_path):
-    entries = [(name, Encoded(np.arange(5), lost={"x": 1})) for name in "abc"]
+    entries = [(name, Encoded(np.arange(5), dropped={"x": 1})) for name in "abc"]
     (one,) = write_shards(tmp_path / "one", entries)
     (other,) = write_shards(tmp_path / "other", iter(entries))
     assert one.name == other.name

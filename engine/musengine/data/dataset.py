@@ -1,25 +1,23 @@
-"""A corpus made ready for a model: read, divided by piece, moved to a key, encoded, on disk."""
+"""The dataset of a pipeline: its corpus read, split by piece, transposed and encoded on disk."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from musengine.data.cache import Cache, Scratch, default_folder, size_limit, trim
+from musengine.data.cache import size_limit, trim, working_cache
 from musengine.data.discovery import DiscoveryNotes
-from musengine.data.encode import EncodeResult, Training, Wanted, encode
-from musengine.data.extraction import taking_of
-from musengine.data.filters import choose
-from musengine.data.manifest import Manifest, survey
-from musengine.data.reading import Skipped, list_items
-from musengine.data.splits import PARTS, Split, check_folders, divide, rules_of
+from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
+from musengine.data.extraction import extraction_of
+from musengine.data.filters import filter_items
+from musengine.data.manifest import Manifest, Skipped
+from musengine.data.reading import list_items, read_manifest
+from musengine.data.splits import PARTS, Split, check_folders, rules_of, split_pieces
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
 from musengine.interfaces.reader import Item
@@ -29,18 +27,16 @@ from musengine.pipeline.sections import CorpusConfig
 from musengine.plugins.registry import Component, Registry
 from musengine.utils.progress import SILENT, ProgressReporter
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass
 class Dataset:
-    """The encoded pieces of each part, and what was left out or odd on the way.
+    """The encoded pieces of each part, and what was skipped or odd on the way.
 
     Attributes:
         parts: the pieces of each part.
         skipped: files and pieces left out, and why.
         notices: terms that come with the music.
-        lost: what did not fit into the arrays, counted.
+        dropped: what did not fit into the arrays, counted by a word.
         ignored: files of no reader's kind, counted by ending.
         warnings: for a piece's id what was odd about it.
         copies: for each piece that has the notes of another, the other's id.
@@ -51,7 +47,7 @@ class Dataset:
     parts: dict[SplitName, list[EncodedPiece]]
     skipped: list[Skipped] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    lost: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
@@ -66,48 +62,43 @@ class Dataset:
         }
 
 
-def cache_of(config: CorpusConfig) -> Cache:
-    """Return the disk cache a corpus's settings ask for."""
-    if config.cache is False:
-        return Cache(None)
-    return Cache(config.cache if isinstance(config.cache, Path) else default_folder())
-
-
 def read_corpus(
     pipeline: Pipeline, registry: Registry, reporter: ProgressReporter = SILENT
 ) -> Manifest:
     """Read the pieces of a pipeline's corpus and list them; their music stays on disk.
 
     Raises:
-        UserError: there is nothing usable; says what was found and why each was dropped.
+        UserError: there is nothing usable; says what was found and why each file was skipped.
     """
-    config, found = pipeline.corpus, DiscoveryNotes()
-    rules_of(config)  # a list that is no list is told before an hour of reading
+    config, discovery = pipeline.corpus, DiscoveryNotes()
+    # A mistake in a list or a limit is reported before an hour of reading, not after it.
+    rules_of(config)
     size_limit()
-    items = _chosen(pipeline, registry, found)
-    cache, keeper = _place_for(config)
-    catalogue = survey(
+    items = _items(pipeline, registry, discovery)
+    cache, scratch = working_cache(config)
+    manifest = read_manifest(
         items,
-        found,
+        discovery,
         jobs=config.jobs,
         cache=cache,
         timeout=config.read_timeout,
-        keeper=keeper,
-        taking=taking_of(pipeline.encoder),
+        scratch=scratch,
+        extraction=extraction_of(pipeline.encoder),
         reporter=reporter,
     )
-    if not catalogue.pieces:
-        raise UserError(_nothing(config, catalogue.skipped, found.ignored))
-    return catalogue
+    if not manifest.pieces:
+        raise UserError(_nothing(config, manifest.skipped, discovery.ignored))
+    return manifest
 
 
-def _chosen(
-    pipeline: Pipeline, registry: Registry, found: DiscoveryNotes
+def _items(
+    pipeline: Pipeline, registry: Registry, discovery: DiscoveryNotes
 ) -> list[tuple[Component, Item]]:
+    """Return the files of the corpus that its settings do not exclude, with their readers."""
     config = pipeline.corpus
-    items = list_items(config.path, registry, pipeline.reader, pipeline.accepts(), found)
+    items = list_items(config.path, registry, pipeline.reader, pipeline.accepts(), discovery)
     names = [(item.style, item.id) for _, item in items]
-    items = choose(items, names, config.styles, config.exclude)
+    items = filter_items(items, names, config.styles, config.exclude)
     if config.split == "folders":
         check_folders(item for _, item in items)
     return items
@@ -122,33 +113,22 @@ def check_choices(pipeline: Pipeline, registry: Registry) -> None:
     config = pipeline.corpus
     rules_of(config)
     if config.styles or config.exclude or config.split == "folders":
-        _chosen(pipeline, registry, DiscoveryNotes())
-
-
-def _place_for(config: CorpusConfig) -> tuple[Cache, object]:
-    """Return where music and arrays go: the cache, or a folder that goes with its keeper."""
-    cache = cache_of(config)
-    if cache.writable():
-        return cache, None
-    scratch = Scratch()
-    if cache.folder is not None:
-        logger.info(f"{cache.folder} cannot be written, so nothing is kept there")
-    return scratch.cache, scratch
+        _items(pipeline, registry, DiscoveryNotes())
 
 
 def prepare(
     pipeline: Pipeline,
-    catalogue: Manifest,
+    manifest: Manifest,
     encoder: Encoder[Any],
     *,
     learned: bool = False,
     reporter: ProgressReporter = SILENT,
 ) -> Dataset:
-    """Divide, transpose and encode the pieces; the encoder learns from the training part first.
+    """Split, transpose and encode the pieces; the encoder learns from the training part first.
 
     Args:
-        pipeline: what is wanted.
-        catalogue: the pieces.
+        pipeline: its settings of corpus and encoder.
+        manifest: the pieces.
         encoder: what encodes them.
         learned: the encoder has learned already, and stays as it is.
         reporter: told how far it is.
@@ -156,70 +136,65 @@ def prepare(
     Raises:
         UserError: nothing is left to train on.
     """
-    config, began = pipeline.corpus, time.time()
-    division = divide(catalogue.pieces, catalogue.files, config, rules_of(config))
-    wanted = _wanted(division, config)
+    config, started = pipeline.corpus, time.time()
+    split = split_pieces(manifest.pieces, manifest.files, config, rules_of(config))
+    jobs = _jobs(split, config)
     common = config.key == "common"
     if not learned and type(encoder).fit is not Encoder.fit:
-        encoder.fit(Training(catalogue, wanted["train"], common))
-    outcome = encode(
-        [one for part in PARTS for one in wanted[part]],
-        catalogue,
+        encoder.fit(TrainingPieces(manifest, jobs["train"], common))
+    result = encode(
+        [job for part in PARTS for job in jobs[part]],
+        manifest,
         pipeline.encoder,
         encoder,
         common=common,
-        jobs=config.jobs,
+        workers=config.jobs,
         timeout=config.read_timeout,
         reporter=reporter,
     )
-    dataset = _dataset(catalogue, division)
+    dataset = _dataset(manifest, split)
     for part in PARTS:
-        for one in wanted[part]:
-            _add(dataset, part, one, one.key(common), outcome)
-    _trim(catalogue, began)
+        for job in jobs[part]:
+            _add(dataset, part, job, job.key(common), result)
+    folder = manifest.loader.cache.folder
+    if manifest.scratch is None and folder is not None:
+        trim(folder, size_limit(), min(started, manifest.started))
     if not dataset.parts["train"]:
-        raise UserError(_nothing(config, dataset.skipped, catalogue.found.ignored))
+        raise UserError(_nothing(config, dataset.skipped, manifest.discovery.ignored))
     return dataset
 
 
-def _wanted(division: Split, config: CorpusConfig) -> dict[SplitName, list[Wanted]]:
-    """Return the pieces of each part, and after those of the training part their moved copies."""
-    wanted = {part: [Wanted(piece) for piece in division.parts[part]] for part in PARTS}
-    wanted["train"] += [
-        Wanted(piece, shift)
+def _jobs(split: Split, config: CorpusConfig) -> dict[SplitName, list[EncodeJob]]:
+    """Return the pieces of each part; transposed copies follow those of the training part."""
+    jobs = {part: [EncodeJob(piece) for piece in split.parts[part]] for part in PARTS}
+    jobs["train"] += [
+        EncodeJob(piece, shift)
         for shift in config.shifts
-        for piece in division.parts["train"]
-        if piece.known.kind == "score"
+        for piece in split.parts["train"]
+        if piece.kind == "score"
     ]
-    return wanted
+    return jobs
 
 
-def _dataset(catalogue: Manifest, division: Split) -> Dataset:
+def _dataset(manifest: Manifest, split: Split) -> Dataset:
     return Dataset(
         {part: [] for part in PARTS},
-        list(catalogue.skipped),
-        catalogue.found.notices,
-        ignored=catalogue.found.ignored,
-        warnings={piece.id: piece.warnings for piece in catalogue.pieces if piece.warnings},
-        copies=division.copies,
-        straddling=division.straddling,
-        libraries=catalogue.libraries,
+        list(manifest.skipped),
+        manifest.discovery.notices,
+        ignored=manifest.discovery.ignored,
+        warnings={piece.id: piece.warnings for piece in manifest.pieces if piece.warnings},
+        copies=split.copies,
+        straddling=split.straddling,
+        libraries=manifest.libraries,
     )
 
 
-def _add(dataset: Dataset, part: SplitName, one: Wanted, key: str, outcome: EncodeResult) -> None:
-    if (reason := outcome.reason(key)) is not None:
-        dataset.skipped.append(Skipped(one.id, reason))
+def _add(dataset: Dataset, part: SplitName, job: EncodeJob, key: str, result: EncodeResult) -> None:
+    if (reason := result.reason(key)) is not None:
+        dataset.skipped.append(Skipped(job.id, reason))
         return
-    dataset.lost.update(outcome.shards.lost(key))
-    dataset.parts[part].append(outcome.shards.piece(one.id, one.fingerprint, key))
-
-
-def _trim(catalogue: Manifest, since: float) -> None:
-    """Bound the cache's size; what this preparation has used stays."""
-    folder = catalogue.access.cache.folder
-    if catalogue.keeper is None and folder is not None:
-        trim(folder, size_limit(), min(since, catalogue.began))
+    dataset.dropped.update(result.shards.dropped(key))
+    dataset.parts[part].append(result.shards.piece(job.id, job.fingerprint, key))
 
 
 def _nothing(config: CorpusConfig, skipped: Sequence[Skipped], ignored: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which files a source holds and which reader reads each; nothing is read here."""
+"""Discovery: which files a source holds and which reader reads each; nothing is read here."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass
 class DiscoveryNotes:
-    """What was come upon beside the files to read."""
+    """What is found beside the files to read.
+
+    Attributes:
+        notices: terms that come with the music.
+        ignored: files that no reader reads, counted by suffix.
+    """
 
     notices: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
-    """Files of no reader's kind, by their endings."""
 
 
 def find_items(
     source: Source,
     registry: Registry,
     chosen: Component | None,
-    found: DiscoveryNotes,
+    discovery: DiscoveryNotes,
     accepts: Sequence[Content] = ("score", "text"),
 ) -> Iterator[tuple[Component, Item]]:
     """Yield each file of a source with the reader that reads it.
@@ -40,8 +44,8 @@ def find_items(
         source: a file, a folder or a corpus.
         registry: where readers are found.
         chosen: the reader of all files, else each file's suffix decides.
-        found: told of what is not read.
-        accepts: what is wanted; readers of anything else are not asked.
+        discovery: notices and ignored files are added to it.
+        accepts: the content that is asked for; readers of anything else are not used.
 
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
@@ -51,14 +55,14 @@ def find_items(
         instance: Reader[Any] = component.create()
         items = instance.expand(source.name)
         if notice := instance.notice(items):
-            found.notices.append(notice)
+            discovery.notices.append(notice)
         yield from ((component, item) for item in items)
         return
     path = Path(source.text)
     if not _exists(path):
         raise UserError(_missing(path))
     if path.is_dir():
-        yield from _folder_items(path, registry, chosen, found, accepts)
+        yield from _folder_items(path, registry, chosen, discovery, accepts)
     else:
         from musengine.interfaces.reader import Item
 
@@ -88,7 +92,7 @@ def _folder_items(
     folder: Path,
     registry: Registry,
     chosen: Component | None,
-    found: DiscoveryNotes,
+    discovery: DiscoveryNotes,
     accepts: Sequence[Content],
 ) -> Iterator[tuple[Component, Item]]:
     from musengine.interfaces.reader import Item
@@ -96,7 +100,7 @@ def _folder_items(
     for path in sorted(_walk(folder)):
         known = _by_suffix(path, registry, accepts)
         if known is None:
-            found.ignored[path.suffix.lower() or path.name] += 1
+            discovery.ignored[path.suffix.lower() or path.name] += 1
             continue
         inside = path.relative_to(folder)
         style = inside.parent.as_posix() if inside.parent != Path() else folder.name
@@ -126,15 +130,15 @@ def _suffixes(registry: Registry, accepts: Sequence[Content]) -> set[str]:
 
 
 def _by_suffix(path: Path, registry: Registry, accepts: Sequence[Content]) -> Component | None:
-    fitting = [
+    matching = [
         # One whose library is there reads before one that would only say what it lacks.
         (not entry.missing_requirements(), declaration.priority, entry)
         for entry, declaration in _readers(registry, accepts)
         if path.suffix.lower() in declaration.suffixes
     ]
-    if not fitting:
+    if not matching:
         return None
-    *_, entry = max(fitting, key=lambda found: found[:2])
+    *_, entry = max(matching, key=lambda match: match[:2])
     return Component(entry, entry.declaration.config())
 
 
@@ -142,16 +146,16 @@ def _by_scheme(
     scheme: str, registry: Registry, accepts: Sequence[Content] = ("score", "text")
 ) -> Component:
     readers = _readers(registry, accepts)
-    fitting = [pair for pair in readers if pair[1].scheme == scheme]
-    if not fitting:
+    matching = [pair for pair in readers if pair[1].scheme == scheme]
+    if not matching:
         near = did_you_mean(scheme, [known.scheme for _, known in readers if known.scheme])
         raise UserError(f"no reader for the corpus {scheme!r}{near}")
-    entry, _ = max(fitting, key=lambda pair: pair[1].priority)
+    entry, _ = max(matching, key=lambda pair: pair[1].priority)
     return Component(entry, entry.declaration.config())
 
 
 def check_sources(sources: Iterable[Source], registry: Registry) -> list[str]:
-    """Return what is wrong with sources as far as can be told without reading them."""
+    """Return what is wrong with sources as far as can be seen without reading them."""
     problems = []
     for source in sources:
         if source.scheme is None:

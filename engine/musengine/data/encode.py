@@ -5,112 +5,118 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from musengine.config.fields import to_table
 from musengine.data.cache import key_of
-from musengine.data.manifest import Manifest, PieceInfo
-from musengine.data.reading import Access, File
-from musengine.data.shards import Entry, Shards, storable, write_shards
+from musengine.data.loader import PieceLoader
+from musengine.data.manifest import Manifest, PieceInfo, SourceFile
+from musengine.data.shards import ShardEntry, Shards, storable, write_shards
 from musengine.errors import UnreadableError, UserError, is_strict
-from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.registry import Component
 from musengine.utils.format import counted
-from musengine.utils.parallel import Failure, run_apart
+from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
 
 FORMAT = 1
 _CHUNK = 16 * 2**20
-"""Bytes that one task of a worker comes to, as far as can be guessed."""
+"""Estimated bytes of the arrays that one task of a worker makes."""
 
 _STEP_BYTES = 88
-"""Guessed size of a sixteenth or a character in an encoder's arrays."""
+"""Estimated size of a sixteenth or a character in an encoder's arrays: a byte for each key."""
 
-_PATIENCE = 5.0
-"""Seconds that each piece of a task is given, before its pieces are done one by one."""
+_SECONDS_PER_PIECE = 5.0
+"""Seconds more that a task may take for each of its pieces, before they are done one by one."""
 
-_FEW = 3
-"""Tasks from which workers are worth their start."""
+_SERIAL_BELOW = 3
+"""Fewer tasks than this are done in this process: starting workers takes longer."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A piece as it is to be encoded: moved by so many semitones."""
+@dataclass(frozen=True, slots=True)
+class EncodeJob:
+    """A piece to encode, transposed by `shift` semitones."""
 
-    listed: PieceInfo
+    piece: PieceInfo
     shift: int = 0
 
     @property
     def id(self) -> str:
-        """The piece's id, that of a moved copy with the semitones."""
-        return f"{self.listed.id}{self.shift:+d}" if self.shift else self.listed.id
+        """The piece's id, that of a transposed copy with the semitones."""
+        return f"{self.piece.id}{self.shift:+d}" if self.shift else self.piece.id
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the piece's content, that of a moved copy with the semitones."""
-        known = self.listed.known.fingerprint
-        return f"{known}{self.shift:+d}" if self.shift else known
+        """A hash of the piece's content, that of a transposed copy with the semitones."""
+        own = self.piece.fingerprint
+        return f"{own}{self.shift:+d}" if self.shift else own
 
     def key(self, common: bool) -> str:
-        """Return what its arrays are found by in an encoder's shards."""
-        text = f"{self.listed.known.content}:{common}:{self.shift}"
+        """Return what its arrays are found by in an encoder's shards.
+
+        Args:
+            common: whether it is transposed to the common key first.
+        """
+        text = f"{self.piece.content_hash}:{common}:{self.shift}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
+    def content(self, pieces: Sequence[Piece], common: bool) -> Score | Text:
+        """Return the music to encode; texts cannot be transposed.
 
-def moved(content: Score | Text, shift: int, common: bool) -> Score | Text:
-    """Return the music in the common key, if wished, and moved by semitones; texts stay."""
-    if isinstance(content, Text):
-        return content
-    semitones = shift + (tonic_shift(content) if common else 0)
-    return content.transpose(semitones) if semitones else content
+        Args:
+            pieces: those of its file.
+            common: whether it is transposed to the common key first.
+        """
+        content = pieces[self.piece.index].content
+        if isinstance(content, Text):
+            return content
+        semitones = self.shift + (tonic_shift(content) if common else 0)
+        return content.transpose(semitones) if semitones else content
 
 
 @dataclass(frozen=True)
-class Training:
-    """The pieces an encoder learns from, read one file at a time as often as it asks for them."""
+class TrainingPieces:
+    """The pieces an encoder learns from, loaded one file at a time, as often as it iterates.
 
-    catalogue: Manifest
-    wanted: Sequence[Wanted]
+    Attributes:
+        manifest: where they are.
+        jobs: which they are.
+        common: whether they are transposed to the common key.
+    """
+
+    manifest: Manifest
+    jobs: Sequence[EncodeJob]
     common: bool
 
     def __iter__(self) -> Iterator[Piece]:
-        for file, group in _by_file(self.wanted):
+        for file, jobs in _by_file(self.jobs):
             try:
-                pieces = self.catalogue.access.pieces(self.catalogue.files[file])
+                pieces = self.manifest.loader.pieces(self.manifest.files[file])
             except UserError:
                 continue  # encoding it tells the reason
-            for one in group:
-                piece = pieces[one.listed.place]
-                content = moved(piece.content, one.shift, self.common)
-                yield replace(piece, id=one.id, content=content)
+            for job in jobs:
+                content = job.content(pieces, self.common)
+                yield replace(pieces[job.piece.index], id=job.id, content=content)
 
 
-def _by_file(wanted: Iterable[Wanted]) -> Iterator[tuple[int, list[Wanted]]]:
-    ordered = sorted(wanted, key=lambda one: (one.listed.file, one.listed.place))
-    for file, group in itertools.groupby(ordered, key=lambda one: one.listed.file):
+def _by_file(jobs: Iterable[EncodeJob]) -> Iterator[tuple[int, list[EncodeJob]]]:
+    ordered = sorted(jobs, key=lambda job: (job.piece.file, job.piece.index))
+    for file, group in itertools.groupby(ordered, key=lambda job: job.piece.file):
         yield file, list(group)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A piece for a worker: its key, where in its file it is, and how it is moved."""
-
-    key: str
-    place: int
-    shift: int
-
-
-_Chunk = list[tuple[File, list[_Job]]]
+_Chunk = list[tuple[SourceFile, list[EncodeJob]]]
+"""One task of a worker: files, and of each what is to be encoded."""
 
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """What came of encoding.
+    """The result of encoding.
 
     Attributes:
         shards: where the arrays are.
@@ -125,15 +131,21 @@ class EncodeResult:
         reason = self.faults.get(key) or self.shards.refused.get(key)
         return reason if reason is not None or key in self.shards else "it was not encoded"
 
+    def add(self, paths: Iterable[Path], faults: Mapping[str, str]) -> None:
+        """Add the shards that a task wrote and its faults."""
+        self.faults.update(faults)
+        for path in paths:
+            self.shards.add(path)
+
 
 def encode(
-    wanted: Sequence[Wanted],
-    catalogue: Manifest,
+    jobs: Sequence[EncodeJob],
+    manifest: Manifest,
     component: Component,
     encoder: Encoder[Any],
     *,
     common: bool,
-    jobs: int,
+    workers: int,
     timeout: float,
     reporter: ProgressReporter = SILENT,
 ) -> EncodeResult:
@@ -143,62 +155,61 @@ def encode(
     this is stopped half-way, whole shards stay, and the next time ends with the same ones.
 
     Args:
-        wanted: the pieces.
-        catalogue: where they are.
+        jobs: the pieces.
+        manifest: where they are.
         component: the encoder's declaration and settings.
         encoder: the encoder, having learned.
-        common: whether they are moved to the common key first.
-        jobs: processes, 0 for one on each core.
+        common: whether they are transposed to the common key first.
+        workers: processes, 0 for one on each core.
         timeout: seconds that a piece may take.
         reporter: told how far it is.
     """
-    cache = catalogue.access.cache
+    cache = manifest.loader.cache
     assert cache.folder is not None
     origin, state = str(component.entry.origin), encoder.state()
     name = key_of("encoded", FORMAT, component.name, origin, to_table(component.config), state)
-    shards = Shards(cache.folder / "encoded" / name[:32], catalogue.keeper)
+    shards = Shards(cache.folder / "encoded" / name[:32], manifest.scratch)
     shards.find()
-    chunks = _missing(_chunks(wanted, catalogue, common), shards)
-    outcome = EncodeResult(shards, {})
+    chunks = _missing(_chunks(jobs, manifest, common), common, shards)
+    result = EncodeResult(shards, {})
     if chunks:
-        work = _Encoding(component, state, catalogue.access, shards.folder, common)
-        run = functools.partial(run_apart, work, workers=jobs)
+        work = _EncodeChunk(component, state, manifest.loader, shards.folder, common)
+        run = functools.partial(process_map, work, workers=workers)
         with reporter.bar("encoding") as bar:
-            _run_all(chunks, run, timeout, outcome, bar.update)
-    return outcome
+            _run_all(chunks, run, timeout, common, result, bar.update)
+    return result
 
 
-def _chunks(wanted: Sequence[Wanted], catalogue: Manifest, common: bool) -> Iterator[_Chunk]:
+def _chunks(jobs: Sequence[EncodeJob], manifest: Manifest, common: bool) -> Iterator[_Chunk]:
     """Yield the pieces, each content once, in tasks of like size that follow from them alone."""
     chunk: _Chunk = []
     size = 0
     seen: set[str] = set()
-    for file, group in _by_file(wanted):
-        jobs: list[_Job] = []
-        for one in group:
-            key = one.key(common)
-            if key in seen:
+    for file, group in _by_file(jobs):
+        of_file: list[EncodeJob] = []
+        for job in group:
+            if (key := job.key(common)) in seen:
                 continue
             seen.add(key)
-            weight = min(one.listed.known.weight * _STEP_BYTES, _CHUNK)
-            if size and size + weight > _CHUNK:
-                yield [*chunk, (catalogue.files[file], jobs)] if jobs else chunk
-                chunk, jobs, size = [], [], 0
-            jobs.append(_Job(key, one.listed.place, one.shift))
-            size += weight
-        if jobs:
-            chunk.append((catalogue.files[file], jobs))
+            own_size = min(job.piece.size * _STEP_BYTES, _CHUNK)
+            if size and size + own_size > _CHUNK:
+                yield [*chunk, (manifest.files[file], of_file)] if of_file else chunk
+                chunk, of_file, size = [], [], 0
+            of_file.append(job)
+            size += own_size
+        if of_file:
+            chunk.append((manifest.files[file], of_file))
     if chunk:
         yield chunk
 
 
-def _missing(chunks: Iterable[_Chunk], shards: Shards) -> list[_Chunk]:
-    """Return of each task what is not there yet."""
+def _missing(chunks: Iterable[_Chunk], common: bool, shards: Shards) -> list[_Chunk]:
+    """Return of each task what is in no shard yet."""
     left = (
         [
             (file, absent)
             for file, jobs in chunk
-            if (absent := [job for job in jobs if job.key not in shards])
+            if (absent := [job for job in jobs if job.key(common) not in shards])
         ]
         for chunk in chunks
     )
@@ -213,47 +224,43 @@ def _run_all(
     chunks: Sequence[_Chunk],
     run: Callable[..., Iterator[Any]],
     timeout: float,
-    outcome: EncodeResult,
+    common: bool,
+    result: EncodeResult,
     show: Callable[[float, str], None],
 ) -> None:
     """Do all tasks; where a worker fails at one, its pieces are done again one by one."""
     total, done = sum(map(_count, chunks)), 0
-    longest = timeout + _PATIENCE * max(map(_count, chunks))
+    longest = timeout + _SECONDS_PER_PIECE * max(map(_count, chunks))
     again: list[_Chunk] = []
-    for chunk, result in zip(chunks, run(tasks=chunks, timeout=longest, few=_FEW), strict=True):
-        if isinstance(result, Failure):
+    for chunk, made in zip(
+        chunks, run(tasks=chunks, timeout=longest, serial_below=_SERIAL_BELOW), strict=True
+    ):
+        if isinstance(made, Failure):
             again.extend([(file, [job])] for file, jobs in chunk for job in jobs)
         else:
-            _take(result, outcome)
+            result.add(*made)
             done += _count(chunk)
             show(done / total, f"{done} of {counted(total, 'piece')}")
-    for chunk, result in zip(again, run(tasks=again, timeout=timeout, few=0), strict=True):
-        if isinstance(result, Failure):
+    for chunk, made in zip(again, run(tasks=again, timeout=timeout, serial_below=0), strict=True):
+        if isinstance(made, Failure):
             ((_, (job,)),) = chunk
-            outcome.faults[job.key] = result.reason
+            result.faults[job.key(common)] = made.reason
         else:
-            _take(result, outcome)
+            result.add(*made)
 
 
-def _take(result: tuple[list[Path], dict[str, str]], outcome: EncodeResult) -> None:
-    paths, faults = result
-    outcome.faults.update(faults)
-    for path in paths:
-        outcome.shards.add(path)
-
-
-class _Encoding:
+class _EncodeChunk:
     """Encodes tasks in a worker, which makes one encoder for all of them."""
 
     def __init__(
-        self, component: Component, state: Any, access: Access, folder: Path, common: bool
+        self, component: Component, state: Any, loader: PieceLoader, folder: Path, common: bool
     ) -> None:
-        self.arguments = (component, state, access, folder, common)
-        self.component, self.access, self.folder = component, access, folder
+        self.arguments = (component, state, loader, folder, common)
+        self.component, self.loader, self.folder = component, loader, folder
         self.state, self.common = state, common
 
     def __reduce__(self) -> Any:
-        return _Encoding, self.arguments
+        return _EncodeChunk, self.arguments
 
     @functools.cached_property
     def encoder(self) -> Encoder[Any]:
@@ -267,31 +274,34 @@ class _Encoding:
         faults: dict[str, str] = {}
         return write_shards(self.folder, self._entries(chunk, faults)), faults
 
-    def _entries(self, chunk: _Chunk, faults: dict[str, str]) -> Iterator[Entry]:
+    def _entries(self, chunk: _Chunk, faults: dict[str, str]) -> Iterator[ShardEntry]:
         for file, jobs in chunk:
             try:
-                pieces = self.access.pieces(file)
+                pieces = self.loader.pieces(file)
             except (UserError, OSError) as error:
-                faults.update((job.key, str(error)) for job in jobs)
+                faults.update((job.key(self.common), str(error)) for job in jobs)
                 continue
             for job in jobs:
-                entry = self._entry(job, pieces, faults)
-                if entry is not None:
-                    yield entry
+                encoded = self._encode(job, pieces, faults)
+                if encoded is not None:
+                    yield job.key(self.common), encoded
 
-    def _entry(self, job: _Job, pieces: Sequence[Piece], faults: dict[str, str]) -> Entry | None:
+    def _encode(
+        self, job: EncodeJob, pieces: Sequence[Piece], faults: dict[str, str]
+    ) -> Encoded | str | None:
+        """Return a piece's arrays, or why the encoder refuses it; None where it has a fault."""
         try:
-            encoded = self.encoder.encode(moved(pieces[job.place].content, job.shift, self.common))
+            encoded = self.encoder.encode(job.content(pieces, self.common))
             fault = storable(encoded)
         except UnreadableError as error:
-            return job.key, error.lines[0]
+            return error.lines[0]
         # A plugin's fault with one piece must not lose the others.
         except Exception as error:
             if is_strict():
                 raise
             fault = f"{type(error).__name__}: {error}"
         if not fault:
-            return job.key, encoded
-        whose = f"encoder {self.component.name!r} of {self.component.entry.origin}"
-        faults[job.key] = f"{whose} failed: {fault}"
+            return encoded
+        provider = f"encoder {self.component.name!r} of {self.component.entry.origin}"
+        faults[job.key(self.common)] = f"{provider} failed: {fault}"
         return None

@@ -1,4 +1,4 @@
-"""What an encoder takes of the pieces of a file, where that is not simply each as it is."""
+"""Extraction: the pieces that an encoder makes of one, such as its single melodies."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from musengine.config.fields import to_table
-from musengine.data.cache import Arrays, pack_pieces
+from musengine.data.manifest import PieceInfo, Skipped
+from musengine.data.serialization import JSONObject, pack_pieces, pack_skipped
 from musengine.errors import UnreadableError, is_strict
 from musengine.interfaces.encoder import Encoder
 from musengine.music.score import Piece
 from musengine.plugins.registry import Component
+from musengine.utils.arrays import Array
 
 
-def taking_of(component: Component) -> Extraction | None:
-    """Return what an encoder takes of a piece; None for one that takes pieces as they are."""
+def extraction_of(component: Component) -> Extraction | None:
+    """Return the extraction of an encoder; None for one that uses every piece as it is."""
     encoder: type[Encoder[Any]] = component.entry.load()
     as_it_is = encoder.pieces is Encoder.pieces and encoder.copy_key is Encoder.copy_key
     return None if as_it_is else Extraction(component)
 
 
 class Extraction:
-    """Takes pieces apart as an encoder wishes, in any process."""
+    """Extracts pieces by an encoder's `pieces`, in any process.
+
+    Args:
+        component: the encoder's declaration and settings.
+    """
 
     def __init__(self, component: Component) -> None:
         self.component = component
@@ -37,42 +43,43 @@ class Extraction:
         return encoder
 
     @property
-    def whose(self) -> str:
-        """The encoder and where it comes from."""
+    def provider(self) -> str:
+        """The encoder and the distribution it comes from, for messages."""
         return f"encoder {self.component.name!r} of {self.component.entry.origin}"
 
     def key(self) -> list[Any]:
-        """Return what the outcome depends on beside the pieces."""
-        return [self.whose, to_table(self.component.config)]
+        """Return what the result depends on beside the pieces."""
+        return [self.provider, to_table(self.component.config)]
 
-    def pack(self, pieces: Sequence[Piece]) -> tuple[Arrays, Any]:
-        """Return what is taken of a file's pieces as the cache keeps it.
+    def pack(self, pieces: Sequence[Piece]) -> tuple[dict[str, Array], list[JSONObject]]:
+        """Return what is extracted of a file's pieces as the cache keeps it.
 
-        Each entry says of which piece it is, in `of`; at the end are those of which nothing is
-        taken, each with its reason in `refused`.
+        At the end are the pieces of which nothing is extracted, each with the reason.
 
         Raises:
-            UnreadableError: nothing is taken of any of them; the message says why.
+            UnreadableError: nothing is extracted of any of them; the message says why.
         """
-        taken: list[Piece] = []
-        whole: list[str] = []
-        refused = []
+        extracted: list[Piece] = []
+        infos: list[PieceInfo] = []
+        skipped: list[Skipped] = []
         for piece in pieces:
             try:
-                parts = self._parts(piece)
+                parts = self._extract(piece)
             except UnreadableError as error:
-                refused.append({"id": piece.id, "refused": error.lines[0]})
+                skipped.append(Skipped(piece.id, error.lines[0]))
                 continue
-            taken += parts
-            whole += [piece.id] * len(parts)
-        if not taken:
-            raise UnreadableError(refused[0]["refused"])
-        arrays, entries = pack_pieces(taken, self.encoder.copy_key)
-        for entry, of in zip(entries, whole, strict=True):
-            entry["of"] = of
-        return arrays, [*entries, *refused]
+            for part in parts:
+                notes_hash = self.encoder.copy_key(part.content)
+                infos.append(
+                    PieceInfo.of(part, len(infos), notes_hash=notes_hash, source_id=piece.id)
+                )
+            extracted += parts
+        if not extracted:
+            raise UnreadableError(skipped[0].reason)
+        arrays, entries = pack_pieces(extracted, infos)
+        return arrays, [*entries, *map(pack_skipped, skipped)]
 
-    def _parts(self, piece: Piece) -> list[Piece]:
+    def _extract(self, piece: Piece) -> list[Piece]:
         try:
             parts = list(self.encoder.pieces(piece))
         except UnreadableError:
@@ -81,7 +88,7 @@ class Extraction:
         except Exception as error:
             if is_strict():
                 raise
-            raise UnreadableError(f"{self.whose} failed: {error}") from error
+            raise UnreadableError(f"{self.provider} failed: {error}") from error
         if not parts:
-            raise UnreadableError(f"{self.whose} takes nothing of it")
+            raise UnreadableError(f"{self.provider} takes nothing of it")
         return parts

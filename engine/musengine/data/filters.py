@@ -1,4 +1,4 @@
-"""Patterns that stand for files, pieces and folders by their names."""
+"""Filters: patterns that match files, pieces and folders by their names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ SHOWN = 12
 
 
 class Patterns:
-    """Names, and patterns in which `*` stands for anything, folders included, `?` for one sign.
+    """Patterns in which `*` matches anything, folders included, and `?` one character.
 
-    A pattern stands for the names it fits and for all that lies in a folder whose name it fits.
+    A pattern also matches all that lies in a folder whose name it matches.
+
+    Args:
+        patterns: names or patterns; slashes at their ends do not count.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
@@ -25,64 +28,70 @@ class Patterns:
         self._plain = {text for text in self.texts if not set(text) & set("*?[")}
         self._wild = [text for text in self.texts if text not in self._plain]
 
-    def fitting(self, *names: str) -> list[str]:
-        """Return those of the patterns that stand for one of some names of a thing."""
-        ways = {way for name in names for way in (name, *_folders(name))}
-        found = ways & self._plain
+    def matching(self, *names: str) -> list[str]:
+        """Return those of the patterns that match one of the names that something has."""
+        paths = {path for name in names for path in (name, *_folders(name))}
+        found = paths & self._plain
         found.update(
             text
             for text in self._wild
             # A name may itself hold a bracket.
-            if text in ways or any(fnmatchcase(way, text) for way in ways)
+            if text in paths or any(fnmatchcase(path, text) for path in paths)
         )
         return sorted(found)
 
 
 def _folders(name: str) -> Iterable[str]:
-    place = name.find("/")
-    while place >= 0:
-        yield name[:place]
-        place = name.find("/", place + 1)
+    slash = name.find("/")
+    while slash >= 0:
+        yield name[:slash]
+        slash = name.find("/", slash + 1)
 
 
-def choose(
-    things: Sequence[T],
+def filter_items(
+    items: Sequence[T],
     names: Sequence[tuple[str, ...]],
-    wanted: Sequence[str],
-    unwanted: Sequence[str],
+    include: Sequence[str],
+    exclude: Sequence[str],
 ) -> list[T]:
-    """Return the things that some patterns stand for and others do not, in their order.
+    """Return the items that some patterns match and others do not, in their order.
 
     Args:
-        things: what is chosen from.
-        names: for each, what it is called; the first is its style.
-        wanted: patterns for what is taken; none takes all.
-        unwanted: patterns for what is left out of it.
+        items: what is filtered.
+        names: for each, its names; the first is its style.
+        include: patterns of what is kept; all is where there are none.
+        exclude: patterns of what is not.
 
     Raises:
-        UserError: a pattern stands for nothing; names the styles there are.
+        UserError: a pattern matches nothing; names the styles there are.
     """
     styles = sorted({own[0] for own in names if own[0]})
-    taken, left_out = Patterns(wanted), Patterns(unwanted)
-    fits = [(taken.fitting(*own), left_out.fitting(*own)) for own in names]
-    check_used("styles", taken, (fit for fit, _ in fits), styles)
-    check_used("exclude", left_out, (fit for _, fit in fits), styles)
+    included, excluded = Patterns(include), Patterns(exclude)
+    matches = [(included.matching(*own), excluded.matching(*own)) for own in names]
+    check_used("styles", included, (match for match, _ in matches), styles)
+    check_used("exclude", excluded, (match for _, match in matches), styles)
     return [
-        thing
-        for thing, (fit, unfit) in zip(things, fits, strict=True)
-        if (fit or not wanted) and not unfit
+        item
+        for item, (inside, outside) in zip(items, matches, strict=True)
+        if (inside or not include) and not outside
     ]
 
 
 def check_used(
-    key: str, patterns: Patterns, fits: Iterable[Iterable[str]], known: Sequence[str]
+    key: str, patterns: Patterns, matches: Iterable[Iterable[str]], known: Sequence[str]
 ) -> None:
-    """Refuse patterns that stand for nothing.
+    """Refuse patterns that match nothing.
+
+    Args:
+        key: the key of `[corpus]` they come from.
+        patterns: all of them.
+        matches: those that match, for each item.
+        known: the names there are.
 
     Raises:
         UserError: names the key, the pattern and what there is.
     """
-    used = {pattern for fit in fits for pattern in fit}
+    used = {pattern for match in matches for pattern in match}
     for pattern in patterns.texts:
         if pattern not in used:
             listed = ", ".join(known[:SHOWN]) + (", ..." if len(known) > SHOWN else "")

@@ -1,116 +1,146 @@
-"""What a corpus holds, listed without its music, which stays on disk."""
+"""The manifest of a corpus: its files and pieces without their music, which stays on disk."""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from musengine.data.cache import Cache, Known
 from musengine.data.discovery import DiscoveryNotes
-from musengine.data.extraction import Extraction
-from musengine.data.reading import TIMEOUT, Access, Entry, File, Skipped, Work, unique
-from musengine.interfaces.reader import Item
-from musengine.music.score import SplitName
-from musengine.plugins.registry import Component
-from musengine.utils.progress import SILENT, ProgressReporter
+from musengine.music.score import MAPS, Piece, SplitName, Text
+
+if TYPE_CHECKING:
+    from musengine.data.cache import Scratch
+    from musengine.data.loader import PieceLoader
+    from musengine.interfaces.reader import Item
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or piece that is left out.
+
+    Attributes:
+        path: the file's path, or the piece's id.
+        reason: one line that says why.
+    """
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class PieceInfo:
-    """A piece without its music: what it is called, what is known of it and where it is.
+class SourceFile:
+    """A file of a corpus.
 
     Attributes:
-        file: index of its file.
-        place: index in its file.
-        id: unique in the corpus.
-        style: a word for the kind of music.
-        part: the official part, if its source has one.
-        warnings: what was odd about it.
-        known: what stands for its music.
-        of: id of the piece an encoder took it from; else its own.
+        reader: index of its reader.
+        item: where it is, and what its pieces are named after.
+        key: what its pieces are cached under.
     """
 
-    file: int
-    place: int
+    reader: int
+    item: Item
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceInfo:
+    """A piece without its music: its id, where it is, and what splitting and encoding need of it.
+
+    Attributes:
+        id: unique in the corpus.
+        index: index among the pieces of its file.
+        style: a word for the kind of music.
+        part: the official part, if its source has one.
+        warnings: what was odd about it, a line each.
+        kind: whether it is a Score or a Text.
+        size: roughly its length in sixteenths or characters.
+        fingerprint: hash of what sounds.
+        notes_hash: hash of the written notes alone, by which copies are recognised.
+        content_hash: hash of everything, by which what is derived from it is found again.
+        source_id: id of the piece that an encoder extracted it from; its own where none did.
+        file: index of its file in the manifest; -1 as long as it is in none.
+    """
+
     id: str
+    index: int
     style: str
     part: SplitName | None
     warnings: tuple[str, ...]
-    known: Known
-    of: str = ""
+    kind: Literal["score", "text"]
+    size: int
+    fingerprint: str
+    notes_hash: str
+    content_hash: str
+    source_id: str
+    file: int = -1
+
+    @classmethod
+    def of(
+        cls,
+        piece: Piece,
+        index: int,
+        *,
+        notes_hash: str | None = None,
+        source_id: str | None = None,
+    ) -> PieceInfo:
+        """Return the info of a piece.
+
+        Args:
+            piece: the piece.
+            index: index among the pieces of its file.
+            notes_hash: the hash by which copies are recognised, if not that of the bare notes.
+            source_id: id of the piece it was extracted from, if not its own.
+        """
+        content = piece.content
+        fingerprint = content_hash = content.fingerprint()
+        kind: Literal["score", "text"] = "text"
+        if isinstance(content, Text):
+            size = len(content.text)
+        else:
+            kind, size = "score", 4 * content.length // content.ticks_per_beat
+            digest = hashlib.sha256(fingerprint.encode())
+            for name in MAPS:
+                digest.update(repr(getattr(content, name).shape).encode())
+                digest.update(getattr(content, name).tobytes())
+            digest.update(repr(content.tracks).encode())
+            content_hash = digest.hexdigest()
+        return cls(
+            id=piece.id,
+            index=index,
+            style=piece.style,
+            part=piece.part,
+            warnings=piece.warnings,
+            kind=kind,
+            size=size,
+            fingerprint=fingerprint,
+            notes_hash=content.notes_fingerprint() if notes_hash is None else notes_hash,
+            content_hash=content_hash,
+            source_id=piece.id if source_id is None else source_id,
+        )
 
 
 @dataclass
 class Manifest:
-    """What came of reading a corpus whose music stays on disk.
+    """What a corpus holds.
 
     Attributes:
-        access: gives the pieces of the files.
-        files: those that were read.
+        loader: gives the pieces of its files.
+        files: those that could be read.
         pieces: theirs, in order.
-        skipped: what was left out, and why.
-        found: what was come upon beside the files.
-        libraries: for each reader that read, the library it read through.
-        began: time in seconds at which reading began.
-        keeper: what the folder of the music lives as long as, where it is not kept.
+        skipped: what is left out, and why.
+        discovery: what was found beside the files.
+        libraries: for each reader that read, the library it reads through.
+        started: time in seconds at which reading began.
+        scratch: keeps the folder of the music alive where it is a temporary one.
     """
 
-    access: Access
-    files: list[File] = field(default_factory=list)
+    loader: PieceLoader
+    files: list[SourceFile] = field(default_factory=list)
     pieces: list[PieceInfo] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    found: DiscoveryNotes = field(default_factory=DiscoveryNotes)
+    discovery: DiscoveryNotes = field(default_factory=DiscoveryNotes)
     libraries: dict[str, str] = field(default_factory=dict)
-    began: float = field(default_factory=time.time)
-    keeper: object = None
-
-
-def survey(
-    items: Sequence[tuple[Component, Item]],
-    found: DiscoveryNotes,
-    *,
-    jobs: int,
-    cache: Cache,
-    timeout: float = TIMEOUT,
-    keeper: object = None,
-    taking: Extraction | None = None,
-    reporter: ProgressReporter = SILENT,
-) -> Manifest:
-    """Read files and list their pieces; the music itself goes into the cache.
-
-    Args:
-        items: readers and files.
-        found: what was come upon with them.
-        jobs: processes, 0 for one on each core.
-        cache: where what is read goes, and what was read before is found.
-        timeout: seconds after which a file is given up.
-        keeper: what the cache's folder lives as long as.
-        taking: what an encoder takes of the pieces, if not each as it is.
-        reporter: told how far it is.
-    """
-    skipped: list[Skipped] = []
-    work = Work(_survey, items, cache, skipped, _survey_cached, taking)
-    catalogue = Manifest(work.access, skipped=skipped, found=found, keeper=keeper)
-    seen: Counter[str] = Counter()
-    for (reader, item), (key, library, entries) in work.results(jobs, timeout, reporter):
-        catalogue.libraries[work.access.readers[reader].name] = library
-        for place, entry in enumerate(entries):
-            if isinstance(entry, Skipped):
-                skipped.append(entry)
-                continue
-            name, *rest = entry
-            listed = PieceInfo(len(catalogue.files), place, unique(name, seen), *rest)
-            catalogue.pieces.append(listed)
-        catalogue.files.append(File(reader, item, key))
-    return catalogue
-
-
-def _survey_cached(access: Access, file: File) -> tuple[str, str, list[Entry | Skipped]] | None:
-    entries = access.survey_cached(file)
-    return None if entries is None else (file.key, access.library(file.reader), entries)
-
-
-def _survey(access: Access, file: File) -> tuple[str, str, list[Entry | Skipped]]:
-    return file.key, access.library(file.reader), access.survey(file)
+    started: float = field(default_factory=time.time)
+    scratch: Scratch | None = None

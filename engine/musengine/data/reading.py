@@ -1,161 +1,45 @@
-"""From files to pieces, in worker processes and by way of the cache."""
+"""Reading: from files to pieces, in worker processes and by way of the cache."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-from musengine.data.cache import Cache, Known, key_of, pack_pieces, unpack_pieces
+from musengine.data.cache import Cache, Scratch
 from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.data.extraction import Extraction
-from musengine.data.opening import faults_told
-from musengine.errors import UnreadableError
+from musengine.data.loader import PieceLoader, read_item
+from musengine.data.manifest import Manifest, PieceInfo, Skipped, SourceFile
+from musengine.errors import UnreadableError, UserError, is_strict
 from musengine.interfaces.reader import Item
-from musengine.music.score import Piece, SplitName
+from musengine.music.score import Piece
 from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry
-from musengine.utils.parallel import FEW, Failure, run_apart
+from musengine.utils.format import counted
+from musengine.utils.parallel import SERIAL_BELOW, Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
-
-if TYPE_CHECKING:
-    from musengine.interfaces.reader import Reader
 
 TIMEOUT = 120.0
 """Seconds after which reading a file is given up, unless the pipeline says otherwise."""
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A file or piece that was left out, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that was read: which reader's it is, and the key it is cached under."""
-
-    reader: int
-    item: Item
-    key: str
-
-
-Entry = tuple[str, str, "SplitName | None", tuple[str, ...], Known, str]
-"""Of a piece the id, style, official part, warnings, what stands for its music, and `of`."""
-
-
-def _entries(stored: Iterable[dict[str, Any]]) -> list[Entry | Skipped]:
-    """Return what the cache says of pieces, and of those that an encoder takes nothing of."""
-    return [
-        Skipped(entry["id"], entry["refused"])
-        if "refused" in entry
-        else (
-            entry["id"],
-            entry["style"],
-            entry["part"],
-            tuple(entry["warnings"]),
-            Known(**entry["known"]),
-            entry.get("of", entry["id"]),
-        )
-        for entry in stored
-    ]
-
-
 @dataclass
-class Reading:
-    """What came of reading a corpus, held in memory."""
+class ReadResult:
+    """The pieces of some sources, held in memory.
+
+    Attributes:
+        pieces: in the order of their files; ids are unique.
+        skipped: the files that could not be read, and why.
+        discovery: terms that come with the music, and files of no reader's kind.
+    """
 
     pieces: list[Piece] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    found: DiscoveryNotes = field(default_factory=DiscoveryNotes)
-
-
-class Access:
-    """Reads files with some readers in any process, each file once as long as the cache lasts."""
-
-    def __init__(
-        self, readers: Sequence[Component], cache: Cache, taking: Extraction | None = None
-    ) -> None:
-        self.readers, self.cache, self.taking = tuple(readers), cache, taking
-        self._made: dict[int, tuple[Reader[Any], str]] = {}
-
-    def __reduce__(self) -> Any:
-        return Access, (self.readers, self.cache, self.taking)
-
-    def library(self, reader: int) -> str:
-        """Return what a reader reads through."""
-        return self._reader(reader)[1]
-
-    def key(self, reader: int, item: Item) -> str:
-        """Return what a file's pieces are cached under; looks at all its bytes."""
-        component = self.readers[reader]
-        with item.path.open("rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(2**20):
-                digest.update(block)
-        return key_of(
-            "pieces",
-            digest.hexdigest(),
-            item.id,
-            item.style,
-            component.name,
-            str(component.entry.origin),
-            self.library(reader),
-            component.config,
-            *([] if self.taking is None else self.taking.key()),
-        )
-
-    def pieces(self, file: File) -> list[Piece]:
-        """Return the pieces of a file, from the cache if they are there.
-
-        Raises:
-            UnreadableError: it holds none; the message says why.
-        """
-        if self.cache.folder is None and self.taking is None:
-            return self._fresh(file)  # nothing to keep, so nothing to pack
-        if (stored := self.cache.get(file.key)) is not None:
-            return unpack_pieces(*stored)
-        if self.key(file.reader, file.item) != file.key:
-            raise UnreadableError("it changed while the corpus was being read")
-        return self._read(file)[0]
-
-    def survey(self, file: File) -> list[Entry | Skipped]:
-        """Return what there is to know of a file's pieces beside their music.
-
-        Raises:
-            UnreadableError: it holds none; the message says why.
-        """
-        known = self.survey_cached(file)
-        return known if known is not None else _entries(self._read(file)[1])
-
-    def survey_cached(self, file: File) -> list[Entry | Skipped] | None:
-        """Return what the cache keeps of a file's pieces beside their music; None for nothing."""
-        stored = self.cache.get_json(file.key)
-        return None if stored is None else _entries(stored)
-
-    def _read(self, file: File) -> tuple[list[Piece], Any]:
-        pieces = self._fresh(file)
-        pack = pack_pieces if self.taking is None else self.taking.pack
-        arrays, entries = pack(pieces)
-        self.cache.put(file.key, arrays, entries)
-        return unpack_pieces(arrays, entries), entries
-
-    def _fresh(self, file: File) -> list[Piece]:
-        pieces = list(self._reader(file.reader)[0].read(file.item))
-        if not pieces:
-            raise UnreadableError("no pieces in it")
-        return pieces
-
-    def _reader(self, index: int) -> tuple[Reader[Any], str]:
-        if index not in self._made:
-            reader: Reader[Any] = self.readers[index].create()
-            self._made[index] = reader, reader.library()
-        return self._made[index]
+    discovery: DiscoveryNotes = field(default_factory=DiscoveryNotes)
 
 
 def read_sources(
@@ -168,14 +52,17 @@ def read_sources(
     cache: Cache | None = None,
     timeout: float = TIMEOUT,
     reporter: ProgressReporter = SILENT,
-) -> Reading:
+) -> ReadResult:
     """Read every piece of some sources into memory.
+
+    Files that cannot be read are skipped with the reason, also one whose reader crashes, hangs or
+    runs out of memory.
 
     Args:
         sources: files, folders, or `SCHEME:NAME` corpora.
         registry: where readers are found.
         reader: the one to use for all files, else each file's suffix decides.
-        accepts: what is wanted; readers of anything else are not asked.
+        accepts: the content that is asked for; readers of anything else are not used.
         jobs: processes, 0 for one on each core.
         cache: where files read before are found.
         timeout: seconds after which a file is given up.
@@ -184,13 +71,68 @@ def read_sources(
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
     """
-    reading = Reading()
-    items = list_items(sources, registry, reader, accepts, reading.found)
-    work = Work(_read_pieces, items, cache or Cache(None), reading.skipped)
+    result = ReadResult()
+    items = list_items(sources, registry, reader, accepts, result.discovery)
+    readers, tasks = _index_readers(items)
+    files = _Files(PieceLoader(readers, cache or Cache(None)), tasks, result.skipped)
     seen: Counter[str] = Counter()
-    for _, pieces in work.results(jobs, timeout, reporter):
-        reading.pieces.extend(replace(piece, id=unique(piece.id, seen)) for piece in pieces)
-    return reading
+    for _, pieces in files.results(PieceLoader.pieces, jobs, timeout, reporter):
+        result.pieces.extend(replace(piece, id=_unique(piece.id, seen)) for piece in pieces)
+    return result
+
+
+def read_manifest(
+    items: Sequence[tuple[Component, Item]],
+    discovery: DiscoveryNotes,
+    *,
+    jobs: int,
+    cache: Cache,
+    timeout: float = TIMEOUT,
+    scratch: Scratch | None = None,
+    extraction: Extraction | None = None,
+    reporter: ProgressReporter = SILENT,
+) -> Manifest:
+    """Read files and list their pieces; the music itself goes into the cache.
+
+    Args:
+        items: readers and files.
+        discovery: what was found beside them.
+        jobs: processes, 0 for one on each core.
+        cache: where what is read goes, and what was read before is found.
+        timeout: seconds after which a file is given up.
+        scratch: what keeps the cache's folder alive where it is a temporary one.
+        extraction: what an encoder makes of each piece, where it is not used as it is.
+        reporter: told how far it is.
+    """
+    readers, tasks = _index_readers(items)
+    loader = PieceLoader(readers, cache, extraction)
+    manifest = Manifest(loader, discovery=discovery, scratch=scratch)
+    files = _Files(loader, tasks, manifest.skipped)
+    seen: Counter[str] = Counter()
+    results = files.results(_list, jobs, timeout, reporter, cached=_list_cached)
+    for (reader, item), (key, library, infos) in results:
+        manifest.libraries[readers[reader].name] = library
+        for info in infos:
+            if isinstance(info, Skipped):
+                manifest.skipped.append(info)
+                continue
+            unique = _unique(info.id, seen)
+            manifest.pieces.append(replace(info, id=unique, file=len(manifest.files)))
+        manifest.files.append(SourceFile(reader, item, key))
+    return manifest
+
+
+_Listing = tuple[str, str, "list[PieceInfo | Skipped]"]
+"""A file's key, the library its reader reads through, and the infos of its pieces."""
+
+
+def _list(loader: PieceLoader, file: SourceFile) -> _Listing:
+    return file.key, loader.library(file.reader), loader.infos(file)
+
+
+def _list_cached(loader: PieceLoader, file: SourceFile) -> _Listing | None:
+    infos = loader.cached_infos(file)
+    return None if infos is None else (file.key, loader.library(file.reader), infos)
 
 
 def list_items(
@@ -198,47 +140,157 @@ def list_items(
     registry: Registry,
     reader: Component | None,
     accepts: Sequence[Content],
-    found: DiscoveryNotes,
+    discovery: DiscoveryNotes,
 ) -> list[tuple[Component, Item]]:
-    """Return the files of some sources with their readers; `found` is told of the rest."""
+    """Return the files of some sources with their readers; `discovery` notes the rest."""
     return [
-        pair for source in sources for pair in find_items(source, registry, reader, found, accepts)
+        pair
+        for source in sources
+        for pair in find_items(source, registry, reader, discovery, accepts)
     ]
 
 
-def unique(name: str, seen: Counter[str]) -> str:
-    """Two sources may hold files of one name; the later piece's id gets a number."""
+def open_file(reader: Component, item: Item) -> list[Piece]:
+    """Read the pieces of one file in this process, without a cache.
+
+    Args:
+        reader: as `find_items` gives it with the file.
+        item: the file.
+
+    Raises:
+        UnreadableError: there is none to read; one line says why, be it the file's fault, the
+            reader's, the system's, or that of a library that is not installed. In strict mode
+            (`MUSENGINE_STRICT=1`) a reader's own exception is raised as it is.
+    """
+    with _faults_explained(reader):
+        return read_item(reader.create(), item)
+
+
+def shown_name(source: Source, item: Item) -> str:
+    """Return a file's name as the user would write it; in a built-in corpus, `SCHEME:NAME`."""
+    if source.scheme is None:
+        return str(item.path)
+    return f"{source.scheme}:{item.id.removeprefix(f'{source.scheme}:')}"
+
+
+@dataclass(frozen=True)
+class MusicFile:
+    """One file to work on.
+
+    Attributes:
+        reader: what reads it.
+        item: the file.
+        shown: its name as the user would write it.
+    """
+
+    reader: Component
+    item: Item
+    shown: str
+
+
+F = TypeVar("F", bound=MusicFile)
+R = TypeVar("R")
+
+
+def process_files(
+    function: Callable[[F], R],
+    files: Sequence[F],
+    *,
+    title: str,
+    jobs: int = 0,
+    timeout: float = 300.0,
+    reporter: ProgressReporter = SILENT,
+) -> Iterator[tuple[F, R | Failure]]:
+    """Yield each file with what a function returns for it, in order.
+
+    A file at which the function raises, crashes its process or takes too long yields a Failure
+    that says so, and the rest goes on.
+
+    Args:
+        function: importable by name, since it runs in worker processes.
+        files: what is worked on.
+        title: what is done, for the progress bar, as `converting`.
+        jobs: processes, 0 for one on each core.
+        timeout: seconds that one file may take.
+        reporter: told how far it is.
+    """
+    results = process_map(function, files, workers=jobs, timeout=timeout, serial_below=0)
+    with reporter.bar(title) as bar:
+        for count, (file, result) in enumerate(zip(files, results, strict=True), 1):
+            yield file, result
+            bar.update(count / len(files), f"{count} of {counted(len(files), 'file')}")
+
+
+@contextlib.contextmanager
+def _faults_explained(reader: Component) -> Iterator[None]:
+    """Turn whatever goes wrong while a reader reads a file into one line that says why.
+
+    Raises:
+        UnreadableError: in place of any error; in strict mode a reader's own faults stay.
+    """
+    try:
+        yield
+    except UserError as error:  # also a library that is not installed
+        raise UnreadableError(error.lines[0]) from error
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    # A fault of one plugin's reader must not lose what the others read.
+    except Exception as error:
+        if is_strict():
+            raise
+        provider = f"reader {reader.name!r} of {reader.entry.origin}"
+        raise UnreadableError(f"{provider} failed: {type(error).__name__}: {error}") from error
+
+
+def _unique(name: str, seen: Counter[str]) -> str:
+    """Return a piece's id with a number where two sources hold files of one name."""
     seen[name] += 1
     return name if seen[name] == 1 else f"{name}~{seen[name]}"
 
 
-class Work:
-    """Files to read by one of the functions below, and what came of each."""
+_Task = tuple[int, Item]
+"""A file with the index of its reader, which takes fewer bytes to send than the reader."""
 
-    def __init__(
-        self,
-        function: Any,
-        items: Sequence[tuple[Component, Item]],
-        cache: Cache,
-        skipped: list[Skipped],
-        cached: Any = None,
-        taking: Extraction | None = None,
-    ) -> None:
-        self.function, self.skipped, self.cached = function, skipped, cached
-        readers: list[Component] = []
-        self.tasks: list[tuple[int, Item]] = []
-        for component, item in items:
-            # A few readers at most; a task that only counts them travels light.
-            if component not in readers:
-                readers.append(component)
-            self.tasks.append((readers.index(component), item))
-        self.access = Access(readers, cache, taking)
+
+def _index_readers(
+    items: Iterable[tuple[Component, Item]],
+) -> tuple[list[Component], list[_Task]]:
+    """Return the different readers, and the files with the index of theirs."""
+    readers: list[Component] = []
+    tasks: list[_Task] = []
+    for component, item in items:
+        if component not in readers:
+            readers.append(component)
+        tasks.append((readers.index(component), item))
+    return readers, tasks
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files to read; those that cannot be are added to `skipped` with the reason."""
+
+    loader: PieceLoader
+    tasks: Sequence[_Task]
+    skipped: list[Skipped]
 
     def results(
-        self, jobs: int, timeout: float, reporter: ProgressReporter
-    ) -> Iterator[tuple[tuple[int, Item], Any]]:
-        """Yield what the function says of each file that can be read."""
-        lacking = [component.entry.missing_requirements() for component in self.access.readers]
+        self,
+        function: Callable[[PieceLoader, SourceFile], Any],
+        jobs: int,
+        timeout: float,
+        reporter: ProgressReporter,
+        cached: Callable[[PieceLoader, SourceFile], Any] | None = None,
+    ) -> Iterator[tuple[_Task, Any]]:
+        """Yield what a function returns of each file that can be read.
+
+        Args:
+            function: called in a worker process.
+            jobs: processes, 0 for one on each core.
+            timeout: seconds that a file may take.
+            reporter: told how far it is.
+            cached: looks up in this process what the function would return; None where it cannot.
+        """
+        lacking = [component.entry.missing_requirements() for component in self.loader.readers]
         readable = [task for task in self.tasks if not lacking[task[0]]]
         self.skipped.extend(
             Skipped(str(item.path), lacking[reader][0])
@@ -246,7 +298,7 @@ class Work:
             if lacking[reader]
         )
         with reporter.bar("reading") as bar:
-            outcomes = self._outcomes(readable, jobs, timeout)
+            outcomes = self._outcomes(readable, function, jobs, timeout, cached)
             for count, (task, outcome) in enumerate(zip(readable, outcomes, strict=True), 1):
                 bar.update(count / len(readable), f"{count} of {len(readable)} files")
                 reason = outcome.reason if isinstance(outcome, Failure) else outcome
@@ -256,24 +308,29 @@ class Work:
                     yield task, outcome
 
     def _outcomes(
-        self, tasks: Sequence[tuple[int, Item]], jobs: int, timeout: float
+        self,
+        tasks: Sequence[_Task],
+        function: Callable[[PieceLoader, SourceFile], Any],
+        jobs: int,
+        timeout: float,
+        cached: Callable[[PieceLoader, SourceFile], Any] | None,
     ) -> Iterator[Any]:
         """Yield what came of each file; those that the cache has are looked up in this process.
 
         That takes less time than starting workers, as long as only a few have to be read.
         """
         known: list[Any] = []
-        absent: list[tuple[int, Item]] = []
-        if self.cached is not None:
-            look_up = _Guarded(self.cached, self.access)
+        absent: list[_Task] = []
+        if cached is not None:
+            look_up = _Guarded(cached, self.loader)
             for task in tasks:
                 known.append(look_up(task))
                 if known[-1] is None:
                     absent.append(task)
-                if len(absent) == FEW:
+                if len(absent) == SERIAL_BELOW:
                     break
-        read = run_apart(
-            _Guarded(self.function, self.access),
+        read = process_map(
+            _Guarded(function, self.loader),
             [*absent, *tasks[len(known) :]],
             workers=jobs,
             timeout=timeout,
@@ -287,18 +344,14 @@ class Work:
 class _Guarded:
     """A function of a file that returns in words what is wrong with the file."""
 
-    function: Any
-    access: Access
+    function: Callable[[PieceLoader, SourceFile], Any]
+    loader: PieceLoader
 
-    def __call__(self, task: tuple[int, Item]) -> Any:
+    def __call__(self, task: _Task) -> Any:
         reader, item = task
         try:
-            with faults_told(self.access.readers[reader]):
-                file = File(reader, item, self.access.key(reader, item))
-                return self.function(self.access, file)
+            with _faults_explained(self.loader.readers[reader]):
+                file = SourceFile(reader, item, self.loader.key(reader, item))
+                return self.function(self.loader, file)
         except UnreadableError as error:
             return error.lines[0]
-
-
-def _read_pieces(access: Access, file: File) -> list[Piece]:
-    return access.pieces(file)

@@ -1,4 +1,10 @@
-"""Encoded pieces in memory-mapped files, so that memory does not grow with the corpus."""
+"""Shards: encoded pieces in memory-mapped files, so that memory does not grow with the corpus.
+
+A shard is a safetensors file, but neither written nor mapped by that library. It would need a
+shard's arrays in one piece each, which is as much memory again; and what it has mapped it holds,
+so that every page ever touched counts as the process's memory: the corpus as a whole after one
+epoch. Memory-mapped `.npy` files are one for each array, without sums that tell a damaged one.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +20,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from musengine.data.cache import Scratch
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
 
 FULL = 24 * 2**20
@@ -25,23 +32,22 @@ FULL = 24 * 2**20
 
 _HEADER_LIMIT = 64 * 2**20
 _OPEN = 128
-"""How many shards are mapped at once: each takes one of the process's open files."""
+"""Shards that are mapped at once: each takes one of the process's open files."""
 
 _RESIDENT = 12 * 2**20
-"""Bytes that may be touched before the pages in memory are given back."""
+"""Bytes that may be touched before the pages in memory are released."""
 
-Array = npt.NDArray[Any]
-Entry = tuple[str, "Encoded | str"]
+ShardEntry = tuple[str, "Encoded | str"]
 """A piece's key with its arrays, or with the reason why the encoder refuses it."""
 
 
 class DamagedError(Exception):
-    """A file that is no whole shard."""
+    """A file is no whole shard."""
 
 
 @dataclass(frozen=True)
 class _Span:
-    """Where an array of many pieces stands in a file: after one another along time."""
+    """Where in a file the array is that holds many pieces, one after another along time."""
 
     dtype: np.dtype[Any]
     inner: tuple[int, ...]
@@ -54,39 +60,37 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Location:
     """Where a piece is: its shard, the arrays that hold it, the first step and their number."""
 
     shard: Path
     spans: Mapping[str, _Span]
     start: int
     steps: int
-    lost: Mapping[str, int]
+    dropped: Mapping[str, int]
 
 
-def write_shards(folder: Path, entries: Iterable[Entry]) -> list[Path]:
+def write_shards(folder: Path, entries: Iterable[ShardEntry]) -> list[Path]:
     """Write encoded pieces, in order, to as many shards as they fill.
 
     A shard is named by the keys in it and holds nothing but what follows from them, so writing it
     again, or by two processes at once, changes nothing.
     """
     written: list[Path] = []
-    waiting: list[Entry] = []
+    pending: list[ShardEntry] = []
     size = 0
     for entry in entries:
-        added = 0 if isinstance(entry[1], str) else sum(map(_bytes, _arrays(entry[1]).values()))
-        if waiting and size + added > FULL:
-            written.append(_write_shard(folder, waiting))
-            waiting, size = [], 0
-        waiting.append(entry)
+        added = (
+            0 if isinstance(entry[1], str) else sum(a.nbytes for a in _arrays(entry[1]).values())
+        )
+        if pending and size + added > FULL:
+            written.append(_write_shard(folder, pending))
+            pending, size = [], 0
+        pending.append(entry)
         size += added
-    if waiting:
-        written.append(_write_shard(folder, waiting))
+    if pending:
+        written.append(_write_shard(folder, pending))
     return written
-
-
-def _bytes(array: Array) -> int:
-    return array.nbytes
 
 
 def _arrays(encoded: Encoded) -> dict[str, Array]:
@@ -96,7 +100,7 @@ def _arrays(encoded: Encoded) -> dict[str, Array]:
     return {"steps": encoded.steps, **conditioning}
 
 
-def _write_shard(folder: Path, entries: Sequence[Entry]) -> Path:
+def _write_shard(folder: Path, entries: Sequence[ShardEntry]) -> Path:
     name = hashlib.sha256("\n".join(key for key, _ in entries).encode()).hexdigest()[:32]
     path = folder / f"{name}.safetensors"
     groups: dict[Any, list[dict[str, Array]]] = {}
@@ -110,16 +114,16 @@ def _write_shard(folder: Path, entries: Sequence[Entry]) -> Path:
         kind = tuple((name, array.dtype.str, array.shape[1:]) for name, array in arrays.items())
         group = groups.setdefault(kind, [])
         start = sum(len(other["steps"]) for other in group)
-        lost = {str(what): int(count) for what, count in result.lost.items()}
-        pieces.append([key, list(groups).index(kind), start, len(result.steps), lost])
+        dropped = {str(what): int(count) for what, count in result.dropped.items()}
+        pieces.append([key, list(groups).index(kind), start, len(result.steps), dropped])
         group.append(arrays)
     parts = {
         f"{number}.{name}": [arrays[name] for arrays in group]
         for number, group in enumerate(groups.values())
         for name in group[0]
     }
-    with whole_file(path, "corpus.cache") as aside:
-        _write_tensors(aside, parts, {"pieces": pieces, "refused": refused})
+    with whole_file(path, "corpus.cache") as temporary:
+        _write_tensors(temporary, parts, {"pieces": pieces, "refused": refused})
     return path
 
 
@@ -188,77 +192,77 @@ class Shards:
 
     Args:
         folder: where they are.
-        keeper: held as long as this object, such as the folder's own life.
+        scratch: what keeps the folder alive where it is a temporary one.
     """
 
-    def __init__(self, folder: Path, keeper: object = None) -> None:
-        self.folder, self.keeper = folder, keeper
+    def __init__(self, folder: Path, scratch: Scratch | None = None) -> None:
+        self.folder, self.scratch = folder, scratch
         self.refused: dict[str, str] = {}
-        self._places: dict[str, _Place] = {}
+        self._locations: dict[str, _Location] = {}
         self._maps: OrderedDict[Path, mmap.mmap] = OrderedDict()
         self._touched = 0
 
     def __contains__(self, key: str) -> bool:
-        return key in self._places or key in self.refused
+        return key in self._locations or key in self.refused
 
     def find(self) -> None:
-        """Take note of all shards in the folder; a damaged one is removed."""
+        """Add all shards in the folder; a damaged one is removed."""
         for path in sorted(self.folder.glob("*.safetensors")):
             if not path.name.startswith("."):
                 self.add(path)
 
     def add(self, path: Path) -> None:
-        """Take note of the pieces in a shard; one that is damaged is removed."""
+        """Add the pieces of a shard; one that is damaged is removed."""
         try:
             pieces, refused = _read(path)
-            os.utime(path)  # for `cache.trim`: used now
+            os.utime(path)  # `cache.trim` deletes the least recently used
         except (DamagedError, OSError):
             path.unlink(missing_ok=True)
             return
         self.refused.update(refused)
-        for key, place in pieces.items():
-            self._places.setdefault(key, place)
+        for key, location in pieces.items():
+            self._locations.setdefault(key, location)
 
     def piece(self, name: str, fingerprint: str, key: str) -> EncodedPiece:
         """Return a piece whose arrays are looked up when they are asked for."""
-        return MappedPiece(name, fingerprint, self, self._places[key])
+        return MappedPiece(name, fingerprint, self, self._locations[key])
 
-    def lost(self, key: str) -> Mapping[str, int]:
-        """Return what did not fit into a piece's arrays."""
-        return self._places[key].lost
+    def dropped(self, key: str) -> Mapping[str, int]:
+        """Return what did not fit into a piece's arrays, counted by a word."""
+        return self._locations[key].dropped
 
-    def encoded(self, place: _Place) -> Encoded:
+    def encoded(self, location: _Location) -> Encoded:
         """Return a piece's arrays as views of the file; changes to them are not written."""
-        whole = self._map(place.shard)
+        mapped = self._map(location.shard)
         arrays = {}
-        for name, span in place.spans.items():
-            first, size = place.start * span.step_bytes, place.steps * span.step_bytes
-            shape = (place.steps, *span.inner)
-            self._touched += size  # at most: often a stretch of it is read
+        for name, span in location.spans.items():
+            first, size = location.start * span.step_bytes, location.steps * span.step_bytes
+            shape = (location.steps, *span.inner)
+            self._touched += size  # at most: often a part of it is read
             if not size:
                 arrays[name] = np.zeros(shape, dtype=span.dtype)
                 continue
             count = size // span.dtype.itemsize
-            flat = np.frombuffer(whole, span.dtype, count, span.offset + first)
+            flat = np.frombuffer(mapped, span.dtype, count, span.offset + first)
             arrays[name] = flat.reshape(shape)
         if self._touched > _RESIDENT:
-            self._give_back()
+            self._release_pages()
         steps = arrays.pop("steps")
         conditioning = {
             name.removeprefix("conditioning."): channel for name, channel in arrays.items()
         }
-        return Encoded(steps=steps, conditioning=conditioning, lost=place.lost)
+        return Encoded(steps=steps, conditioning=conditioning, dropped=location.dropped)
 
-    def _give_back(self) -> None:
-        """Let go of the pages in memory; they come again from the file when they are needed.
+    def _release_pages(self) -> None:
+        """Let go of the pages in memory; they are read from the file again when they are needed.
 
-        The system would do so itself when memory runs short, but until then they look like this
+        The system would do so itself when memory runs short, but until then they count as this
         process's own.
         """
         self._touched = 0
         if hasattr(mmap, "MADV_DONTNEED"):
-            for whole in self._maps.values():
-                whole.madvise(mmap.MADV_DONTNEED)
+            for mapped in self._maps.values():
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def _map(self, path: Path) -> mmap.mmap:
         if path in self._maps:
@@ -266,20 +270,20 @@ class Shards:
             return self._maps[path]
         try:
             with path.open("rb") as file:
-                whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"cannot read {path}: {error}; it was deleted or damaged in use: start again"
             ) from error
-        self._maps[path] = whole
+        self._maps[path] = mapped
         if len(self._maps) > _OPEN:
             # Views that are still held keep their map alive.
             self._maps.popitem(last=False)
-        return whole
+        return mapped
 
 
-def _read(path: Path) -> tuple[dict[str, _Place], dict[str, str]]:
-    """Return where in a shard each piece is, and the refused ones; all of it is looked at.
+def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str]]:
+    """Return where in a shard each piece is, and the refused ones; all its sums are checked.
 
     The file is read, not mapped, which leaves nothing of it in memory.
 
@@ -303,31 +307,33 @@ def _read(path: Path) -> tuple[dict[str, _Place], dict[str, str]]:
     for name, span in spans.items():
         number, _, own = name.partition(".")
         groups.setdefault(int(number), {})[own] = span
-    places = {
-        key: _Place(path, groups[group], first, steps, lost)
-        for key, group, first, steps, lost in record["pieces"]
+    locations = {
+        key: _Location(path, groups[group], first, steps, dropped)
+        for key, group, first, steps, dropped in record["pieces"]
     }
-    return places, record["refused"]
+    return locations, record["refused"]
 
 
 class MappedPiece(EncodedPiece):
     """A piece whose arrays stay in their file."""
 
     _shards: Shards
-    _place: _Place
+    _location: _Location
 
-    def __init__(self, name: str, fingerprint: str, shards: Shards, place: _Place) -> None:
-        attributes = {"id": name, "fingerprint": fingerprint, "_shards": shards, "_place": place}
+    def __init__(self, name: str, fingerprint: str, shards: Shards, location: _Location) -> None:
+        attributes = {
+            "id": name, "fingerprint": fingerprint, "_shards": shards, "_location": location
+        }  # fmt: skip
         for attribute, value in attributes.items():
             object.__setattr__(self, attribute, value)
 
     @property
     def encoded(self) -> Encoded:
         """The arrays, views of the file; ask for them each time and do not hold them."""
-        return self._shards.encoded(self._place)
+        return self._shards.encoded(self._location)
 
     def __len__(self) -> int:
-        return self._place.steps
+        return self._location.steps
 
 
 def _digest(header: Mapping[str, Any], text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which piece belongs to which part, so that no music stands in two and additions move nothing."""
+"""The split of a corpus: no music is in two parts, and a piece more moves no other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any, get_args
 import tomli
 
 from musengine.data.filters import Patterns, check_used
-from musengine.data.manifest import PieceInfo
-from musengine.data.reading import File
+from musengine.data.manifest import PieceInfo, SourceFile
 from musengine.errors import UserError
 from musengine.interfaces.reader import Item
 from musengine.music.score import SplitName
@@ -21,7 +20,7 @@ from musengine.utils.files import read_json
 
 PARTS: tuple[SplitName, ...] = get_args(SplitName)
 _HELD_OUT: tuple[SplitName, ...] = ("test", "valid")
-"""Of copies in several parts the first of these counts."""
+"""Held-out parts; copies that are in several parts count for the first of these."""
 
 _FOLDERS: dict[str, SplitName] = {
     "train": "train",
@@ -36,7 +35,7 @@ _FOLDERS: dict[str, SplitName] = {
 
 @dataclass(frozen=True)
 class Split:
-    """Pieces by part.
+    """The pieces of each part.
 
     Attributes:
         parts: the pieces of each part, in the order they were read.
@@ -52,38 +51,38 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitRules:
-    """What names, rather than draws, the pieces of the held-out parts.
+    """Patterns that name the pieces of held-out parts, which are else drawn.
 
     Attributes:
         patterns: for each part those that name its pieces.
         source: the key or file they come from, for messages.
-        whole: every piece they do not name is trained on.
-        strict: each pattern must stand for something.
+        complete: every piece they do not name is trained on.
+        strict: each pattern must match something.
     """
 
     patterns: Mapping[SplitName, Patterns]
     source: str
-    whole: bool = False
+    complete: bool = False
     strict: bool = True
 
 
 def rules_of(config: CorpusConfig) -> SplitRules:
-    """Return what a corpus's settings say by name; reads the list they name.
+    """Return the rules of a corpus's settings; reads the list that they name.
 
     Raises:
         UserError: the list is missing, damaged or not a list of pieces.
     """
     if isinstance(config.split, Path):
-        return _listed_in(config.split)
+        return _rules_in(config.split)
     patterns: dict[SplitName, Patterns] = {}
     for part in _HELD_OUT:
         named = getattr(config, part)
         if isinstance(named, tuple):
             patterns[part] = Patterns(named)
-    return SplitRules(patterns, "corpus", whole=config.split == "folders")
+    return SplitRules(patterns, "corpus", complete=config.split == "folders")
 
 
-def _listed_in(path: Path) -> SplitRules:
+def _rules_in(path: Path) -> SplitRules:
     try:
         table = tomli.loads(path.read_text("utf-8")) if path.suffix == ".toml" else read_json(path)
     except (OSError, ValueError, UserError) as error:
@@ -103,7 +102,7 @@ def _listed_in(path: Path) -> SplitRules:
     patterns: dict[SplitName, Patterns] = {
         part: Patterns(lists[part]) for part in _HELD_OUT if part in lists
     }
-    return SplitRules(patterns, f"corpus.split: {path}", whole=True, strict=not recorded)
+    return SplitRules(patterns, f"corpus.split: {path}", complete=True, strict=not recorded)
 
 
 def _are_names(value: Any) -> bool:
@@ -134,40 +133,43 @@ def check_folders(items: Iterable[Item]) -> None:
         )
 
 
-def divide(
-    pieces: Sequence[PieceInfo], files: Sequence[File], config: CorpusConfig, rules: SplitRules
+def split_pieces(
+    pieces: Sequence[PieceInfo],
+    files: Sequence[SourceFile],
+    config: CorpusConfig,
+    rules: SplitRules,
 ) -> Split:
-    """Divide pieces into train, valid and test.
+    """Split pieces into train, valid and test.
 
     What is named goes where it is named, what has an official part goes there. A piece with the
-    notes of such a piece goes with it, and so does what an encoder took from one piece with the
-    rest of it. If no piece has an official part, the others are drawn: a
-    number between 0 and 1 follows from a piece's notes and `config.split_seed` alone, and the
-    pieces under the share of the validation part are its, those above the share of the rest are
-    the test part's. So another piece moves none of the others, except that a part that would stay
-    empty gets the piece that is nearest to it.
+    notes of such a piece goes with it, and so does what an encoder extracted from one piece with
+    the rest of it. If no piece has an official part, the others are drawn: a number between 0 and
+    1 follows from a piece's notes and `config.split_seed` alone, and the pieces under the share of
+    the validation part are its, those above the share of the rest are the test part's. So another
+    piece moves none of the others, except that a part that would stay empty gets the piece that is
+    nearest to it.
 
     Raises:
-        UserError: a pattern stands for no piece.
+        UserError: a pattern matches no piece.
     """
     fixed = _fixed(pieces, files, config, rules)
     groups: dict[str, list[int]] = {}
     for index, piece in enumerate(pieces):
-        groups.setdefault(piece.known.notes, []).append(index)
+        groups.setdefault(piece.notes_hash, []).append(index)
     families = _families(pieces, groups)
     official = any(piece.part is not None for piece in pieces)
     free = [notes for notes, group in families.items() if not any(fixed[i] for i in group)]
     drawn = dict.fromkeys(free, PARTS[0])
-    if not official and not rules.whole:
-        taken = {part for part in fixed if part is not None}
-        drawn = _draw(free, config, taken)
-    where: list[SplitName] = ["train"] * len(pieces)
+    if not official and not rules.complete:
+        filled = {part for part in fixed if part is not None}
+        drawn = _draw(free, config, filled)
+    assigned: list[SplitName] = ["train"] * len(pieces)
     for notes, group in families.items():
         own = {fixed[i] for i in group}
         common = next((part for part in (*_HELD_OUT, PARTS[0]) if part in own), None)
         for index in group:
-            where[index] = fixed[index] or common or drawn[notes]
-    return _division(pieces, groups, where, config)
+            assigned[index] = fixed[index] or common or drawn[notes]
+    return _split(pieces, groups, assigned, config)
 
 
 def _families(
@@ -175,19 +177,19 @@ def _families(
 ) -> dict[str, list[int]]:
     """Return groups of equal notes joined where they hold parts of one piece, by one's notes.
 
-    What an encoder took from one piece may be as like as two voices of a canon.
+    What is extracted from one piece may be as alike as two voices of a canon.
     """
     parent = {notes: notes for notes in groups}
 
     def root(notes: str) -> str:
         while parent[notes] != notes:
-            parent[notes] = notes = parent[parent[notes]]  # halves the way for the next time
+            parent[notes] = notes = parent[parent[notes]]  # path halving
         return notes
 
     first: dict[tuple[int, str], str] = {}
     for piece in pieces:
-        one = root(piece.known.notes)
-        other = root(first.setdefault((piece.file, piece.of or piece.id), one))
+        one = root(piece.notes_hash)
+        other = root(first.setdefault((piece.file, piece.source_id), one))
         parent[max(one, other)] = min(one, other)
     families: dict[str, list[int]] = {}
     for notes, group in groups.items():
@@ -196,41 +198,48 @@ def _families(
 
 
 def _fixed(
-    pieces: Sequence[PieceInfo], files: Sequence[File], config: CorpusConfig, rules: SplitRules
+    pieces: Sequence[PieceInfo],
+    files: Sequence[SourceFile],
+    config: CorpusConfig,
+    rules: SplitRules,
 ) -> list[SplitName | None]:
     """Return, for each piece, the part it is named for, or its official one."""
-    fixed: list[SplitName | None] = [None if rules.whole else piece.part for piece in pieces]
+    fixed: list[SplitName | None] = [None if rules.complete else piece.part for piece in pieces]
     if config.split == "folders":
         fixed = [part_by_folder(files[piece.file].item) or piece.part for piece in pieces]
     for part, patterns in rules.patterns.items():
-        fits = [patterns.fitting(piece.id, piece.of, piece.style) for piece in pieces]
+        matches = [patterns.matching(piece.id, piece.source_id, piece.style) for piece in pieces]
         if rules.strict:
             key = part if rules.source == "corpus" else f"split: {part}"
             known = {piece.style: None for piece in pieces if piece.style}
-            check_used(key, patterns, fits, [*known, *(piece.id for piece in pieces)])
-        elif not any(fits):
+            check_used(key, patterns, matches, [*known, *(piece.id for piece in pieces)])
+        elif not any(matches):
             raise UserError(f"{rules.source}: none of its {part} pieces are here")
-        for index, fit in enumerate(fits):
-            if fit and fixed[index] != _HELD_OUT[0]:
+        for index, match in enumerate(matches):
+            if match and fixed[index] != _HELD_OUT[0]:
                 fixed[index] = part
     return fixed
 
 
 def _draw(
-    groups: Sequence[str], config: CorpusConfig, taken: Iterable[SplitName | None]
+    groups: Sequence[str], config: CorpusConfig, filled: Iterable[SplitName]
 ) -> dict[str, SplitName]:
     """Return the part of each group of pieces with equal notes."""
-    place = {notes: _place(notes, config.split_seed) for notes in groups}
-    ranked = sorted(groups, key=lambda notes: (place[notes], notes))
+    position = {notes: _position(notes, config.split_seed) for notes in groups}
+    ranked = sorted(groups, key=lambda notes: (position[notes], notes))
     valid, test = config.share("valid"), config.share("test")
     drawn: dict[str, SplitName] = {
-        notes: "valid" if place[notes] < valid else "test" if place[notes] >= 1 - test else "train"
+        notes: "valid"
+        if position[notes] < valid
+        else "test"
+        if position[notes] >= 1 - test
+        else "train"
         for notes in ranked
     }
     # Small corpora: training comes first, then validation, then test.
-    missing = {part for part in PARTS if part not in taken and part not in drawn.values()}
+    missing = {part for part in PARTS if part not in filled and part not in drawn.values()}
     if "train" in missing and ranked:
-        drawn[max(ranked, key=lambda notes: (drawn[notes] == "valid", place[notes]))] = "train"
+        drawn[max(ranked, key=lambda notes: (drawn[notes] == "valid", position[notes]))] = "train"
         missing |= {part for part in _HELD_OUT if part not in drawn.values()}
     if valid and "valid" in missing and not _move_one(ranked, drawn, "valid", "train"):
         _move_one(ranked, drawn, "valid", "test", least=1)
@@ -254,15 +263,16 @@ def _move_one(
     return True
 
 
-def _place(notes: str, seed: int) -> float:
+def _position(notes: str, seed: int) -> float:
+    """Return the number in [0, 1) that follows from a hash of notes and a seed."""
     digest = hashlib.sha256(f"{seed}:{notes}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _division(
+def _split(
     pieces: Sequence[PieceInfo],
     groups: Mapping[str, Sequence[int]],
-    where: Sequence[SplitName],
+    assigned: Sequence[SplitName],
     config: CorpusConfig,
 ) -> Split:
     copies: dict[str, str] = {}
@@ -271,14 +281,14 @@ def _division(
     for group in groups.values():
         # What is held out stays so: the copy to be trained on is the one to drop.
         order = [*(part for part in _HELD_OUT), PARTS[0]]
-        first, *others = sorted(group, key=lambda i: order.index(where[i]))
+        first, *others = sorted(group, key=lambda i: order.index(assigned[i]))
         for index in others:
             copies[pieces[index].id] = pieces[first].id
             if config.duplicates == "drop":
                 kept.discard(index)
-            elif where[index] != where[first]:
+            elif assigned[index] != assigned[first]:
                 straddling.append(pieces[index].id)
     parts: dict[SplitName, list[PieceInfo]] = {part: [] for part in PARTS}
     for index in sorted(kept):
-        parts[where[index]].append(pieces[index])
+        parts[assigned[index]].append(pieces[index])
     return Split(parts, copies, straddling)

@@ -11,7 +11,7 @@ from musengine.config.quantities import GridStep, Meter
 from musengine.encoding.layouts import Grid
 from musengine.errors import UnreadableError
 from musengine.music.score import Score
-from musengine.music.timing import FloatArray, IntArray
+from musengine.utils.arrays import FloatArray, IntArray
 
 Roll = npt.NDArray[np.uint8]
 
@@ -32,8 +32,8 @@ def encode_piano_roll(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]
     """
     row = score.pitch - layout.lowest
     inside = (row >= 0) & (row < layout.pitches)
-    lost = {"notes out of range": int((~inside).sum())} if not inside.all() else {}
-    score, row = score.select(inside), row[inside]
+    dropped = {"notes out of range": int((~inside).sum())} if not inside.all() else {}
+    score, row = score.take(inside), row[inside]
     if not len(score):
         raise UnreadableError("no notes in the encoder's pitch range")
     first, after, total = score.quantise(layout.step)
@@ -47,7 +47,7 @@ def encode_piano_roll(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]
         roll_TPC[first, row, layout.channels.index("onset")] = 1
     if layout.silence_marker:
         roll_TPC[~roll_TPC[..., 0].any(axis=1), 0, 0] = 1
-    return roll_TPC, lost
+    return roll_TPC, dropped
 
 
 def decode_piano_roll(roll_TPC: Roll, layout: Grid, *, tempo: float, meter: Meter) -> Score:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from musengine.data.reading import Reading, read_sources
+from musengine.data.reading import ReadResult, read_sources
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
 from musengine.interfaces.metric import Reference
@@ -17,7 +17,7 @@ from musengine.plugins.registry import Registry
 Named = tuple[str, Score]
 
 
-def read_scores(paths: Sequence[str], registry: Registry, jobs: int = 0) -> Reading:
+def read_scores(paths: Sequence[str], registry: Registry, jobs: int = 0) -> ReadResult:
     """Read files, folders or built-in corpora as scores.
 
     Raises:

@@ -13,8 +13,9 @@ import torch
 
 from musengine.encoding.layouts import Grid, Layout
 from musengine.errors import UserError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Batch, Model, Recorded, as_steps
+from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,10 @@ from torch import Tensor
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.generation.sampler_chain import Chain
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request, State, as_steps
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
+from musengine.utils.arrays import Array
 
 MOST_STEPS = 200_000
 """A piece ends here even if its musical time does not move on."""

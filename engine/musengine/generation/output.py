@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from musengine.errors import UnreadableError, UnwritableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoder
 from musengine.interfaces.writer import Probabilities, Writer
 from musengine.music.score import Score, Text
 from musengine.pipeline import compatibility
 from musengine.pipeline.sections import GenerateConfig
 from musengine.plugins.declarations import Content, WriterDeclaration
 from musengine.plugins.registry import Component
+from musengine.utils.arrays import Array
 from musengine.utils.files import explained, whole_file
 
 logger = logging.getLogger(__name__)

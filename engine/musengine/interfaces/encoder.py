@@ -14,8 +14,8 @@ from musengine.config.quantities import Meter
 from musengine.encoding.layouts import Grid, Layout
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.declarations import EncoderConfig
+from musengine.utils.arrays import Array
 
-Array = npt.NDArray[Any]
 C = TypeVar("C", bound=EncoderConfig)
 
 
@@ -27,12 +27,12 @@ class Encoded:
         steps: (T, *layout.step_shape), the first axis is time.
         conditioning: conditioning channels by name, each (T, ...): what is known of a step before
             it is predicted, such as the position in the bar.
-        lost: what did not fit, counted by a word: `{"notes out of range": 3}`.
+        dropped: what did not fit, counted by a word: `{"notes out of range": 3}`.
     """
 
     steps: Array
     conditioning: Mapping[str, Array] = field(default_factory=dict)
-    lost: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Encoder(ABC, Generic[C]):
         """
         raise NotImplementedError(f"{type(self).__name__} is no text notation")
 
-    def lost_in_text(self, score: Score) -> Mapping[str, int]:
+    def dropped_in_text(self, score: Score) -> Mapping[str, int]:
         """Return what `to_text` leaves out of a score, counted by a word."""
         return {}
 

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 from musengine.config.fields import Config
 from musengine.encoding.layouts import Layout
-from musengine.interfaces.encoder import Array
 from musengine.music.score import Score, Text
+from musengine.utils.arrays import Array
 
 C = TypeVar("C", bound=Config)
 

@@ -18,7 +18,7 @@ def find_key(score: Score) -> tuple[int, bool]:
     Each pitch class is weighted by how long it sounds; drums do not count. A score without notes
     is in C major.
     """
-    pitched = score.select(~score.is_drum)
+    pitched = score.take(~score.is_drum)
     weights = np.bincount(pitched.pitch % 12, weights=pitched.duration, minlength=12)
     if not weights.any() or np.ptp(weights) == 0:
         return 0, False

@@ -13,11 +13,14 @@ import numpy.typing as npt
 
 from musengine.config.quantities import GridStep
 from musengine.music import timing
-from musengine.music.timing import FloatArray, IntArray
+from musengine.utils.arrays import FloatArray, IntArray
 
 SplitName = Literal["train", "valid", "test"]
 
-_COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
+COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
+"""The arrays of a Score with an entry for each note."""
+MAPS = ("tempo_tick", "tempo_bpm", "meter_tick", "meter", "key_tick", "key")
+"""The arrays of a Score that give ticks their meaning."""
 LAST_TICK = 2**40
 """No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
 
@@ -182,20 +185,26 @@ class Score:
         return len(self.onset)
 
     def __getstate__(self) -> dict[str, object]:
-        """Return what travels from a worker process: columns in the fewest bytes that hold them."""
+        """Return what is pickled, between processes: columns in the fewest bytes that hold them."""
         state = dict(self.__dict__)
-        for name in _COLUMNS:
+        for name in COLUMNS:
             column = state[name]
             state[name] = column.astype(np.min_scalar_type(int(column.max(initial=0))))
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Restore what `__getstate__` returned."""
-        for name in _COLUMNS:
+        for name in COLUMNS:
             column = state[name]
             assert isinstance(column, np.ndarray)
             state[name] = column.astype(np.int64)
         self.__dict__.update(state)
+
+    def _repr_svg_(self) -> str:
+        """Return its piano-roll, which a notebook shows."""
+        from musengine.music.notebook import piano_roll_svg
+
+        return piano_roll_svg(self)
 
     @property
     def end(self) -> IntArray:
@@ -261,18 +270,14 @@ class Score:
         # Half a nanostep of slack keeps exact halves on the later step despite rounding.
         return np.floor(self.seconds(ticks) / float(step.size) + 0.5 + 5e-10).astype(np.int64)
 
-    def select(self, mask_N: npt.NDArray[np.bool_]) -> Score:
-        """Return the score with only the notes where the mask is true; nothing else changes."""
-        return self.take(mask_N)
-
     def in_order(self) -> Score:
         """Return the score with its notes sorted as a Score has them."""
-        notes_5N = np.stack([getattr(self, name) for name in _COLUMNS])
+        notes_5N = np.stack([getattr(self, name) for name in COLUMNS])
         return self.take(_order(notes_5N, notes_5N.max(axis=1, initial=0).tolist()))
 
     def take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
-        """Return the score with the notes chosen by a mask or by indices, in that order."""
-        columns = {name: getattr(self, name)[chosen] for name in _COLUMNS}
+        """Return the score with the notes of a mask or of indices, in that order; maps stay."""
+        columns = {name: getattr(self, name)[chosen] for name in COLUMNS}
         return replace(self, **columns)
 
     def transpose(self, semitones: int) -> Score:
@@ -287,16 +292,16 @@ class Score:
             # A semitone is seven fifths, and twelve fifths lead back: five flats to six sharps.
             key[:, 0] = (key[:, 0] + 7 * semitones + 5) % 12 - 5
         # Pitched notes may then lie on the other side of drums struck with them.
-        return replace(self, pitch=pitch, key=key).select(inside).in_order()
+        return replace(self, pitch=pitch, key=key).take(inside).in_order()
 
     def fingerprint(self) -> str:
-        """Return a hash of everything heard: equal scores have equal fingerprints."""
+        """Return a hash of all that sounds: equal scores have equal fingerprints."""
         digest = hashlib.sha256(str(self.ticks_per_beat).encode())
         for values in (self.onset, self.duration, self.pitch, self.velocity, self.track):
             digest.update(values.tobytes())
         digest.update(self.tempo_tick.tobytes() + self.tempo_bpm.tobytes())
-        heard = [(track.name, track.program, track.is_drum) for track in self.tracks]
-        digest.update(repr((self.length, heard)).encode())
+        parts = [(track.name, track.program, track.is_drum) for track in self.tracks]
+        digest.update(repr((self.length, parts)).encode())
         return digest.hexdigest()
 
     def notes_fingerprint(self) -> str:
@@ -384,7 +389,7 @@ def _checked(notes_5N: IntArray, n_tracks: int) -> list[int]:
         return [0] * 5
     largest: list[int] = notes_5N.max(axis=1).tolist()
     ranges = ((0, LAST_TICK), (1, LAST_TICK), (0, 127), (1, 127), (0, n_tracks - 1))
-    found = zip(_COLUMNS, ranges, notes_5N.min(axis=1).tolist(), largest, strict=True)
+    found = zip(COLUMNS, ranges, notes_5N.min(axis=1).tolist(), largest, strict=True)
     for name, (low, high), least, most in found:
         if least < low or most > high:
             raise ValueError(f"{name} must lie between {low} and {high}")

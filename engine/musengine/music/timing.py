@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from musengine.utils.arrays import Array, FloatArray, IntArray
 
 DEFAULT_BPM = 120.0
 LONGEST_BEAT_US = 2**24 - 1
@@ -78,9 +77,7 @@ def _changes(entries: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     return kept
 
 
-def without_idle_changes(
-    ticks: IntArray, values: npt.NDArray[Any]
-) -> tuple[IntArray, npt.NDArray[Any]]:
+def without_idle_changes(ticks: IntArray, values: Array) -> tuple[IntArray, Array]:
     """Return a map with the last entry at each tick, and of those only the ones that change it."""
     last = np.append(np.diff(ticks) > 0, True)[: len(ticks)]
     ticks, values = ticks[last], values[last]

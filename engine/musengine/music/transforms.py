@@ -1,19 +1,18 @@
-"""From one Score to another: an excerpt, some of its tracks, all in one, snapped to a grid."""
+"""Transforms of a Score: excerpts, selected tracks, quantisation, another resolution."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from musengine.config.quantities import GridStep
 from musengine.music import timing
-from musengine.music.score import Score, Track
-from musengine.music.timing import FloatArray, IntArray
+from musengine.music.score import Score
+from musengine.utils.arrays import Array, FloatArray, IntArray
 
 Unit = Literal["ticks", "beats", "bars", "seconds"]
 
@@ -36,7 +35,7 @@ def excerpt(score: Score, start: float, stop: float, unit: Unit = "beats") -> Sc
     if not 0 <= start <= stop:
         raise ValueError(f"expected 0 <= start <= stop, got {start} and {stop}")
     first, after = _tick(score, start, unit), _tick(score, stop, unit)
-    within = score.select((score.onset < after) & (score.end > first))
+    within = score.take((score.onset < after) & (score.end > first))
     onset = np.maximum(within.onset, first)
     tempo_tick, tempo_bpm = _in_force(score.tempo_tick, score.tempo_bpm, first, after)
     meter_tick, meter = _in_force(score.meter_tick, score.meter, first, after)
@@ -67,54 +66,32 @@ def _tick(score: Score, value: float, unit: Unit) -> int:
     return min(int(np.floor(ticks + 0.5)), score.length)
 
 
-def _in_force(
-    ticks: IntArray, values: npt.NDArray[Any], first: int, after: int
-) -> tuple[IntArray, npt.NDArray[Any]]:
+def _in_force(ticks: IntArray, values: Array, first: int, after: int) -> tuple[IntArray, Array]:
     """Return a map's part from `first` to before `after`, with what was in force at its start."""
     before = int(np.searchsorted(ticks, first, side="right"))
     begin, stop = max(before - 1, 0), max(int(np.searchsorted(ticks, after)), before)
     return np.maximum(ticks[begin:stop] - first, 0), values[begin:stop]
 
 
-def keep_tracks(score: Score, wanted: Collection[int]) -> Score:
+def keep_tracks(score: Score, indices: Collection[int]) -> Score:
     """Return the score with only these tracks, by index; the others are gone from the list too."""
-    kept = sorted(set(wanted) & set(range(len(score.tracks))))
-    place = np.full(max(len(score.tracks), 1), -1, dtype=np.int64)
-    place[kept] = np.arange(len(kept))
-    chosen = score.select(place[score.track] >= 0)
+    kept = sorted(set(indices) & set(range(len(score.tracks))))
+    new_index = np.full(max(len(score.tracks), 1), -1, dtype=np.int64)
+    new_index[kept] = np.arange(len(kept))
+    chosen = score.take(new_index[score.track] >= 0)
     return replace(
-        chosen, track=place[chosen.track], tracks=tuple(score.tracks[index] for index in kept)
+        chosen, track=new_index[chosen.track], tracks=tuple(score.tracks[index] for index in kept)
     )
 
 
-def mute_tracks(score: Score, unwanted: Collection[int]) -> Score:
+def mute_tracks(score: Score, indices: Collection[int]) -> Score:
     """Return the score without these tracks, by index."""
-    return keep_tracks(score, set(range(len(score.tracks))) - set(unwanted))
+    return keep_tracks(score, set(range(len(score.tracks))) - set(indices))
 
 
 def tracks_on(score: Score, channels: Collection[int]) -> list[int]:
     """Return the indices of the tracks on these MIDI channels (0 to 15; drums are on 9)."""
     return [index for index, track in enumerate(score.tracks) if track.channel in set(channels)]
-
-
-def merge_tracks(score: Score, into: Track | None = None) -> Score:
-    """Return all pitched tracks as one; drums keep tracks of their own.
-
-    A pitch struck by several tracks at once is one note, as long as the longest of them and as
-    loud as the loudest; one struck while it sounds ends the earlier note.
-
-    Args:
-        score: what is merged.
-        into: name and program of the new track; by default those of the first pitched one.
-    """
-    pitched = [track for track in score.tracks if not track.is_drum]
-    merged = [into or replace(track, channel=None) for track in pitched[:1]]
-    drums = [index for index, track in enumerate(score.tracks) if track.is_drum]
-    place = np.zeros(max(len(score.tracks), 1), dtype=np.int64)
-    place[drums] = np.arange(len(merged), len(merged) + len(drums))
-    tracks = (*merged, *(score.tracks[index] for index in drums))
-    together = replace(score, track=place[score.track], tracks=tracks)
-    return one_note_per_key(together.in_order())
 
 
 def one_note_per_key(score: Score) -> Score:

@@ -104,7 +104,7 @@ class RunFolder:
             {
                 "parts": dataset.fingerprints(),
                 "skipped": [[entry.path, entry.reason] for entry in dataset.skipped],
-                "lost": dict(dataset.lost),
+                "dropped": dict(dataset.dropped),
                 "ignored": dict(dataset.ignored),
                 "notices": dataset.notices,
                 "warnings": {name: list(lines) for name, lines in dataset.warnings.items()},

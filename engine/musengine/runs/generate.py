@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from musengine.config.quantities import Length
-from musengine.data import reading
-from musengine.data.dataset import cache_of
+from musengine.data.cache import corpus_cache
+from musengine.data.reading import read_sources
 from musengine.errors import UnreadableError, UserError
 from musengine.generation import activations, engine
 from musengine.generation import output as outputs
@@ -211,7 +211,7 @@ def _prompt_of_text(text: str, encoder: Encoder[Any]) -> Encoded:
         prompt = encoder.encode_prompt(text)
     except UnreadableError as error:
         raise UserError(f"generate.prompt_text: {error.lines[0]}") from error
-    for what, count in prompt.lost.items():
+    for what, count in prompt.dropped.items():
         logger.warning(f"generate.prompt_text: {count} {what}")
     return prompt
 
@@ -220,8 +220,11 @@ def _read_prompts(
     pipeline: Pipeline, registry: Registry, encoder: Encoder[Any]
 ) -> list[EncodedPiece]:
     path = pipeline.generate.prompt.path
-    found = reading.read_sources(
-        [Source(str(path))], registry, accepts=pipeline.accepts(), cache=cache_of(pipeline.corpus)
+    found = read_sources(
+        [Source(str(path))],
+        registry,
+        accepts=pipeline.accepts(),
+        cache=corpus_cache(pipeline.corpus),
     )
     pieces, reasons = [], [f"{entry.path}: {entry.reason}" for entry in found.skipped]
     for piece in found.pieces:

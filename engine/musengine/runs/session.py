@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from musengine.data import reading
 from musengine.data.batching import Batches
 from musengine.data.dataset import Dataset, prepare, read_corpus, total_steps
+from musengine.data.manifest import Skipped
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
@@ -88,10 +88,10 @@ class Session:
         origin = _origin(self.pipeline, self.run)
         if origin is not None:
             encoder.load_state(checkpoints.load(origin, weights_only=True).meta.get("encoder", {}))
-        reading_ = read_corpus(self.pipeline, self.registry, self.reporter)
+        manifest = read_corpus(self.pipeline, self.registry, self.reporter)
         learned = origin is not None
         self.dataset = prepare(
-            self.pipeline, reading_, encoder, learned=learned, reporter=self.reporter
+            self.pipeline, manifest, encoder, learned=learned, reporter=self.reporter
         )
         _tell_dataset(self.dataset)
         for line in self.pipeline.left_out():
@@ -314,7 +314,7 @@ def _tell_dataset(dataset: Dataset) -> None:
             "no pieces are held out, so nothing tells how well the model does on new music "
             "(corpus.valid sets the share)"
         )
-    for what, count in dataset.lost.items():
+    for what, count in dataset.dropped.items():
         logger.info(f"left out: {count:,} {what}")
     _tell_copies(dataset)
     _tell_oddities(dataset)
@@ -367,4 +367,4 @@ def _tell_too_short(batches: Batches, dataset: Dataset) -> None:
             f"the longest has {longest} steps; set a smaller training.sequence_length"
         )
     reason = "too short for training.sequence_length"
-    dataset.skipped.extend(reading.Skipped(name, reason) for name in short)
+    dataset.skipped.extend(Skipped(name, reason) for name in short)

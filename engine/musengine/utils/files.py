@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from musengine.errors import UserError
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place when the block ends well.
+    """Write a file atomically: give a temporary path beside it, which replaces it at the end.
 
-    The file is fsynced before it is renamed; where the block fails nothing is left behind. The
-    option is the one that chooses another folder, for the message. A file that need not be
-    `durable` is not fsynced: after a power failure it may be damaged, which its reader has to see.
+    Where the block fails the old file stays and nothing else is left behind. Folders on the way
+    are made.
+
+    Args:
+        path: the file to write.
+        option: the option that chooses another folder, for the message.
+        durable: fsync before renaming. Without it the file may be damaged after a power failure,
+            which whoever reads it has to notice.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
@@ -31,16 +35,16 @@ def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
         )
         os.close(handle)
-        aside = Path(name)
+        temporary = Path(name)
         try:
-            yield aside
+            yield temporary
             if durable:
-                with aside.open("rb+") as written:
+                with temporary.open("rb+") as written:
                     os.fsync(written.fileno())
-            _apply_umask(aside)
-            aside.replace(path)
+            _apply_umask(temporary)
+            temporary.replace(path)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -65,8 +69,8 @@ def _apply_umask(path: Path) -> None:
 
 def write_text(path: Path, text: str, option: str = "--run-dir") -> None:
     """Write a text file, whole or not at all."""
-    with whole_file(path, option) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with whole_file(path, option) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -97,26 +101,17 @@ def locked(path: Path, message: str) -> Iterator[None]:
     Raises:
         UserError: another process holds it, said in the words of `message`.
     """
+    # Needed by runs alone, and slower to import than all the rest of a command that only shows.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a+b")
-    with handle:
         try:
-            _lock(handle)
-        except OSError as error:
+            lock.acquire(timeout=0)
+        except Timeout as error:
             raise UserError(message) from error
+    try:
         yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: IO[bytes]) -> None:
-        handle.seek(0)
-        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(handle: IO[bytes]) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        lock.release()

@@ -1,4 +1,11 @@
-"""Functions run apart, in worker processes that may crash or hang without harm to the run."""
+"""A function mapped over tasks in worker processes, which may crash or hang without harm.
+
+Written here since what is at hand does not withstand a worker that is killed, as the system does
+when memory runs short. `concurrent.futures` then breaks its pool and knows no time limit for a
+task. In `pebble` (5.2) all workers read from one pipe under one lock: one that is killed between
+two tasks breaks the pool and loses all the others, and with two workers it reads MIDI files a
+third more slowly, three threads handing on what each of these small tasks needs.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +30,11 @@ from musengine.errors import UserError, is_strict
 T = TypeVar("T")
 R = TypeVar("R")
 
-FEW = 24
+SERIAL_BELOW = 24
 """Fewer tasks than this are done in this process: starting workers takes longer."""
 
 _AHEAD = 8
-"""Tasks a worker holds at most, so that it need not wait for its next one."""
+"""Tasks that are sent to a worker at most, so that it need not wait for its next one."""
 
 _AHEAD_BYTES = 4096
 """Bytes of tasks that are sent to a busy worker: less than any system's pipe holds."""
@@ -35,13 +42,13 @@ _AHEAD_BYTES = 4096
 _WINDOW = 64
 """How many results, times the workers, may wait for an earlier one that takes longer."""
 
-_START = 120.0
+_START_TIMEOUT = 120.0
 """Seconds a worker may take to start."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that came to nothing, and why."""
+    """In place of a task's result: why there is none, in a line."""
 
     reason: str
 
@@ -53,46 +60,47 @@ class _Raised:
     trace: str
 
 
-def run_apart(
+def process_map(
     function: Callable[[T], R],
     tasks: Iterable[T],
     *,
     workers: int = 0,
     timeout: float = 120.0,
-    few: int = FEW,
+    serial_below: int = SERIAL_BELOW,
 ) -> Iterator[R | Failure]:
-    """Yield the results of a function for some tasks, in order.
+    """Yield the results of a function for some tasks, in the order of the tasks.
 
     The tasks are spread over spawned processes and are taken from their source only a little ahead
-    of the results, so memory does not grow with their number. A task whose process crashes, runs
-    out of memory or takes too long becomes a Failure, and a new process does the rest; so does one
-    that raises an exception (in strict mode that is raised here). When the iteration is given up,
-    by Ctrl-C for instance, the processes are gone before anything else happens.
+    of the results, so memory does not grow with their number. A task whose process crashes, is
+    killed, runs out of memory or takes too long becomes a Failure, and a new process does the
+    rest; so does one that raises an exception (in strict mode that is raised here). When the
+    iteration is given up, by Ctrl-C for instance, the processes are gone before anything else
+    happens.
 
-    Fewer than `few` tasks are done in this process, which is faster but guards against
+    Fewer than `serial_below` tasks are done in this process, which is faster but guards against
     exceptions only. Even one worker is a process of its own otherwise.
 
     Args:
         function: a module's function, or a `functools.partial` of one; it, the tasks and the
-            results travel between the processes by multiprocessing's own means.
+            results are pickled as multiprocessing does.
         tasks: what it is called with.
         workers: processes, 0 for one on each core.
         timeout: seconds a task may take.
-        few: the number of tasks from which processes are started; 0 for always.
+        serial_below: the number of tasks from which processes are started; 0 for always.
 
     Raises:
         UserError: the processes do not start.
     """
     source = iter(tasks)
-    first = list(itertools.islice(source, few))
-    if len(first) < few:
+    first = list(itertools.islice(source, serial_below))
+    if len(first) < serial_below:
         yield from (_attempt(function, task) for task in first)
         return
-    crew = _Crew(function, workers or os.cpu_count() or 1, timeout)
+    pool = _Pool(function, workers or os.cpu_count() or 1, timeout)
     try:
-        yield from crew.results(itertools.chain(first, source))
+        yield from pool.results(itertools.chain(first, source))
     finally:
-        crew.dismiss()
+        pool.kill()
 
 
 def _attempt(function: Callable[[T], R], task: T) -> R | Failure:
@@ -106,66 +114,75 @@ def _attempt(function: Callable[[T], R], task: T) -> R | Failure:
 
 @dataclass(eq=False)
 class _Worker:
-    """One process, the tasks it holds in the order it does them, and when it was last heard."""
+    """One process.
+
+    Attributes:
+        process: it has the other end of the pipe.
+        pipe: tasks go out and results come in.
+        ready: it has started.
+        active_at: when it began its task, or was started, in seconds.
+        queue: the tasks sent to it, with their indices, in the order it does them.
+    """
 
     process: SpawnProcess
     pipe: connection.Connection
     ready: bool = False
-    heard: float = field(default_factory=time.monotonic)
-    holds: deque[tuple[int, bytes]] = field(default_factory=deque)
+    active_at: float = field(default_factory=time.monotonic)
+    queue: deque[tuple[int, bytes]] = field(default_factory=deque)
 
-    def takes(self, data: bytes) -> bool:
+    def accepts(self, data: bytes) -> bool:
         """Whether it can be sent a task without waiting for it to read.
 
         Waiting could last for ever, since it may itself be waiting to be read.
         """
-        if not self.holds:
+        if not self.queue:
             return True
-        held = sum(len(other) for _, other in self.holds)
-        return len(self.holds) < _AHEAD and held + len(data) <= _AHEAD_BYTES
+        queued = sum(len(other) for _, other in self.queue)
+        return len(self.queue) < _AHEAD and queued + len(data) <= _AHEAD_BYTES
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self.process.kill()
         self.process.join()
         self.pipe.close()
 
 
-class _Crew(Generic[T, R]):
-    """Some workers, the tasks to hand out and the results come in."""
+class _Pool(Generic[T, R]):
+    """Some workers, the tasks to send, and the results that came back."""
 
     def __init__(self, function: Callable[[T], R], size: int, timeout: float) -> None:
         self.function, self.size, self.timeout = function, size, timeout
         self.workers: list[_Worker] = []
         self.waiting: deque[tuple[int, bytes]] = deque()
-        self.results_in: dict[int, Any] = {}
+        self.received: dict[int, Any] = {}
+        self.any_started = False
 
     def results(self, tasks: Iterable[T]) -> Iterator[R | Failure]:
         """Yield the results in the order of the tasks."""
         numbered = ((index, _packed(task)) for index, task in enumerate(tasks))
-        wanted = 0
+        next_index = 0
         while True:
-            self._hand_out(numbered, wanted + _WINDOW * self.size)
-            while wanted in self.results_in:
-                result = self.results_in.pop(wanted)
-                wanted += 1
+            self._send_tasks(numbered, next_index + _WINDOW * self.size)
+            while next_index in self.received:
+                result = self.received.pop(next_index)
+                next_index += 1
                 if isinstance(result, _Raised):
                     raise RuntimeError(f"in a worker process:\n{result.trace}")
                 yield result
-            if any(worker.holds for worker in self.workers):
-                self._listen()
+            if any(worker.queue for worker in self.workers):
+                self._wait()
             elif not self.waiting:
                 return
 
-    def dismiss(self) -> None:
+    def kill(self) -> None:
         """End all processes at once."""
         for worker in self.workers:
             worker.process.kill()
         for worker in self.workers:
-            worker.end()
+            worker.kill()
         self.workers.clear()
 
-    def _hand_out(self, numbered: Iterator[tuple[int, bytes]], before: int) -> None:
-        """Give out tasks up to an index, those that wait first, while a worker takes them."""
+    def _send_tasks(self, numbered: Iterator[tuple[int, bytes]], before: int) -> None:
+        """Send tasks up to an index, those that wait first, while a worker accepts them."""
         while True:
             entry = self.waiting.popleft() if self.waiting else next(numbered, None)
             if entry is None:
@@ -176,15 +193,15 @@ class _Crew(Generic[T, R]):
 
     def _send(self, index: int, data: bytes) -> bool:
         """Send a task to the worker with the fewest, a new one where all are busy."""
-        worker = min(self.workers, key=lambda worker: len(worker.holds), default=None)
-        if worker is None or (worker.holds and len(self.workers) < self.size):
+        worker = min(self.workers, key=lambda worker: len(worker.queue), default=None)
+        if worker is None or (worker.queue and len(self.workers) < self.size):
             worker = self._start()
-        elif not worker.takes(data):
+        elif not worker.accepts(data):
             return False
-        if not worker.holds:
-            worker.heard = time.monotonic()
-        worker.holds.append((index, data))
-        # Where it has just ended, listening to it tells.
+        if not worker.queue:
+            worker.active_at = time.monotonic()
+        worker.queue.append((index, data))
+        # Where it has just ended, waiting for its result tells.
         with contextlib.suppress(OSError):
             worker.pipe.send_bytes(data)
         return True
@@ -200,47 +217,48 @@ class _Crew(Generic[T, R]):
         self.workers.append(worker)
         return worker
 
-    def _listen(self) -> None:
-        """Wait for a message, an end or a deadline, and take note of it."""
-        busy = {worker.pipe: worker for worker in self.workers if worker.holds}
+    def _wait(self) -> None:
+        """Wait for a result, the end of a worker or a deadline."""
+        busy = {worker.pipe: worker for worker in self.workers if worker.queue}
         now = time.monotonic()
-        nearest = min(worker.heard + self._limit(worker) for worker in busy.values())
-        heard = connection.wait(list(busy), max(0.0, nearest - now))
+        deadline = min(worker.active_at + self._limit(worker) for worker in busy.values())
+        readable = connection.wait(list(busy), max(0.0, deadline - now))
         for pipe, worker in busy.items():
-            if pipe in heard:
-                self._hear(worker)
-            elif time.monotonic() - worker.heard >= self._limit(worker):
-                self._give_up(worker, f"took longer than {self._limit(worker):g} seconds")
+            if pipe in readable:
+                self._receive(worker)
+            elif time.monotonic() - worker.active_at >= self._limit(worker):
+                self._fail(worker, f"took longer than {self._limit(worker):g} seconds")
 
     def _limit(self, worker: _Worker) -> float:
-        return self.timeout if worker.ready else _START
+        return self.timeout if worker.ready else _START_TIMEOUT
 
-    def _hear(self, worker: _Worker) -> None:
+    def _receive(self, worker: _Worker) -> None:
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
-            self._give_up(worker, _why_ended(worker.process.exitcode))
+            self._fail(worker, _why_ended(worker.process.exitcode))
             return
-        worker.heard = time.monotonic()
+        worker.active_at = time.monotonic()
         if not worker.ready:
-            worker.ready = True
+            worker.ready = self.any_started = True
             return
-        index, _ = worker.holds.popleft()
-        self.results_in[index] = message
+        index, _ = worker.queue.popleft()
+        self.received[index] = message
 
-    def _give_up(self, worker: _Worker, reason: str) -> None:
+    def _fail(self, worker: _Worker, reason: str) -> None:
         """End a worker; the task it was at has failed, the others go to another."""
         self.workers.remove(worker)
-        worker.end()
-        if not worker.ready:
+        worker.kill()
+        # Where others have started, one that does not was killed: it costs a task like any other.
+        if not worker.ready and not self.any_started:
             raise UserError(
                 f"worker processes do not start ({reason}); a script that uses musengine must do "
                 'so under `if __name__ == "__main__":`'
             )
-        index, _ = worker.holds.popleft()
-        self.results_in[index] = Failure(reason)
-        self.waiting.extendleft(reversed(worker.holds))
+        index, _ = worker.queue.popleft()
+        self.received[index] = Failure(reason)
+        self.waiting.extendleft(reversed(worker.queue))
 
 
 def _packed(task: object) -> bytes:
@@ -287,7 +305,7 @@ def _work(function: Callable[[T], R], pipe: connection.Connection) -> None:
 
 
 def _outcome(function: Callable[[T], R], task: T) -> bytes:
-    """Return a task's result as it travels; one that cannot travel is a failure too."""
+    """Return a task's result, pickled; one that cannot be pickled is a failure too."""
     try:
         return _packed(_attempt(function, task))
     except Exception as error:

@@ -52,13 +52,15 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
         """
         if not isinstance(content, Score):
             raise UnreadableError("a state matrix is made from notes, not from text")
-        score = content if self.config.drums else content.select(~content.is_drum)
+        score = content if self.config.drums else content.take(~content.is_drum)
         kept = self._in_wanted_meters(score)
-        roll_TPC, lost = encode_piano_roll(kept, self.grid)
+        roll_TPC, dropped = encode_piano_roll(kept, self.grid)
         if len(kept) < len(score):
-            lost["notes after a meter that is not wanted"] = len(score) - len(kept)
+            dropped["notes after a meter that is not wanted"] = len(score) - len(kept)
         return Encoded(
-            steps=roll_TPC, conditioning={"beat": self._beat_of(kept, len(roll_TPC))}, lost=lost
+            steps=roll_TPC,
+            conditioning={"beat": self._beat_of(kept, len(roll_TPC))},
+            dropped=dropped,
         )
 
     def _in_wanted_meters(self, score: Score) -> Score:

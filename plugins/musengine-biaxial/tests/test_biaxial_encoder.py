@@ -54,7 +54,7 @@ def test_what_is_out_of_range_is_counted_and_drums_are_left_out() -> None:
         tracks=tracks,
     )
     encoded = encoder().encode(mixed)
-    assert encoded.lost == {"notes out of range": 2}
+    assert encoded.dropped == {"notes out of range": 2}
     assert encoded.steps[..., 0].sum(axis=0).tolist() == [0, 0, 4, 0, 0]
     assert encoder(drums=True).encode(mixed).steps[..., 0].sum() == 8
     with pytest.raises(UnreadableError, match="no notes in the encoder's pitch range"):
@@ -109,12 +109,12 @@ def test_other_meters_are_kept_cut_or_skipped() -> None:
     piece = score(NOTES, meters=WALTZ_AFTER)
     kept = encoder().encode(piece)
     assert len(kept.steps) == 32
-    assert not kept.lost
+    assert not kept.dropped
     cut = encoder(meters="cut").encode(piece)
     # It ends where 3/4 begins; the note that sounds there is cut, two begin later.
     assert len(cut.steps) == 16
     assert cut.steps[:, 2, 0].tolist() == [0] * 12 + [1] * 4
-    assert cut.lost == {"notes after a meter that is not wanted": 2}
+    assert cut.dropped == {"notes after a meter that is not wanted": 2}
     np.testing.assert_array_equal(cut.steps, kept.steps[:16])
     with pytest.raises(UnreadableError, match="meter 3/4, which is not wanted"):
         encoder(meters="skip").encode(piece)

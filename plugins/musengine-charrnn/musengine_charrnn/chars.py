@@ -40,14 +40,14 @@ class Chars(Encoder[CharsConfig]):
         if not content.text:
             raise UnreadableError("the text is empty")
         prompt = self.encode_prompt(content.text)
-        return Encoded(np.append(prompt.steps, END), lost=prompt.lost)
+        return Encoded(np.append(prompt.steps, END), dropped=prompt.dropped)
 
     def encode_prompt(self, text: str) -> Encoded:
         """Return the tokens of a piece's first characters, without an end."""
         known = {c: token for token, c in enumerate(self.characters, FIRST_CHARACTER)}
         tokens = np.array([known.get(c, UNKNOWN) for c in text], dtype=np.int64)
         unknown = int((tokens == UNKNOWN).sum())
-        return Encoded(tokens, lost={"unknown characters": unknown} if unknown else {})
+        return Encoded(tokens, dropped={"unknown characters": unknown} if unknown else {})
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Text:
         """Return the text; tokens that stand for no character are left out."""

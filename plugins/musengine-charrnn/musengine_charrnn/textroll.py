@@ -61,12 +61,12 @@ class TextRoll(Encoder[TextRollConfig]):
         """Return (T,) tokens; notes out of range and unknown characters are counted."""
         if isinstance(content, Text):
             tokens, unknown = self._tokens_of(content)
-            return Encoded(tokens, lost={"unknown characters": unknown} if unknown else {})
-        score = content if self.config.drums else content.select(~content.is_drum)
-        roll_TPC, lost = encode_piano_roll(score, self.grid)
+            return Encoded(tokens, dropped={"unknown characters": unknown} if unknown else {})
+        score = content if self.config.drums else content.take(~content.is_drum)
+        roll_TPC, dropped = encode_piano_roll(score, self.grid)
         sound_TP, onset_TP = roll_TPC[..., 0].astype(bool), roll_TPC[..., 1].astype(bool)
         sound_TP[:-1] &= onset_TP[:-1] | ~onset_TP[1:]
-        return Encoded(self._written(sound_TP), lost=lost)
+        return Encoded(self._written(sound_TP), dropped=dropped)
 
     def encode_prompt(self, text: str) -> Encoded:
         """Return the tokens of a piece's first characters.
@@ -109,9 +109,9 @@ class TextRoll(Encoder[TextRollConfig]):
         """Write a score as a text."""
         return self.decode(self.encode(score).steps, DecodeSettings())
 
-    def lost_in_text(self, score: Score) -> Mapping[str, int]:
+    def dropped_in_text(self, score: Score) -> Mapping[str, int]:
         """Return how many notes are out of range."""
-        return self.encode(score).lost
+        return self.encode(score).dropped
 
     def from_text(self, text: Text) -> Score:
         """Read a text's notes, at the tempo of the settings."""

@@ -37,7 +37,7 @@ def test_characters_are_numbered_after_the_end_and_the_unknown() -> None:
     assert encoder.layout == Tokens(size=6, end=0)  # end, unknown, \n, a, b, c
     encoded = encoder.encode(Text("cab\n"))
     assert encoded.steps.tolist() == [5, 3, 4, 2, 0]
-    assert encoded.lost == {}
+    assert encoded.dropped == {}
     assert encoder.decode(encoded.steps, DecodeSettings()) == Text("cab\n", "abc")
 
 
@@ -45,7 +45,7 @@ def test_what_was_not_learned_is_one_token_and_counted() -> None:
     encoder = chars("ab")
     encoded = encoder.encode(Text("axbya"))
     assert encoded.steps.tolist() == [2, 1, 3, 1, 2, 0]
-    assert encoded.lost == {"unknown characters": 2}
+    assert encoded.dropped == {"unknown characters": 2}
     assert encoder.decode(encoded.steps, DecodeSettings()).text == "aba"
 
 

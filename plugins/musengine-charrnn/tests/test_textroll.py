@@ -55,7 +55,7 @@ def test_the_text_of_a_small_midi_file(tmp_path: Path) -> None:
     steps = [C + E, E, C + E, C, "", G, G, "", G, G]  # 2 to 11; empty ones before and after go
     assert text == Text("_" + "".join(f"{step}_" for step in steps), "text-roll")
     assert text.text == "_4^_^_4^_4__/_/__/_/_"
-    assert encoded.lost == {"notes out of range": 1}
+    assert encoded.dropped == {"notes out of range": 1}
 
 
 def test_a_text_as_notes() -> None:
@@ -134,7 +134,7 @@ def test_settings_that_cannot_be(options: dict[str, object], key: str) -> None:
 def test_characters_that_stand_for_nothing_are_counted_and_blanks_are_not() -> None:
     encoded = text_roll().encode(Text(f"_{C} \n_\u00e9{E}_\U0001d11e\r\n"))
     assert text_roll().decode(encoded.steps, DecodeSettings()).text == f"_{C}_{E}_"
-    assert encoded.lost == {"unknown characters": 2}
+    assert encoded.dropped == {"unknown characters": 2}
 
 
 @pytest.mark.parametrize("text", ["", "  \n", C + E, "\u00e9\u00e9"])

@@ -12,7 +12,7 @@ from musengine.api import CommandContext
 from musengine.errors import UserError
 
 if TYPE_CHECKING:
-    from musengine.api import Reading, Reference, Score
+    from musengine.api import ReadResult, Reference, Score
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def read_reference(against: str, context: CommandContext) -> Reference:
     return Reference(lambda: pieces, tuple)
 
 
-def _scores(path: str, context: CommandContext) -> Reading:
+def _scores(path: str, context: CommandContext) -> ReadResult:
     from musengine.api import Source, read_sources
 
     source = Source.from_toml(path, Path.cwd())

@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from musengine.api import MAX_GRID_STEPS, GridStep, Score
+from musengine.api import MAX_GRID_STEPS, Array, GridStep, IntArray, Score
 from musengine.errors import UnreadableError
 from musengine_evaluation import similarity
 from musengine_evaluation.settings import OriginalityConfig
 
-Indices = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 STEP = OriginalityConfig.step
@@ -56,14 +55,14 @@ class IntervalLine:
         element: (K - 2,) a number for each (interval, ratio); equal numbers, equal elements.
     """
 
-    step: Indices
-    pitch: Indices
+    step: IntArray
+    pitch: IntArray
     element: Hashes
 
 
 def line_of(score: Score, step: GridStep = STEP) -> IntervalLine:
     """Return a score's line on a grid; drums are left out."""
-    pitched = score.select(~score.is_drum)
+    pitched = score.take(~score.is_drum)
     first, _, _ = pitched.quantise(step)
     order = np.lexsort((pitched.pitch, first))
     first, pitch = first[order], pitched.pitch[order]
@@ -76,7 +75,7 @@ def line_of(score: Score, step: GridStep = STEP) -> IntervalLine:
     return IntervalLine(first, pitch, _mixed(interval, gap[1:] // common, gap[:-1] // common))
 
 
-def _mixed(*columns: Indices) -> Hashes:
+def _mixed(*columns: IntArray) -> Hashes:
     """Return one number for each row, spread over all 64 bits (the mixer of SplitMix64)."""
     value = np.zeros(len(columns[0]), dtype=np.uint64)
     for column in columns:
@@ -143,7 +142,7 @@ class LineIndex:
         self._offset = np.cumsum([0, *lengths])
         self._index = functools.lru_cache(maxsize=16)(self._indexed)
 
-    def _indexed(self, n: int) -> tuple[Hashes, Indices, Indices, Indices]:
+    def _indexed(self, n: int) -> tuple[Hashes, IntArray, IntArray, IntArray]:
         """Return the sorted n-grams, the lowest and highest owner of each, and a place."""
         gram = _grams(self._element, n)
         within = self._piece[: len(gram)] == self._piece[n - 1 :] if len(gram) else gram > 0
@@ -220,8 +219,8 @@ class Notes:
         pitch: (N,) MIDI numbers.
     """
 
-    step: Indices
-    pitch: Indices
+    step: IntArray
+    pitch: IntArray
 
     @property
     def steps(self) -> int:
@@ -235,7 +234,7 @@ def notes_of(score: Score, step: GridStep = STEP) -> Notes:
     Raises:
         UnreadableError: the piece has more steps than a grid may have.
     """
-    pitched = score.select(~score.is_drum)
+    pitched = score.take(~score.is_drum)
     first, _, _ = pitched.quantise(step)
     steps = int(first.max(initial=-1)) + 1
     if steps > MAX_GRID_STEPS:
@@ -281,10 +280,10 @@ class _Ground:
     """
 
     struck: npt.NDArray[np.uint8]
-    within: Indices
+    within: IntArray
     scale: npt.NDArray[np.float32]
-    piece: Indices
-    start: Indices
+    piece: IntArray
+    start: IntArray
 
 
 def overlap(
@@ -322,19 +321,19 @@ def overlap(
     return replace(winner, mean=float(best.mean()))
 
 
-def _within(notes: Notes, begin: int, window: int) -> tuple[Indices, Indices]:
+def _within(notes: Notes, begin: int, window: int) -> tuple[IntArray, IntArray]:
     inside = (notes.step >= begin) & (notes.step < begin + window)
     return notes.step[inside] - begin, notes.pitch[inside]
 
 
-def _best_place(step: Indices, pitch: Indices, ground: _Ground) -> tuple[float, int, int]:
+def _best_place(step: IntArray, pitch: IntArray, ground: _Ground) -> tuple[float, int, int]:
     """Return the highest share of a window's notes, and the transposition and place of it."""
     length = len(ground.scale)
     kind: type[np.unsignedinteger[Any]] = np.uint8 if len(step) < 256 else np.uint16
     best = (0.0, 0, 0)
     # The smallest transpositions first: of equal shares the nearest key is told.
     for shift in sorted(range(-TRANSPOSITIONS, TRANSPOSITIONS + 1), key=abs):
-        common: npt.NDArray[Any] = np.zeros(length, dtype=kind)
+        common: Array = np.zeros(length, dtype=kind)
         for time, row in zip(step.tolist(), (pitch + shift + TRANSPOSITIONS).tolist(), strict=True):
             common += ground.struck[row, time : time + length]
         at = int((common * ground.scale).argmax())

@@ -12,12 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from musengine.api import MAX_GRID_STEPS, Grid, GridStep, Score, encode_piano_roll
+from musengine.api import (
+    MAX_GRID_STEPS,
+    FloatArray,
+    Grid,
+    GridStep,
+    IntArray,
+    Score,
+    encode_piano_roll,
+)
 from musengine.errors import UnreadableError
 from musengine_evaluation.settings import LONGEST_WINDOW, SimilarityConfig
 
 Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int64]
 
 WINDOW = SimilarityConfig.window
 STEP = SimilarityConfig.step
@@ -38,7 +45,7 @@ def states(score: Score, step: GridStep = STEP) -> Floats:
 
     Drums are left out. A score without notes has silent steps only.
     """
-    pitched = score.select(~score.is_drum)
+    pitched = score.take(~score.is_drum)
     try:
         roll_TPC, _ = encode_piano_roll(pitched, grid_of(step))
     except UnreadableError:
@@ -60,10 +67,10 @@ class Nearest:
         start: (n,) the step at which it begins there.
     """
 
-    first: Indices
-    similarity: npt.NDArray[np.float64]
-    piece: Indices
-    start: Indices
+    first: IntArray
+    similarity: FloatArray
+    piece: IntArray
+    start: IntArray
 
     @property
     def percent(self) -> float:
@@ -77,7 +84,7 @@ def windows_of(
     stride: int = 1,
     sample: int | None = None,
     random: np.random.Generator | None = None,
-) -> Indices:
+) -> IntArray:
     """Return the first steps of the windows of a piece that are compared.
 
     Args:
@@ -95,7 +102,7 @@ def windows_of(
 
 
 def nearest(
-    piece_TD: Floats, corpus: Iterable[Floats], first: Indices, window: int = WINDOW
+    piece_TD: Floats, corpus: Iterable[Floats], first: IntArray, window: int = WINDOW
 ) -> Nearest:
     """Find the most similar window of a corpus to each window of a piece.
 
@@ -138,8 +145,8 @@ class _Block:
     """
 
     states: Floats
-    piece: Indices
-    start: Indices
+    piece: IntArray
+    start: IntArray
 
 
 def _blocks(corpus: Iterable[Floats], size: int) -> Iterator[_Block]:
@@ -170,7 +177,7 @@ def _joined(parts: list[tuple[Floats, int, int]]) -> _Block:
 
 def _cosines(
     rows_TD: Floats, block: _Block, chosen: npt.NDArray[np.bool_], size: int
-) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+) -> Iterator[tuple[int, FloatArray]]:
     """Yield (window of the rows, its cosine with each window of a block), -1 where there is none.
 
     The product of two windows is the sum of `size` products of steps along a diagonal. From one
@@ -202,9 +209,9 @@ def _cosines(
             yield row, dots * scale / own[row] + barred if own[row] else silent
 
 
-def _energy(states_TD: Floats, size: int) -> npt.NDArray[np.float64]:
+def _energy(states_TD: Floats, size: int) -> FloatArray:
     """Return (T - size + 1,): the squares of each window's elements, summed."""
     squares = np.einsum("td,td->t", states_TD, states_TD, dtype=np.float64)
     total = np.concatenate([[0.0], np.cumsum(squares)])
-    result: npt.NDArray[np.float64] = total[size:] - total[:-size]
+    result: FloatArray = total[size:] - total[:-size]
     return result

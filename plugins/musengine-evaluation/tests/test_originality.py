@@ -135,7 +135,7 @@ def test_a_piece_can_be_left_out_of_its_own_corpus() -> None:
 
 
 def test_the_overlap_names_place_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    part = PIECES[7].select((PIECES[7].onset >= 64) & (PIECES[7].onset < 160)).transpose(-3)
+    part = PIECES[7].take((PIECES[7].onset >= 64) & (PIECES[7].onset < 160)).transpose(-3)
     for steps in (originality._GROUND_STEPS, 100):
         monkeypatch.setattr(originality, "_GROUND_STEPS", steps)
         found = overlap(notes_of(part), NOTES)

@@ -115,5 +115,5 @@ def test_states_by_hand() -> None:
     assert matrix[:, 120].tolist() == [1, 1, 1]
     assert matrix[:, 121].tolist() == [1, 0, 1]
     assert matrix.sum() == 5
-    drums = score.select(score.is_drum)
+    drums = score.take(score.is_drum)
     assert similarity.states(drums, GridStep(Fraction(1, 4), "beat")).sum() == 0

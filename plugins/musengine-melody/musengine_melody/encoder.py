@@ -91,7 +91,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
         All pitched notes together are one melody; those not in its line are counted.
         """
         score = _notes(content)
-        score = score.select(~score.is_drum)
+        score = score.take(~score.is_drum)
         if not len(score):
             raise UnreadableError("no pitched notes")
         line = (top_line if self.config.skyline else one_after_another)(score, self.config.step)
@@ -107,7 +107,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
             steps_T[first] = FIRST_PITCH + pitch
         left_out = len(score) - len(line.pitch)
         return Encoded(
-            steps=steps_T, lost={"notes beside the melody": left_out} if left_out else {}
+            steps=steps_T, dropped={"notes beside the melody": left_out} if left_out else {}
         )
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from musengine.api import GridStep, Score
-
-IntArray = npt.NDArray[np.int64]
+from musengine.api import GridStep, IntArray, Score
 
 
 @dataclass(frozen=True)

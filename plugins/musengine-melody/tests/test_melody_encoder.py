@@ -87,7 +87,7 @@ def test_of_notes_that_begin_in_one_step_the_longest_is_taken_then_the_highest()
     grace = score_of((0, 1, 72), (1, 15, 60), ticks_per_beat=16)
     encoded = encoder().encode(grace)
     assert encoded.steps.tolist() == [p(60), H, H, H]
-    assert encoded.lost == {"notes beside the melody": 1}
+    assert encoded.dropped == {"notes beside the melody": 1}
     chord = score_of((0, 2, 60), (0, 2, 67), (0, 2, 64))
     assert tokens(chord) == [p(67), H]
 

@@ -185,8 +185,8 @@ def test_tracks_of_real_songs_checked_by_hand(folder: Path, data: Path) -> None:
     unpack(data / "pop909" / "pop909-main-001-808.tar.gz", folder / "real", *names)
 
     def taken(*settings: str) -> list[str]:
-        catalogue = read_corpus(pipeline_of(*settings), load_plugins().registry)
-        return sorted(piece.id for piece in catalogue.pieces)
+        manifest = read_corpus(pipeline_of(*settings), load_plugins().registry)
+        return sorted(piece.id for piece in manifest.pieces)
 
     assert taken() == ["001.mid#1", "002.mid#1", "324.mid#1"]
     # The bridges overlap in 2.8, 31 and 1.9 percent of their time; that of 324 has 50 notes.
@@ -232,19 +232,19 @@ def test_the_files_of_the_original(folder: Path, data: Path) -> None:
     assert len(read_corpus(pipeline_of(), registry).pieces) == 183 - 2
 
     every = pipeline_of("encoder.tolerance=100", "corpus.duplicates=keep")
-    catalogue = read_corpus(every, registry)
+    manifest = read_corpus(every, registry)
     pitches = {
         piece.id: piece.content.pitch.tobytes()
-        for file in catalogue.files
-        for piece in catalogue.access.pieces(file)
+        for file in manifest.files
+        for piece in manifest.loader.pieces(file)
     }
     assert len(pitches) == 183
     assert len(set(pitches.values())) == 128
     # Two of the 128 differ in one note struck again: they are kept together too.
-    notes = {piece.id: piece.known.notes for piece in catalogue.pieces}
+    notes = {piece.id: piece.notes_hash for piece in manifest.pieces}
     assert len(set(notes.values())) == 127
 
-    parts = prepare(every, catalogue, every.encoder.create()).parts
+    parts = prepare(every, manifest, every.encoder.create()).parts
     assert sum(map(len, parts.values())) == 183
     for of in (pitches, notes):
         train, valid = ({of[piece.id] for piece in parts[part]} for part in ("train", "valid"))

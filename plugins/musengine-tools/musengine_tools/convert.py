@@ -71,7 +71,7 @@ class ConversionResult:
         files: what was written.
         notes: in them; characters do not count.
         skipped: what was not written, and why.
-        lost: what was left out of what was written, counted by a word.
+        dropped: what was left out of what was written, counted by a word.
         warnings: how many oddities the readers told of.
         notices: terms that come with the music.
     """
@@ -79,7 +79,7 @@ class ConversionResult:
     files: list[Path] = field(default_factory=list)
     notes: int = 0
     skipped: list[Skipped] = field(default_factory=list)
-    lost: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
     warnings: int = 0
     notices: list[str] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class ConversionResult:
         self.files += other.files
         self.notes += other.notes
         self.skipped += other.skipped
-        self.lost += other.lost
+        self.dropped += other.dropped
         self.warnings += other.warnings
         self.notices += other.notices
 
@@ -159,7 +159,7 @@ def _places(
         if is_single(source):
             yield reader, item, out, shown_name(source, item)
             continue
-        if plan.styles and not styles.fitting(item.style):
+        if plan.styles and not styles.matching(item.style):
             continue
         inside = item.id.removeprefix(f"{source.scheme}:").removesuffix(item.path.suffix)
         yield reader, item, out / (inside + plan.target.suffix), shown_name(source, item)
@@ -247,21 +247,21 @@ def _write(
     """
     if out.exists() and not plan.overwrite:
         raise UserError(f"{out} is there already; --overwrite replaces it")
-    lost: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
     notes = 0
     if isinstance(content, Score) or plan.adjustments.any or not plan.target.takes_texts:
         if not plan.target.takes_scores:
             name = plan.target.writer.name
             raise UnreadableError(f"the writer {name!r} writes no scores; name a text notation")
-        score, lost = plan.adjustments.apply(to_score(content, plan.origin))
+        score, dropped = plan.adjustments.apply(to_score(content, plan.origin))
         notes = len(score)
         content, left_out = from_score(score, plan.target)
-        lost.update(left_out)
+        dropped.update(left_out)
     with whole_file(out, "OUT") as aside:
         writer.write(content, aside)
     outcome.files.append(out)
     outcome.notes += notes
-    outcome.lost += lost
+    outcome.dropped += dropped
 
 
 def _numbered(out: Path, number: int, count: int) -> Path:

@@ -208,8 +208,8 @@ def _tell(outcome: ConversionResult, out: Path) -> None:
         logger.info(notice)
     for skipped in outcome.skipped:
         logger.warning(f"skipped {skipped.path}: {skipped.reason}")
-    if outcome.lost:
-        counts = ", ".join(f"{count:,} {what}" for what, count in outcome.lost.most_common())
+    if outcome.dropped:
+        counts = ", ".join(f"{count:,} {what}" for what, count in outcome.dropped.most_common())
         logger.warning(f"left out of what was written: {counts}")
     if outcome.warnings:
         what = counted(outcome.warnings, "warning")

@@ -57,27 +57,27 @@ class Adjustments:
         return self != Adjustments()
 
     def apply(self, score: Score) -> tuple[Score, Counter[str]]:
-        """Return the changed score, and what was lost of what was asked for, counted by a word.
+        """Return the changed score, and what was dropped of what was asked for, counted by a word.
 
         Raises:
             UnreadableError: there is no such track or channel, or no note is left.
         """
-        lost: Counter[str] = Counter()
+        dropped: Counter[str] = Counter()
         score = self._chosen(score)
         asked = len(score)
         score = score.transpose(self.transpose)
-        lost["notes beyond the range of MIDI"] = asked - len(score)
+        dropped["notes beyond the range of MIDI"] = asked - len(score)
         if not len(score):
             raise UnreadableError("no notes are left")
         if self.flatten and not self.keep_drums:
-            lost["drum notes"] = int(score.is_drum.sum())
-            if lost["drum notes"] == len(score):
+            dropped["drum notes"] = int(score.is_drum.sum())
+            if dropped["drum notes"] == len(score):
                 raise UnreadableError("it has nothing but drums; --keep-drums keeps them")
         if self.flatten:
             score = flatten(score, longest=None, keep_drums=self.keep_drums)
         score = self._timed(score)
-        lost["notes that fell together with another"] = asked - lost.total() - len(score)
-        return score, +lost
+        dropped["notes that fell together with another"] = asked - dropped.total() - len(score)
+        return score, +dropped
 
     def _chosen(self, score: Score) -> Score:
         kept = set(range(len(score.tracks)))

@@ -172,7 +172,7 @@ def from_score(score: Score, target: TargetFormat) -> tuple[Score | Text, Mappin
     if target.notation is None:
         return score, {}
     encoder: Encoder[Any] = target.notation.create()
-    return encoder.to_text(score), encoder.lost_in_text(score)
+    return encoder.to_text(score), encoder.dropped_in_text(score)
 
 
 def _writers(registry: Registry) -> Iterator[RegistryEntry]:

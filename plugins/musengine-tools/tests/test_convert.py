@@ -221,7 +221,7 @@ class Numbers(Encoder):
         pitches = score.pitch[~score.is_drum].tolist()
         return Text(self.config.between.join(map(str, pitches)), "numbers")
 
-    def lost_in_text(self, score):
+    def dropped_in_text(self, score):
         return {"drum strokes": int(score.is_drum.sum())}
 
     def from_text(self, text):

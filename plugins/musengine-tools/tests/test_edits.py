@@ -28,9 +28,9 @@ def names_of(**changes) -> list[str]:
 
 class TestChoice:
     def test_by_default_nothing_changes(self) -> None:
-        score, lost = Adjustments().apply(BAND)
+        score, dropped = Adjustments().apply(BAND)
         assert score.fingerprint() == BAND.fingerprint()
-        assert not lost
+        assert not dropped
         assert not Adjustments().any
         assert Adjustments(transpose=1).any
 
@@ -77,22 +77,22 @@ class TestChoice:
 
 class TestChanges:
     def test_what_leaves_the_range_is_counted_and_drums_stay(self) -> None:
-        score, lost = Adjustments(transpose=54).apply(BAND)
+        score, dropped = Adjustments(transpose=54).apply(BAND)
         # 74 + 54 is 128, one too high; 72 becomes 126 and 40 becomes 94.
         assert sorted(score.pitch.tolist()) == [38, 94, 126]
-        assert lost == {"notes beyond the range of MIDI": 1}
+        assert dropped == {"notes beyond the range of MIDI": 1}
 
     def test_flattened_the_drums_are_counted(self) -> None:
-        score, lost = Adjustments(flatten=True).apply(BAND)
+        score, dropped = Adjustments(flatten=True).apply(BAND)
         assert score.tracks == (Track("piano"),)
-        assert lost == {"drum notes": 1}
+        assert dropped == {"drum notes": 1}
 
     def test_notes_that_fall_together_are_counted(self) -> None:
         score = score_of([(0, 1, 60), (1, 3, 60)])
-        snapped, lost = Adjustments(quantize=beats("1")).apply(score)
+        snapped, dropped = Adjustments(quantize=beats("1")).apply(score)
         # Ticks 0 and 1 of 4 both lie nearest to beat 0.
         assert rows_of(snapped) == [(0, 4, 60, 80, 0)]
-        assert lost == {"notes that fell together with another": 1}
+        assert dropped == {"notes that fell together with another": 1}
 
     def test_a_tempo_leaves_the_ticks(self) -> None:
         score = score_of([(0, 4, 60), (4, 4, 62)], tempos=[(0, 60.0), (4, 90.0)])
@@ -127,7 +127,7 @@ class TestChanges:
     def test_every_note_is_there_or_counted(self, score, flat: bool, semitones: int) -> None:
         changes = Adjustments(flatten=flat, transpose=semitones, quantize=beats("1/2"))
         try:
-            changed, lost = changes.apply(score)
+            changed, dropped = changes.apply(score)
         except UnreadableError:
             return
-        assert len(changed) + lost.total() == len(score)
+        assert len(changed) + dropped.total() == len(score)

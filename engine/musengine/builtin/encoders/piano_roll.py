@@ -11,8 +11,9 @@ from musengine.builtin.configs import PianoRollConfig
 from musengine.encoding import pianoroll
 from musengine.encoding.layouts import Grid
 from musengine.errors import UnreadableError
-from musengine.interfaces.encoder import Array, DecodeSettings, Encoded, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.score import Score, Text
+from musengine.utils.arrays import Array
 
 
 class PianoRoll(Encoder[PianoRollConfig]):
@@ -29,9 +30,9 @@ class PianoRoll(Encoder[PianoRollConfig]):
         """Return the roll (T, pitches, channels); notes outside the range are counted."""
         if not isinstance(content, Score):
             raise UnreadableError("a piano-roll is made from notes, not from text")
-        score = content if self.config.drums else content.select(~content.is_drum)
-        roll_TPC, lost = pianoroll.encode_piano_roll(score, self.grid)
-        return Encoded(steps=roll_TPC, lost=lost)
+        score = content if self.config.drums else content.take(~content.is_drum)
+        roll_TPC, dropped = pianoroll.encode_piano_roll(score, self.grid)
+        return Encoded(steps=roll_TPC, dropped=dropped)
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
         """Return the roll's notes on one track; a note still sounding at the end is ended."""

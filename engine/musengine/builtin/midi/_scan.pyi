@@ -1,6 +1,6 @@
 """What the compiled module holds: see `_scan.pyx`."""
 
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 class Scan:
     def __init__(

@@ -52,7 +52,7 @@ def _sharing(score: Score, wishing: Sequence[int]) -> list[int]:
 
 def _collide(score: Score, tracks: Sequence[int]) -> bool:
     """Return whether one of these tracks strikes a pitch that another holds or just lets go."""
-    notes = score.select(np.isin(score.track, tracks))
+    notes = score.take(np.isin(score.track, tracks))
     notes = notes.take(np.lexsort((notes.onset, notes.pitch)))
     # Where any two notes of a pitch meet, some two neighbours do.
     meet = (notes.onset[1:] <= notes.end[:-1]) & (notes.pitch[1:] == notes.pitch[:-1])

@@ -14,7 +14,7 @@ from musengine.builtin.midi.marking import FAR, Clean
 from musengine.builtin.midi.names import decoded
 from musengine.builtin.midi.pairing import pair
 from musengine.builtin.midi.song import Part, Song
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 _MARK = attrgetter("source", "channel")
 _RELEASES = 8

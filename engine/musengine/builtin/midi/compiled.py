@@ -13,7 +13,7 @@ from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.repair import MAX_NOTES
 from musengine.builtin.midi.song import Part, Song
 from musengine.builtin.midi.tolerant import Maps, read_metas
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 _MOST_PARTS = 2**8
 _MOST_METAS = 2**12

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 Event = tuple[int, bytes]
 """Its tick, and its bytes without the time before it."""

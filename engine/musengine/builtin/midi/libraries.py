@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from musengine.builtin.midi.marking import FAR, Clean
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 _LONG_TIME = re.compile(rb"[\x80-\xff]{4}")
 _TEMPO, _NAME = b"\xff\x51\x03", b"\xff\x03"

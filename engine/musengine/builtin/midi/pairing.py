@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.music.score import LAST_TICK
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 _KEY_SHIFT = (2 * LAST_TICK).bit_length()

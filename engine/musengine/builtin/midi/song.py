@@ -10,7 +10,7 @@ import numpy as np
 from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.pairing import cut_at_next_strike
 from musengine.music.score import Score, Track
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 DRUM_CHANNEL = 9
 LONGEST_SILENCE = 1000

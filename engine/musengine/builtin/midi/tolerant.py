@@ -13,7 +13,7 @@ from musengine.builtin.midi.oddities import Oddities
 from musengine.builtin.midi.pairing import pair
 from musengine.builtin.midi.repair import KEY, METER, NAME, TEMPO, Events, Room, TrackReader
 from musengine.builtin.midi.song import Part, Song
-from musengine.music.timing import IntArray
+from musengine.utils.arrays import IntArray
 
 _FILM_SPEEDS = (24, 25, 29, 30)
 _LARGEST_POWER = 15

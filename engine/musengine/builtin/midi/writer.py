@@ -12,9 +12,10 @@ from musengine.builtin.midi.channels import Place, places
 from musengine.builtin.midi.events import Event, meta, notes_chunk, track_chunk
 from musengine.interfaces.writer import Probabilities, Writer
 from musengine.music.score import Score, Text, Track
-from musengine.music.timing import LONGEST_BEAT_US, IntArray
+from musengine.music.timing import LONGEST_BEAT_US
 from musengine.music.transforms import at_resolution, until_next_strike
 from musengine.plugins.declarations import NoSettings
+from musengine.utils.arrays import IntArray
 
 FINEST = 2**15 - 1
 """The most ticks to a beat that a file's header can say."""

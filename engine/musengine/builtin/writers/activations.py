@@ -11,7 +11,7 @@ from musengine.builtin.writers.probabilities import draw_panel, lowest_pitch
 from musengine.encoding.layouts import Tokens
 from musengine.errors import MissingExtraError
 from musengine.generation.activations import Recording
-from musengine.interfaces.encoder import Array
+from musengine.utils.arrays import Array
 
 WIDTH, ROLL, PANEL = 1200, 260, 180
 """Pixels: the picture's width, and the heights of the roll and of each array's panel."""

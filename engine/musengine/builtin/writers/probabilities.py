@@ -12,10 +12,10 @@ from musengine.builtin.configs import HeatmapConfig
 from musengine.builtin.writers.image import INK
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import MissingExtraError
-from musengine.interfaces.encoder import Array
 from musengine.interfaces.writer import Probabilities, Writer
 from musengine.music.score import Score, Text
 from musengine.plugins.declarations import NoSettings
+from musengine.utils.arrays import Array
 
 # From paper through yellow and red to nearly black: lighter is less probable, also in print.
 _HEAT = np.array(

@@ -15,7 +15,7 @@ _SCALES_RC = np.array([[(pc - root) % 12 in _MAJOR for pc in range(12)] for root
 
 def pitched(score: Score) -> Score:
     """Return the score without drums."""
-    return score.select(~score.is_drum)
+    return score.take(~score.is_drum)
 
 
 def pitch_class_histogram(score: Score) -> FloatArray:

@@ -54,7 +54,7 @@ class Chords(Encoder[ChordsConfig]):
         known |= {chord: self._nearest(chord) for chord in new}
         symbols = np.array([known[chord] for chord in chords], dtype=np.int64)
         return Encoded(
-            steps=symbols, lost={"chords replaced by a known one": len(new)} if new else {}
+            steps=symbols, dropped={"chords replaced by a known one": len(new)} if new else {}
         )
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
@@ -96,7 +96,7 @@ class Chords(Encoder[ChordsConfig]):
     def _chords(self, content: Score | Text) -> list[Chord]:
         if not isinstance(content, Score):
             raise UnreadableError("chords are made from notes, not from text")
-        score = content.select(~content.is_drum)
+        score = content.take(~content.is_drum)
         if not len(score):
             raise UnreadableError("nothing but drums")
         first, after, total = score.quantise(GridStep(Fraction(self.config.beats), "beat"))

@@ -12,9 +12,10 @@ import pytest
 from helpers import score_of, write_midi
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
-from musengine.data.cache import unpack_pieces
 from musengine.data.dataset import Dataset, prepare, read_corpus
-from musengine.data.extraction import Extraction, taking_of
+from musengine.data.extraction import Extraction, extraction_of
+from musengine.data.manifest import Skipped
+from musengine.data.serialization import unpack_infos, unpack_pieces
 from musengine.errors import UnreadableError
 from musengine.music.score import Piece, Score, Text, Track
 from musengine.music.transforms import keep_tracks
@@ -58,7 +59,7 @@ def component(target: str) -> Component:
     )
 
 
-VOICES = component("test_taking:Voices")
+VOICES = component("test_extraction:Voices")
 
 
 def duet(first: int, second: int, pitch: int = 60) -> Score:
@@ -69,8 +70,8 @@ def duet(first: int, second: int, pitch: int = 60) -> Score:
 
 
 def test_an_encoder_that_takes_pieces_as_they_are_costs_nothing() -> None:
-    assert taking_of(component("musengine.builtin.encoders.piano_roll:PianoRoll")) is None
-    assert isinstance(taking_of(VOICES), Extraction)
+    assert extraction_of(component("musengine.builtin.encoders.piano_roll:PianoRoll")) is None
+    assert isinstance(extraction_of(VOICES), Extraction)
 
 
 def test_each_part_is_kept_with_where_it_comes_from_and_its_copies_hash() -> None:
@@ -78,16 +79,18 @@ def test_each_part_is_kept_with_where_it_comes_from_and_its_copies_hash() -> Non
     arrays, entries = Extraction(VOICES).pack(pieces)
     kept = unpack_pieces(arrays, entries)
     assert [piece.id for piece in kept] == ["book#1#1", "book#1#2", "book#2#1"]
-    assert [entry["of"] for entry in entries] == ["book#1", "book#1", "book#2"]
+    infos = unpack_infos(entries)
+    assert [info.source_id for info in infos] == ["book#1", "book#1", "book#2"]
+    assert [info.index for info in infos] == [0, 1, 2]
     assert [len(piece.content) for piece in kept] == [3, 2, 2]
-    notes = [entry["known"]["notes"] for entry in entries]
+    notes = [info.notes_hash for info in infos]
     assert notes[1] == notes[2] != notes[0]
 
 
 def test_what_is_refused_is_told_and_the_rest_is_kept() -> None:
     pieces = [Piece("no music", duet(3, 2)), Piece("song", duet(2, 0))]
     arrays, entries = Extraction(VOICES).pack(pieces)
-    assert entries[1] == {"id": "no music", "refused": "not for me"}
+    assert unpack_infos(entries)[1] == Skipped("no music", "not for me")
     assert [piece.id for piece in unpack_pieces(arrays, entries)] == ["song#1"]
     with pytest.raises(UnreadableError, match=r"^not for me$"):
         Extraction(VOICES).pack(pieces[:1])
@@ -97,7 +100,7 @@ def test_what_is_refused_is_told_and_the_rest_is_kept() -> None:
 
 
 def test_a_fault_of_the_encoder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Extraction(component("test_taking:Broken"))
+    broken = Extraction(component("test_extraction:Broken"))
     with pytest.raises(UnreadableError, match=r"encoder 'voices' of voices-dist 1.0 failed: list"):
         broken.pack([Piece("a", duet(1, 1))])
     monkeypatch.setenv("MUSENGINE_STRICT", "1")

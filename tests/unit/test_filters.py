@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from musengine.data.filters import Patterns, choose
+from musengine.data.filters import Patterns, filter_items
 from musengine.errors import UserError
 
 
@@ -27,12 +27,12 @@ from musengine.errors import UserError
     ],
 )
 def test_what_a_pattern_stands_for(pattern, names, fits):
-    assert Patterns([pattern]).fitting(*names) == ([pattern.strip("/")] if fits else [])
+    assert Patterns([pattern]).matching(*names) == ([pattern.strip("/")] if fits else [])
 
 
 def test_all_fitting_patterns_are_told():
     patterns = Patterns(["b*", "bach/1.mid", "a", "bach", "b*"])
-    assert patterns.fitting("bach/1.mid") == ["b*", "bach", "bach/1.mid"]
+    assert patterns.matching("bach/1.mid") == ["b*", "bach", "bach/1.mid"]
 
 
 NAMES = [("jigs", "jigs/a"), ("reels", "reels/b"), ("reels/slow", "reels/slow/c")]
@@ -40,12 +40,12 @@ NAMES = [("jigs", "jigs/a"), ("reels", "reels/b"), ("reels/slow", "reels/slow/c"
 
 def test_things_are_chosen_in_their_order():
     things = ["a", "b", "c"]
-    assert choose(things, NAMES, [], []) == things
-    assert choose(things, NAMES, ["reels", "jigs"], []) == things
-    assert choose(things, NAMES, ["reels"], ["reels/slow"]) == ["b"]
-    assert choose(things, NAMES, [], ["*b"]) == ["a", "c"]
+    assert filter_items(things, NAMES, [], []) == things
+    assert filter_items(things, NAMES, ["reels", "jigs"], []) == things
+    assert filter_items(things, NAMES, ["reels"], ["reels/slow"]) == ["b"]
+    assert filter_items(things, NAMES, [], ["*b"]) == ["a", "c"]
     # What is left out by another pattern was still there to stand for.
-    assert choose(things, NAMES, ["reels", "reels/slow"], ["reels"]) == []
+    assert filter_items(things, NAMES, ["reels", "reels/slow"], ["reels"]) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_things_are_chosen_in_their_order():
 )
 def test_a_pattern_that_stands_for_nothing_is_told_with_what_there_is(wanted, unwanted, message):
     with pytest.raises(UserError) as caught:
-        choose(["a", "b", "c"], NAMES, wanted, unwanted)
+        filter_items(["a", "b", "c"], NAMES, wanted, unwanted)
     assert caught.value.lines == [message + "there are: jigs, reels, reels/slow"]
     with pytest.raises(UserError, match="there are: no names at all"):
-        choose([], [], ["x"], [])
+        filter_items([], [], ["x"], [])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import few, listed, score_of
-from musengine.data.reading import File
-from musengine.data.splits import Split, check_folders, divide, part_by_folder, rules_of
+from musengine.data.manifest import SourceFile
+from musengine.data.splits import Split, check_folders, part_by_folder, rules_of, split_pieces
 from musengine.errors import UserError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, SplitName, Text
@@ -30,17 +30,17 @@ def tune(number: int, name: str = "", **more) -> Piece:
     return Piece(name or f"tune {number}", score_of([(0, number + 1, 60)]), **more)
 
 
-def divided(pieces: list[Piece], config: CorpusConfig) -> Split:
-    files = [File(0, Item(Path("/music", piece.id), piece.id), "") for piece in pieces]
-    return divide(listed(pieces), files, config, rules_of(config))
+def split_of(pieces: list[Piece], config: CorpusConfig) -> Split:
+    files = [SourceFile(0, Item(Path("/music", piece.id), piece.id), "") for piece in pieces]
+    return split_pieces(listed(pieces), files, config, rules_of(config))
 
 
-def ids(division: Split) -> dict[str, list[str]]:
-    return {part: [piece.id for piece in division.parts[part]] for part in PARTS}
+def ids(split: Split) -> dict[str, list[str]]:
+    return {part: [piece.id for piece in split.parts[part]] for part in PARTS}
 
 
-def part_of(division: Split) -> dict[str, str]:
-    return {name: part for part, names in ids(division).items() for name in names}
+def part_of(split: Split) -> dict[str, str]:
+    return {name: part for part, names in ids(split).items() for name in names}
 
 
 class TestOfficialParts:
@@ -48,7 +48,7 @@ class TestOfficialParts:
         pieces = [tune(0, part="test"), tune(1), tune(2, part="valid"), tune(3, part="train")]
         # A piece without an official part, where others have one, is trained on.
         expected = {"train": ["tune 1", "tune 3"], "valid": ["tune 2"], "test": ["tune 0"]}
-        assert ids(divided(pieces, settings(valid=0.5))) == expected
+        assert ids(split_of(pieces, settings(valid=0.5))) == expected
 
     def test_copies_across_them_stay_and_are_told(self):
         pieces = [
@@ -58,11 +58,11 @@ class TestOfficialParts:
             tune(0, "d", part="valid"),
             tune(1, "e", part="train"),
         ]
-        division = divided(pieces, settings())
-        assert ids(division) == {"train": ["a", "b", "e"], "valid": ["d"], "test": ["c"]}
+        split = split_of(pieces, settings())
+        assert ids(split) == {"train": ["a", "b", "e"], "valid": ["d"], "test": ["c"]}
         # Of a, c and d the one held out to the very end is no copy; e is one within its part.
-        assert division.copies == {"a": "c", "d": "c", "e": "b"}
-        assert division.straddling == ["d", "a"]
+        assert split.copies == {"a": "c", "d": "c", "e": "b"}
+        assert split.straddling == ["d", "a"]
 
     def test_dropped_copies_leave_what_is_held_out(self):
         pieces = [
@@ -71,22 +71,22 @@ class TestOfficialParts:
             tune(1, "c", part="train"),
             tune(1, "d", part="train"),
         ]
-        division = divided(pieces, settings(duplicates="drop"))
-        assert ids(division) == {"train": ["c"], "valid": ["b"], "test": []}
-        assert division.copies == {"a": "b", "d": "c"}
-        assert division.straddling == []
+        split = split_of(pieces, settings(duplicates="drop"))
+        assert ids(split) == {"train": ["c"], "valid": ["b"], "test": []}
+        assert split.copies == {"a": "b", "d": "c"}
+        assert split.straddling == []
 
     def test_a_piece_without_one_goes_with_its_copy(self):
         pieces = [tune(0, "a"), tune(0, "b", part="test"), tune(1, "c", part="train")]
-        division = divided(pieces, settings())
-        assert ids(division) == {"train": ["c"], "valid": [], "test": ["a", "b"]}
-        assert division.straddling == []
+        split = split_of(pieces, settings())
+        assert ids(split) == {"train": ["c"], "valid": [], "test": ["a", "b"]}
+        assert split.straddling == []
 
 
 class TestShares:
     def test_they_are_met_in_large_corpora(self):
         pieces = [tune(n) for n in range(1000)]
-        parts = divided(pieces, settings(valid=0.1, test=0.2)).parts
+        parts = split_of(pieces, settings(valid=0.1, test=0.2)).parts
         # Three standard deviations of a binomial distribution: 28.5 and 37.9.
         assert abs(len(parts["valid"]) - 100) < 29
         assert abs(len(parts["test"]) - 200) < 38
@@ -97,7 +97,7 @@ class TestShares:
         self, numbers, seed, share
     ):
         pieces = [tune(n) for n in sorted(numbers)]
-        parts = divided(pieces, settings(valid=share, test=share, split_seed=seed)).parts
+        parts = split_of(pieces, settings(valid=share, test=share, split_seed=seed)).parts
         there = [bool(parts[part]) for part in PARTS]
         assert there == [n < len(pieces) for n in range(3)] or all(there)
         assert sum(map(len, parts.values())) == len(pieces)
@@ -106,11 +106,11 @@ class TestShares:
     @few(60)
     def test_a_part_of_no_share_stays_empty(self, numbers, seed):
         pieces = [tune(n) for n in sorted(numbers)]
-        parts = divided(pieces, settings(valid=0.0, test=0.0, split_seed=seed)).parts
+        parts = split_of(pieces, settings(valid=0.0, test=0.0, split_seed=seed)).parts
         assert (len(parts["valid"]), len(parts["test"])) == (0, 0)
 
     def test_no_pieces_at_all(self):
-        assert ids(divided([], settings())) == {part: [] for part in PARTS}
+        assert ids(split_of([], settings())) == {part: [] for part in PARTS}
 
     @given(
         st.lists(st.integers(0, 12), max_size=30),
@@ -121,54 +121,54 @@ class TestShares:
     @few(80)
     def test_copies_of_a_piece_stay_together(self, numbers, valid, test, seed):
         pieces = [tune(number, f"{index}") for index, number in enumerate(numbers)]
-        division = divided(pieces, settings(valid=valid, test=test, split_seed=seed))
+        split = split_of(pieces, settings(valid=valid, test=test, split_seed=seed))
         where: dict[str, set[str]] = {}
-        for part, members in division.parts.items():
+        for part, members in split.parts.items():
             for piece in members:
-                where.setdefault(piece.known.notes, set()).add(part)
+                where.setdefault(piece.notes_hash, set()).add(part)
         assert all(len(found) == 1 for found in where.values())
-        assert division.straddling == []
-        assert len(division.copies) == len(numbers) - len(set(numbers))
+        assert split.straddling == []
+        assert len(split.copies) == len(numbers) - len(set(numbers))
 
     def test_what_is_not_written_in_the_notes_makes_no_other_piece(self):
         # Louder, at another tempo, on another track, in another resolution: the notes are equal.
         plain = Piece("plain", score_of([(0, 4, 60), (4, 2, 64)]))
         louder = Piece("louder", score_of([(0, 4, 60, 100), (4, 2, 64, 20)], tempos=[(0, 50)]))
         finer = Piece("finer", score_of([(0, 8, 60), (8, 4, 64)], ticks_per_beat=8))
-        division = divided([plain, louder, finer, tune(1)], settings(valid=0.5))
-        assert division.copies == {"louder": "plain", "finer": "plain"}
+        split = split_of([plain, louder, finer, tune(1)], settings(valid=0.5))
+        assert split.copies == {"louder": "plain", "finer": "plain"}
 
     def test_the_order_in_which_pieces_are_read_does_not_matter(self):
         pieces = [tune(n) for n in range(30)]
         config = settings(valid=0.2, test=0.2)
-        assert part_of(divided(pieces, config)) == part_of(divided(pieces[::-1], config))
+        assert part_of(split_of(pieces, config)) == part_of(split_of(pieces[::-1], config))
 
     def test_another_seed_holds_out_others(self):
         pieces = [tune(n) for n in range(30)]
         drawn = {
-            tuple(ids(divided(pieces, settings(valid=0.2, split_seed=seed)))["valid"])
+            tuple(ids(split_of(pieces, settings(valid=0.2, split_seed=seed)))["valid"])
             for seed in range(5)
         }
         assert len(drawn) == 5
 
     def test_a_piece_more_moves_no_other(self):
         config = settings(valid=0.2, test=0.2)
-        before = part_of(divided([tune(n) for n in range(30)], config))
+        before = part_of(split_of([tune(n) for n in range(30)], config))
         assert set(before.values()) == set(PARTS)
         for new in range(100, 140):
-            after = part_of(divided([*(tune(n) for n in range(30)), tune(new)], config))
+            after = part_of(split_of([*(tune(n) for n in range(30)), tune(new)], config))
             assert {name: after[name] for name in before} == before
 
     def test_a_larger_validation_share_takes_from_training_alone(self):
         pieces = [tune(n) for n in range(60)]
-        small = ids(divided(pieces, settings(valid=0.1, test=0.2)))
-        large = ids(divided(pieces, settings(valid=0.4, test=0.2)))
+        small = ids(split_of(pieces, settings(valid=0.1, test=0.2)))
+        large = ids(split_of(pieces, settings(valid=0.4, test=0.2)))
         assert large["test"] == small["test"]
         assert set(small["valid"]) < set(large["valid"])
 
     def test_texts_are_divided_like_scores(self):
         pieces = [Piece(f"{n}", Text(f"text {n % 5}")) for n in range(10)]
-        parts = ids(divided(pieces, settings(valid=0.2)))
+        parts = ids(split_of(pieces, settings(valid=0.2)))
         # One piece of validation at least, each with its copy five places on.
         assert parts["valid"]
         assert {int(name) % 5 for name in parts["valid"]}.isdisjoint(
@@ -178,14 +178,14 @@ class TestShares:
     def test_the_pieces_of_a_book_are_divided_and_the_voices_of_a_piece_are_not(self):
         book = [replace(one, file=0) for one in listed([tune(n) for n in range(60)])]
         config = settings(valid=0.3)
-        files = [File(0, Item(Path("/music/book.abc"), "book.abc"), "")]
-        parts = divide(book, files, config, rules_of(config)).parts
+        files = [SourceFile(0, Item(Path("/music/book.abc"), "book.abc"), "")]
+        parts = split_pieces(book, files, config, rules_of(config)).parts
         assert len(parts["train"]) > 20
         assert len(parts["valid"]) > 5
         # Three voices of each of twenty tunes.
-        voices = [replace(one, of=f"tune {n // 3}") for n, one in enumerate(book)]
-        parts = divide(voices, files, config, rules_of(config)).parts
-        tunes = {part: {one.of for one in members} for part, members in parts.items()}
+        voices = [replace(one, source_id=f"tune {n // 3}") for n, one in enumerate(book)]
+        parts = split_pieces(voices, files, config, rules_of(config)).parts
+        tunes = {part: {one.source_id for one in members} for part, members in parts.items()}
         assert tunes["train"].isdisjoint(tunes["valid"])
         assert len(tunes["train"] | tunes["valid"]) == 20
 
@@ -194,19 +194,19 @@ class TestNames:
     def test_patterns_name_pieces_and_folders_and_the_rest_is_drawn(self):
         pieces = [tune(n, f"{'bach' if n % 2 else 'folk'}/{n}.mid") for n in range(40)]
         config = settings(valid=("bach",), test=0.2)
-        parts = ids(divided(pieces, config))
+        parts = ids(split_of(pieces, config))
         assert parts["valid"] == [f"bach/{n}.mid" for n in range(1, 40, 2)]
         assert parts["test"]
         assert all(name.startswith("folk/") for name in (*parts["test"], *parts["train"]))
 
     def test_copies_go_with_what_is_named(self):
         pieces = [tune(0, "a.mid"), tune(0, "b.mid"), tune(1, "c.mid")]
-        division = divided(pieces, settings(valid=("b*",)))
-        assert ids(division) == {"train": ["c.mid"], "valid": ["a.mid", "b.mid"], "test": []}
+        split = split_of(pieces, settings(valid=("b*",)))
+        assert ids(split) == {"train": ["c.mid"], "valid": ["a.mid", "b.mid"], "test": []}
 
     def test_a_pattern_that_stands_for_nothing_is_an_error(self):
         with pytest.raises(UserError) as caught:
-            divided([tune(0, "bach/a.mid")], settings(valid=("bahc/a.mid",)))
+            split_of([tune(0, "bach/a.mid")], settings(valid=("bahc/a.mid",)))
         assert caught.value.lines == [
             "corpus.valid: 'bahc/a.mid' stands for nothing; did you mean 'bach/a.mid'?; "
             "there are: bach/a.mid"
@@ -221,20 +221,20 @@ class TestNames:
         )
         pieces = [tune(n, name) for n, name in enumerate(("a.mid", "b/1.mid", "b/2.mid", "c.mid"))]
         expected = {"train": ["c.mid"], "valid": ["a.mid"], "test": ["b/1.mid", "b/2.mid"]}
-        assert ids(divided(pieces, settings(split=path))) == expected
+        assert ids(split_of(pieces, settings(split=path))) == expected
 
     def test_the_record_of_a_run_gives_its_split_again(self, tmp_path):
         pieces = [tune(n, f"{n} [live].mid") for n in range(30)]
-        first = divided(pieces, settings(valid=0.2, test=0.2))
+        first = split_of(pieces, settings(valid=0.2, test=0.2))
         parts = {part: dict.fromkeys(names, "hash") for part, names in ids(first).items()}
         # A piece that is not read this time does not matter.
         parts["valid"]["elsewhere.mid"] = "hash"
         path = tmp_path / "split.json"
         path.write_text(json.dumps({"parts": parts, "skipped": []}))
-        assert ids(divided(pieces, settings(split=path, split_seed=9))) == ids(first)
+        assert ids(split_of(pieces, settings(split=path, split_seed=9))) == ids(first)
         others = [tune(n, f"other {n}.mid") for n in range(3)]
         with pytest.raises(UserError, match="none of its test pieces are here"):
-            divided(others, settings(split=path))
+            split_of(others, settings(split=path))
 
     @pytest.mark.parametrize(
         ("name", "text", "message"),
@@ -276,7 +276,7 @@ class TestFolders:
     def test_pieces_go_where_their_folder_says(self):
         pieces = [tune(n, name) for n, name in enumerate(("train/a", "val/b", "c", "test/d"))]
         expected = {"train": ["train/a", "c"], "valid": ["val/b"], "test": ["test/d"]}
-        assert ids(divided(pieces, settings(split="folders"))) == expected
+        assert ids(split_of(pieces, settings(split="folders"))) == expected
 
     def test_without_such_a_folder_there_is_nothing_to_go_by(self):
         check_folders([Item(Path("/m/a.mid"), "a.mid"), Item(Path("/m/val/a"), "val/a")])

@@ -5,6 +5,7 @@ import functools
 import itertools
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from musengine.utils.parallel import Failure, run_apart
+from musengine.utils.parallel import Failure, process_map
 
 POSIX = os.name == "posix"
 
@@ -55,32 +57,90 @@ def scaled(factor: int, task: int) -> int:
 def test_results_come_in_the_order_of_the_tasks():
     function = functools.partial(scaled, 3)
     for workers in (1, 2):
-        assert list(run_apart(function, range(500), workers=workers)) == [3 * n for n in range(500)]
+        assert list(process_map(function, range(500), workers=workers)) == [
+            3 * n for n in range(500)
+        ]
 
 
 def test_few_tasks_are_done_here_and_more_elsewhere():
-    assert set(run_apart(act, ["pid"] * 23)) == {os.getpid()}
-    elsewhere = set(run_apart(act, ["pid"] * 24, workers=1))
+    assert set(process_map(act, ["pid"] * 23)) == {os.getpid()}
+    elsewhere = set(process_map(act, ["pid"] * 24, workers=1))
     assert len(elsewhere) == 1
     assert os.getpid() not in elsewhere
-    assert os.getpid() not in set(run_apart(act, ["pid"] * 2, workers=2, few=0))
+    assert os.getpid() not in set(process_map(act, ["pid"] * 2, workers=2, serial_below=0))
 
 
 def test_no_tasks_give_no_results():
-    assert list(run_apart(act, [])) == list(run_apart(act, [], few=0)) == []
+    assert list(process_map(act, [])) == list(process_map(act, [], serial_below=0)) == []
 
 
 def test_a_crash_costs_its_own_task_alone():
     tasks: list[int | str] = [*range(20), "exit", *range(20, 40)]
-    results = list(run_apart(act, tasks, workers=2, few=0))
+    results = list(process_map(act, tasks, workers=2, serial_below=0))
     assert results.pop(20) == Failure("its process crashed (exit status 7)")
     assert results == [n * n for n in range(40)]
+
+
+def test_workers_killed_at_any_moment_cost_a_task_each():
+    # As the system kills them when memory runs short: at work, between two tasks or at the start.
+    tasks, kills = itertools.count(), 0
+    drawn = random.Random(3)
+    due = time.monotonic() + 1
+    results = process_map(act, tasks, workers=2)
+    failures = 0
+    for number, result in enumerate(results):
+        if isinstance(result, Failure):
+            failures += 1
+        else:
+            assert result == number * number
+        if kills == 8 and time.monotonic() >= due:
+            break
+        if time.monotonic() >= due:
+            drawn.choice(multiprocessing.active_children()).kill()
+            kills += 1
+            due = time.monotonic() + drawn.uniform(0, 0.3)
+    results.close()  # type: ignore[attr-defined]
+    assert number > 1000
+    assert 0 < failures <= kills
+
+
+class DiesAtStart:
+    """A task's number; its process ends at "exit", and so do those that are started afterwards."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    def __reduce__(self):
+        return start_or_die, (self.flag,)
+
+    def __call__(self, task: int | str) -> int | str:
+        if task == "exit":
+            self.flag.touch()
+            os._exit(7)
+        return task
+
+
+def start_or_die(flag: Path) -> DiesAtStart:
+    if flag.exists():
+        os._exit(5)
+    return DiesAtStart(flag)
+
+
+def test_a_worker_that_dies_at_its_start_costs_a_task_where_others_have_started(tmp_path):
+    function = DiesAtStart(tmp_path / "flag")
+    results = list(process_map(function, [1, "exit", 2, 3], workers=1, serial_below=0))
+    assert results == [
+        1,
+        Failure("its process crashed (exit status 7)"),
+        Failure("its process crashed (exit status 5)"),
+        Failure("its process crashed (exit status 5)"),
+    ]
 
 
 @pytest.mark.skipif(not POSIX, reason="signals are told only on POSIX systems")
 def test_the_kind_of_crash_is_told():
     tasks: list[int | str] = ["segfault", 1, "kill", 2]
-    assert list(run_apart(act, tasks, workers=1, few=0)) == [
+    assert list(process_map(act, tasks, workers=1, serial_below=0)) == [
         Failure("its process crashed (SIGSEGV)"),
         1,
         Failure("its process crashed (SIGKILL, perhaps for want of memory)"),
@@ -90,21 +150,23 @@ def test_the_kind_of_crash_is_told():
 
 def test_a_task_that_hangs_is_given_up_while_others_go_on():
     tasks: list[int | str] = [1, "hang", *range(2, 30), "hang", 30]
-    results = list(run_apart(act, tasks, workers=2, timeout=0.4, few=0))
+    results = list(process_map(act, tasks, workers=2, timeout=0.4, serial_below=0))
     assert results.pop(1) == results.pop(29) == Failure("took longer than 0.4 seconds")
     assert results == [n * n for n in range(1, 31)]
 
 
 def test_time_in_which_nobody_asks_for_results_does_not_count():
-    results = run_apart(act, range(60), workers=1, timeout=0.2, few=0)
+    results = process_map(act, range(60), workers=1, timeout=0.2, serial_below=0)
     assert next(results) == 0
     threading.Event().wait(0.5)
     assert list(results) == [n * n for n in range(1, 60)]
 
 
-@pytest.mark.parametrize("few", [0, 24])
-def test_an_exception_is_a_failure_of_its_task(few):
-    assert list(run_apart(act, [2, "raise", "memory", 3], workers=1, few=few)) == [
+@pytest.mark.parametrize("serial_below", [0, 24])
+def test_an_exception_is_a_failure_of_its_task(serial_below):
+    assert list(
+        process_map(act, [2, "raise", "memory", 3], workers=1, serial_below=serial_below)
+    ) == [
         4,
         Failure("ValueError: no such thing"),
         Failure("MemoryError: "),
@@ -112,15 +174,15 @@ def test_an_exception_is_a_failure_of_its_task(few):
     ]
 
 
-@pytest.mark.parametrize(("few", "kind"), [(0, RuntimeError), (24, ValueError)])
-def test_in_strict_mode_an_exception_is_raised(few, kind, monkeypatch):
+@pytest.mark.parametrize(("serial_below", "kind"), [(0, RuntimeError), (24, ValueError)])
+def test_in_strict_mode_an_exception_is_raised(serial_below, kind, monkeypatch):
     monkeypatch.setenv("MUSENGINE_STRICT", "1")
     with pytest.raises(kind, match="no such thing"):
-        list(run_apart(act, [2, "raise", 3], workers=1, few=few))
+        list(process_map(act, [2, "raise", 3], workers=1, serial_below=serial_below))
 
 
 def test_a_result_that_cannot_travel_is_a_failure():
-    bad, good = run_apart(act, ["unpicklable", 3], workers=1, few=0)
+    bad, good = process_map(act, ["unpicklable", 3], workers=1, serial_below=0)
     assert isinstance(bad, Failure)
     assert "pickle" in bad.reason
     assert good == 9
@@ -128,7 +190,7 @@ def test_a_result_that_cannot_travel_is_a_failure():
 
 def test_tasks_and_results_larger_than_any_pipe_do_not_block():
     tasks = [bytes([n]) * 2**20 for n in range(12)]
-    results = list(run_apart(length, tasks, workers=2, few=0))
+    results = list(process_map(length, tasks, workers=2, serial_below=0))
     assert results == [task + task for task in tasks]
 
 
@@ -142,14 +204,14 @@ def test_tasks_are_taken_only_a_little_ahead():
             last = next(taken)
             yield last
 
-    results = run_apart(act, tasks(), workers=2)
+    results = process_map(act, tasks(), workers=2)
     assert [next(results) for _ in range(1000)] == [n * n for n in range(1000)]
     assert last < 1000 + 2 * 64 + 2
     results.close()  # type: ignore[attr-defined]
 
 
 def test_giving_up_ends_the_processes():
-    results = run_apart(act, itertools.repeat("pid"), workers=2)
+    results = process_map(act, itertools.repeat("pid"), workers=2)
     while len({next(results) for _ in range(50)}) < 2:
         pass
     assert len(multiprocessing.active_children()) == 2
@@ -159,7 +221,7 @@ def test_giving_up_ends_the_processes():
 
 SCRIPT = """
 import itertools, signal, sys
-from musengine.utils.parallel import run_apart
+from musengine.utils.parallel import process_map
 
 def hang(task):
     print(task, flush=True)
@@ -170,7 +232,7 @@ if __name__ == "__main__":
     # What starts the tests in the background may have told all its children to ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        list(run_apart(hang, itertools.count(), workers=2))
+        list(process_map(hang, itertools.count(), workers=2))
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -216,8 +278,8 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path):
 def test_a_script_without_a_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from musengine.utils.parallel import run_apart\n"
-        "print(list(run_apart(abs, range(3), few=0)))\n",
+        "from musengine.utils.parallel import process_map\n"
+        "print(list(process_map(abs, range(3), serial_below=0)))\n",
         encoding="utf-8",
     )
     done = subprocess.run(
@@ -229,10 +291,10 @@ def test_a_script_without_a_guard_is_told(tmp_path):
 
 def test_small_tasks_are_not_dominated_by_their_travel():
     began = time.perf_counter()
-    assert sum(1 for _ in run_apart(act, range(200), workers=1)) == 200
+    assert sum(1 for _ in process_map(act, range(200), workers=1)) == 200
     short = time.perf_counter() - began
     began = time.perf_counter()
-    assert sum(1 for _ in run_apart(act, range(4200), workers=1)) == 4200
+    assert sum(1 for _ in process_map(act, range(4200), workers=1)) == 4200
     # The start is the same for both, so the difference is that of 4,000 tasks: less than half a
     # millisecond each even on a busy machine.
     assert time.perf_counter() - began - short < 2.0

@@ -16,7 +16,6 @@ from musengine.music.transforms import (
     at_resolution,
     excerpt,
     keep_tracks,
-    merge_tracks,
     mute_tracks,
     one_note_per_key,
     overlap,
@@ -139,35 +138,6 @@ def test_tracks_are_found_by_their_channel():
     assert tracks_on(BAND, [4]) == [0, 2]
     assert tracks_on(BAND, [9, 4]) == [0, 1, 2]
     assert tracks_on(BAND, [0]) == []
-
-
-def test_merging_joins_what_is_pitched_and_leaves_drums_alone():
-    merged = merge_tracks(BAND)
-    assert merged.tracks == (Track("flute", 73), BAND.tracks[1])
-    assert rows_of(merged) == [
-        (0, 4, 36, 81, 1),
-        (0, 4, 60, 80, 0),
-        (4, 4, 62, 82, 0),
-        (8, 4, 64, 83, 0),
-    ]
-    assert merge_tracks(BAND, Track("piano")).tracks[0] == Track("piano")
-
-
-def test_merged_unisons_are_one_note_and_a_later_strike_ends_the_earlier():
-    score = score_of(
-        [(0, 8, 60, 50, 0), (0, 12, 60, 40, 1), (10, 2, 60, 90, 1), (10, 1, 60, 30, 0)],
-        tracks=[Track("a"), Track("b")],
-    )
-    # Struck together at 0: as long as the longest, as loud as the loudest; then struck at 10.
-    assert rows_of(merge_tracks(score)) == [(0, 10, 60, 50, 0), (10, 2, 60, 90, 0)]
-
-
-def test_merging_drums_alone_makes_up_no_pitched_track():
-    drums = keep_tracks(BAND, [1])
-    assert merge_tracks(drums).tracks == drums.tracks
-    assert rows_of(merge_tracks(drums)) == [(0, 4, 36, 81, 0)]
-    nothing = merge_tracks(score_of([], tracks=[]))
-    assert (len(nothing), nothing.tracks) == (0, ())
 
 
 @given(scores())

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import catalogue_of, score_of
+from helpers import manifest_of, score_of
 from musengine.builtin.configs import PianoRollConfig
 from musengine.config.fields import setting
 from musengine.data import encode as encoding
 from musengine.data.cache import Cache
-from musengine.data.encode import EncodeResult, Training, Wanted, encode
+from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
 from musengine.encoding.layouts import Tokens
 from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.music.score import Piece, Score, Text
@@ -68,7 +68,7 @@ class Pitches(Encoder[PitchesConfig]):
 
 def component(version: str = "1", **options) -> Component:
     declaration = EncoderDeclaration(
-        name="pitches", summary="", target="test_encoding:Pitches", config=PitchesConfig
+        name="pitches", summary="", target="test_encode:Pitches", config=PitchesConfig
     )
     return Component(
         RegistryEntry(declaration, Distribution("test", version)), PitchesConfig(**options)
@@ -100,23 +100,23 @@ def encoded(
     *,
     shifts: Sequence[int] = (0,),
     state: int = 0,
-    jobs: int = 1,
-) -> tuple[list[Wanted], EncodeResult]:
+    workers: int = 1,
+) -> tuple[list[EncodeJob], EncodeResult]:
     """Pieces encoded by way of a cache."""
     by = by or component()
-    catalogue = catalogue_of(pieces, Cache(folder))
+    manifest = manifest_of(pieces, Cache(folder))
     encoder = by.create()
     encoder.load_state({"highest": state})
-    wanted = [Wanted(one, shift) for shift in shifts for one in catalogue.pieces]
-    return wanted, encode(wanted, catalogue, by, encoder, common=False, jobs=jobs, timeout=20)
+    jobs = [EncodeJob(one, shift) for shift in shifts for one in manifest.pieces]
+    return jobs, encode(jobs, manifest, by, encoder, common=False, workers=workers, timeout=20)
 
 
-def steps(wanted: Sequence[Wanted], outcome: EncodeResult) -> dict[str, list[int]]:
+def steps(jobs: Sequence[EncodeJob], result: EncodeResult) -> dict[str, list[int]]:
     """The arrays of the pieces that could be encoded."""
     return {
-        one.id: outcome.shards.piece(one.id, "", key).encoded.steps.tolist()
-        for one in wanted
-        if outcome.reason(key := one.key(False)) is None
+        one.id: result.shards.piece(one.id, "", key).encoded.steps.tolist()
+        for one in jobs
+        if result.reason(key := one.key(False)) is None
     }
 
 
@@ -132,8 +132,8 @@ def shards_in(folder: Path) -> dict[str, int]:
 
 
 def test_pieces_and_their_moved_copies_are_encoded(tmp_path):
-    wanted, outcome = encoded([tune(60), tune(62)], tmp_path, shifts=(0, -2, 3))
-    assert steps(wanted, outcome) == {
+    jobs, result = encoded([tune(60), tune(62)], tmp_path, shifts=(0, -2, 3))
+    assert steps(jobs, result) == {
         "tune 60": [0, 60],
         "tune 60-2": [0, 58],
         "tune 60+3": [0, 63],
@@ -151,8 +151,8 @@ def test_another_piece_is_encoded_and_nothing_else(tmp_path):
     assert shards_in(tmp_path) == before
     # The same music under other names, one of the pieces changed, another in between.
     pieces = [replace(tune(60), id="new"), tune(70), tune(71), tune(61)]
-    wanted, outcome = encoded(pieces, tmp_path)
-    assert steps(wanted, outcome) == {
+    jobs, result = encoded(pieces, tmp_path)
+    assert steps(jobs, result) == {
         "new": [0, 60],
         "tune 70": [0, 70],
         "tune 71": [0, 71],
@@ -164,9 +164,9 @@ def test_another_piece_is_encoded_and_nothing_else(tmp_path):
 
 
 def test_copies_are_encoded_once(tmp_path):
-    wanted, outcome = encoded([tune(60), replace(tune(60), id="copy"), tune(61)], tmp_path)
+    jobs, result = encoded([tune(60), replace(tune(60), id="copy"), tune(61)], tmp_path)
     assert list(shards_in(tmp_path).values()) == [2]
-    assert set(steps(wanted, outcome)) == {"tune 60", "copy", "tune 61"}
+    assert set(steps(jobs, result)) == {"tune 60", "copy", "tune 61"}
 
 
 def test_what_an_encoder_is_decides_where_its_arrays_are(tmp_path):
@@ -178,9 +178,9 @@ def test_what_an_encoder_is_decides_where_its_arrays_are(tmp_path):
         (component(), 64),
         (component(), 0),
     ):
-        wanted, outcome = encoded([tune(60)], tmp_path, by, state=state)
-        assert steps(wanted, outcome) == {"tune 60": [state, 60]}
-        places.append(outcome.shards.folder)
+        jobs, result = encoded([tune(60)], tmp_path, by, state=state)
+        assert steps(jobs, result) == {"tune 60": [state, 60]}
+        places.append(result.shards.folder)
     assert len(set(places)) == 4
     assert places[0] == places[-1]
 
@@ -196,16 +196,16 @@ def test_pieces_that_sound_alike_in_other_meters_are_kept_apart(tmp_path):
 def test_a_piece_the_encoder_refuses_is_remembered(tmp_path):
     low = tune(5)
     for _ in range(2):
-        wanted, outcome = encoded([low, tune(60)], tmp_path, ROLL)
-        reasons = [outcome.reason(one.key(False)) for one in wanted]
+        jobs, result = encoded([low, tune(60)], tmp_path, ROLL)
+        reasons = [result.reason(one.key(False)) for one in jobs]
         assert reasons == ["no notes in the encoder's pitch range", None]
     assert list(shards_in(tmp_path).values()) == [1]
 
 
 def test_a_fault_of_the_encoder_costs_one_piece(tmp_path, monkeypatch):
-    wanted, outcome = encoded([tune(60), tune(99), tune(61)], tmp_path)
-    assert set(steps(wanted, outcome)) == {"tune 60", "tune 61"}
-    assert outcome.reason(wanted[1].key(False)) == (
+    jobs, result = encoded([tune(60), tune(99), tune(61)], tmp_path)
+    assert set(steps(jobs, result)) == {"tune 60", "tune 61"}
+    assert result.reason(jobs[1].key(False)) == (
         "encoder 'pitches' of test 1 failed: ZeroDivisionError: by nought"
     )
     monkeypatch.setenv("MUSENGINE_STRICT", "1")
@@ -217,9 +217,9 @@ def test_an_encoder_that_ends_its_process_costs_one_piece(tmp_path, monkeypatch)
     # A sixteenth is guessed to take 88 bytes, so that a task is two tunes of a beat.
     monkeypatch.setattr(encoding, "_CHUNK", 2 * 4 * 88)
     pieces = [tune(pitch) for pitch in range(60, 68)]
-    wanted, outcome = encoded(pieces, tmp_path, component(crash=63), jobs=2)
-    assert set(steps(wanted, outcome)) == {piece.id for piece in pieces} - {"tune 63"}
-    assert outcome.reason(wanted[3].key(False)) == "its process crashed (exit status 9)"
+    jobs, result = encoded(pieces, tmp_path, component(crash=63), workers=2)
+    assert set(steps(jobs, result)) == {piece.id for piece in pieces} - {"tune 63"}
+    assert result.reason(jobs[3].key(False)) == "its process crashed (exit status 9)"
 
 
 def test_the_number_of_processes_changes_nothing(tmp_path, monkeypatch):
@@ -227,8 +227,8 @@ def test_the_number_of_processes_changes_nothing(tmp_path, monkeypatch):
     pieces = [tune(pitch) for pitch in range(50, 70)]
     folders = [tmp_path / "one", tmp_path / "two"]
     results = [
-        steps(*encoded(pieces, folder, shifts=(0, 1), jobs=jobs))
-        for jobs, folder in enumerate(folders, 1)
+        steps(*encoded(pieces, folder, shifts=(0, 1), workers=workers))
+        for workers, folder in enumerate(folders, 1)
     ]
     assert results[0] == results[1]
     assert len(results[0]) == 40
@@ -239,12 +239,12 @@ def test_the_number_of_processes_changes_nothing(tmp_path, monkeypatch):
 
 
 def test_an_encoder_learns_from_pieces_that_stay_on_disk(tmp_path):
-    catalogue = catalogue_of([tune(60), tune(62), tune(61)], Cache(tmp_path))
-    wanted = [Wanted(catalogue.pieces[n], shift) for shift in (0, 5) for n in (0, 2)]
+    manifest = manifest_of([tune(60), tune(62), tune(61)], Cache(tmp_path))
+    jobs = [EncodeJob(manifest.pieces[n], shift) for shift in (0, 5) for n in (0, 2)]
     encoder = component().create()
-    encoder.fit(Training(catalogue, wanted, common=False))
+    encoder.fit(TrainingPieces(manifest, jobs, common=False))
     assert encoder.state() == {"highest": 66}
     told = [
-        (piece.id, piece.content.pitch.tolist()) for piece in Training(catalogue, wanted, False)
+        (piece.id, piece.content.pitch.tolist()) for piece in TrainingPieces(manifest, jobs, False)
     ]
     assert told == [("tune 60", [60]), ("tune 60+5", [65]), ("tune 61", [61]), ("tune 61+5", [66])]

@@ -13,8 +13,8 @@ from helpers import score_of, write_midi
 from musengine.data.cache import Cache, size_limit, trim
 from musengine.data.dataset import prepare, read_corpus
 from musengine.data.discovery import DiscoveryNotes
-from musengine.data.manifest import Manifest, survey
-from musengine.data.reading import Skipped
+from musengine.data.manifest import Manifest, Skipped
+from musengine.data.reading import read_manifest
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.score import Piece
@@ -45,7 +45,7 @@ class Letters(Reader[NoSettings]):
 
 LETTERS = Component(
     RegistryEntry(
-        ReaderDeclaration(name="letters", summary="", target="test_catalogue:Letters"),
+        ReaderDeclaration(name="letters", summary="", target="test_manifest:Letters"),
         Distribution("letters-dist", "1.0"),
     ),
     NoSettings(),
@@ -61,7 +61,7 @@ def files_of(folder: Path, texts: Sequence[str]) -> list[tuple[Component, Item]]
 
 
 def listed(items: Sequence[tuple[Component, Item]], cache: Cache, **more) -> Manifest:
-    return survey(items, DiscoveryNotes(), jobs=2, cache=cache, **more)
+    return read_manifest(items, DiscoveryNotes(), jobs=2, cache=cache, **more)
 
 
 def readings(folder: Path) -> dict[str, int]:
@@ -71,22 +71,22 @@ def readings(folder: Path) -> dict[str, int]:
 
 def test_pieces_are_listed_in_the_order_of_the_files_and_found_again(tmp_path):
     items = files_of(tmp_path / "music", ["ab", "c", "def"])
-    catalogue = listed(items, Cache(tmp_path / "cache"))
-    assert [piece.id for piece in catalogue.pieces] == [
+    manifest = listed(items, Cache(tmp_path / "cache"))
+    assert [piece.id for piece in manifest.pieces] == [
         "000.txt#0", "000.txt#1", "001.txt#0", "002.txt#0", "002.txt#1", "002.txt#2",
     ]  # fmt: skip
-    for piece, letter in zip(catalogue.pieces, "abcdef", strict=True):
-        found = catalogue.access.pieces(catalogue.files[piece.file])[piece.place]
+    for piece, letter in zip(manifest.pieces, "abcdef", strict=True):
+        found = manifest.loader.pieces(manifest.files[piece.file])[piece.index]
         assert found.content.pitch.tolist() == [ord(letter)]
-        assert found.content.fingerprint() == piece.known.fingerprint
-        assert found.content.notes_fingerprint() == piece.known.notes
+        assert found.content.fingerprint() == piece.fingerprint
+        assert found.content.notes_fingerprint() == piece.notes_hash
     assert readings(tmp_path / "music") == {"000": 1, "001": 1, "002": 1}
 
 
 def test_files_of_one_name_get_different_ids(tmp_path):
     one, other = (files_of(tmp_path / name, [name]) for name in "ab")
-    catalogue = listed([*one, *other], Cache(tmp_path / "cache"))
-    assert [piece.id for piece in catalogue.pieces] == ["000.txt#0", "000.txt#0~2"]
+    manifest = listed([*one, *other], Cache(tmp_path / "cache"))
+    assert [piece.id for piece in manifest.pieces] == ["000.txt#0", "000.txt#0~2"]
 
 
 def test_a_changed_file_is_read_again_and_no_other(tmp_path):
@@ -108,14 +108,14 @@ def test_many_files_are_read_elsewhere_and_known_ones_looked_up_here(tmp_path):
     # The first, the last and some in between are known already.
     items = files_of(music, texts)
     listed([items[0], *items[30:40], items[-1]], cache)
-    catalogue = listed(items, cache)
-    assert [piece.id[:3] for piece in catalogue.pieces[::3]] == texts
+    manifest = listed(items, cache)
+    assert [piece.id[:3] for piece in manifest.pieces[::3]] == texts
     assert set(readings(music).values()) == {1}
     processes = {path.read_text().split()[0] for path in music.glob("*.log")}
     assert str(os.getpid()) in processes  # those of the first few that were read here
     assert len(processes) > 1
     again = listed(items, cache)
-    assert again.pieces == catalogue.pieces
+    assert again.pieces == manifest.pieces
     assert set(readings(music).values()) == {1}
 
 
@@ -123,26 +123,26 @@ def test_each_bad_file_is_skipped_with_its_own_reason(tmp_path):
     texts = ["good"] * 30
     texts[3:7] = ["bad", "exit", "fault", ""]
     items = files_of(tmp_path / "music", texts)
-    catalogue = listed(items, Cache(tmp_path / "cache"))
+    manifest = listed(items, Cache(tmp_path / "cache"))
     paths = [str(item.path) for _, item in items]
-    assert catalogue.skipped == [
+    assert manifest.skipped == [
         Skipped(paths[3], "not letters"),
         Skipped(paths[4], "its process crashed (exit status 3)"),
         Skipped(paths[5], "reader 'letters' of letters-dist 1.0 failed: KeyError: 'oh'"),
         Skipped(paths[6], "no pieces in it"),
     ]
-    assert len(catalogue.pieces) == 4 * 26
+    assert len(manifest.pieces) == 4 * 26
 
 
 def test_what_vanished_from_the_cache_is_read_again_unless_it_changed(tmp_path):
     music, cache = tmp_path / "music", Cache(tmp_path / "cache")
-    catalogue = listed(files_of(music, ["ab", "cd"]), cache)
+    manifest = listed(files_of(music, ["ab", "cd"]), cache)
     for path in (tmp_path / "cache").rglob("*.safetensors"):
         path.unlink()
-    assert len(catalogue.access.pieces(catalogue.files[0])) == 2
+    assert len(manifest.loader.pieces(manifest.files[0])) == 2
     (music / "001.txt").write_text("xyz")
     with pytest.raises(UnreadableError, match="it changed while the corpus was being read"):
-        catalogue.access.pieces(catalogue.files[1])
+        manifest.loader.pieces(manifest.files[1])
 
 
 def pipeline_of(folder: Path, cache: str) -> Pipeline:
@@ -160,11 +160,11 @@ def test_without_a_cache_all_is_removed_with_the_pieces(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     pipeline = pipeline_of(tmp_path, "false")
-    catalogue = read_corpus(pipeline, manager.load_from([]).registry)
-    dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
+    manifest = read_corpus(pipeline, manager.load_from([]).registry)
+    dataset = prepare(pipeline, manifest, pipeline.encoder.create())
     (scratch,) = (tmp_path / "temporary").iterdir()
     pieces = dataset.parts["train"]
-    del catalogue, dataset
+    del manifest, dataset
     gc.collect()
     # The pieces alone keep it.
     assert pieces[0].encoded.steps.any()
@@ -179,8 +179,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, caplog):
     # A file stands where the folder should be, which stops even a superuser.
     (tmp_path / "cache").write_text("")
     pipeline = pipeline_of(tmp_path, '"cache"')
-    catalogue = read_corpus(pipeline, manager.load_from([]).registry)
-    assert len(prepare(pipeline, catalogue, pipeline.encoder.create()).parts["train"]) == 2
+    manifest = read_corpus(pipeline, manager.load_from([]).registry)
+    assert len(prepare(pipeline, manifest, pipeline.encoder.create()).parts["train"]) == 2
     assert str(tmp_path / "cache") in caplog.text
 
 
@@ -224,8 +224,8 @@ class TestTrimming:
         monkeypatch.setenv("MUSENGINE_CACHE_SIZE", "0")
         old = self.entries(tmp_path / "cache", 2)
         pipeline = pipeline_of(tmp_path, '"cache"')
-        catalogue = read_corpus(pipeline, manager.load_from([]).registry)
-        dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
+        manifest = read_corpus(pipeline, manager.load_from([]).registry)
+        dataset = prepare(pipeline, manifest, pipeline.encoder.create())
         assert not any(path.exists() for path in old)
         assert dataset.parts["train"][0].encoded.steps.any()
         assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 4  # 3 files and a shard

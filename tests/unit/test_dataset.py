@@ -7,10 +7,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from helpers import catalogue_of, rows_of, score_of, write_midi
+from helpers import manifest_of, rows_of, score_of, write_midi
+from musengine.data.cache import corpus_cache
 from musengine.data.dataset import (
     Dataset,
-    cache_of,
     check_choices,
     prepare,
     read_corpus,
@@ -62,8 +62,8 @@ def pipeline_of(folder: Path, corpus: str = "", encoder: str = "") -> Pipeline:
 
 
 def made_of(pipeline: Pipeline, pieces: list[Piece]) -> Dataset:
-    catalogue = catalogue_of(pieces, cache_of(pipeline.corpus))
-    return prepare(pipeline, catalogue, pipeline.encoder.create())
+    manifest = manifest_of(pieces, corpus_cache(pipeline.corpus))
+    return prepare(pipeline, manifest, pipeline.encoder.create())
 
 
 def pitches(piece: EncodedPiece) -> set[int]:
@@ -108,7 +108,7 @@ class TestPreparing:
         ]
         dataset = made_of(pipeline_of(tmp_path, "valid = 0"), pieces)
         assert [piece.id for piece in dataset.parts["train"]] == ["good"]
-        assert dataset.lost == {"notes out of range": 2}
+        assert dataset.dropped == {"notes out of range": 2}
         assert {(entry.path, entry.reason) for entry in dataset.skipped} == {
             ("too low", "no notes in the encoder's pitch range"),
             ("words", "a piano-roll is made from notes, not from text"),
@@ -152,7 +152,7 @@ class TestReading:
             ("text.mid", "not a MIDI file: it does not begin with MThd"),
             ("silent.mid", "no notes"),
         }
-        assert reading.found.ignored == {".txt": 1}
+        assert reading.discovery.ignored == {".txt": 1}
 
     def test_no_music_at_all_says_what_there_is(self, tmp_path):
         (tmp_path / "music").mkdir()
@@ -168,9 +168,9 @@ class TestReading:
 
 def test_where_the_cache_is(tmp_path, monkeypatch):
     monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "users"))
-    assert cache_of(settings()).folder == tmp_path / "users"
-    assert cache_of(settings(cache=tmp_path / "own")).folder == tmp_path / "own"
-    assert cache_of(settings(cache=False)).folder is None
+    assert corpus_cache(settings()).folder == tmp_path / "users"
+    assert corpus_cache(settings(cache=tmp_path / "own")).folder == tmp_path / "own"
+    assert corpus_cache(settings(cache=False)).folder is None
 
 
 def test_steps_are_counted():
@@ -197,8 +197,8 @@ def music_of(folder: Path, *names: str) -> Path:
 
 def names_in(pipeline: Pipeline) -> dict[str, list[str]]:
     """What a pipeline's corpus comes to: the ids of each part."""
-    catalogue = read_corpus(pipeline, manager.load_from([]).registry)
-    dataset = prepare(pipeline, catalogue, pipeline.encoder.create())
+    manifest = read_corpus(pipeline, manager.load_from([]).registry)
+    dataset = prepare(pipeline, manifest, pipeline.encoder.create())
     return {part: [piece.id for piece in dataset.parts[part]] for part in PARTS}
 
 
@@ -300,8 +300,8 @@ class TestTelling:
 
     def test_the_library_that_read_is_known(self, tmp_path):
         music_of(tmp_path, "a.mid")
-        catalogue = read_corpus(pipeline_of(tmp_path), manager.load_from([]).registry)
-        library, *_ = catalogue.libraries["midi"].split(", ")
+        manifest = read_corpus(pipeline_of(tmp_path), manager.load_from([]).registry)
+        library, *_ = manifest.libraries["midi"].split(", ")
         name, number = library.split()
         assert version(name) == number
 
@@ -320,10 +320,10 @@ class TestTelling:
                 requires=(lacking,),
             )
             registry.add(RegistryEntry(declaration, Distribution("odd", "1")))
-        catalogue = read_corpus(pipeline_of(tmp_path), registry)
+        manifest = read_corpus(pipeline_of(tmp_path), registry)
         # Of two readers of one kind of file the one that can read does, whatever its priority.
-        assert [piece.id for piece in catalogue.pieces] == ["a.mid"]
-        (skipped,) = catalogue.skipped
+        assert [piece.id for piece in manifest.pieces] == ["a.mid"]
+        (skipped,) = manifest.skipped
         assert skipped.path == str(tmp_path / "music" / "b.odd")
         assert skipped.reason == (
             "reader 'odd' needs a library that is not installed: pip install not-there"
