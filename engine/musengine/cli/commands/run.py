@@ -79,13 +79,14 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
     from musengine.data.discovery import check_sources
     from musengine.pipeline.resolve import load_pipeline
-    from musengine.runs import folder as runfolder
 
     registry = context.registry
     loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
-    folder = runfolder.find_folder(loaded.name, parsed.run_dir, new=parsed.new)
+    # What needs PyTorch comes after the mistakes that can be found without.
+    from musengine.runs.folder import find_folder
     from musengine.runs.session import Session
 
+    folder = find_folder(loaded.name, parsed.run_dir, new=parsed.new)
     return Session(loaded, folder, registry, reporter=context.reporter)
 
 
