@@ -373,7 +373,8 @@ class _Resolver:
             assert isinstance(encoder.config, EncoderConfig)
             writers = {"score": ["midi", "picture"], "text": ["text"]}
             wanted = [name for kind in encoder.config.produces() for name in writers.get(kind, [])]
-            tables["output"] = [{"type": name} for name in wanted]
+            installed = self.registry.names("writer")
+            tables["output"] = [{"type": name} for name in wanted if name in installed]
         if tables["sampler"] is None and declaration.uses_samplers:
             plain = {"grid": "bernoulli", "tokens": "categorical"}.get(layout.name)
             tables["sampler"] = self._only_choice("sampler", layout, plain)

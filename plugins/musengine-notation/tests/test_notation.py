@@ -9,16 +9,13 @@ from pathlib import Path
 import pytest
 
 from helpers import pieces_or_refusal, rows_of, sampled
-from musengine.builtin.readers import musicxml
-from musengine.builtin.readers.abc import tunes_of
-from musengine.builtin.readers.musicxml import musicxml_text
-from musengine.builtin.readers.notation import TICKS_PER_BEAT, NotationReader
+from musengine.api import Item, NoSettings, Piece, Score
 from musengine.errors import UnreadableError
-from musengine.interfaces.reader import Item
-from musengine.music.score import Piece, Score
-from musengine.plugins.declarations import NoSettings
-
-pytest.importorskip("music21")
+from musengine_notation import musicxml
+from musengine_notation.abc import tunes_of
+from musengine_notation.musicxml import musicxml_text
+from musengine_notation.reader import NotationReader
+from musengine_notation.stream import TICKS_PER_BEAT
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN"
