@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from musengine.builtin.callbacks.activations import RecordCallback
+from musengine.builtin.configs import RecordConfig
 from musengine.builtin.writers.activations import ActivationsWriter
 from musengine.config.quantities import GridStep
 from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import UserError
 from musengine.generation.activations import check_record, find_writer
+from musengine.interfaces.callback import Progress
 from musengine.interfaces.writer import Activations
 from musengine.music.score import Text
 from musengine.plugins import manager
@@ -102,3 +105,12 @@ def test_what_cannot_be_recorded_is_told_before_any_work(tmp_path: Path) -> None
     path.touch()
     with pytest.raises(UserError, match="is there already; name another file"):
         check_record(path, "net", True, registry)
+
+
+def test_the_callback_finds_its_writer_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "load", lambda: manager.load_from([]))
+    RecordCallback(RecordConfig()).on_start(tmp_path, Progress())
+    with pytest.raises(UserError, match="callback 'record': nothing .* to .png files, only to"):
+        RecordCallback(RecordConfig(format="png")).on_start(tmp_path, Progress())
