@@ -133,7 +133,7 @@ def test_recording_what_goes_on_inside(
     # Never over a file that is there, nor of a kind that is not known.
     for name, message in (
         ("inside.npz", "is there already"),
-        ("inside.txt", "to .txt files, only to .npz"),
+        ("inside.txt", "only to .npz"),
     ):
         assert main([*generate, "--record", name]) == 1
         assert message in " ".join(capsys.readouterr().err.split())

@@ -52,9 +52,7 @@ def names(folder: Path) -> list[str]:
 def test_a_piece_is_pictured_where_nothing_else_is_asked_for(folder: Path) -> None:
     assert run() == 0
     samples = folder / "runs/pipe/samples"
-    assert names(samples) == [
-        f"piece-{n}.{kind}" for n in ("001", "002") for kind in ("mid", "svg")
-    ]
+    assert names(samples) == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in ("mid", "svg")]
     # The same pipeline and seed draw the same picture.
     first = (samples / "piece-001.svg").read_bytes()
     assert main(["run", "pipe.toml", "--quiet", "--run-dir", "again"]) == 0
@@ -66,7 +64,7 @@ def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
     outputs = 'output=[{type="probabilities"}, {type="heatmap"}, {type="picture", format="png"}]'
     assert main(["generate", "--quiet", "--out", "made", "--set", outputs]) == 0
     kinds = ("heatmap.png", "npz", "png")
-    assert names(folder / "made") == [f"piece-{n}.{kind}" for n in ("001", "002") for kind in kinds]
+    assert names(folder / "made") == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in kinds]
     with np.load(folder / "made/piece-001.npz", allow_pickle=False) as arrays:
         assert arrays["probabilities"].shape == arrays["steps"].shape == (16, 13, 1)
         assert arrays["prompt"].shape == (4, 13, 1)

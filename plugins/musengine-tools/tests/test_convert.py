@@ -73,7 +73,7 @@ class TestOneFile:
     def test_the_ending_or_a_name_chooses_the_writer(
         self, folder: Path, convert: Run, arguments: tuple[str, ...], name: str, beginning: bytes
     ) -> None:
-        if b"MThd" != beginning:
+        if beginning != b"MThd":
             pytest.importorskip("musengine_media")
         status, said = convert("in/a.mid", *arguments)
         assert (status, len(said)) == (0, 1)
