@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -107,15 +108,15 @@ def core(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("name", list(PLUGINS))
 def plugin(session: nox.Session, name: str) -> None:
-    """Each plugin alone with the core, and with those it depends on."""
-    install(session, *group("test"), ".", *(f"./{PLUGINS[own]}" for own in with_needs(name)))
+    """Each plugin alone with the core, with those it depends on and with its own extras."""
+    folders = (f"./{PLUGINS[own]}" for own in with_needs(name))
+    install(session, *group("test"), ".", *folders, *optional(name))
     session.run(*PYTEST, "-m", "not slow", f"{PLUGINS[name]}/tests", *session.posargs)
 
 
 def with_needs(name: str) -> list[str]:
     """Return a plugin and the plugins of this repository that it depends on."""
-    project = nox.project.load_toml(f"{PLUGINS[name]}/pyproject.toml")["project"]
-    needed = (re.match(r"[\w-]+", each) for each in project["dependencies"])
+    needed = (re.match(r"[\w-]+", each) for each in project(name)["dependencies"])
     return [name, *(each[0] for each in needed if each is not None and each[0] in PLUGINS)]
 
 
@@ -154,27 +155,50 @@ def install_everything(session: nox.Session) -> None:
 @nox.session(python=list(TORCHLESS))
 def python(session: nox.Session) -> None:
     """What needs no torch, on the other supported versions of Python."""
-    needed = [
-        requirement
-        for requirement in PROJECT["project"]["dependencies"]
-        if not requirement.startswith("torch")
-    ]
-    extras = PROJECT["project"]["optional-dependencies"]
-    chosen = [library for name in ("audio", "music21", "pictures") for library in extras[name]]
-    session.install(*group("test"), *needed, *chosen)
-    session.install("--no-deps", ".")
-    session.run(*PYTEST, "-m", "not slow", *without_torch(), *session.posargs)
+    plugins = without_torch()
+    extras = [library for name in plugins for library in optional(name)]
+    session.install(*group("test"), *libraries("musengine", *plugins), *extras)
+    session.install("--no-deps", ".", *(f"./{PLUGINS[name]}" for name in plugins))
+    tests = tests_without_torch("tests/unit", *(f"{PLUGINS[name]}/tests" for name in plugins))
+    session.run(*PYTEST, "-m", "not slow", *tests, *session.posargs)
+
+
+def project(name: str) -> dict[str, Any]:
+    """Return what the pyproject.toml of a distribution of this repository says of it."""
+    found = nox.project.load_toml(f"{PLUGINS[name]}/pyproject.toml") if name in PLUGINS else PROJECT
+    return found["project"]
+
+
+def libraries(*names: str) -> list[str]:
+    """Return what distributions of this repository need that is not of it, torch apart."""
+    needed = (each for name in names for each in project(name)["dependencies"])
+    return [each for each in dict.fromkeys(needed) if not re.match(r"torch\b|musengine\b", each)]
+
+
+def optional(name: str) -> list[str]:
+    """Return what the extras of a distribution name."""
+    extras = project(name).get("optional-dependencies", {}).values()
+    return [each for extra in extras for each in extra if not each.startswith("musengine")]
 
 
 def without_torch() -> list[str]:
-    """Return the unit tests none of whose imports needs torch."""
+    """Return the plugins that do not depend on torch."""
+    return [
+        name
+        for name in PLUGINS
+        if not any(each.startswith("torch") for each in project(name)["dependencies"])
+    ]
+
+
+def tests_without_torch(*folders: str) -> list[str]:
+    """Return the files of tests none of whose imports needs torch."""
     needs_torch = re.compile(
         r"^\s*(?:from|import) (?:torch|musengine\.(?:nn|training|generation|runs|cli|"
         r"data\.batching|evaluation\.likelihood|interfaces\.(?:model|loss|sampler)|"
         r"builtin\.(?:losses|samplers|models)))",
         re.MULTILINE,
     )
-    files = sorted(Path("tests/unit").glob("test_*.py"))
+    files = [file for folder in folders for file in sorted(Path(folder).glob("test_*.py"))]
     return [str(file) for file in files if not needs_torch.search(file.read_text("utf-8"))]
 
 
@@ -183,16 +207,13 @@ def minimum(session: nox.Session) -> None:
     """The oldest version of every dependency that is allowed, torch apart.
 
     PyTorch is the one that all sessions share; where another build of it can be had, add
-    `-- "torch==2.4.*"` to install the oldest.
+    `-- "torch==2.4.*"` to install the oldest. Of extras the core's are taken: that of
+    musengine-media names a version of a library that the core's excludes.
     """
     share_torch(session)
-    project = PROJECT["project"]
-    # Sound needs a version of a library that reading cannot do with.
-    chosen = (extra for name, extra in project["optional-dependencies"].items() if name != "audio")
-    extras = (word for extra in chosen for word in extra)
     oldest = [
         pinned
-        for requirement in (*project["dependencies"], *extras)
+        for requirement in (*libraries("musengine", *PLUGINS), *optional("musengine"))
         if (pinned := at_least(requirement)) is not None
     ]
     session.install(*group("test"), *oldest, *session.posargs)
@@ -203,7 +224,7 @@ def minimum(session: nox.Session) -> None:
 def at_least(requirement: str) -> str | None:
     """Return `name==version` for `name>=version`, its marker kept; None for what has no bound."""
     match = re.match(r"([\w-]+)>=([\w.]+)[^;]*(;.*)?$", requirement)
-    if match is None or match[1] == "torch":
+    if match is None:
         return None
     return f"{match[1]}=={match[2]}{match[3] or ''}"
 

@@ -23,7 +23,7 @@ from musengine.errors import UnreadableError
 from musengine.music.score import Text
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
-from musengine_charrnn.abc_notation import abc_bars, read_abc
+from musengine_notation.abc_score import abc_bars, abc_to_score
 
 ORDER = 5
 TUNES = 200
@@ -98,7 +98,7 @@ def worth(tunes: Sequence[str]) -> dict[str, float]:
     read, full = 0, 0
     for tune in tunes:
         try:
-            read_abc(tune)
+            abc_to_score(tune)
             inner = [bar for bar in abc_bars(tune) if bar.inner]
         except UnreadableError:
             continue

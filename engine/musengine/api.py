@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from musengine.builtin.midi.writer import midi_bytes
     from musengine.cli.options import add_jobs, add_settings, tempo, value_of
     from musengine.config.fields import Config, build_config, setting, to_table
     from musengine.config.general_midi import GENERAL_MIDI
@@ -85,10 +86,7 @@ if TYPE_CHECKING:
         Sampler,
         TokenSampler,
     )
-    from musengine.interfaces.writer import (
-        Probabilities,
-        Writer,
-    )
+    from musengine.interfaces.writer import Activations, Probabilities, Writable, Writer
     from musengine.music.pitch_names import parse_pitches, pitch_name
     from musengine.music.score import LAST_TICK, Piece, Score, Text, Track
     from musengine.music.timing import (
@@ -240,8 +238,11 @@ _HOME = {
     "PieceRandom": "interfaces.sampler",
     "Sampler": "interfaces.sampler",
     "TokenSampler": "interfaces.sampler",
+    "Activations": "interfaces.writer",
     "Probabilities": "interfaces.writer",
+    "Writable": "interfaces.writer",
     "Writer": "interfaces.writer",
+    "midi_bytes": "builtin.midi.writer",
     # Recurrent layers.
     "LSTMLayer": "nn",
     "LSTMStack": "nn",
@@ -301,6 +302,7 @@ __all__ = [
     "LAST_TICK",
     "MAX_GRID_STEPS",
     "SILENT",
+    "Activations",
     "Array",
     "Batch",
     "Callback",
@@ -381,6 +383,7 @@ __all__ = [
     "TokenSampler",
     "Tokens",
     "Track",
+    "Writable",
     "Writer",
     "WriterConfig",
     "WriterDeclaration",
@@ -401,6 +404,7 @@ __all__ = [
     "key_map",
     "load_pipeline",
     "meter_map",
+    "midi_bytes",
     "mixed_precision",
     "music_of_run",
     "mute_tracks",

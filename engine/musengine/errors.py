@@ -48,17 +48,6 @@ class UnwritableError(UserError):
     code = "unwritable"
 
 
-class MissingExtraError(UserError):
-    """An optional library is not installed; names the command that installs it."""
-
-    code = "library-missing"
-
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f'{what} needs a library that is not installed: pip install "musengine[{extra}]"'
-        )
-
-
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a configuration: where it stands and what was expected there."""

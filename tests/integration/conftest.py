@@ -26,6 +26,9 @@ batch_size = 4
 count = 2
 length = "16 steps"
 prompt_length = "4 steps"
+
+[[output]]
+type = "midi"
 """
 
 

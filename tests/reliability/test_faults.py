@@ -197,12 +197,14 @@ def test_a_run_from_a_machine_with_a_gpu_generates_without_one(
 
 
 def test_a_missing_extra(folder: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "music21", None)
-    message = fails("run", "pipe.toml", "--set", "corpus.path=music21:bach-chorales")
-    assert 'pip install "musengine[music21]"' in message
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    settings = ("--set", "output.0.type=picture", "--set", "output.0.format=png")
-    assert 'pip install "musengine[pictures]"' in fails("run", "pipe.toml", *settings)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    message = fails("run", "pipe.toml", "--set", "callback.0.type=tensorboard")
+    assert 'pip install "musengine[tensorboard]"' in message
+
+
+def test_a_corpus_that_nothing_reads(folder: Path, fails: Fails) -> None:
+    message = fails("run", "pipe.toml", "--set", "corpus.path=sonatas:all")
+    assert "no reader for the corpus 'sonatas'" in message
 
 
 def test_a_loss_that_is_no_number(folder: Path, fails: Fails) -> None:

@@ -27,6 +27,8 @@ from musengine.plugins import hookspecs, manager
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+WHOLE = all(importlib.util.find_spec(path.name) for path in ROOT.glob("plugins/*/musengine_*"))
+"""Whether all distributions of this repository are installed: the pages are about all of them."""
 WITH_OWN_PLUGIN = ("how-to/write-a-plugin.md", "reference/hooks.md")
 """Pages whose pipelines need the plugin written on them; the runs below check those."""
 
@@ -65,7 +67,8 @@ def test_pipelines_in_the_pages_are_right(block: str, tmp_path: Path) -> None:
     try:
         assert load_pipeline(file, registry).model.name == kind
     except ConfigError as error:
-        if not all("a library that is not installed" in line for line in error.lines):
+        lacking = ("a library that is not installed", *(() if WHOLE else ("is installed",)))
+        if not all(any(words in line for words in lacking) for line in error.lines):
             raise
         pytest.skip(str(error))
 
@@ -92,6 +95,7 @@ def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.skipif(not WHOLE, reason="not all commands are installed")
 def test_every_command_and_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     text = (DOCS / "reference/command-line.md").read_text("utf-8")
     sections = {

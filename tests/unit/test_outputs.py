@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from helpers import score_of
-from musengine.builtin.configs import WavConfig
 from musengine.builtin.midi.writer import MidiWriter
-from musengine.builtin.writers import soundfonts
+from musengine.config.fields import setting
 from musengine.errors import UnwritableError
 from musengine.generation.output import DecodedPiece, write_pieces
 from musengine.pipeline import compatibility
 from musengine.plugins import manager
-from musengine.plugins.declarations import WriterDeclaration
+from musengine.plugins.declarations import WriterConfig, WriterDeclaration
 from musengine.plugins.registry import Component, Distribution, Registry, RegistryEntry
 
 TUNE = score_of([(0, 4, 60), (4, 4, 62)])
@@ -32,12 +31,26 @@ class OnlyShort(MidiWriter):
         super().write(content, path)
 
 
+@dataclass(frozen=True, kw_only=True)
+class InkConfig(WriterConfig):
+    """A writer that needs ink."""
+
+    drops: int = setting(0, doc="How much of it is left.")
+
+    def lacks(self) -> str:
+        return "" if self.drops else "no ink is left: buy some"
+
+
 @pytest.fixture
 def registry() -> Registry:
-    """The core's components and a writer with limits."""
+    """The core's components, a writer with limits and one that may lack something."""
     registry = manager.load_from([]).registry
-    limited = WriterDeclaration(name="short", summary="", target=f"{__name__}:OnlyShort")
-    registry.add(RegistryEntry(limited, Distribution("here", "1")))
+    target = f"{__name__}:OnlyShort"
+    for declaration in (
+        WriterDeclaration(name="short", summary="", target=target),
+        WriterDeclaration(name="ink", summary="", target=target, config=InkConfig),
+    ):
+        registry.add(RegistryEntry(declaration, Distribution("here", "1")))
     return registry
 
 
@@ -63,24 +76,17 @@ def test_a_writer_that_cannot_write_one_piece_leaves_the_rest_alone(registry, tm
     assert (record.levelname, "piece-001.short" in record.getMessage()) == ("WARNING", True)
 
 
-def test_a_writer_that_lacks_something_is_told_and_left_out(
-    registry, tmp_path, caplog, monkeypatch
-):
-    monkeypatch.setattr(soundfonts, "_MUTE", ())
-    monkeypatch.delenv(soundfonts.VARIABLE, raising=False)
-    monkeypatch.setattr(soundfonts, "places", lambda: iter([tmp_path / "nowhere"]))
-    outputs = chosen(registry, "wav", "midi")
-    assert compatibility.lacking(outputs) == {"wav": f"output 'wav': {soundfonts.NONE_FOUND}"}
+def test_a_writer_that_lacks_something_is_told_and_left_out(registry, tmp_path, caplog):
+    outputs = chosen(registry, "ink", "midi")
+    lack = "output 'ink': no ink is left: buy some"
+    assert compatibility.lacking(outputs) == {"ink": lack}
     folder = tmp_path / "samples"
     write_pieces([DecodedPiece(TUNE), DecodedPiece(TUNE)], outputs, folder, "piece")
     assert names(folder) == ["piece-001.mid", "piece-002.mid"]
     # One line, however many pieces there are.
-    assert caplog.text.count(soundfonts.NONE_FOUND) == 1
+    assert caplog.text.count(lack) == 1
 
 
-def test_a_writer_that_lacks_nothing_is_not_told(registry, tmp_path, monkeypatch):
-    monkeypatch.setattr(soundfonts, "_MUTE", ())
-    path = tmp_path / "some.sf2"
-    path.write_bytes(b"RIFF\0\0\0\0sfbk")
-    named = Component(registry.get("writer", "wav"), WavConfig(soundfont=path))
-    assert compatibility.lacking([named, *chosen(registry, "midi", "picture")]) == {}
+def test_a_writer_that_lacks_nothing_is_not_told(registry):
+    full = Component(registry.get("writer", "ink"), InkConfig(drops=5))
+    assert compatibility.lacking([full, *chosen(registry, "midi")]) == {}

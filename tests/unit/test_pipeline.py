@@ -126,6 +126,13 @@ class PlumageConfig(Config):
     colour: Path = setting(doc="A picture of it.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LuteConfig(Config):
+    """A writer with a key that has limits."""
+
+    strings: int = setting(47, doc="How many.", low=20, high=48)
+
+
 def model(name: str, layouts: tuple[str, ...], **more: Any) -> ModelDeclaration:
     settings = {"config": ModelConfig, **more}
     return ModelDeclaration(name=name, summary="", target="a:B", layouts=layouts, **settings)
@@ -181,6 +188,7 @@ DECLARED: list[Declaration] = [
     MetricDeclaration(name="flocks", summary="", target="a:B", config=FlocksConfig),
     MetricDeclaration(name="plumage", summary="", target="a:B", config=PlumageConfig),
     WriterDeclaration(name="harp", summary="", target="a:B", requires=(HARP,)),
+    WriterDeclaration(name="lute", summary="", target="a:B", config=LuteConfig),
     ReaderDeclaration(name="stones", summary="", target="a:B", suffixes=(".stone",)),
     CallbackDeclaration(name="crow", summary="", target="a:B"),
 ]
@@ -237,13 +245,20 @@ class TestDefaults:
         assert pipeline.corpus.path == (Source(str(FOLDER / "tunes")),)
         assert pipeline.encoder.name == "piano-roll"
         assert [sampler.name for sampler in pipeline.samplers] == ["bernoulli"]
-        assert [output.name for output in pipeline.outputs] == ["midi", "picture"]
+        assert [output.name for output in pipeline.outputs] == ["midi"]
         assert [callback.name for callback in pipeline.callbacks] == ["console"]
         assert [metric.name for metric in pipeline.metrics] == ["nll"]
         assert pipeline.evaluate.parts == ("valid", "test")
         assert pipeline.left_out() == []
         assert pipeline.training.steps == DEFAULT_STEPS
         assert pipeline.reader is None
+
+    def test_a_default_that_is_installed_counts(self) -> None:
+        registry = manager.load_from([]).registry
+        picture = WriterDeclaration(name="picture", summary="", target="a:B")
+        registry.add(RegistryEntry(picture, Distribution("test-plugin", "1.0")))
+        outputs = Resolver(registry)(NEEDED).outputs
+        assert [output.name for output in outputs] == ["midi", "picture"]
 
     def test_the_number_of_steps_only_where_no_limit_is_given(self, resolved: Resolver) -> None:
         for limit in ("epochs = 3", "minutes = 0.5"):
@@ -579,8 +594,8 @@ class TestAllProblemsAtOnce:
             [generate]
             length = "30"
             [[output]]
-            type = "picture"
-            width = 10
+            type = "lute"
+            strings = 10
             [[metric]]
             type = "nil"
         """
@@ -601,7 +616,7 @@ class TestAllProblemsAtOnce:
                 "pipe.toml: [sampler.1] heat: unknown key",
                 'pipe.toml: [generate] length: expected a length such as "64 steps", "16 beats", '
                 '"8 bars", "30 seconds" or "500 tokens", got \'30\'',
-                "pipe.toml: [output.0] width: must be at least 200 and at most 10000, got 10",
+                "pipe.toml: [output.0] strings: must be at least 20 and at most 48, got 10",
                 "--set: [output.1] type: no writer 'midy' is installed; did you mean 'midi'?",
                 "pipe.toml: [metric.0] type: no metric 'nil' is installed; did you mean 'nll'?",
             ]
@@ -858,7 +873,7 @@ class TestRoundTrip:
         names = {part.name for part in resolved(text).components()}
         assert names == {
             *("rolls", "piano-roll", "frequencies", "squared-error"),
-            *("bernoulli", "nll", "midi", "picture", "console"),
+            *("bernoulli", "nll", "midi", "console"),
         }
 
 

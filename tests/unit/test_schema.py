@@ -255,8 +255,7 @@ parts = ["test"]
 [[metric]]
 type = "nll"
 [[output]]
-type = "picture"
-format = "png"
+type = "midi"
 [[callback]]
 type = "console"
 every = 2
@@ -336,8 +335,8 @@ class TestPipelines:
             ("[[sampler]]\ntype = 'greedy'\nk = 3", ("sampler", 0)),
             ("[[sampler]]\ntype = 'gredy'", ("sampler", 0, "type")),
             ("[sampler]\ntype = 'gredy'", ("sampler", "type")),
-            ("[[output]]\ntype = 'midi'\n[[output]]\ntype = 'picture'\nwidth = 1",
-             ("output", 1, "width")),
+            ("[[callback]]\ntype = 'console'\n[[callback]]\ntype = 'samples'\nevery = 0",
+             ("callback", 1, "every")),
             ("[[output]]\nformat = 'png'", ("output", 0)),
             ("[modle]\ntype = 'x'", ()),
         ],

@@ -17,7 +17,7 @@ from helpers import few
 from musengine.cli.templates import Template, as_lines, choose, start, templates, write_new
 from musengine.errors import UserError
 from musengine.plugins import manager
-from musengine.plugins.declarations import ModelConfig, ModelDeclaration
+from musengine.plugins.declarations import ModelConfig, ModelDeclaration, ReaderDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 
 ORIGIN = Distribution("test-plugin", "1.0")
@@ -229,12 +229,15 @@ class TestChoosing:
 def starter(
     package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Registry:
-    """A registry with one template, in an empty working directory."""
+    """A registry with one template and one corpus, in an empty working directory."""
     package("plain_starter", first='# Plain\n[corpus]\npath = "music"\n')
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     caplog.set_level("INFO")
-    return registry_of(net={"templates": {"first": "plain_starter:templates/first.toml"}})
+    registry = registry_of(net={"templates": {"first": "plain_starter:templates/first.toml"}})
+    songs = ReaderDeclaration(name="songs", summary="", target="a:B", scheme="songs")
+    registry.add(RegistryEntry(songs, ORIGIN))
+    return registry
 
 
 def path_in(file: Path) -> str:
@@ -288,10 +291,8 @@ class TestStarting:
         Path("roll.json").write_text(json.dumps({"train": []}))
         start(starter, None, "roll.json", Path("one.toml"))
         assert path_in(Path("one.toml")) == "roll.json"
-        if starter.get("reader", "music21").missing_requirements():
-            pytest.skip("music21 is not installed")
-        start(starter, None, "music21:bach-chorales", Path("two.toml"))
-        assert path_in(Path("two.toml")) == "music21:bach-chorales"
+        start(starter, None, "songs:all", Path("two.toml"))
+        assert path_in(Path("two.toml")) == "songs:all"
 
     def test_a_file_elsewhere_finds_the_music(self, starter: Registry, tmp_path: Path) -> None:
         # Relative paths in a pipeline start from its folder, not from where one stands.
@@ -308,7 +309,7 @@ class TestStarting:
         ("corpus", "message"),
         [
             ("tnues", "{here}tnues does not exist; did you mean 'tunes'?"),
-            ("music20:bach", "no reader for the corpus 'music20'; did you mean 'music21'?"),
+            ("sogns:all", "no reader for the corpus 'sogns'; did you mean 'songs'?"),
             ("", "expected a file, a folder or a built-in corpus such as \"music21:bach\", got ''"),
         ],
     )

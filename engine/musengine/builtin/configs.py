@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Literal
 
-from musengine.builtin.writers import soundfonts
 from musengine.config.fields import Config, setting
 from musengine.config.quantities import GridStep, Length
 from musengine.encoding.layouts import Grid, Layout
-from musengine.plugins.declarations import EncoderConfig, ModelConfig, WriterConfig
+from musengine.plugins.declarations import EncoderConfig, ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,59 +72,10 @@ class FrequenciesConfig(ModelConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureConfig(Config):
-    """A piano-roll picture of each piece."""
-
-    format: Literal["svg", "png"] = setting(
-        "svg", doc="`svg`, or `png`, which needs the extra `pictures`."
-    )
-    width: int = setting(1200, doc="Width in pixels.", low=200, high=10000)
-    height: int = setting(420, doc="Height in pixels.", low=120, high=10000)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeatmapConfig(Config):
-    """A heat-map of the probabilities between the rolls of the prompt and of the result."""
-
-    width: int = setting(1200, doc="Width in pixels.", low=200, high=10000)
-    height: int = setting(900, doc="Height in pixels of all three together.", low=300, high=10000)
-
-
-@dataclass(frozen=True, kw_only=True)
 class TensorBoardConfig(Config):
     """Curves of the training for TensorBoard, in the run's folder `tensorboard`."""
 
     every: int = setting(10, doc="Optimizer steps from one point of the loss to the next.", low=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WavConfig(WriterConfig):
-    """A sound file of each piece, played with a SoundFont."""
-
-    soundfont: Path | None = setting(
-        None,
-        doc="The SoundFont (.sf2 or .sf3) with the instruments' sounds; by default the one that "
-        "`MUSENGINE_SOUNDFONT` names, else one in the system's usual places.",
-    )
-    rate: int = setting(44_100, doc="Samples per second.", low=8000, high=96_000)
-    longest: float = setting(
-        900.0,
-        doc="Seconds of music that a file may hold at most; longer pieces get none.",
-        above=0.0,
-        high=7200.0,
-    )
-
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Yield a SoundFont that is named but is none."""
-        if self.soundfont is not None and (fault := soundfonts.fault(self.soundfont)):
-            yield "soundfont", fault
-
-    def lacks(self) -> str:
-        """Return what is wrong with the SoundFont or the synthesiser, or that there is none."""
-        if silent := soundfonts.mute_synthesiser():
-            return silent
-        path = self.soundfont or soundfonts.find()
-        return soundfonts.NONE_FOUND if path is None else soundfonts.fault(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +98,7 @@ class RecordConfig(Config):
     every: int = setting(500, doc="Steps from one to the next.", low=1, changeable=True)
     format: Literal["npz", "png"] = setting(
         "npz",
-        doc="`npz` for the numbers, or `png` for a picture, which needs the extra `pictures`.",
+        doc="`npz` for the numbers, or `png` for a picture, which an installed plugin draws.",
         changeable=True,
     )
 

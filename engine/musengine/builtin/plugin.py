@@ -17,12 +17,10 @@ from musengine.plugins.declarations import (
 )
 from musengine.plugins.hookspecs import hookimpl
 
-_MUSIC21 = Requirement(module="music21", install='pip install "musengine[music21]"')
-
 
 @hookimpl
 def musengine_readers() -> list[ReaderDeclaration]:
-    """Declare the readers of MIDI files, piano-roll collections and music21's corpora."""
+    """Declare the readers of MIDI files, piano-roll collections and texts."""
     return [
         ReaderDeclaration(
             name="midi",
@@ -38,36 +36,11 @@ def musengine_readers() -> list[ReaderDeclaration]:
             suffixes=(".npz", ".json"),
         ),
         ReaderDeclaration(
-            name="notation",
-            summary="MusicXML, Humdrum and ABC files as scores, through music21",
-            target="musengine.builtin.readers.notation:NotationReader",
-            suffixes=(".musicxml", ".mxl", ".xml", ".krn", ".abc"),
-            requires=(_MUSIC21,),
-        ),
-        ReaderDeclaration(
             name="text",
-            summary="ABC tunes and plain text as they are written, UTF-8",
+            summary="Plain text as it is written, UTF-8",
             target="musengine.builtin.readers.text:TextReader",
-            suffixes=(".abc", ".txt"),
+            suffixes=(".txt",),
             content=("text",),
-            # Where an encoder takes both, what the text stands for goes first.
-            priority=-1,
-        ),
-        ReaderDeclaration(
-            name="music21",
-            summary="The corpora inside the music21 package, such as music21:bach-chorales",
-            target="musengine.builtin.readers.music21_corpus:Music21CorpusReader",
-            scheme="music21",
-            requires=(_MUSIC21,),
-        ),
-        ReaderDeclaration(
-            name="music21-tunes",
-            summary="The ABC tunes inside the music21 package as texts, such as music21:airdsAirs",
-            target="musengine.builtin.readers.music21_tunes:Music21TunesReader",
-            scheme="music21",
-            content=("text",),
-            priority=-1,
-            requires=(_MUSIC21,),
         ),
     ]
 
@@ -179,7 +152,7 @@ def musengine_metrics() -> list[MetricDeclaration]:
 
 @hookimpl
 def musengine_writers() -> list[WriterDeclaration]:
-    """Declare the writers of MIDI files, pictures, sound and text."""
+    """Declare the writers of MIDI files, texts and activations."""
     return [
         WriterDeclaration(
             name="midi",
@@ -189,34 +162,11 @@ def musengine_writers() -> list[WriterDeclaration]:
             default_for=("score",),
         ),
         WriterDeclaration(
-            name="picture",
-            summary="A piano-roll picture, SVG or PNG",
-            target="musengine.builtin.writers.image:PictureWriter",
-            config=configs.PictureConfig,
-            suffixes={".svg": {"format": "svg"}, ".png": {"format": "png"}},
-            default_for=("score",),
-        ),
-        WriterDeclaration(
-            name="probabilities",
-            summary="The probabilities of every step, with the prompt and the result (.npz)",
-            target="musengine.builtin.writers.probabilities:ProbabilitiesWriter",
-            content=("probabilities",),
-        ),
-        WriterDeclaration(
-            name="heatmap",
-            summary="A heat-map of the probabilities between prompt and result (PNG)",
-            target="musengine.builtin.writers.probabilities:HeatmapWriter",
-            config=configs.HeatmapConfig,
-            content=("probabilities",),
-            requires=(Requirement(module="PIL", install='pip install "musengine[pictures]"'),),
-        ),
-        WriterDeclaration(
-            name="wav",
-            summary="Sound, played with a SoundFont (WAV)",
-            target="musengine.builtin.writers.audio:WavWriter",
-            config=configs.WavConfig,
-            requires=(Requirement(module="symusic", install='pip install "musengine[audio]"'),),
-            suffixes={".wav": {}},
+            name="activations",
+            summary="What went on inside the model, as arrays (.npz)",
+            target="musengine.builtin.writers.activations:ActivationsWriter",
+            content=("activations",),
+            suffixes={".npz": {}},
         ),
         WriterDeclaration(
             name="text",

@@ -69,7 +69,7 @@ def find_items(
         reader = chosen or _by_suffix(path, registry, accepts)
         if reader is None:
             known = ", ".join(sorted(_suffixes(registry, accepts)))
-            raise UserError(f"no reader for {path}: known endings are {known}")
+            raise UserError(f"no reader for {path}: known endings are {known}{_hint(registry)}")
         yield reader, Item(path, path.name)
 
 
@@ -149,9 +149,16 @@ def _by_scheme(
     matching = [pair for pair in readers if pair[1].scheme == scheme]
     if not matching:
         near = did_you_mean(scheme, [known.scheme for _, known in readers if known.scheme])
-        raise UserError(f"no reader for the corpus {scheme!r}{near}")
+        raise UserError(f"no reader for the corpus {scheme!r}{near or _hint(registry)}")
     entry, _ = max(matching, key=lambda pair: pair[1].priority)
     return Component(entry, entry.declaration.config())
+
+
+def _hint(registry: Registry) -> str:
+    """Return where a missing reader may be: in a plugin that did not load, or in none that is."""
+    if registry.absent:
+        return "; not loaded: " + "; ".join(registry.absent)
+    return "; another plugin may read it, `musengine plugins` lists those installed"
 
 
 def check_sources(sources: Iterable[Source], registry: Registry) -> list[str]:

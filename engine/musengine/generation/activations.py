@@ -1,20 +1,20 @@
-"""What goes on inside a model while it reads or makes a piece: kept as numbers or as a picture."""
+"""What goes on inside a model while it reads or makes a piece."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from musengine.encoding.layouts import Grid, Layout
 from musengine.errors import UserError
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Batch, Model, Recorded, as_steps
+from musengine.interfaces.writer import Activations, Writer
+from musengine.plugins.registry import Registry
 from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
 
@@ -23,27 +23,8 @@ logger = logging.getLogger(__name__)
 LARGEST = 2**28
 """Bytes that a recording may take; a longer piece is recorded as far as they reach."""
 
-SUFFIXES = (".npz", ".png")
 
-
-@dataclass(frozen=True)
-class Recording:
-    """What was recorded of one piece.
-
-    Attributes:
-        layout: of the steps.
-        steps: (T, ...) the piece, its prompt included.
-        prompt_steps: how many of the steps are the prompt's.
-        arrays: by name, each with its axes, the first of which are the T steps.
-    """
-
-    layout: Layout
-    steps: Array
-    prompt_steps: int
-    arrays: Mapping[str, tuple[Array, tuple[str, ...]]]
-
-
-def record(model: Model[Any], batch: Batch, prompt_steps: int = 0) -> Recording:
+def record(model: Model[Any], batch: Batch, prompt_steps: int = 0) -> Activations:
     """Record the first row of a batch, as many of its steps as `LARGEST` allows."""
     was_training = model.training
     model.eval()
@@ -56,7 +37,7 @@ def record(model: Model[Any], batch: Batch, prompt_steps: int = 0) -> Recording:
         model.train(was_training)
     steps = batch.targets[0, :count].cpu().numpy()
     arrays = {name: _of_one(part) for name, part in recorded.items()}
-    return Recording(model.layout, steps, min(prompt_steps, count), arrays)
+    return Activations(model.layout, steps, min(prompt_steps, count), arrays)
 
 
 def _part(batch: Batch, count: int) -> Batch:
@@ -98,7 +79,7 @@ def record_piece(
     made: Array,
     settings: DecodeSettings,
     device: torch.device,
-) -> Recording:
+) -> Activations:
     """Record what went on while a piece was generated, its prompt included.
 
     Args:
@@ -116,39 +97,39 @@ def record_piece(
     )
 
 
-def check_path(path: Path, model: str, records: bool) -> None:
-    """Find out before any work is done whether a recording can be made and written there.
+def check_record(path: Path, model: str, records: bool, registry: Registry) -> Writer[Any]:
+    """Return what will write the activations to the path of `--record`, before any work is done.
 
     Raises:
-        UserError: it cannot.
+        UserError: the model cannot show them, the file is there, or nothing writes such files.
     """
     if not records:
         raise UserError(f"--record: model {model!r} cannot show what goes on inside it")
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"--record: {path.name} must end in .npz (numbers) or .png (a picture)")
     if path.exists():
         raise UserError(f"--record: {path} is there already; name another file")
+    return find_writer(path.suffix.lower(), registry, "--record")
 
 
-def write(recording: Recording, path: Path, option: str = "--record") -> None:
-    """Write a recording: arrays with the names of their axes (`.npz`), or a picture (`.png`)."""
+def find_writer(suffix: str, registry: Registry, where: str) -> Writer[Any]:
+    """Return the installed writer of activations for files that end so.
+
+    Raises:
+        UserError: there is none, or it lacks a library; names the place of the wish.
+    """
+    writers = registry.writers_by_suffix("activations")
+    if suffix not in writers:
+        raise UserError(
+            f"{where}: nothing that is installed writes activations to {suffix or 'such'} files, "
+            f"only to {', '.join(sorted(writers))}; another plugin may, `musengine plugins` lists "
+            "those installed"
+        )
+    entry, settings = writers[suffix]
+    writer: Writer[Any] = entry.configured(settings, where=where).create()
+    return writer
+
+
+def write(activations: Activations, writer: Writer[Any], path: Path, option: str) -> None:
+    """Write activations to a file, which appears whole or not at all."""
     with whole_file(path, option) as aside:
-        if path.suffix.lower() == ".png":
-            from musengine.builtin.writers.activations import draw
-
-            draw(recording, aside)
-        else:
-            with aside.open("wb") as file:
-                np.savez_compressed(file, **_named(recording))
-    logger.info(f"{len(recording.steps):,} steps recorded in {path}")
-
-
-def _named(recording: Recording) -> dict[str, Any]:
-    """Return the arrays as the file has them; `NAME.axes` holds the names of NAME's axes."""
-    named: dict[str, Any] = {"steps": recording.steps, "prompt_steps": recording.prompt_steps}
-    if isinstance(recording.layout, Grid):
-        named["lowest"] = recording.layout.lowest
-    for name, (values, axes) in recording.arrays.items():
-        named[name] = values
-        named[f"{name}.axes"] = np.array(axes)
-    return named
+        writer.write(activations, aside)
+    logger.info(f"{len(activations.steps):,} steps recorded in {path}")

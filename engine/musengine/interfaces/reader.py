@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from musengine.config.fields import Config
+from musengine.errors import UnreadableError
 from musengine.music.score import Piece
 
 C = TypeVar("C", bound=Config)
@@ -21,6 +22,39 @@ class Item:
     path: Path
     id: str
     style: str = ""
+
+    def read_bytes(self, limit: int) -> bytes:
+        """Return the file's bytes, at most so many.
+
+        Raises:
+            UnreadableError: there are none, or more than the limit.
+        """
+        with self.path.open("rb") as file:
+            data = file.read(limit + 1)
+        if not data:
+            raise UnreadableError("the file is empty")
+        if len(data) > limit:
+            raise UnreadableError(f"larger than the {limit} bytes a file may have")
+        return data
+
+    def read_text(self, limit: int) -> str:
+        """Return a UTF-8 file's text, without a byte order mark, lines ended by a line feed alone.
+
+        Raises:
+            UnreadableError: the file is empty, larger than so many bytes, or not UTF-8; names the
+                first byte that is not, and its line.
+        """
+        data = self.read_bytes(limit)
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            # Places are counted after the mark, which the codec leaves out.
+            place = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
+            line = data.count(b"\n", 0, place) + 1
+            raise UnreadableError(
+                f"not UTF-8: byte {place} is 0x{data[place]:02x}, in line {line}; save it as UTF-8"
+            ) from error
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 class Reader(ABC, Generic[C]):

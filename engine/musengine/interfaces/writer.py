@@ -1,8 +1,9 @@
-"""Writers turn a Score or Text into a file."""
+"""Writers turn music, or what a model computed on its way to it, into a file."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -33,6 +34,27 @@ class Probabilities:
     probabilities: Array
 
 
+@dataclass(frozen=True)
+class Activations:
+    """What went on inside a model while it read or made a piece.
+
+    Attributes:
+        layout: of the steps.
+        steps: (T, ...) the piece, its prompt included.
+        prompt_steps: how many of the steps are the prompt's.
+        arrays: by name, each with the names of its axes, the first of which are the T steps.
+    """
+
+    layout: Layout
+    steps: Array
+    prompt_steps: int
+    arrays: Mapping[str, tuple[Array, tuple[str, ...]]]
+
+
+Writable = Score | Text | Probabilities | Activations
+"""What a writer may be given; its declaration says which of them it takes."""
+
+
 class Writer(ABC, Generic[C]):
     """Writes one piece at a time."""
 
@@ -45,7 +67,7 @@ class Writer(ABC, Generic[C]):
         """The ending of the files it writes, with the dot."""
 
     @abstractmethod
-    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
+    def write(self, content: Writable, path: Path) -> None:
         """Write a file; the engine hands a temporary path and renames it when whole.
 
         Raises:

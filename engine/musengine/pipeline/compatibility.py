@@ -23,7 +23,7 @@ from musengine.plugins.registry import Component, Registry
 Finding = tuple[str, str, str]
 """What is wrong: table, key, message."""
 
-_CONTENTS = {"score": "a score", "text": "a text", "probabilities": "probabilities"}
+_CONTENTS = {"score": "a score", "text": "a text"}
 
 
 def check_layout(

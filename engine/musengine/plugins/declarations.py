@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal
 from musengine.config.fields import Config
 from musengine.encoding.layouts import Layout
 
-Content = Literal["score", "text", "probabilities"]
-"""What a writer writes: a Score, a Text, or what the model thought while it made a piece."""
+Content = Literal["score", "text", "probabilities", "activations"]
+"""What a writer writes: a Score, a Text, what the model thought while it made a piece, or what
+went on inside it."""
 
 Capability = Literal["likelihood"]
 """What a model may offer that not every model has."""

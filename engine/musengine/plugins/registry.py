@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from musengine.config.fields import Config, build, to_table
 from musengine.errors import ConfigError, UserError, did_you_mean
-from musengine.plugins.declarations import Declaration
+from musengine.plugins.declarations import Content, Declaration, WriterDeclaration
 
 D = TypeVar("D", bound=Declaration)
 
@@ -170,6 +170,21 @@ class Registry:
         """Return what is declared as the default for something, the core's own first, by name."""
         found = [entry for entry in self.of_kind(kind) if thing in entry.declaration.default_for]
         return sorted(found, key=lambda entry: entry.origin.distribution != CORE)
+
+    def writers_by_suffix(
+        self, *contents: Content
+    ) -> dict[str, tuple[RegistryEntry, Mapping[str, Any]]]:
+        """Return the writers of such contents, by the file endings that they name.
+
+        Each comes with the settings by which it makes such files.
+        """
+        return {
+            suffix: (entry, settings)
+            for entry in self.of_kind("writer")
+            if isinstance(entry.declaration, WriterDeclaration)
+            and set(contents) & set(entry.declaration.content)
+            for suffix, settings in entry.declaration.suffixes.items()
+        }
 
     def get(self, kind: str, name: str) -> RegistryEntry:
         """Return a component.

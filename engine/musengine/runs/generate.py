@@ -55,8 +55,10 @@ def generate(
         UserError: what the user can mend.
     """
     config = pipeline.generate
+    recorder = None
     if record is not None:
-        activations.check_path(record, pipeline.model.name, pipeline.model_declaration.records)
+        model_records = pipeline.model_declaration.records
+        recorder = activations.check_record(record, pipeline.model.name, model_records, registry)
     trained = load_trained(pipeline, run)
     settings = DecodeSettings(tempo=config.tempo, meter=config.meter)
     names, prompts, first = _prompts(pipeline, run, registry, trained.encoder, settings, seed)
@@ -69,12 +71,12 @@ def generate(
     option = "--out" if folder is not None else "--run-dir"
     written = outputs.write_pieces(pieces, pipeline.outputs, target, name, option)
     outputs.note_origin(target, _origins(written, names, seed, trained, pipeline))
-    if record is not None and made:
+    if record is not None and recorder is not None and made:
         model, encoder, device = trained.model, trained.encoder, trained.device
         inside = activations.record_piece(
             model, encoder, prompts[0], first[0], made[0].steps, settings, device
         )
-        activations.write(inside, record)
+        activations.write(inside, recorder, record, "--record")
     _tell_written(written, seed, target)
     return written
 

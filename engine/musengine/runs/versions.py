@@ -12,7 +12,7 @@ from musengine.pipeline.resolve import Pipeline
 
 def versions(pipeline: Pipeline) -> dict[str, Any]:
     """Return what the run was made with: Python, libraries, plugins and their components."""
-    libraries = ("musengine", "torch", "numpy", "miditoolkit", "safetensors", "music21")
+    libraries = ("musengine", "torch", "numpy", "miditoolkit", "safetensors")
     installed = {}
     for name in libraries:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -130,15 +130,11 @@ def test_recording_what_goes_on_inside(
                 assert inside[f"{name}.{part}"].shape == (20, 16, units)
                 assert inside[f"{name}.{part}.axes"].tolist() == ["step", "note", "unit"]
             assert np.abs(inside[f"{name}.hidden"]).max() <= 1
-        shares, made = inside["probabilities"], inside["steps"]
-    # The same piece's probabilities, as the writer of them has them.
-    outputs = "output=[{type='probabilities'}]"
-    assert main([*generate[:-1], "again", "--set", outputs, "--quiet"]) == 0
-    with np.load(folder / "again/piece-001.npz", allow_pickle=False) as thought:
-        np.testing.assert_array_equal(thought["steps"], made[4:])
-        np.testing.assert_allclose(thought["probabilities"], shares[4:], atol=1e-5)
     # Never over a file that is there, nor of a kind that is not known.
-    for name, message in (("inside.npz", "is there already"), ("inside.txt", "must end in .npz")):
+    for name, message in (
+        ("inside.npz", "is there already"),
+        ("inside.txt", "only to .npz"),
+    ):
         assert main([*generate, "--record", name]) == 1
         assert message in " ".join(capsys.readouterr().err.split())
     # A piece too long for the bound is recorded as far as it reaches: one step of 16 notes takes
@@ -150,8 +146,21 @@ def test_recording_what_goes_on_inside(
     assert "10 steps recorded" in capsys.readouterr().err
 
 
+def test_recorded_probabilities_are_those_that_it_drew_from(folder: Path) -> None:
+    pytest.importorskip("musengine_media")
+    assert run(*sets("training.steps=2"), command="train") == 0
+    generate = ["generate", "--quiet", "--set", "output=[{type='probabilities'}]", "--out", "made"]
+    assert main([*generate, "--record", "inside.npz"]) == 0
+    with np.load(folder / "inside.npz", allow_pickle=False) as inside:
+        shares, steps = inside["probabilities"], inside["steps"]
+    # The prompt's four steps come first in what was recorded.
+    with np.load(folder / "made/piece-001.npz", allow_pickle=False) as thought:
+        np.testing.assert_array_equal(thought["steps"], steps[4:])
+        np.testing.assert_allclose(thought["probabilities"], shares[4:], atol=1e-5)
+
+
 def test_the_picture_of_what_goes_on_inside(folder: Path) -> None:
-    pytest.importorskip("PIL")
+    pytest.importorskip("musengine_media")
     from PIL import Image
 
     assert run(*sets("training.steps=2"), command="train") == 0
@@ -162,6 +171,10 @@ def test_the_picture_of_what_goes_on_inside(folder: Path) -> None:
         # the probabilities.
         assert image.size == (1200, 260 + 9 * 180)
         assert len(image.getcolors(maxcolors=2**20)) > 50
+    callback = "callback=[{type='record', every=1, format='png'}]"
+    assert run("--run-dir", "told", *sets(callback, "training.steps=2"), command="train") == 0
+    recordings = sorted(path.name for path in (folder / "told/recordings").iterdir())
+    assert recordings == ["step-000000001.png", "step-000000002.png"]
 
 
 def test_training_lowers_the_validation_loss(folder: Path) -> None:

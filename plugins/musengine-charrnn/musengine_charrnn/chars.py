@@ -11,6 +11,7 @@ import numpy.typing as npt
 from musengine.api import Array, DecodeSettings, Encoded, Encoder, Piece, Score, Text, Tokens
 from musengine.errors import UnreadableError
 from musengine_charrnn.config import END, FIRST_CHARACTER, UNKNOWN, CharsConfig
+from musengine_notation.abc_score import abc_to_score
 
 
 class Chars(Encoder[CharsConfig]):
@@ -61,9 +62,7 @@ class Chars(Encoder[CharsConfig]):
         Raises:
             UnreadableError: music21 cannot read it, or there are no notes in it.
         """
-        from musengine_charrnn.abc_notation import read_abc
-
-        return read_abc(text.text)
+        return abc_to_score(text.text)
 
     def elapsed(
         self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings

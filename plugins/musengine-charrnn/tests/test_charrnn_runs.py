@@ -170,7 +170,6 @@ def test_a_text_is_the_same_among_many_and_alone(folder: Path) -> None:
 
 
 def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:
-    pytest.importorskip("music21")
     assert run("tunes.toml", 'generate.prompt_text="X:1\\nM:4/4\\n"') == 0
     lines = (folder / "runs/tunes/metrics.jsonl").read_text().splitlines()
     valid = [record["valid"]["loss"] for line in lines if "valid" in (record := json.loads(line))]
@@ -187,7 +186,6 @@ def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:
 def test_what_is_no_tune_is_kept_as_text_and_the_reason_told(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("music21")
     assert run("tunes.toml", "training.steps=1", "generate.length=40 tokens") == 0
     samples = {path.name for path in (folder / "runs/tunes/samples").iterdir()}
     assert {"piece-001.txt", "piece-002.txt", "piece-003.txt"} <= samples

@@ -81,7 +81,7 @@ def find_target(
         UserError: it means nothing, a setting is wrong, or a library is not installed.
     """
     entry = _meaning(registry, word)
-    endings = _endings(registry)
+    endings = registry.writers_by_suffix("score", "text")
     # "midi" is the name of a writer, not the wish for that ending.
     words = (ending,) if entry.name == word.lower() else (word, ending)
     named = [f".{name.lower()}" for name in words]
@@ -100,7 +100,8 @@ def _meaning(registry: Registry, word: str) -> RegistryEntry:
     name = word.strip().lower()
     named = {entry.name: entry for entry in _writers(registry)}
     named = {**_notations(registry), **named}
-    endings = {ending[1:]: entry for ending, (entry, _) in _endings(registry).items()}
+    music = registry.writers_by_suffix("score", "text")
+    endings = {ending[1:]: entry for ending, (entry, _) in music.items()}
     found = named.get(name) or endings.get(name)
     if found is None:
         known = [*named, *endings]
@@ -180,15 +181,6 @@ def _writers(registry: Registry) -> Iterator[RegistryEntry]:
     for entry in registry.of_kind("writer"):
         if {"score", "text"} & set(_declared(entry, WriterDeclaration).content):
             yield entry
-
-
-def _endings(registry: Registry) -> dict[str, tuple[RegistryEntry, Mapping[str, Any]]]:
-    """Return the writer and its settings by the endings that writers name."""
-    return {
-        ending: (entry, settings)
-        for entry in _writers(registry)
-        for ending, settings in _declared(entry, WriterDeclaration).suffixes.items()
-    }
 
 
 def _notations(registry: Registry) -> dict[str, RegistryEntry]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from musengine.builtin.midi.channels import Place, places
 from musengine.builtin.midi.events import Event, meta, notes_chunk, track_chunk
-from musengine.interfaces.writer import Probabilities, Writer
-from musengine.music.score import Score, Text, Track
+from musengine.interfaces.writer import Writable, Writer
+from musengine.music.score import Score, Track
 from musengine.music.timing import LONGEST_BEAT_US
 from musengine.music.transforms import at_resolution, until_next_strike
 from musengine.plugins.declarations import NoSettings
@@ -31,7 +31,7 @@ class MidiWriter(Writer[NoSettings]):
         """`.mid`."""
         return ".mid"
 
-    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
+    def write(self, content: Writable, path: Path) -> None:
         """Write a MIDI file of format 1; every note is ended, re-strikes are separated."""
         if not isinstance(content, Score):
             raise TypeError("the MIDI writer writes scores")

@@ -1,67 +1,34 @@
-"""A picture of what goes on inside a model: every layer's activity under the piano-roll."""
+"""The writer of what went on inside a model, as numbers."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from musengine.builtin.writers.probabilities import draw_panel, lowest_pitch
-from musengine.encoding.layouts import Tokens
-from musengine.errors import MissingExtraError
-from musengine.generation.activations import Recording
-from musengine.utils.arrays import Array
-
-WIDTH, ROLL, PANEL = 1200, 260, 180
-"""Pixels: the picture's width, and the heights of the roll and of each array's panel."""
+from musengine.encoding.layouts import Grid
+from musengine.interfaces.writer import Activations, Writable, Writer
+from musengine.plugins.declarations import NoSettings
 
 
-def draw(recording: Recording, path: Path) -> None:
-    """Draw a PNG: the piece, and below it, on the same time axis, a panel for each array.
+class ActivationsWriter(Writer[NoSettings]):
+    """Writes the arrays into an `.npz` file; `NAME.axes` holds the names of NAME's axes."""
 
-    A panel of an array with notes and units shows how strongly its units are active together (the
-    root of the mean square over them) at each step and note; of one without notes, each unit. The
-    largest value of a panel is black, nought is white.
+    @property
+    def suffix(self) -> str:
+        """`.npz`."""
+        return ".npz"
 
-    Raises:
-        MissingExtraError: Pillow is not installed.
-    """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtraError("a picture of what goes on inside", "pictures") from error
-    panels = {name: _panel(values, axes) for name, (values, axes) in recording.arrays.items()}
-    image = Image.new("RGB", (WIDTH, ROLL + PANEL * len(panels)), "white")
-    lowest, roll_TV = lowest_pitch(recording.layout), _roll(recording)
-    used = np.nonzero(roll_TV.any(axis=0))[0]
-    low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, roll_TV.shape[1])
-    draw_panel(image, "piece", roll_TV[:, low:high], (0, 0, WIDTH, ROLL), lowest + low)
-    for index, (name, panel_TV) in enumerate(panels.items()):
-        by_note = "note" in recording.arrays[name][1]
-        shown, bottom = (panel_TV[:, low:high], lowest + low) if by_note else (panel_TV, _UNNAMED)
-        largest = float(shown.max(initial=0.0))
-        title = f"{name}, largest {largest:.3g}"
-        box = (0, ROLL + index * PANEL, WIDTH, PANEL)
-        draw_panel(image, title, shown / (largest or 1.0), box, bottom)
-    image.save(path, format="PNG")
-
-
-_UNNAMED = -(2**30)
-"""A lowest pitch of rows that are no notes: none is given a name."""
-
-
-def _roll(recording: Recording) -> npt.NDArray[np.float64]:
-    """Return the piece (T, V) as 0 and 1; a note's first step is darker than the rest."""
-    if isinstance(recording.layout, Tokens):
-        return np.eye(recording.layout.size)[recording.steps.astype(np.int64)]
-    steps = recording.steps.astype(np.float64)
-    return np.asarray(steps[..., 0] * 0.7 + 0.3 * steps[..., -1] * steps[..., 0])
-
-
-def _panel(values: Array, axes: tuple[str, ...]) -> npt.NDArray[np.float64]:
-    """Return (T, V): absolute values, those of several units together by their mean square."""
-    if len(axes) <= 2:
-        return np.abs(values.astype(np.float64).reshape(len(values), -1))
-    squares = np.square(values.astype(np.float64)).reshape(*values.shape[:2], -1)
-    return np.asarray(np.sqrt(squares.mean(axis=-1)))
+    def write(self, content: Writable, path: Path) -> None:
+        """Write `steps`, `prompt_steps`, for a grid its `lowest` pitch, and every array."""
+        if not isinstance(content, Activations):
+            raise TypeError("this writer writes activations")
+        named: dict[str, Any] = {"steps": content.steps, "prompt_steps": content.prompt_steps}
+        if isinstance(content.layout, Grid):
+            named["lowest"] = content.layout.lowest
+        for name, (values, axes) in content.arrays.items():
+            named[name] = values
+            named[f"{name}.axes"] = np.array(axes)
+        with path.open("wb") as file:
+            np.savez_compressed(file, **named)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from musengine.interfaces.writer import Probabilities, Writer
-from musengine.music.score import Score, Text
+from musengine.interfaces.writer import Writable, Writer
+from musengine.music.score import Text
 from musengine.plugins.declarations import NoSettings
 
 
@@ -17,7 +17,7 @@ class TextWriter(Writer[NoSettings]):
         """`.txt`."""
         return ".txt"
 
-    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
+    def write(self, content: Writable, path: Path) -> None:
         """Write a text file."""
         if not isinstance(content, Text):
             raise TypeError("the text writer writes Text")

@@ -1,4 +1,4 @@
-"""ABC notation read through music21: scores, and how full the bars are."""
+"""One ABC tune, however it was made: its score, and how full its bars are."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 from musengine.api import Score
-from musengine.builtin.readers.notation import score_of
 from musengine.errors import UnreadableError
+from musengine_notation.stream import score_of
 
 LONGEST_TEXT = 100_000
 LONGEST_BAR = 64
@@ -50,11 +50,11 @@ class Bar:
         return self.length == self.meter
 
 
-def read_abc(text: str) -> Score:
+def abc_to_score(text: str) -> Score:
     """Return the score of a tune in ABC notation, repeats not played; of several tunes the first.
 
     Raises:
-        UnreadableError: music21 is not installed or cannot read it, or there are no notes in it.
+        UnreadableError: music21 cannot read it, or there are no notes in it.
     """
     with _parsing():
         from music21 import abcFormat
@@ -75,7 +75,7 @@ def abc_bars(text: str) -> list[Bar]:
     """Return the bars of a tune in ABC notation in which there is anything.
 
     Raises:
-        UnreadableError: music21 is not installed or cannot read it.
+        UnreadableError: music21 cannot read it.
     """
     with _parsing():
         sections = list(_sections(_tokens(text).tokens))
@@ -95,8 +95,6 @@ def _parsing() -> Iterator[None]:
             yield
     except UnreadableError:
         raise
-    except ImportError as error:
-        raise UnreadableError('ABC is read by music21: pip install "musengine[music21]"') from error
     except Exception as error:
         said = " ".join(str(error).split()).split(". ")[0][:100]
         reason = f"music21 cannot read it: {type(error).__name__}: {said}"

@@ -1,107 +1,21 @@
-"""Notated music in, through music21: MusicXML, Humdrum and ABC."""
+"""A music21 stream as a Score."""
 
 from __future__ import annotations
 
-import functools
-import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from musengine.builtin.readers.abc import MAX_BYTES, read_text, tunes_of, with_unit_length
-from musengine.builtin.readers.musicxml import musicxml_text
-from musengine.builtin.readers.text import bounded_bytes
+from musengine.api import Score, Track
 from musengine.errors import UnreadableError
-from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Piece, Score, Track
-from musengine.plugins.declarations import NoSettings
 
 TICKS_PER_BEAT = 480 * 21
 """Divides evenly by 3, 5, 7, 9 and 64, so that tuplets fall on whole ticks."""
 
 _FINEST_BAR = 64
-_LARGEST_METER = 255
-"""Numbers in a meter beyond what MIDI can write keep music21 busy for hours."""
-_METERS = re.compile(r"(?:^M:|\[M:|(?:^|\t)\*M|<beats>|<beat-type>)([^\n\t<\]%]*)", re.MULTILINE)
-"""Meters in ABC, Humdrum and MusicXML."""
-
-
-class NotationReader(Reader[NoSettings]):
-    """Reads `.musicxml`, `.xml`, `.mxl`, `.krn` and `.abc` files as scores."""
-
-    def library(self) -> str:
-        """Return the version of music21."""
-        return f"music21 {version('music21')}"
-
-    def read(self, item: Item) -> Iterable[Piece]:
-        """Return the scores of one file; a book of ABC tunes holds many.
-
-        A tune of a book that cannot be read is left out; the warnings of the first piece name it.
-
-        Raises:
-            UnreadableError: damaged, too large, not of the format its name says, or without notes.
-        """
-        data = bounded_bytes(item, MAX_BYTES)
-        suffix = item.path.suffix.lower()
-        if suffix == ".abc":
-            tunes = tunes_of(read_text(data))
-            many = len(tunes) > 1
-            texts = {f"#{tune.place}" if many else "": tune.text for tune in tunes}
-            labels = [tune.label for tune in tunes]
-            return _pieces(item, texts, "abc", "ABC", labels)
-        if suffix == ".krn":
-            return _pieces(item, {"": _humdrum_text(data)}, "humdrum", "Humdrum", [""])
-        return _pieces(item, {"": musicxml_text(data)}, "musicxml", "MusicXML", [""])
-
-
-def _pieces(
-    item: Item, texts: Mapping[str, str], format_: str, shown: str, labels: list[str]
-) -> list[Piece]:
-    from music21 import converter
-
-    pieces, left_out = [], []
-    for (ending, text), label in zip(texts.items(), labels, strict=True):
-        try:
-            _check_meters(text)
-            whole = _tune_text(text) if format_ == "abc" else text
-            scores = scores_in(functools.partial(converter.parseData, whole, format=format_))
-        except UnreadableError as error:
-            left_out.append(f"{label} is left out: {error}" if len(texts) > 1 else str(error))
-        else:
-            score = next(filter(len, scores))
-            pieces.append(Piece(f"{item.id}{ending}", score, item.style, format=shown))
-    if not pieces:
-        raise UnreadableError(left_out[0] if left_out else "no tunes in it")
-    first = Piece(pieces[0].id, pieces[0].content, item.style, None, tuple(left_out), shown)
-    return [first, *pieces[1:]]
-
-
-def _tune_text(text: str) -> str:
-    # Without a key it is no tune, but music21 takes the letters of any words for notes.
-    if not re.search("^K:", text, re.MULTILINE):
-        raise UnreadableError("no ABC tune: no line begins with K:")
-    return with_unit_length(text)
-
-
-def _check_meters(text: str) -> None:
-    for meter in _METERS.findall(text):
-        if any(len(n) > 4 or int(n) > _LARGEST_METER for n in re.findall("[0-9]+", meter)):
-            raise UnreadableError(f"a meter of {meter.strip()[:40]} is not read")
-
-
-def _humdrum_text(data: bytes) -> str:
-    # What is not UTF-8 is of the years before it; no byte of Latin-1 is wrong.
-    try:
-        text = read_text(data)
-    except UnreadableError:
-        text = data.decode("latin-1").replace("\r\n", "\n")
-    if "**kern" not in text:
-        raise UnreadableError("not a Humdrum file with notes: no **kern in it")
-    return text
 
 
 def scores_in(parse: Callable[[], Any]) -> list[Score]:

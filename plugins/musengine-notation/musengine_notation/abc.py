@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from musengine.api import Item, NoSettings, Piece, Reader, Text
 from musengine.errors import UnreadableError
 
 MAX_BYTES = 16 * 2**20
@@ -30,6 +32,30 @@ class Tune:
         words = [f"X:{match[1]}" for match in [_NUMBER.match(self.text)] if match]
         words += [match[1] for match in [_TITLE.search(self.text)] if match and match[1]]
         return f"tune #{self.place}" + (f" ({', '.join(words)})" if words else "")
+
+
+class AbcTextReader(Reader[NoSettings]):
+    """Reads `.abc` files as a Text for each tune."""
+
+    def read(self, item: Item) -> Iterable[Piece]:
+        """Return the tunes of one file as they are written.
+
+        Raises:
+            UnreadableError: empty, too large or not UTF-8.
+        """
+        tunes = tunes_of(item.read_text(MAX_BYTES))
+        if not tunes:
+            raise UnreadableError("the file is empty")
+        many = len(tunes) > 1
+        return [
+            Piece(
+                f"{item.id}#{tune.place}" if many else item.id,
+                Text(tune.text, "abc"),
+                item.style,
+                format="ABC",
+            )
+            for tune in tunes
+        ]
 
 
 def tunes_of(text: str) -> list[Tune]:
@@ -75,21 +101,3 @@ def _with_header(text: str, header: list[str]) -> str:
 def with_unit_length(text: str) -> str:
     """Return a tune that says how long a note is: an eighth where it gives no meter either."""
     return text if re.search("^[LM]:", text, re.MULTILINE) else _with_header(text, ["L:1/8"])
-
-
-def read_text(data: bytes) -> str:
-    """Return UTF-8 bytes as text, without a byte order mark, lines ended by a line feed alone.
-
-    Raises:
-        UnreadableError: they are not UTF-8; names the first byte that is not, and its line.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # Places are counted after the mark, which the codec leaves out.
-        place = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
-        line = data.count(b"\n", 0, place) + 1
-        raise UnreadableError(
-            f"not UTF-8: byte {place} is 0x{data[place]:02x}, in line {line}; save it as UTF-8"
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")

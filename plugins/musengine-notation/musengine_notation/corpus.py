@@ -7,11 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from musengine.builtin.readers.notation import scores_in
+from musengine.api import Item, NoSettings, Piece, Reader
 from musengine.errors import UserError, did_you_mean
-from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Piece
-from musengine.plugins.declarations import NoSettings
+from musengine_notation.abc import AbcTextReader
+from musengine_notation.stream import scores_in
 
 CHORALES = "bach-chorales"
 NOTICE = (
@@ -67,6 +66,33 @@ class Music21CorpusReader(Reader[NoSettings]):
             for place, score in enumerate(scores)
             if len(score)
         ]
+
+
+class Music21TunesReader(AbcTextReader):
+    """Reads the books of tunes of music21's corpus as they are written, a Text for each tune."""
+
+    def expand(self, name: str) -> list[Item]:
+        """Return the books of a folder of the corpus, sorted by name.
+
+        Raises:
+            UserError: no such folder, or there are no tunes in ABC notation in it.
+        """
+        works = Music21CorpusReader(self.config).expand(name)
+        books = [item for item in works if item.path.suffix.lower() == ".abc"]
+        if not books:
+            raise UserError(
+                f"music21's corpus {name!r} holds no tunes in ABC notation, and nothing else in it "
+                "is text; oneills1850, ryansMammoth and airdsAirs are books of tunes"
+            )
+        return books
+
+    def library(self) -> str:
+        """Return the version of music21."""
+        return Music21CorpusReader(self.config).library()
+
+    def notice(self, items: list[Item]) -> str:
+        """Return where the corpus's terms stand."""
+        return NOTICE
 
 
 def _inside(path: Path) -> str:

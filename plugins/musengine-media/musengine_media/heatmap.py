@@ -1,48 +1,22 @@
-"""What the model thought while it made a piece: as numbers, and as a heat-map."""
+"""What a model thought while it made a piece, as a heat-map."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 
-from musengine.builtin.configs import HeatmapConfig
-from musengine.builtin.writers.image import INK
-from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.errors import MissingExtraError
-from musengine.interfaces.writer import Probabilities, Writer
-from musengine.music.score import Score, Text
-from musengine.plugins.declarations import NoSettings
-from musengine.utils.arrays import Array
+from musengine.api import Array, Grid, Layout, Probabilities, Tokens, Writable, Writer
+from musengine_media.config import HeatmapConfig
+from musengine_media.picture import INK
 
 # From paper through yellow and red to nearly black: lighter is less probable, also in print.
 _HEAT = np.array(
     [(255, 255, 255), (254, 224, 144), (244, 109, 67), (165, 0, 38), (49, 0, 20)], dtype=np.float64
 )
 _LEFT, _TITLE, _RIGHT, _GAP = 44, 18, 12, 10
-
-
-class ProbabilitiesWriter(Writer[NoSettings]):
-    """Writes `probabilities`, `steps` and `prompt` as arrays of an `.npz` file, time first."""
-
-    @property
-    def suffix(self) -> str:
-        """`.npz`."""
-        return ".npz"
-
-    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
-        """Write the arrays."""
-        if not isinstance(content, Probabilities):
-            raise TypeError("this writer writes probabilities")
-        with path.open("wb") as file:
-            np.savez_compressed(
-                file,
-                probabilities=content.probabilities,
-                steps=content.steps,
-                prompt=content.prompt,
-            )
 
 
 class HeatmapWriter(Writer[HeatmapConfig]):
@@ -53,14 +27,10 @@ class HeatmapWriter(Writer[HeatmapConfig]):
         """`.heatmap.png`."""
         return ".heatmap.png"
 
-    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
+    def write(self, content: Writable, path: Path) -> None:
         """Write the picture."""
         if not isinstance(content, Probabilities):
             raise TypeError("a heat-map is drawn of probabilities")
-        try:
-            from PIL import Image
-        except ImportError as error:
-            raise MissingExtraError("a heat-map", "pictures") from error
         layout = content.layout
         panels = {
             "prompt": _flat(content.prompt, layout),
@@ -103,11 +73,13 @@ def lowest_pitch(layout: Layout) -> int:
 
 
 def draw_panel(
-    image: Any, title: str, panel_TV: npt.NDArray[np.float64], box: tuple[int, ...], lowest: int
+    image: Image.Image,
+    title: str,
+    panel_TV: npt.NDArray[np.float64],
+    box: tuple[int, ...],
+    lowest: int,
 ) -> None:
     """Draw values (T, V) from 0 to 1 as a titled heat-map into a box (x, y, width, height)."""
-    from PIL import Image, ImageDraw, ImageFont
-
     x, y, width, height = box
     size = (width - _LEFT - _RIGHT, height - _TITLE - _GAP)
     canvas, font = ImageDraw.Draw(image), ImageFont.load_default(11)

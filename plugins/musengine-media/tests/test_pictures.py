@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
+from PIL import Image
 
 from helpers import few, score_of, scores
-from musengine.builtin.configs import PictureConfig
-from musengine.builtin.writers.image import BAR_LINE, NOTE_COLOURS, PictureWriter
-from musengine.errors import MissingExtraError
-from musengine.music.score import Score, Text, Track
+from musengine.api import Score, Text, Track
+from musengine_media.config import PictureConfig
+from musengine_media.picture import BAR_LINE, NOTE_COLOURS, PictureWriter
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -116,13 +115,12 @@ def test_a_very_long_piece_has_no_endless_grid(tmp_path):
     assert len(rectangles(drawn(score, tmp_path), BAR_LINE)) == 4000
 
 
-def png(score: Score, folder: Path, **options):
-    image = pytest.importorskip("PIL.Image")
+def png(score: Score, folder: Path, **options) -> Image.Image:
     writer = PictureWriter(PictureConfig(format="png", **options))
     assert writer.suffix == ".png"
     path = folder / "piece.png"
     writer.write(score, path)
-    with image.open(path) as opened:
+    with Image.open(path) as opened:
         opened.load()
         return opened.convert("RGB")
 
@@ -162,13 +160,6 @@ def test_both_formats_draw_the_same(tmp_path):
         (note,) = rectangles(root, NOTE_COLOURS[index])
         middle = (note["x"] + note["width"] / 2, note["y"] + note["height"] / 2)
         assert picture.getpixel(tuple(map(int, middle))) == rgb(NOTE_COLOURS[index])
-
-
-def test_a_png_without_pillow_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    writer = PictureWriter(PictureConfig(format="png"))
-    with pytest.raises(MissingExtraError, match=r'pip install "musengine\[pictures\]"'):
-        writer.write(LONE, tmp_path / "piece.png")
 
 
 def test_texts_are_not_drawn(tmp_path):

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from musengine.builtin.configs import WavConfig
-from musengine.builtin.midi.writer import midi_bytes
-from musengine.builtin.writers import soundfonts
+from musengine.api import Score, Writable, Writer, midi_bytes
 from musengine.errors import UnwritableError
-from musengine.interfaces.writer import Probabilities, Writer
-from musengine.music.score import Score, Text
+from musengine_media import soundfonts
+from musengine_media.config import WavConfig
 
 TAIL = 2.0
 """Seconds of sound after the end of the score, for the last notes to die away."""
@@ -33,7 +31,7 @@ class WavWriter(Writer[WavConfig]):
         """`.wav`."""
         return ".wav"
 
-    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
+    def write(self, content: Writable, path: Path) -> None:
         """Write a WAV file, as long as the score and two seconds.
 
         Raises:

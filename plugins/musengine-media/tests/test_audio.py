@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from helpers import score_of
-from musengine.builtin.configs import WavConfig
-from musengine.builtin.writers import soundfonts
+from musengine.api import Score, Text, Track
 from musengine.errors import UnwritableError
-from musengine.music.score import Score, Text, Track
+from musengine_media import soundfonts
+from musengine_media.audio import WavWriter
+from musengine_media.config import WavConfig
 
 RATE = 44_100
 
@@ -76,8 +77,6 @@ def soundfont(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def played(score: Score, soundfont: Path, folder: Path, **options) -> tuple[np.ndarray, int]:
     """The samples (T, 2) of a score's sound file, and their rate."""
-    from musengine.builtin.writers.audio import WavWriter
-
     writer = WavWriter(WavConfig(soundfont=soundfont, **options))
     assert writer.suffix == ".wav"
     path = folder / "piece.wav"
@@ -174,9 +173,6 @@ def test_a_damaged_soundfont_is_said_in_a_line(soundfont, tmp_path, keep):
 
 
 def test_texts_are_not_played(tmp_path):
-    pytest.importorskip("symusic")
-    from musengine.builtin.writers.audio import WavWriter
-
     with pytest.raises(TypeError, match="sound is made of scores"):
         WavWriter(WavConfig()).write(Text("X:1"), tmp_path / "piece.wav")
 
@@ -235,7 +231,7 @@ def test_a_version_of_the_synthesiser_that_gives_no_sound_is_told(monkeypatch):
     monkeypatch.setattr(soundfonts, "_MUTE", (installed,))
     lack = WavConfig().lacks()
     assert lack.startswith(f"symusic {installed} gives no sound to Python; ")
-    assert lack.endswith('pip install "musengine[audio]"')
+    assert lack.endswith('pip install "musengine-media[audio]"')
 
 
 def test_the_usual_places_are_folders():

@@ -35,7 +35,7 @@ def mute_synthesiser() -> str:
         return ""
     return (
         f"symusic {installed} gives no sound to Python; install another version: "
-        'pip install "musengine[audio]"'
+        'pip install "musengine-media[audio]"'
     )
 
 

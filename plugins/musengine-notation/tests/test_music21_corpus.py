@@ -10,15 +10,11 @@ from pathlib import Path
 import pytest
 
 from helpers import rows_of
-from musengine.builtin.readers.music21_corpus import Music21CorpusReader
-from musengine.builtin.readers.notation import TICKS_PER_BEAT
-from musengine.builtin.readers.notation import score_of as score_of_work
+from musengine.api import DiscoveryNotes, Item, NoSettings, Piece, Score, Source, Text, find_items
 from musengine.errors import UnreadableError, UserError
-from musengine.interfaces.reader import Item
-from musengine.music.score import Piece, Score
-from musengine.plugins.declarations import NoSettings
-
-pytest.importorskip("music21")
+from musengine.plugins import manager
+from musengine_notation.corpus import Music21CorpusReader, Music21TunesReader
+from musengine_notation.stream import TICKS_PER_BEAT, score_of
 
 
 def reader() -> Music21CorpusReader:
@@ -204,7 +200,7 @@ def test_a_tempo_in_words_is_the_tempo_music21_takes_it_for():
     part = stream.Part([tempo.TempoText("Allegro"), note.Note("C4")])
     part.append([tempo.MetronomeMark(number=50), note.Note("D4")])
     # music21's own table of tempo words has 132 quarters a minute for an allegro.
-    score = score_of_work(stream.Score([part]))
+    score = score_of(stream.Score([part]))
     assert score.tempo_tick.tolist() == [0, TICKS_PER_BEAT]
     assert score.tempo_bpm.tolist() == [60e6 / 454_545, 50.0]
 
@@ -222,8 +218,8 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path, text, reason):
 
 
 READ_ONE = """
-from musengine.builtin.readers.music21_corpus import Music21CorpusReader
-from musengine.plugins.declarations import NoSettings
+from musengine.api import NoSettings
+from musengine_notation.corpus import Music21CorpusReader
 reader = Music21CorpusReader(NoSettings())
 item = next(i for i in reader.expand("bach-chorales") if i.path.stem == "bwv269")
 (piece,) = reader.read(item)
@@ -252,11 +248,6 @@ def test_nothing_is_pickled(tmp_path):
 
 
 def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
-    from musengine.data.discovery import DiscoveryNotes, find_items
-    from musengine.music.score import Text
-    from musengine.pipeline.values import Source
-    from musengine.plugins import manager
-
     registry, found = manager.load().registry, DiscoveryNotes()
     source = Source("music21:airdsAirs")
     for accepts, reader in (
@@ -277,7 +268,5 @@ def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
 
 
 def test_a_corpus_without_tunes_is_no_text():
-    from musengine.builtin.readers.music21_tunes import Music21TunesReader
-
     with pytest.raises(UserError, match="'bach-chorales' holds no tunes in ABC notation"):
         Music21TunesReader(NoSettings()).expand("bach-chorales")

@@ -8,11 +8,10 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-from musengine.builtin.configs import PictureConfig
-from musengine.errors import MissingExtraError
-from musengine.interfaces.writer import Probabilities, Writer
-from musengine.music.score import Score, Text
+from musengine.api import Score, Writable, Writer
+from musengine_media.config import PictureConfig
 
 BLACK_KEYS = (1, 3, 6, 8, 10)
 NOTE_COLOURS = ("#1f5fa8", "#c2512f", "#2f855a", "#7d4fa0", "#b7791f", "#2c7a86")
@@ -123,7 +122,7 @@ class PictureWriter(Writer[PictureConfig]):
         """`.svg` or `.png`."""
         return f".{self.config.format}"
 
-    def write(self, content: Score | Text | Probabilities, path: Path) -> None:
+    def write(self, content: Writable, path: Path) -> None:
         """Write the picture."""
         if not isinstance(content, Score):
             raise TypeError("pictures are drawn of scores")
@@ -153,10 +152,6 @@ def _svg(shapes: Iterator[Rectangle | Label], config: PictureConfig) -> str:
 
 
 def _write_png(shapes: Iterator[Rectangle | Label], config: PictureConfig, path: Path) -> None:
-    try:
-        from PIL import Image, ImageDraw, ImageFont
-    except ImportError as error:
-        raise MissingExtraError("a PNG picture", "pictures") from error
     image = Image.new("RGB", (config.width, config.height), PAPER)
     canvas = ImageDraw.Draw(image)
     font = ImageFont.load_default(11)

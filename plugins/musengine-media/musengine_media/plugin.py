@@ -1,0 +1,51 @@
+"""What the plugin declares."""
+
+from __future__ import annotations
+
+from musengine.api import Requirement, WriterDeclaration, hookimpl
+from musengine_media.config import HeatmapConfig, PictureConfig, WavConfig
+
+
+@hookimpl
+def musengine_writers() -> list[WriterDeclaration]:
+    """Declare the writers of pictures, sound, probabilities and activations."""
+    return [
+        WriterDeclaration(
+            name="picture",
+            summary="A piano-roll picture, SVG or PNG",
+            target="musengine_media.picture:PictureWriter",
+            config=PictureConfig,
+            suffixes={".svg": {"format": "svg"}, ".png": {"format": "png"}},
+            default_for=("score",),
+        ),
+        WriterDeclaration(
+            name="wav",
+            summary="Sound, played with a SoundFont (WAV)",
+            target="musengine_media.audio:WavWriter",
+            config=WavConfig,
+            requires=(
+                Requirement(module="symusic", install='pip install "musengine-media[audio]"'),
+            ),
+            suffixes={".wav": {}},
+        ),
+        WriterDeclaration(
+            name="probabilities",
+            summary="The probabilities of every step, with the prompt and the result (.npz)",
+            target="musengine_media.probabilities:ProbabilitiesWriter",
+            content=("probabilities",),
+        ),
+        WriterDeclaration(
+            name="heatmap",
+            summary="A heat-map of the probabilities between prompt and result (PNG)",
+            target="musengine_media.heatmap:HeatmapWriter",
+            config=HeatmapConfig,
+            content=("probabilities",),
+        ),
+        WriterDeclaration(
+            name="activations-picture",
+            summary="Every layer's activity under the piano-roll (PNG)",
+            target="musengine_media.activations:ActivationsPictureWriter",
+            content=("activations",),
+            suffixes={".png": {}},
+        ),
+    ]

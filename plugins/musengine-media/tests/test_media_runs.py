@@ -1,0 +1,84 @@
+"""Pictures and arrays of generated pieces in whole runs, with the core's own model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from musengine.cli.main import main
+
+PIPELINE = """
+[corpus]
+path = "tunes.json"
+
+[encoder]
+step = "1 beat"
+lowest = 60
+highest = 72
+
+[model]
+type = "frequencies"
+
+[generate]
+count = 2
+length = "16 steps"
+prompt_length = "4 steps"
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a pipeline and a corpus of scales."""
+    scale = [[60 + step % 12] for step in range(40)]
+    (tmp_path / "tunes.json").write_text(json.dumps({"train": [scale] * 3, "valid": [scale]}))
+    (tmp_path / "pipe.toml").write_text(PIPELINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def run(*settings: str, command: str = "run") -> int:
+    return main([command, "pipe.toml", "--quiet", *(w for s in settings for w in ("--set", s))])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.stem.startswith("piece-"))
+
+
+def test_a_piece_is_pictured_where_nothing_else_is_asked_for(folder: Path) -> None:
+    assert run() == 0
+    samples = folder / "runs/pipe/samples"
+    assert names(samples) == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in ("mid", "svg")]
+    # The same pipeline and seed draw the same picture.
+    first = (samples / "piece-001.svg").read_bytes()
+    assert main(["run", "pipe.toml", "--quiet", "--run-dir", "again"]) == 0
+    assert (folder / "again/samples/piece-001.svg").read_bytes() == first
+
+
+def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
+    assert run(command="train") == 0
+    outputs = 'output=[{type="probabilities"}, {type="heatmap"}, {type="picture", format="png"}]'
+    assert main(["generate", "--quiet", "--out", "made", "--set", outputs]) == 0
+    kinds = ("heatmap.png", "npz", "png")
+    assert names(folder / "made") == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in kinds]
+    with np.load(folder / "made/piece-001.npz", allow_pickle=False) as arrays:
+        assert arrays["probabilities"].shape == arrays["steps"].shape == (16, 13, 1)
+        assert arrays["prompt"].shape == (4, 13, 1)
+        assert 0 < arrays["probabilities"].min() < arrays["probabilities"].max() < 1
+    with Image.open(folder / "made/piece-001.heatmap.png") as image:
+        assert image.size == (1200, 900)
+    with Image.open(folder / "made/piece-001.png") as image:
+        assert image.size == (1200, 420)
+
+
+def test_what_goes_on_inside_is_no_output_of_a_pipeline(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run('output.0.type="activations-picture"', command="check") == 1
+    assert "'activations-picture' writes activations, but this pipeline makes a score" in (
+        capsys.readouterr().err
+    )

@@ -1,0 +1,41 @@
+"""What the plugin declares."""
+
+from __future__ import annotations
+
+from musengine.api import ReaderDeclaration, hookimpl
+
+
+@hookimpl
+def musengine_readers() -> list[ReaderDeclaration]:
+    """Declare the readers of notated music, and of music21's corpora."""
+    return [
+        ReaderDeclaration(
+            name="notation",
+            summary="MusicXML, Humdrum and ABC files as scores, through music21",
+            target="musengine_notation.reader:NotationReader",
+            suffixes=(".musicxml", ".mxl", ".xml", ".krn", ".abc"),
+        ),
+        ReaderDeclaration(
+            name="abc-text",
+            summary="ABC tunes as they are written, a text for each, UTF-8",
+            target="musengine_notation.abc:AbcTextReader",
+            suffixes=(".abc",),
+            content=("text",),
+            # Where an encoder takes both, what the text stands for goes first.
+            priority=-1,
+        ),
+        ReaderDeclaration(
+            name="music21",
+            summary="The corpora inside the music21 package, such as music21:bach-chorales",
+            target="musengine_notation.corpus:Music21CorpusReader",
+            scheme="music21",
+        ),
+        ReaderDeclaration(
+            name="music21-tunes",
+            summary="The ABC tunes inside the music21 package as texts, such as music21:airdsAirs",
+            target="musengine_notation.corpus:Music21TunesReader",
+            scheme="music21",
+            content=("text",),
+            priority=-1,
+        ),
+    ]
