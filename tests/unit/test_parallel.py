@@ -100,7 +100,7 @@ def test_workers_killed_at_any_moment_cost_a_task_each():
             kills += 1
             due = time.monotonic() + drawn.uniform(0, 0.3)
     results.close()  # type: ignore[attr-defined]
-    assert number > 1000
+    assert number > 2 * kills
     assert 0 < failures <= kills
 
 

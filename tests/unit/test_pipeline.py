@@ -255,7 +255,9 @@ class TestDefaults:
 
     def test_a_default_that_is_installed_counts(self) -> None:
         registry = manager.load_from([]).registry
-        picture = WriterDeclaration(name="picture", summary="", target="a:B")
+        picture = WriterDeclaration(
+            name="picture", summary="", target="a:B", default_for=("score",)
+        )
         registry.add(RegistryEntry(picture, Distribution("test-plugin", "1.0")))
         outputs = Resolver(registry)(NEEDED).outputs
         assert [output.name for output in outputs] == ["midi", "picture"]
@@ -485,7 +487,7 @@ class TestDefaultComponents:
         pipeline = Resolver(registry)(CRANE)
         assert [sampler.name for sampler in pipeline.samplers] == ["bernoulli"]
         written = [output.name for output in pipeline.outputs]
-        assert written == ["midi", "picture", "alphabetical", "zigzag"]
+        assert written == ["midi", "alphabetical", "zigzag"]
         assert [callback.name for callback in pipeline.callbacks] == ["console"]
 
     def test_of_two_plugins_the_first_by_name(self) -> None:
@@ -519,7 +521,7 @@ class TestDefaultComponents:
         ):  # fmt: skip
             registry.add(RegistryEntry(declaration, Distribution("other-plugin", "2.0")))
         pipeline = Resolver(registry)(CRANE)
-        assert [output.name for output in pipeline.outputs] == ["midi", "picture"]
+        assert [output.name for output in pipeline.outputs] == ["midi"]
         told = pipeline.left_out()
         assert [line.split()[0] for line in told] == ["[output]", "[sampler]"]
         assert all("pip install harp" in line for line in told)
