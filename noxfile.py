@@ -171,7 +171,7 @@ def without_torch() -> list[str]:
     needs_torch = re.compile(
         r"^\s*(?:from|import) (?:torch|musengine\.(?:nn|training|generation|runs|cli|"
         r"data\.batching|evaluation\.likelihood|interfaces\.(?:model|loss|sampler)|"
-        r"builtin\.(?:losses|samplers|models)))",
+        r"builtin\.(?:losses|samplers|models|optimizers|schedules)))",
         re.MULTILINE,
     )
     files = sorted(Path("tests/unit").glob("test_*.py"))

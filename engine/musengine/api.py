@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from musengine.evaluation.likelihood import (
         predictions,
     )
+    from musengine.interfaces.batching import (
+        IDLE_ROW,
+        BatchingStrategy,
+        EpochPlan,
+        Row,
+    )
     from musengine.interfaces.callback import (
         Callback,
         Progress,
@@ -65,6 +71,9 @@ if TYPE_CHECKING:
         Request,
         onset_weights,
     )
+    from musengine.interfaces.optimizer import (
+        OptimizerFactory,
+    )
     from musengine.interfaces.reader import (
         Item,
         Reader,
@@ -79,6 +88,12 @@ if TYPE_CHECKING:
         PieceRandom,
         Sampler,
         TokenSampler,
+    )
+    from musengine.interfaces.schedule import (
+        Schedule,
+    )
+    from musengine.interfaces.training import (
+        TrainingConfig,
     )
     from musengine.interfaces.writer import (
         Probabilities,
@@ -115,6 +130,7 @@ if TYPE_CHECKING:
     from musengine.pipeline.resolve import Pipeline, load_pipeline
     from musengine.pipeline.values import Source
     from musengine.plugins.declarations import (
+        BatchingDeclaration,
         CallbackDeclaration,
         CommandDeclaration,
         Content,
@@ -126,10 +142,12 @@ if TYPE_CHECKING:
         ModelConfig,
         ModelDeclaration,
         NoSettings,
+        OptimizerDeclaration,
         ReaderDeclaration,
         Requirement,
         SamplerConfig,
         SamplerDeclaration,
+        ScheduleDeclaration,
         WriterConfig,
         WriterDeclaration,
     )
@@ -139,7 +157,7 @@ if TYPE_CHECKING:
     from musengine.plugins.registry import Component, Registry, RegistryEntry
     from musengine.runs.folder import is_run_folder
     from musengine.runs.trained import music_of_run
-    from musengine.training.optim import mixed_precision, supports_bfloat16
+    from musengine.training.device import mixed_precision, supports_bfloat16
     from musengine.utils.files import read_json, whole_file
     from musengine.utils.format import counted, duration
     from musengine.utils.parallel import Failure
@@ -156,6 +174,7 @@ _HOME = {
     "Meter": "config.quantities",
     "Period": "config.quantities",
     # Declarations and hooks.
+    "BatchingDeclaration": "plugins.declarations",
     "CommandDeclaration": "plugins.declarations",
     "CallbackDeclaration": "plugins.declarations",
     "Content": "plugins.declarations",
@@ -167,10 +186,12 @@ _HOME = {
     "ModelConfig": "plugins.declarations",
     "ModelDeclaration": "plugins.declarations",
     "NoSettings": "plugins.declarations",
+    "OptimizerDeclaration": "plugins.declarations",
     "ReaderDeclaration": "plugins.declarations",
     "Requirement": "plugins.declarations",
     "SamplerConfig": "plugins.declarations",
     "SamplerDeclaration": "plugins.declarations",
+    "ScheduleDeclaration": "plugins.declarations",
     "WriterConfig": "plugins.declarations",
     "WriterDeclaration": "plugins.declarations",
     "hookimpl": "plugins.hookspecs",
@@ -206,6 +227,10 @@ _HOME = {
     "keep_tracks": "music.transforms",
     "overlap": "music.transforms",
     # Base classes of components.
+    "BatchingStrategy": "interfaces.batching",
+    "EpochPlan": "interfaces.batching",
+    "IDLE_ROW": "interfaces.batching",
+    "Row": "interfaces.batching",
     "Callback": "interfaces.callback",
     "Progress": "interfaces.callback",
     "Array": "interfaces.encoder",
@@ -225,6 +250,7 @@ _HOME = {
     "Recorded": "interfaces.model",
     "Request": "interfaces.model",
     "onset_weights": "interfaces.model",
+    "OptimizerFactory": "interfaces.optimizer",
     "Item": "interfaces.reader",
     "Reader": "interfaces.reader",
     "Draw": "interfaces.sampler",
@@ -236,6 +262,8 @@ _HOME = {
     "PieceRandom": "interfaces.sampler",
     "Sampler": "interfaces.sampler",
     "TokenSampler": "interfaces.sampler",
+    "Schedule": "interfaces.schedule",
+    "TrainingConfig": "interfaces.training",
     "Probabilities": "interfaces.writer",
     "Writer": "interfaces.writer",
     # Recurrent layers.
@@ -246,8 +274,8 @@ _HOME = {
     "StackState": "nn",
     "draw_along": "nn",
     # Mixed precision.
-    "mixed_precision": "training.optim",
-    "supports_bfloat16": "training.optim",
+    "mixed_precision": "training.device",
+    "supports_bfloat16": "training.device",
     # Likelihood.
     "predictions": "evaluation.likelihood",
     # Commands.
@@ -294,11 +322,14 @@ _HOME = {
 __all__ = [
     "DEFAULT_BPM",
     "GENERAL_MIDI",
+    "IDLE_ROW",
     "LAST_TICK",
     "MAX_GRID_STEPS",
     "SILENT",
     "Array",
     "Batch",
+    "BatchingDeclaration",
+    "BatchingStrategy",
     "Callback",
     "CallbackDeclaration",
     "CommandContext",
@@ -315,6 +346,7 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "EncoderDeclaration",
+    "EpochPlan",
     "Evidence",
     "ExitStatus",
     "Failure",
@@ -344,6 +376,8 @@ __all__ = [
     "ModelDeclaration",
     "MusicFile",
     "NoSettings",
+    "OptimizerDeclaration",
+    "OptimizerFactory",
     "Output",
     "Patterns",
     "Period",
@@ -365,9 +399,12 @@ __all__ = [
     "RegistryEntry",
     "Request",
     "Requirement",
+    "Row",
     "Sampler",
     "SamplerConfig",
     "SamplerDeclaration",
+    "Schedule",
+    "ScheduleDeclaration",
     "Score",
     "Skipped",
     "Source",
@@ -377,6 +414,7 @@ __all__ = [
     "TokenSampler",
     "Tokens",
     "Track",
+    "TrainingConfig",
     "Writer",
     "WriterConfig",
     "WriterDeclaration",
