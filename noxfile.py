@@ -195,7 +195,7 @@ def tests_without_torch(*folders: str) -> list[str]:
     needs_torch = re.compile(
         r"^\s*(?:from|import) (?:torch|musengine\.(?:nn|training|generation|runs|cli|"
         r"data\.batching|evaluation\.likelihood|interfaces\.(?:model|loss|sampler)|"
-        r"builtin\.(?:losses|samplers|models)))",
+        r"builtin\.(?:losses|samplers|models|optimizers|schedules)))",
         re.MULTILINE,
     )
     files = [file for folder in folders for file in sorted(Path(folder).glob("test_*.py"))]

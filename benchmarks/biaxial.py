@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from musengine.config.quantities import GridStep
-from musengine.data.batching import Row, assemble
+from musengine.data.batching import collate
 from musengine.encoding.layouts import Grid
+from musengine.interfaces.batching import Row
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.loss import negative_log_likelihood
 from musengine.interfaces.model import Batch
 from musengine.interfaces.sampler import GridDraw
-from musengine.training.optim import supports_bfloat16
+from musengine.training.device import supports_bfloat16
 from musengine.utils.allocator import keep_freed_memory
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.model import Biaxial
@@ -136,7 +137,7 @@ def batch_of(corpus: list[EncodedPiece], random: np.random.Generator) -> Batch:
     """Return a batch of random segments."""
     starts = random.integers(0, 56, SEGMENTS) * 16
     rows = [Row(k % len(corpus), int(s), int(s) + STEPS) for k, s in enumerate(starts)]
-    return assemble(rows, corpus)
+    return collate(rows, corpus)
 
 
 def ours(**settings: Any) -> Biaxial:

@@ -20,14 +20,16 @@ import torch
 from common import write_result
 from musengine.utils.console import counted
 
+from musengine.builtin.batching import StatefulBatching
 from musengine.builtin.losses import CrossEntropy
+from musengine.builtin.optimizers import AdamFactory
 from musengine.builtin.samplers import Categorical
 from musengine.config.quantities import Length
 from musengine.data.batching import Batches
 from musengine.generation import engine
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.interfaces.model import Batch
-from musengine.pipeline.sections import TrainingConfig
+from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.declarations import NoSettings
 from musengine.training import checkpoint
 from musengine.training.optim import make_optimizer
@@ -35,7 +37,7 @@ from musengine_charrnn.config import CharRnnConfig, TextRollConfig
 from musengine_charrnn.model import CharRnn
 from musengine_charrnn.textroll import TextRoll
 
-UNITS, LAYERS, STRETCH = 178, 3, 64
+UNITS, LAYERS, CHUNK = 178, 3, 64
 DRAWN = 400
 SECONDS = 6.0
 """How long each figure is measured; the fastest of several goes counts, since others may run."""
@@ -56,13 +58,15 @@ def trained(model: CharRnn, rows: int) -> float:
     """Return the characters learned a second: forward, backward, clipping left out, Adam."""
     random = np.random.default_rng(0)
     pieces = [
-        EncodedPiece(str(row), Encoded(random.integers(0, model.size, 64 * STRETCH)), "")
+        EncodedPiece(str(row), Encoded(random.integers(0, model.size, 64 * CHUNK)), "")
         for row in range(rows)
     ]
-    config = TrainingConfig(batching="stateful", batch_size=rows, sequence_length=STRETCH)
-    optimizer, loss = make_optimizer(model, config), CrossEntropy(NoSettings(), model.layout)
-    batches, carried = Batches(pieces, config).epoch(0), None
-    waiting: list[Batch] = list(batches)
+    training = TrainingConfig(batch_size=rows, sequence_length=CHUNK)
+    optimizer = make_optimizer(model, AdamFactory(NoSettings(), training))
+    loss = CrossEntropy(NoSettings(), model.layout)
+    strategy = StatefulBatching(NoSettings(), training, [len(piece) for piece in pieces])
+    waiting: list[Batch] = list(Batches(pieces, strategy).epoch(0))
+    carried = None
     model.train()
 
     def once() -> int:
@@ -74,7 +78,7 @@ def trained(model: CharRnn, rows: int) -> float:
         torch.autograd.backward(loss(output))
         optimizer.step()
         carried = checkpoint.map_tensors(output.state, torch.Tensor.detach)
-        return rows * STRETCH
+        return rows * CHUNK
 
     return fastest(once)
 

@@ -16,13 +16,16 @@ from common import write_result
 from torch import nn
 from torch.nn import functional
 
+from musengine.builtin.batching import StatefulBatching, WindowBatching
 from musengine.builtin.losses import CrossEntropy
+from musengine.builtin.optimizers import AdamFactory
 from musengine.builtin.samplers import Categorical
 from musengine.config.quantities import Length
 from musengine.data.batching import Batches
 from musengine.generation import engine as generation
+from musengine.interfaces.batching import BatchingStrategy
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
-from musengine.pipeline.sections import TrainingConfig
+from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.declarations import NoSettings
 from musengine.training import checkpoint
 from musengine.training.optim import clip_gradients, make_optimizer
@@ -56,11 +59,12 @@ def best(work: Callable[[], int]) -> dict[str, int]:
     return {"per second": wall, "per second of processor time": own}
 
 
-def learning(config: TrainingConfig) -> Callable[[], int]:
+def learning(batching: type[BatchingStrategy], training: TrainingConfig) -> Callable[[], int]:
     """Return what trains the melody model on 100 batches as the engine does, counting targets."""
     model = MelodyLSTM(MelodyModelConfig(layers=(UNITS,)), ENCODER.layout).train()
-    loss, optimizer = CrossEntropy(NoSettings(), ENCODER.layout), make_optimizer(model, config)
-    batches = Batches(melodies(32, 4000), config)
+    optimizer = make_optimizer(model, AdamFactory(NoSettings(), training))
+    loss, pieces = CrossEntropy(NoSettings(), ENCODER.layout), melodies(32, 4000)
+    batches = Batches(pieces, batching(NoSettings(), training, [len(piece) for piece in pieces]))
 
     def endless() -> Iterator[object]:
         for epoch in range(1000):
@@ -75,9 +79,9 @@ def learning(config: TrainingConfig) -> Callable[[], int]:
             output = model(replace(next(source), carried=state))  # type: ignore[type-var]
             optimizer.zero_grad(set_to_none=True)
             loss(output).backward()
-            clip_gradients(optimizer, config)
+            clip_gradients(optimizer, training)
             optimizer.step()
-            if config.batching == "stateful":
+            if batching is StatefulBatching:
                 state = checkpoint.map_tensors(output.state, torch.Tensor.detach)
             targets += int(output.mask.sum())
         return targets
@@ -145,15 +149,16 @@ MODEL, PLAIN = MelodyLSTM(MelodyModelConfig(layers=(UNITS,)), ENCODER.layout), P
 def main() -> None:
     """Measure all five."""
     torch.set_num_threads(1)
-    stateful = TrainingConfig(
-        batching="stateful", batch_size=16, sequence_length=64, learning_rate=0.005, clip_norm=1.0
+    stateful = learning(
+        StatefulBatching,
+        TrainingConfig(batch_size=16, sequence_length=64, learning_rate=0.005, clip_norm=1.0),
     )
-    windows = TrainingConfig(
-        batching="windows", batch_size=32, sequence_length=WINDOW, clip_value=5.0
+    windows = learning(
+        WindowBatching, TrainingConfig(batch_size=32, sequence_length=WINDOW, clip_value=5.0)
     )
     figures = {
-        "targets learned: melody, stateful, 16 streams of 64": best(learning(stateful)),
-        "targets learned: melody, windows of 20, batches of 32": best(learning(windows)),
+        "targets learned: melody, stateful, 16 streams of 64": best(stateful),
+        "targets learned: melody, windows of 20, batches of 32": best(windows),
         "targets learned: plain nn.LSTM, windows of 20, batches of 32": best(plain_learning),
         "sixteenths made: melody, 10 melodies of 1,000 at once": best(making),
         "sixteenths made: plain nn.LSTM, reading 20 steps for each": best(plain_making),

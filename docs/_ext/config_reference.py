@@ -23,6 +23,7 @@ from musengine.config.fields import Config, Setting, settings_of
 from musengine.encoding.layouts import Layout
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
+    BatchingDeclaration,
     EncoderConfig,
     EncoderDeclaration,
     LossDeclaration,
@@ -30,6 +31,7 @@ from musengine.plugins.declarations import (
     ModelDeclaration,
     ReaderDeclaration,
     SamplerDeclaration,
+    TrainingPartDeclaration,
     WriterDeclaration,
 )
 from musengine.plugins.registry import RegistryEntry
@@ -165,6 +167,8 @@ def _facts(entry: RegistryEntry) -> Iterator[str]:
         yield f"Writes {' or '.join(CONTENTS.get(kind, kind) for kind in declaration.content)}."
     elif isinstance(declaration, MetricDeclaration):
         yield from _metric_facts(declaration)
+    elif isinstance(declaration, TrainingPartDeclaration):
+        yield from _training_facts(declaration)
     if declaration.default_for:
         yield f"The default for {_codes(declaration.default_for)}."
     for requirement in declaration.requires:
@@ -187,7 +191,7 @@ def _model_facts(declaration: ModelDeclaration) -> Iterator[str]:
     if declaration.training == "fit":
         yield "Sees the training part once; limits and optimizer of `[training]` do nothing."
     if declaration.stateful:
-        yield 'Can carry its state from batch to batch (`training.batching = "stateful"`).'
+        yield "Can carry its state from batch to batch, for stateful batching strategies."
     if declaration.own_loss:
         yield "Brings its own loss; leave `[loss]` out."
     if not declaration.uses_samplers:
@@ -210,6 +214,13 @@ def _metric_facts(declaration: MetricDeclaration) -> Iterator[str]:
         return
     for figure, direction in declaration.better.items():
         yield f"`{figure}` is better where it is {direction}."
+
+
+def _training_facts(declaration: TrainingPartDeclaration) -> Iterator[str]:
+    if declaration.uses:
+        yield f"Uses {', '.join(map(_code, declaration.uses))}."
+    if isinstance(declaration, BatchingDeclaration) and declaration.stateful:
+        yield "For models that can carry their state."
 
 
 def _codes(names: tuple[str, ...]) -> str:

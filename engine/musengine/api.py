@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from musengine.evaluation.likelihood import (
         predictions,
     )
+    from musengine.interfaces.batching import (
+        IDLE_ROW,
+        BatchingStrategy,
+        EpochPlan,
+        Row,
+    )
     from musengine.interfaces.callback import (
         Callback,
         Progress,
@@ -71,6 +77,9 @@ if TYPE_CHECKING:
         Request,
         onset_weights,
     )
+    from musengine.interfaces.optimizer import (
+        OptimizerFactory,
+    )
     from musengine.interfaces.reader import (
         Item,
         Reader,
@@ -85,6 +94,12 @@ if TYPE_CHECKING:
         PieceRandom,
         Sampler,
         TokenSampler,
+    )
+    from musengine.interfaces.schedule import (
+        Schedule,
+    )
+    from musengine.interfaces.training import (
+        TrainingConfig,
     )
     from musengine.interfaces.writer import Activations, Probabilities, Writable, Writer
     from musengine.music.pitch_names import parse_pitches, pitch_name
@@ -116,6 +131,7 @@ if TYPE_CHECKING:
     from musengine.pipeline.resolve import Pipeline, load_pipeline
     from musengine.pipeline.values import Source
     from musengine.plugins.declarations import (
+        BatchingDeclaration,
         CallbackDeclaration,
         CommandDeclaration,
         Content,
@@ -127,10 +143,12 @@ if TYPE_CHECKING:
         ModelConfig,
         ModelDeclaration,
         NoSettings,
+        OptimizerDeclaration,
         ReaderDeclaration,
         Requirement,
         SamplerConfig,
         SamplerDeclaration,
+        ScheduleDeclaration,
         WriterConfig,
         WriterDeclaration,
     )
@@ -140,7 +158,7 @@ if TYPE_CHECKING:
     from musengine.plugins.registry import Component, Registry, RegistryEntry
     from musengine.runs.folder import is_run_folder
     from musengine.runs.trained import music_of_run
-    from musengine.training.optim import mixed_precision, supports_bfloat16
+    from musengine.training.device import mixed_precision, supports_bfloat16
     from musengine.utils.arrays import Array, FloatArray, IntArray
     from musengine.utils.files import read_json, whole_file
     from musengine.utils.format import counted, duration
@@ -158,6 +176,7 @@ _HOME = {
     "Meter": "config.quantities",
     "Period": "config.quantities",
     # Declarations and hooks.
+    "BatchingDeclaration": "plugins.declarations",
     "CommandDeclaration": "plugins.declarations",
     "CallbackDeclaration": "plugins.declarations",
     "Content": "plugins.declarations",
@@ -169,10 +188,12 @@ _HOME = {
     "ModelConfig": "plugins.declarations",
     "ModelDeclaration": "plugins.declarations",
     "NoSettings": "plugins.declarations",
+    "OptimizerDeclaration": "plugins.declarations",
     "ReaderDeclaration": "plugins.declarations",
     "Requirement": "plugins.declarations",
     "SamplerConfig": "plugins.declarations",
     "SamplerDeclaration": "plugins.declarations",
+    "ScheduleDeclaration": "plugins.declarations",
     "WriterConfig": "plugins.declarations",
     "WriterDeclaration": "plugins.declarations",
     "hookimpl": "plugins.hookspecs",
@@ -208,6 +229,10 @@ _HOME = {
     "keep_tracks": "music.transforms",
     "overlap": "music.transforms",
     # Base classes of components.
+    "BatchingStrategy": "interfaces.batching",
+    "EpochPlan": "interfaces.batching",
+    "IDLE_ROW": "interfaces.batching",
+    "Row": "interfaces.batching",
     "Callback": "interfaces.callback",
     "Progress": "interfaces.callback",
     "Array": "utils.arrays",
@@ -227,6 +252,7 @@ _HOME = {
     "Recorded": "interfaces.model",
     "Request": "interfaces.model",
     "onset_weights": "interfaces.model",
+    "OptimizerFactory": "interfaces.optimizer",
     "Item": "interfaces.reader",
     "Reader": "interfaces.reader",
     "Draw": "interfaces.sampler",
@@ -239,6 +265,8 @@ _HOME = {
     "Sampler": "interfaces.sampler",
     "TokenSampler": "interfaces.sampler",
     "Activations": "interfaces.writer",
+    "Schedule": "interfaces.schedule",
+    "TrainingConfig": "interfaces.training",
     "Probabilities": "interfaces.writer",
     "Writable": "interfaces.writer",
     "Writer": "interfaces.writer",
@@ -251,8 +279,8 @@ _HOME = {
     "StackState": "nn",
     "draw_along": "nn",
     # Mixed precision.
-    "mixed_precision": "training.optim",
-    "supports_bfloat16": "training.optim",
+    "mixed_precision": "training.device",
+    "supports_bfloat16": "training.device",
     # Likelihood.
     "predictions": "evaluation.likelihood",
     # Commands.
@@ -299,12 +327,15 @@ _HOME = {
 __all__ = [
     "DEFAULT_BPM",
     "GENERAL_MIDI",
+    "IDLE_ROW",
     "LAST_TICK",
     "MAX_GRID_STEPS",
     "SILENT",
     "Activations",
     "Array",
     "Batch",
+    "BatchingDeclaration",
+    "BatchingStrategy",
     "Callback",
     "CallbackDeclaration",
     "CommandContext",
@@ -321,6 +352,7 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "EncoderDeclaration",
+    "EpochPlan",
     "Evidence",
     "ExitStatus",
     "Failure",
@@ -350,6 +382,8 @@ __all__ = [
     "ModelDeclaration",
     "MusicFile",
     "NoSettings",
+    "OptimizerDeclaration",
+    "OptimizerFactory",
     "Output",
     "Patterns",
     "Period",
@@ -371,9 +405,12 @@ __all__ = [
     "RegistryEntry",
     "Request",
     "Requirement",
+    "Row",
     "Sampler",
     "SamplerConfig",
     "SamplerDeclaration",
+    "Schedule",
+    "ScheduleDeclaration",
     "Score",
     "Skipped",
     "Source",
@@ -383,6 +420,7 @@ __all__ = [
     "TokenSampler",
     "Tokens",
     "Track",
+    "TrainingConfig",
     "Writable",
     "Writer",
     "WriterConfig",

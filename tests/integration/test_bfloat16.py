@@ -15,7 +15,7 @@ import tomli
 import torch
 
 from musengine.training import checkpoint
-from musengine.training.optim import supports_bfloat16
+from musengine.training.device import supports_bfloat16
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -259,12 +259,13 @@ class TestItsPieces:
         return Markov(MarkovConfig(**settings), ChordSymbols(size=size))
 
     def batch(self, *sequences: Sequence[int]) -> Any:
-        from musengine.data.batching import Row, assemble
+        from musengine.data.batching import collate
+        from musengine.interfaces.batching import Row
         from musengine.interfaces.encoder import Encoded, EncodedPiece
 
         pieces = [EncodedPiece("", Encoded(steps=np.array(steps)), "") for steps in sequences]
         rows = [Row(index, 0, len(piece)) for index, piece in enumerate(pieces)]
-        return assemble(rows, pieces)
+        return collate(rows, pieces)
 
     def test_the_counts(self) -> None:
         model = self.model(3, order=2)

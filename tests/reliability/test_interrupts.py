@@ -40,7 +40,7 @@ def test_once_saves_and_goes_on_where_it_stopped(folder: Path) -> None:
     assert "Traceback" not in err
     assert "the same command goes on from here" in err
     (path,) = (folder / "runs/pipe/checkpoints").glob("*.safetensors")
-    done = checkpoint.load(path).meta["place"]["step"]
+    done = checkpoint.load(path).meta["state"]["step"]
     assert done > 0
     # Going on takes exactly the steps that are left.
     steps = ("--set", f"training.steps={done + 3}")

@@ -1,3 +1,5 @@
+"""The batches of the core's strategies: which rows, what is masked, and the order of an epoch."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -10,10 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import encoded_piece, few
-from musengine.data.batching import IDLE, Batches, Row, assemble, whole_pieces
+from musengine.builtin.batching import (
+    SegmentBatching,
+    StatefulBatching,
+    WholePieceBatching,
+    WindowBatching,
+)
+from musengine.data.batching import Batches, collate, whole_pieces
+from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, Row
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.model import Batch
-from musengine.pipeline.sections import TrainingConfig
+from musengine.interfaces.training import TrainingConfig
+from musengine.plugins.declarations import NoSettings
 
 
 def tokens(*lengths: int, conditioning: bool = False) -> list[EncodedPiece]:
@@ -24,8 +34,25 @@ def tokens(*lengths: int, conditioning: bool = False) -> list[EncodedPiece]:
     ]
 
 
-def batches_of(pieces: Sequence[EncodedPiece], batching: str, **options) -> Batches:
-    return Batches(pieces, TrainingConfig(batching=batching, **options))
+STRATEGIES: dict[str, type[BatchingStrategy]] = {
+    "segments": SegmentBatching,
+    "pieces": WholePieceBatching,
+    "stateful": StatefulBatching,
+    "windows": WindowBatching,
+}
+
+
+def batches_of(
+    pieces: Sequence[EncodedPiece],
+    batching: str,
+    *,
+    seed: int = 0,
+    updates_per_batch: int = 1,
+    **options,
+) -> Batches:
+    lengths = [len(piece) for piece in pieces]
+    strategy = STRATEGIES[batching](NoSettings(), TrainingConfig(**options), lengths)
+    return Batches(pieces, strategy, seed=seed, updates_per_batch=updates_per_batch)
 
 
 def rows(batches: Batches, epoch: int = 0) -> list[Row]:
@@ -89,7 +116,7 @@ class TestSegments:
             (3, [(0, 0), (0, 3), (1, 0), (2, 0)]),
         ],
     )
-    def test_every_place_is_equally_likely(self, align, places):
+    def test_every_start_is_equally_likely(self, align, places):
         batches = batches_of(
             tokens(8, 5, 4, 3), "segments", sequence_length=4, align=align, batch_size=8000
         )
@@ -100,7 +127,7 @@ class TestSegments:
 
     def test_a_segment_knows_the_step_before_it(self):
         pieces = tokens(6, conditioning=True)
-        batch = assemble([Row(0, 2, 5), Row(0, 0, 3)], pieces)
+        batch = collate([Row(0, 2, 5), Row(0, 0, 3)], pieces)
         assert batch.targets.tolist() == [[102, 103, 104], [100, 101, 102]]
         assert batch.inputs.tolist() == [[101, 102, 103], [0, 100, 101]]
         assert batch.position.tolist() == [2, 0]
@@ -121,7 +148,7 @@ class TestPieces:
         plan = batches.plan(0)
         shapes = {tuple(sorted(row.piece for row in batch)): batch for batch in plan}
         assert set(shapes) == {(1, 2), (0,)}
-        batch = assemble(sorted(shapes[1, 2], key=lambda row: row.piece), batches.pieces)
+        batch = collate(sorted(shapes[1, 2], key=lambda row: row.piece), batches.pieces)
         assert batch.targets.tolist() == [[200, 0], [300, 301]]
         assert batch.inputs.tolist() == [[0, 200], [0, 300]]
         assert batch.mask.tolist() == [[True, False], [True, True]]
@@ -167,7 +194,7 @@ class TestPieces:
         start = int(batch.position[long])
         assert batch.targets[long].tolist() == list(range(200 + start, 208 + start))
 
-    def test_a_long_piece_is_cut_at_places_equally_likely(self):
+    def test_a_long_piece_is_cut_at_steps_equally_likely(self):
         batches = batches_of(tokens(7), "pieces", sequence_length=4)
         counts = Counter(row.start for epoch in range(2000) for row in rows(batches, epoch))
         assert all(row.stop == row.start + 4 for epoch in range(20) for row in rows(batches, epoch))
@@ -176,9 +203,9 @@ class TestPieces:
 
 
 class TestStateful:
-    def test_pieces_run_through_streams_in_stretches(self):
+    def test_pieces_run_through_streams_in_chunks(self):
         batches = batches_of(tokens(5), "stateful", sequence_length=2, batch_size=3)
-        # One piece fills one stream only; the last stretch is what is left.
+        # One piece fills one stream only; the last chunk is what is left.
         assert batches.plan(0) == [
             [Row(0, 0, 2, reset=True)],
             [Row(0, 2, 4, reset=False)],
@@ -192,12 +219,12 @@ class TestStateful:
         assert [bool(b.begins) for b in (first, second, third)] == [True, False, False]
 
     def test_a_stream_without_a_piece_is_masked(self):
-        # Whichever piece comes first, the streams are one of 3 stretches and one of 1.
+        # Whichever piece comes first, the streams are one of 3 chunks and one of 1.
         batches = batches_of(tokens(6, 2), "stateful", sequence_length=2, batch_size=2)
         streams = list(zip(*batches.plan(0), strict=True))
-        idle = min(range(2), key=lambda stream: sum(row != IDLE for row in streams[stream]))
+        idle = min(range(2), key=lambda stream: sum(row != IDLE_ROW for row in streams[stream]))
         made = list(batches.epoch(0))
-        assert [row == IDLE for row in streams[idle]] == [False, True, True]
+        assert [row == IDLE_ROW for row in streams[idle]] == [False, True, True]
         assert [batch.mask[idle].any().item() for batch in made] == [True, False, False]
         assert [int(batch.pieces[idle]) for batch in made] == [1, -1, -1]
         assert all(bool(batch.mask[1 - idle].all()) for batch in made)
@@ -237,18 +264,18 @@ class TestStateful:
             check_whole(heard, lengths, seen)
         assert sorted(seen) == [p for p, steps in enumerate(lengths) if steps]
 
-    def test_lanes_are_about_equally_long(self):
+    def test_streams_are_about_equally_long(self):
         batches = batches_of(tokens(*[8] * 12), "stateful", sequence_length=4, batch_size=4)
-        # Twelve pieces of two stretches in four streams: six stretches each, none idle.
+        # Twelve pieces of two chunks in four streams: six chunks each, none idle.
         assert batches.count(0) == 6
-        assert IDLE not in rows(batches)
+        assert IDLE_ROW not in rows(batches)
 
     def test_a_long_piece_leaves_no_stream_idle_while_others_can_fill_it(self):
         batches = batches_of(tokens(*[2] * 8, 16), "stateful", sequence_length=2, batch_size=2)
         for epoch in range(5):
-            # One piece of eight stretches in one stream, eight of one in the other.
+            # One piece of eight chunks in one stream, eight of one in the other.
             assert batches.count(epoch) == 8
-            assert IDLE not in rows_in(batches.plan(epoch))
+            assert IDLE_ROW not in rows_in(batches.plan(epoch))
         orders = {tuple(rows_in(batches.plan(epoch))) for epoch in range(5)}
         assert len(orders) == 5
 
@@ -309,9 +336,6 @@ class TestWindows:
         assert set(first.pieces.tolist()) == {0, 1}
 
 
-STRATEGIES = ["segments", "pieces", "stateful", "windows"]
-
-
 @pytest.mark.parametrize("batching", STRATEGIES)
 def test_a_plan_depends_on_seed_and_epoch_alone(batching):
     def made(seed: int) -> Batches:
@@ -354,14 +378,14 @@ def test_a_batch_may_be_used_several_times_in_a_row():
 def test_grids_stay_bytes_and_tokens_become_whole_numbers():
     roll = np.zeros((4, 3, 2), dtype=np.uint8)
     roll[2, 1] = 1
-    batch = assemble([Row(0, 1, 4), Row(0, 0, 2)], [encoded_piece(roll)])
+    batch = collate([Row(0, 1, 4), Row(0, 0, 2)], [encoded_piece(roll)])
     assert batch.steps.dtype == torch.uint8
     assert batch.targets.shape == (2, 3, 3, 2)
     assert (batch.targets[0].numpy() == roll[1:4]).all()
     assert (batch.inputs[0].numpy() == roll[0:3]).all()
     assert (batch.targets[1].numpy() == np.concatenate([roll[:2], np.zeros((1, 3, 2))])).all()
     small = encoded_piece(np.array([1, 2], dtype=np.int16))
-    assert assemble([Row(0, 0, 2)], [small]).steps.dtype == torch.int64
+    assert collate([Row(0, 0, 2)], [small]).steps.dtype == torch.int64
 
 
 def test_conditioning_channels_of_several_dimensions_are_padded_with_zeros():
@@ -369,7 +393,7 @@ def test_conditioning_channels_of_several_dimensions_are_padded_with_zeros():
     piece = EncodedPiece("a", Encoded(steps=np.array([1, 2, 3]), conditioning={"bar": bars}), "")
     nines = np.full((1, 2), 9, dtype=np.float32)
     short = EncodedPiece("b", Encoded(steps=np.array([4]), conditioning={"bar": nines}), "")
-    batch = assemble([Row(0, 1, 3), Row(1, 0, 1), IDLE], [piece, short])
+    batch = collate([Row(0, 1, 3), Row(1, 0, 1), IDLE_ROW], [piece, short])
     assert batch.conditioning["bar"].tolist() == [
         [[2.0, 3.0], [4.0, 5.0]],
         [[9.0, 9.0], [0.0, 0.0]],
@@ -379,7 +403,7 @@ def test_conditioning_channels_of_several_dimensions_are_padded_with_zeros():
 
 
 def test_a_batch_moves_whole():
-    batch = assemble([Row(0, 0, 3)], tokens(3, conditioning=True)).to(torch.device("meta"))
+    batch = collate([Row(0, 0, 3)], tokens(3, conditioning=True)).to(torch.device("meta"))
     tensors = (batch.steps, batch.mask, batch.reset, batch.begins, batch.position, batch.pieces)
     assert {tensor.device.type for tensor in (*tensors, batch.conditioning["place"])} == {"meta"}
 

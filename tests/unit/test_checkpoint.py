@@ -86,8 +86,9 @@ def test_damaged_files_are_one_line(tmp_path: Path, damage: str) -> None:
         path.unlink()
     else:
         path.write_bytes(contents[damage])
-    with pytest.raises(UserError, match="cannot be read") as caught:
+    with pytest.raises(UserError) as caught:
         checkpoint.load(path)
+    assert caught.value.code == "checkpoint-unreadable"
     assert len(caught.value.lines) == 1
 
 
@@ -98,18 +99,21 @@ def test_a_strangers_checkpoint_is_refused_in_one_line(tmp_path: Path, extra: st
     path = tmp_path / "a.safetensors"
     metadata = {"meta": "{}", "extra": extra}
     path.write_bytes(safetensors.torch.save({"w": torch.zeros(1)}, metadata=metadata))
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError) as caught:
         checkpoint.load(path)
+    assert caught.value.code == "checkpoint-unreadable"
 
 
 def test_weights_of_another_model_name_the_difference() -> None:
     layer = nn.Linear(3, 2)
     path = Path("x.safetensors")
-    with pytest.raises(UserError, match=r"bias is missing"):
-        checkpoint.load_weights(layer, {"weight": torch.zeros(2, 3)}, path)
+    before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
+    less = {"weight": torch.zeros(2, 3)}
     wrong = {"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}
-    with pytest.raises(UserError, match=r"weight has shape \(2, 4\), the model needs \(2, 3\)"):
-        checkpoint.load_weights(layer, wrong, path)
     more = {**layer.state_dict(), "extra": torch.zeros(1)}
-    with pytest.raises(UserError, match="extra is not part of this model"):
-        checkpoint.load_weights(layer, more, path)
+    for weights, first in ((less, "bias"), (wrong, "(2, 4)"), (more, "extra")):
+        with pytest.raises(UserError) as caught:
+            checkpoint.load_weights(layer, weights, path)
+        assert caught.value.code == "checkpoint-of-another-model"
+        assert first in str(caught.value)
+    assert all(torch.equal(before[name], tensor) for name, tensor in layer.state_dict().items())

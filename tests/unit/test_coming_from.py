@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from musengine.interfaces.training import TrainingConfig
 from musengine.pipeline import sections
 from musengine.plugins import manager
 
@@ -19,7 +20,7 @@ PAGE = (ROOT / "docs" / "reference" / "coming-from.md").read_text(encoding="utf-
 CORE = {
     "run": sections.RunConfig,
     "corpus": sections.CorpusConfig,
-    "training": sections.TrainingConfig,
+    "training": TrainingConfig,
     "generate": sections.GenerateConfig,
 }
 KEYS = sorted(set(re.findall(r"`(run|corpus|training|generate|encoder|model)\.(\w+)", PAGE)))

@@ -66,14 +66,14 @@ class TestWithoutPlugins:
         assert str(core.plugins[0].origin) == f"musengine {__version__}"
         assert core.broken == []
 
-    def test_there_are_nine_hooks_each_with_a_declaration_of_its_own(self) -> None:
+    def test_there_are_twelve_hooks_each_with_a_declaration_of_its_own(self) -> None:
         specified = {
             name
             for name, _ in inspect.getmembers(hookspecs, inspect.isfunction)
             if name.startswith("musengine_")
         }
         assert specified == set(DECLARATIONS)
-        assert len(specified) == 9
+        assert len(specified) == 12
 
     # What a pipeline leaves open is chosen by declarations; a name in the code would be a
     # component that no plugin can take the place of.
@@ -83,9 +83,11 @@ class TestWithoutPlugins:
             for declaration in manager.load_from([]).plugins[0].declarations
             if declaration.kind != "command"
         }
+        # A writer is called as what it writes, a batching strategy as what a metric is of.
+        words = {*get_args(Content), "pieces"}
         # A figure, a folder and a distribution have the names of components too.
         other = {
-            ("training/trainer.py", "nll"),
+            ("training/task.py", "nll"),
             ("runs/folder.py", "samples"),
             ("runs/versions.py", "music21"),
         }
@@ -95,12 +97,13 @@ class TestWithoutPlugins:
             for package in ("pipeline", "data", "training", "generation", "runs")
             for path in (engine / package).rglob("*.py")
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Constant) and node.value in names - {*get_args(Content)}
+            if isinstance(node, ast.Constant) and node.value in names - words
         ]
         assert set(found) <= other
 
     def test_every_class_the_core_declares_is_there_and_of_its_kind(self) -> None:
         pytest.importorskip("torch")
+        from musengine.interfaces import batching, optimizer, schedule
         from musengine.interfaces import callback as callbacks
         from musengine.interfaces import encoder as encoders
         from musengine.interfaces import loss as losses
@@ -119,6 +122,9 @@ class TestWithoutPlugins:
             "metric": metrics.Metric,
             "writer": writers.Writer,
             "callback": callbacks.Callback,
+            "optimizer": optimizer.OptimizerFactory,
+            "schedule": schedule.Schedule,
+            "batching": batching.BatchingStrategy,
         }
         for (kind, _name), entry in manager.load_from([]).registry.entries.items():
             if kind == "command":
@@ -176,6 +182,18 @@ def musengine_writers():
 def musengine_callbacks():
     need = Requirement(module="no_such_module_anywhere", install="pip install bell")
     return [CallbackDeclaration(name="bell", summary="", target="a:B", requires=(need,))]
+
+@hookimpl
+def musengine_optimizers():
+    return [OptimizerDeclaration(name="lion", summary="", target="a:B", uses=("momentum",))]
+
+@hookimpl
+def musengine_schedules():
+    return [ScheduleDeclaration(name="waves", summary="", target="a:B")]
+
+@hookimpl
+def musengine_batching():
+    return [BatchingDeclaration(name="relay", summary="", target="a:B", stateful=True)]
 """
     )
 
@@ -194,6 +212,9 @@ def musengine_callbacks():
             ("metric", "vowels"),
             ("writer", "lyrics"),
             ("callback", "bell"),
+            ("optimizer", "lion"),
+            ("schedule", "waves"),
+            ("batching", "relay"),
         ]
         for kind, name in offered:
             assert str(loaded.registry.get(kind, name).origin) == "every-hook 2.5"
@@ -244,7 +265,9 @@ def musengine_callbacks():
         assert {"kind": "model", "name": "parrot", "summary": "Repeats", "missing": []} in listed[
             "components"
         ]
-        assert listed["components"][-1]["missing"] == ["pip install bell"]
+        missing = {each["name"]: each["missing"] for each in listed["components"]}
+        assert missing["bell"] == ["pip install bell"]
+        assert missing["lion"] == []
         lines = as_lines(loaded)
         assert "every: every-hook 2.5  [ok]" in lines
         assert "  callback: bell (*)" in lines
@@ -310,6 +333,11 @@ BROKEN_CONTRACTS = {
     "": "bad_module declares nothing; are its hooks marked with @hookimpl?",
     "def musengine_models():\n    return 1": "bad_module declares nothing",
     HOOK.format("[]"): "bad_module declares nothing",
+    HEAD
+    + "@hookimpl\ndef musengine_optimizers():\n"
+    + "    return [OptimizerDeclaration(name='x', summary='', target='a:B', uses='momentum')]": (
+        "uses of optimizer 'x' must be a tuple, got 'momentum'"
+    ),
 }
 
 

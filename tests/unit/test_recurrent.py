@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from musengine.nn import LSTMLayer, LSTMStack, draw_along
-from musengine.training.optim import mixed_precision, supports_bfloat16
+from musengine.training.device import mixed_precision, supports_bfloat16
 
 
 def sigmoid(x: float) -> float:

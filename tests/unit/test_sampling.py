@@ -13,10 +13,11 @@ from musengine.builtin.configs import FrequenciesConfig
 from musengine.builtin.models.frequencies import Frequencies
 from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
 from musengine.config.quantities import Length
-from musengine.data.batching import Row, assemble
+from musengine.data.batching import collate
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.generation.engine import AT_ONCE, GenerationPlan, generate, piece_seeds
 from musengine.generation.sampler_chain import Chain
+from musengine.interfaces.batching import Row
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.interfaces.model import Model, Proposal
 from musengine.interfaces.sampler import (
@@ -297,7 +298,7 @@ class TestGenerating:
         sound = np.random.default_rng(3).integers(0, 2, (60, 6, 1), dtype=np.uint8)
         roll = np.concatenate([sound, sound & (np.arange(60) % 2 == 0)[:, None, None]], axis=-1)
         piece = EncodedPiece("a", Encoded(steps=roll.astype(np.uint8)), "a")
-        model.fit([assemble([Row(0, 0, 60)], [piece])])
+        model.fit([collate([Row(0, 0, 60)], [piece])])
         return model
 
     def pieces(self, numbers: Sequence[int], *, steps: int = 150) -> dict[int, np.ndarray]:

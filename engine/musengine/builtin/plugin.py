@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from musengine.builtin import configs
 from musengine.plugins.declarations import (
+    BatchingDeclaration,
     CallbackDeclaration,
     CommandDeclaration,
     EncoderDeclaration,
     LossDeclaration,
     MetricDeclaration,
     ModelDeclaration,
+    OptimizerDeclaration,
     ReaderDeclaration,
     Requirement,
     SamplerDeclaration,
+    ScheduleDeclaration,
     WriterDeclaration,
 )
 from musengine.plugins.hookspecs import hookimpl
@@ -236,3 +239,124 @@ def _command(module: str, name: str, summary: str) -> CommandDeclaration:
         target=f"musengine.cli.commands.{module}:{name}",
         arguments=f"musengine.cli.commands.{module}:add_{name}_arguments",
     )
+
+
+@hookimpl
+def musengine_optimizers() -> list[OptimizerDeclaration]:
+    """Declare PyTorch's optimizers."""
+    module = "musengine.builtin.optimizers"
+    return [
+        OptimizerDeclaration(
+            name="adam",
+            summary="Adam (Kingma and Ba 2015)",
+            target=f"{module}:AdamFactory",
+            uses=("epsilon", "weight_decay"),
+            default_for=("training",),
+        ),
+        OptimizerDeclaration(
+            name="adamw",
+            summary="Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
+            target=f"{module}:AdamWFactory",
+            uses=("epsilon", "weight_decay"),
+        ),
+        OptimizerDeclaration(
+            name="sgd",
+            summary="Stochastic gradient descent, with or without momentum",
+            target=f"{module}:SgdFactory",
+            uses=("momentum", "weight_decay"),
+        ),
+        OptimizerDeclaration(
+            name="rmsprop",
+            summary="RMSprop (Tieleman and Hinton 2012)",
+            target=f"{module}:RMSpropFactory",
+            uses=("momentum", "smoothing", "epsilon", "weight_decay"),
+        ),
+        OptimizerDeclaration(
+            name="adagrad",
+            summary="Adagrad (Duchi, Hazan and Singer 2011)",
+            target=f"{module}:AdagradFactory",
+            uses=("epsilon", "weight_decay"),
+        ),
+        OptimizerDeclaration(
+            name="adadelta",
+            summary="Adadelta (Zeiler 2012)",
+            target=f"{module}:AdadeltaFactory",
+            uses=("smoothing", "epsilon", "weight_decay"),
+        ),
+        OptimizerDeclaration(
+            name="adamax",
+            summary="Adamax, Adam with the infinity norm (Kingma and Ba 2015)",
+            target=f"{module}:AdamaxFactory",
+            uses=("epsilon", "weight_decay"),
+        ),
+        OptimizerDeclaration(
+            name="nadam",
+            summary="Adam with Nesterov momentum (Dozat 2016)",
+            target=f"{module}:NAdamFactory",
+            uses=("epsilon", "weight_decay"),
+        ),
+    ]
+
+
+@hookimpl
+def musengine_schedules() -> list[ScheduleDeclaration]:
+    """Declare a constant rate, two that fall to zero, and one that follows the validation."""
+    module = "musengine.builtin.schedules"
+    return [
+        ScheduleDeclaration(
+            name="constant",
+            summary="The same rate all along",
+            target=f"{module}:ConstantSchedule",
+            default_for=("training",),
+        ),
+        ScheduleDeclaration(
+            name="linear",
+            summary="Falls evenly to zero at the end of training",
+            target=f"{module}:LinearSchedule",
+        ),
+        ScheduleDeclaration(
+            name="cosine",
+            summary="Falls to zero at the end of training along half a cosine",
+            target=f"{module}:CosineSchedule",
+        ),
+        ScheduleDeclaration(
+            name="plateau",
+            summary="Falls by a factor each time the validation loss has not fallen for a while",
+            target=f"{module}:PlateauSchedule",
+            uses=("plateau_patience", "plateau_factor"),
+        ),
+    ]
+
+
+@hookimpl
+def musengine_batching() -> list[BatchingDeclaration]:
+    """Declare segments, whole pieces, stateful chunks and windows."""
+    module = "musengine.builtin.batching"
+    return [
+        BatchingDeclaration(
+            name="segments",
+            summary="Random segments of pieces, all equally likely",
+            target=f"{module}:SegmentBatching",
+            uses=("batch_size", "sequence_length", "align"),
+            default_for=("training",),
+        ),
+        BatchingDeclaration(
+            name="pieces",
+            summary="Whole pieces, padded to the longest of a batch or brought to one length",
+            target=f"{module}:WholePieceBatching",
+            uses=("batch_size", "sequence_length", "fill"),
+        ),
+        BatchingDeclaration(
+            name="stateful",
+            summary="Pieces from beginning to end in chunks, the state carried along",
+            target=f"{module}:StatefulBatching",
+            uses=("batch_size", "sequence_length", "rate_per_piece"),
+            stateful=True,
+        ),
+        BatchingDeclaration(
+            name="windows",
+            summary="All windows of a fixed length, each with the one step after it to predict",
+            target=f"{module}:WindowBatching",
+            uses=("batch_size", "sequence_length", "stride"),
+        ),
+    ]

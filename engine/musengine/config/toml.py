@@ -42,8 +42,11 @@ class SettingsSource:
     def label(self, table: str, key: str) -> str:
         """Return what messages name as the place of a key: the file, or `--set`."""
         inner = f"{table}.{key}." if table else f"{key}."
-        whole = any(f"{place}.".startswith(inner) for place, _ in self.overrides)
-        return "--set" if whole or (table, key) in self.overrides else self.path_shown
+        part = any(f"{place}.".startswith(inner) for place, _ in self.overrides)
+        # A name alone stands for the table that it opens into, as in `corpus.reader=rolls`.
+        outer, _, name = table.rpartition(".")
+        given = part or (table, key) in self.overrides or (outer, name) in self.overrides
+        return "--set" if given else self.path_shown
 
 
 def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:

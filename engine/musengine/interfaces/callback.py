@@ -1,4 +1,4 @@
-"""Callbacks are told what happens during a run."""
+"""A callback is called at the events of a run, and may end its training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands.
+    """How far training is.
 
     Attributes:
         step: optimizer steps done.
@@ -44,7 +44,12 @@ class Progress:
 
 
 class Callback(Generic[C]):
-    """Told of start, step, batch, epoch, validation, checkpoint, sample, end; all optional."""
+    """Base of every callback; each method is called at one event, and does nothing by default.
+
+    The order within a step: `on_step`, at the end of an epoch `on_epoch`, `on_batch`,
+    `should_stop`, `wants_checkpoint`; where a checkpoint is due then `on_validation`,
+    `on_checkpoint` and once more `should_stop`.
+    """
 
     reporter: ProgressReporter = SILENT
     """Where it may say how far the training is; set by whoever runs it."""
@@ -62,16 +67,25 @@ class Callback(Generic[C]):
         """A pass over the training part is done."""
 
     def on_batch(self, progress: Progress, model: Model[Any], batch: Batch) -> None:
-        """An optimizer step on a batch is done; told after `on_step`.
+        """An optimizer step on a batch is done.
 
         The model may be looked at, but not be changed, nor the state of PyTorch's generators.
         """
+
+    def should_stop(self, progress: Progress) -> str | None:
+        """Return why training shall end now, a short phrase, or None to go on.
+
+        Asked after every step, and after every checkpoint that was due, validated or not. The
+        last weights are validated and saved, and the run counts as finished: the same command
+        goes on to generation. It trains on where this callback is left out or has other settings.
+        """
+        return None
 
     def wants_checkpoint(self, progress: Progress) -> bool:
         """Return whether a checkpoint shall be written now, asked after every step.
 
         The validation part is measured with those alone that `training.checkpoint_every` asks for,
-        so that a callback changes nothing of the training. All are told by `on_checkpoint`.
+        so that a callback changes nothing of the training. `on_checkpoint` is called for all.
         """
         return False
 
@@ -85,7 +99,7 @@ class Callback(Generic[C]):
         """A generated piece was written."""
 
     def on_end(self, progress: Progress, reason: str) -> None:
-        """Training ended; the reason is a short phrase."""
+        """Training ended; the reason is a short phrase, `should_stop`'s own where it ended it."""
 
     def state(self) -> dict[str, Any]:
         """Return what must survive an interruption, as JSON values."""

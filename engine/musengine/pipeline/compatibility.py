@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from musengine.encoding.layouts import Layout
-from musengine.pipeline.sections import GenerateConfig, TrainingConfig
+from musengine.interfaces.training import TrainingConfig
+from musengine.pipeline.sections import GenerateConfig
 from musengine.plugins.declarations import (
+    BatchingDeclaration,
     EncoderConfig,
     EncoderDeclaration,
     LossDeclaration,
@@ -15,6 +18,7 @@ from musengine.plugins.declarations import (
     ModelDeclaration,
     SamplerConfig,
     SamplerDeclaration,
+    TrainingPartDeclaration,
     WriterConfig,
     WriterDeclaration,
 )
@@ -22,6 +26,19 @@ from musengine.plugins.registry import Component, Registry
 
 Finding = tuple[str, str, str]
 """What is wrong: table, key, message."""
+
+_SWITCHES = {
+    "momentum": "optimizer",
+    "smoothing": "optimizer",
+    "epsilon": "optimizer",
+    "weight_decay": "optimizer",
+    "rate_per_piece": "batching",
+}
+"""Keys of `[training]` that do nothing by default, and the kind of component that they are for.
+
+Set beside a component that does not use them they are a mistake. Others, such as `stride`, have a
+value in every pipeline, which may lie idle.
+"""
 
 _CONTENTS = {"score": "a score", "text": "a text"}
 
@@ -138,15 +155,45 @@ def check_generation(generate: GenerateConfig, encoder: EncoderConfig) -> Iterat
             yield "generate", key, message
 
 
-def check_batching(training: TrainingConfig, model: Component) -> Iterator[Finding]:
-    """Yield a batching strategy that the model, or the other settings, cannot follow."""
-    if training.batching == "stateful" and not model.declared(ModelDeclaration).stateful:
+def check_training(
+    training: TrainingConfig, parts: Sequence[Component], model: Component, registry: Registry
+) -> Iterator[Finding]:
+    """Yield what the model, or a component that `[training]` names, cannot work with."""
+    for part in parts:
+        declaration = part.declared(TrainingPartDeclaration)
+        yield from _check_switches(training, declaration, registry)
+        if isinstance(declaration, BatchingDeclaration):
+            yield from _check_batching(training, declaration, model)
+
+
+def _check_batching(
+    training: TrainingConfig, batching: BatchingDeclaration, model: Component
+) -> Iterator[Finding]:
+    if batching.stateful and not model.declared(ModelDeclaration).stateful:
         message = f"model {model.name!r} cannot carry its state from batch to batch"
         yield "training", "batching", message
-    repeats = training.batching == "pieces" and training.fill == "repeat"
+    if training.rate_per_piece and training.batch_size != 1:
+        yield "training", "rate_per_piece", "works with batch_size = 1 only"
+    repeats = "fill" in batching.uses and training.fill == "repeat"
     if repeats and training.sequence_length is None:
         message = 'fill = "repeat" needs a length to fill up to'
         yield "training", "sequence_length", message
+
+
+def _check_switches(
+    training: TrainingConfig, chosen: TrainingPartDeclaration, registry: Registry
+) -> Iterator[Finding]:
+    """Yield keys that were set for another component of the same kind."""
+    usual = {field.name: field.default for field in dataclasses.fields(training)}
+    for key, kind in _SWITCHES.items():
+        if kind != chosen.kind or key in chosen.uses or getattr(training, key) == usual[key]:
+            continue
+        users = [
+            entry.name
+            for entry in registry.of_kind(kind)
+            if key in entry.declared(TrainingPartDeclaration).uses
+        ]
+        yield "training", key, f"{chosen.name} has none; it is for {', '.join(users)}"
 
 
 def check_metrics(metrics: Sequence[Component]) -> Iterator[Finding]:

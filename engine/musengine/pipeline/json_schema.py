@@ -34,6 +34,9 @@ DESCRIPTIONS = {
     "output": "In which form generated pieces are written.",
     "callback": "What is notified of the events of a run.",
     "reader": "The reader to use, where several could read the files: a name or a table.",
+    "batching": "How pieces become batches: a name or a table.",
+    "optimizer": "The optimizer: a name or a table.",
+    "schedule": "How the learning rate changes: a name or a table.",
 }
 
 

@@ -13,11 +13,11 @@ from musengine.config.fields import Config, build, to_table
 from musengine.config.toml import SettingsSource
 from musengine.encoding.layouts import Layout
 from musengine.errors import ConfigError, Problem, UserError
+from musengine.interfaces.training import DEFAULT_STEPS, TrainingConfig
 from musengine.pipeline import compatibility
 from musengine.pipeline.defaults import Defaults
 from musengine.pipeline.layers import LayeredTables, known_tables
 from musengine.pipeline.sections import (
-    DEFAULT_STEPS,
     INSIDE,
     LISTS,
     ORDER,
@@ -27,7 +27,6 @@ from musengine.pipeline.sections import (
     EvaluateConfig,
     GenerateConfig,
     RunConfig,
-    TrainingConfig,
 )
 from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content, EncoderConfig, ModelDeclaration
@@ -52,6 +51,9 @@ class Pipeline:
     model: Component
     loss: Component | None
     training: TrainingConfig
+    batching: Component
+    optimizer: Component
+    schedule: Component
     samplers: tuple[Component, ...]
     generate: GenerateConfig
     evaluate: EvaluateConfig
@@ -97,7 +99,8 @@ class Pipeline:
         tables: dict[str, Any] = {name: to_table(getattr(self, name)) for name in SECTIONS}
         for section, key in INSIDE:
             if (component := getattr(self, key)) is not None:
-                tables[section][key] = component.table()
+                settings = to_table(component.config)
+                tables[section][key] = component.table() if settings else component.name
         for name in SINGLE:
             if (component := getattr(self, name)) is not None:
                 tables[name] = component.table()
@@ -170,6 +173,7 @@ class _Resolver:
         lists = {name: self._list(name) for name in LISTS}
         self._check_layout(layout, encoder, model, loss, lists)
         self._check_sections(sections, encoder, model)
+        self._check_training(sections["training"], inside, model)
         self._note(compatibility.check_metrics(lists["metric"]))
         if self.problems or encoder is None or model is None:
             raise ConfigError(self.problems)
@@ -217,8 +221,12 @@ class _Resolver:
         kind = INSIDE[section, key]
         self.defaults.inside(self.layers, section, key, kind)
         table = self.layers.tables[section].pop(key, None)
-        if table is None or isinstance(table, Mapping):
-            return None if table is None else self._component(f"{section}.{key}", kind, table)
+        if isinstance(table, Mapping):
+            if key in SECTIONS[section].__dataclass_fields__ and isinstance(table.get("type"), str):
+                self.layers.tables[section][key] = table["type"]
+            return self._component(f"{section}.{key}", kind, table)
+        if table is None:
+            return None
         self._problem(section, key, f"expected the name of a {kind} or a table, got {table!r}")
         return None
 
@@ -293,15 +301,25 @@ class _Resolver:
         encoder: Component | None,
         model: Component | None,
     ) -> None:
-        training, generate, corpus = (sections[name] for name in ("training", "generate", "corpus"))
-        if model is not None and isinstance(training, TrainingConfig):
-            self._note(compatibility.check_batching(training, model))
+        generate, corpus = sections["generate"], sections["corpus"]
         if encoder is not None and isinstance(generate, GenerateConfig):
             assert isinstance(encoder.config, EncoderConfig)
             self._note(compatibility.check_generation(generate, encoder.config))
         if self.check_sources is not None and isinstance(corpus, CorpusConfig):
             messages = self.check_sources(corpus.path, self.registry)
             self._note(("corpus", "path", message) for message in messages)
+
+    def _check_training(
+        self,
+        training: Config | None,
+        inside: Mapping[str, Component | None],
+        model: Component | None,
+    ) -> None:
+        if model is None or not isinstance(training, TrainingConfig):
+            return
+        keys = [key for section, key in INSIDE if section == "training"]
+        parts = [part for key in keys if (part := inside[key]) is not None]
+        self._note(compatibility.check_training(training, parts, model, self.registry))
 
 
 def _with_limit(sections: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The tables of a pipeline file that belong to the core: run, corpus, training and so on."""
+"""The sections of a pipeline file: those of the core, and which hold components."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from musengine.config.fields import Config, setting
-from musengine.config.quantities import Instrument, Length, Meter, Period
+from musengine.config.quantities import Instrument, Length, Meter
+from musengine.interfaces.training import TrainingConfig
 from musengine.pipeline.values import Offset, Prompt, Source
 
-DEFAULT_STEPS = 2000
 ALL_KEYS = tuple(range(-5, 7))
 
 
@@ -131,151 +131,6 @@ def _semitones(value: tuple[int, ...] | str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Config):
-    """`[training]`: how long, how fed, how optimised, where."""
-
-    steps: int | None = setting(
-        None,
-        doc=f"Optimizer steps; {DEFAULT_STEPS} where no limit is given at all.",
-        low=0,
-        changeable=True,
-    )
-    epochs: int | None = setting(None, doc="Passes over the training part.", low=0, changeable=True)
-    minutes: float | None = setting(
-        None, doc="Minutes of training; the first limit reached ends it.", low=0.0, changeable=True
-    )
-    batching: Literal["segments", "pieces", "stateful", "windows"] = setting(
-        "segments",
-        doc="How pieces become batches: random `segments`; whole `pieces`; `stateful`, pieces "
-        "in order with the state carried; sliding `windows` with one step to predict.",
-        formerly="feed",
-    )
-    batch_size: int = setting(
-        16, doc="Rows of a batch: segments, pieces, streams or windows.", low=1
-    )
-    sequence_length: int | None = setting(
-        None,
-        doc="Steps of a segment (64), of a stateful stretch (64) or a window (20); with `pieces`, "
-        "the length all are brought to (none: as long as they are).",
-        low=1,
-    )
-    align: int = setting(1, doc="Segments start at multiples of this many steps.", low=1)
-    stride: int = setting(1, doc="Steps from one window to the next.", low=1)
-    fill: Literal["pad", "repeat"] = setting(
-        "pad", doc="With `pieces`: short ones are padded and masked, or repeated from the start."
-    )
-    optimizer: Literal[
-        "adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"
-    ] = setting("adam", doc="PyTorch's optimizer of that name.")
-    learning_rate: float | None = setting(
-        None, doc="Step size; by default the optimizer's own.", above=0.0, changeable=True
-    )
-    momentum: float | None = setting(
-        None, doc="Momentum of sgd and rmsprop; by default none.", low=0.0, below=1.0
-    )
-    smoothing: float | None = setting(
-        None,
-        doc="Share of the past in the running mean of squared gradients: rmsprop's alpha (0.99), "
-        "adadelta's rho (0.9).",
-        low=0.0,
-        below=1.0,
-    )
-    epsilon: float | None = setting(
-        None, doc="Smallest number divided by; by default the optimizer's own.", above=0.0
-    )
-    updates_per_batch: int = setting(1, doc="Optimizer steps taken in a row on each batch.", low=1)
-    weight_decay: float = setting(
-        0.0, doc="L2 penalty, decoupled with adamw.", low=0.0, changeable=True
-    )
-    schedule: Literal["constant", "linear", "cosine", "plateau"] = setting(
-        "constant",
-        doc="How the learning rate falls: `linear` and `cosine` to zero at the end of training, "
-        "`plateau` by a factor each time the validation part has not got better for a while.",
-        changeable=True,
-    )
-    plateau_patience: int = setting(
-        3,
-        doc="With `plateau`: validations in a row without a better figure before the rate falls.",
-        low=1,
-        changeable=True,
-    )
-    plateau_factor: float = setting(
-        0.5,
-        doc="With `plateau`: what the rate is multiplied by.",
-        above=0.0,
-        below=1.0,
-        changeable=True,
-    )
-    rate_per_piece: bool = setting(
-        False,
-        doc="Divide the rate by the whole part of the square root of a piece's number of "
-        "stretches, so that a short piece weighs about as much as a long one; for "
-        '`batching = "stateful"` and `batch_size = 1`.',
-    )
-    clip_norm: float = setting(
-        0.0,
-        doc="Largest L2 norm of the whole gradient; 0 for no such bound.",
-        low=0.0,
-        changeable=True,
-    )
-    clip_each_norm: float = setting(
-        0.0,
-        doc="Largest L2 norm of the gradient of each weight matrix or bias by itself; 0 for no "
-        "such bound.",
-        low=0.0,
-        changeable=True,
-    )
-    clip_value: float = setting(
-        0.0,
-        doc="Largest absolute value of any element of the gradient; 0 for no such bound.",
-        low=0.0,
-        changeable=True,
-    )
-    precision: Literal["float32", "bfloat16", "float64"] = setting(
-        "float32",
-        doc="`bfloat16` runs the large products of training in mixed precision where the device "
-        "computes in it; elsewhere the run trains in `float32` and says so.",
-    )
-    device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.", changeable=True)
-    threads: int = setting(
-        0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0, changeable=True
-    )
-    seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
-    init_from: Path | None = setting(
-        None,
-        doc="A run folder or a checkpoint whose weights, and what its encoder learned, a new run "
-        "starts from.",
-    )
-    checkpoint_every: Period = setting(
-        Period(500, "steps"),
-        doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
-        changeable=True,
-    )
-    keep_checkpoints: int = setting(
-        2,
-        doc="How many of the newest checkpoints stay, beside the best one.",
-        low=1,
-        changeable=True,
-    )
-
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Yield a device PyTorch cannot have, and constants the optimizer has no use for."""
-        kind = self.device.partition(":")[0]
-        if kind not in ("auto", "cpu", "cuda", "mps"):
-            yield "device", f"expected auto, cpu, cuda, cuda:N or mps, got {self.device!r}"
-        users = {
-            "momentum": ("sgd", "rmsprop"),
-            "smoothing": ("rmsprop", "adadelta"),
-            "epsilon": ("adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam"),
-        }
-        if self.rate_per_piece and (self.batching != "stateful" or self.batch_size != 1):
-            yield "rate_per_piece", 'works with batching = "stateful" and batch_size = 1 only'
-        for key, optimizers in users.items():
-            if getattr(self, key) is not None and self.optimizer not in optimizers:
-                yield key, f"{self.optimizer} has none; it is for {', '.join(optimizers)}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class GenerateConfig(Config):
     """`[generate]`: how many pieces, how long, from what."""
 
@@ -355,10 +210,16 @@ SINGLE = {"encoder": "encoder", "model": "model", "loss": "loss"}
 """Tables that hold one component, and its kind."""
 LISTS = {"sampler": "sampler", "metric": "metric", "output": "writer", "callback": "callback"}
 """Arrays of tables that hold one component each, and their kind."""
-INSIDE = {("corpus", "reader"): "reader"}
+INSIDE = {
+    ("corpus", "reader"): "reader",
+    ("training", "batching"): "batching",
+    ("training", "optimizer"): "optimizer",
+    ("training", "schedule"): "schedule",
+}
 """(section, key) that holds one component, by its name or as a table, to its kind.
 
-A pipeline has the component under the key's name.
+A pipeline has the component under the key's name. Where the section has a setting of that name,
+that is the component's name.
 """
 ORDER = (
     *("run", "corpus", "encoder", "model", "loss", "training"),

@@ -179,7 +179,8 @@ class ModelDeclaration(Declaration):
         generation: `stepping` (`start`, `step`) or `own` (`generate`).
         likelihood: its output is an exact likelihood, so that NLL may be reported: its logits on
             a grid or tokens, or `Output.nll`.
-        stateful: it can carry its state from one batch to the next (`batching = "stateful"`).
+        stateful: it can carry its state from one batch to the next, as batching strategies that
+            declare `stateful` need.
         own_loss: it brings its loss; the pipeline's `[loss]` is not used.
         uses_samplers: False for a model that draws its own choices.
         records: it can show what goes on inside (`record`).
@@ -277,6 +278,48 @@ class CommandDeclaration(Declaration):
     arguments: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingPartDeclaration(Declaration):
+    """Base of what `[training]` names: an optimizer, a schedule or a batching strategy.
+
+    Attributes:
+        uses: keys of `[training]` that it heeds, such as `momentum`. One that does nothing unless
+            it is set, and is set beside a component that does not use it, is refused.
+    """
+
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerDeclaration(TrainingPartDeclaration):
+    """An optimizer; every one uses `learning_rate`.
+
+    `uses` names those of `momentum`, `smoothing`, `epsilon` and `weight_decay` that it has.
+    """
+
+    kind: ClassVar[str] = "optimizer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleDeclaration(TrainingPartDeclaration):
+    """A schedule: what the learning rate is multiplied by in the course of training."""
+
+    kind: ClassVar[str] = "schedule"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchingDeclaration(TrainingPartDeclaration):
+    """A batching strategy: which steps of which pieces make each batch.
+
+    Attributes:
+        stateful: the model's state is carried from each batch to the next, row by row, so that
+            only models that declare `stateful` can be trained with it.
+    """
+
+    kind: ClassVar[str] = "batching"
+    stateful: bool = False
+
+
 DECLARATIONS: dict[str, type[Declaration]] = {
     "musengine_readers": ReaderDeclaration,
     "musengine_encoders": EncoderDeclaration,
@@ -287,5 +330,8 @@ DECLARATIONS: dict[str, type[Declaration]] = {
     "musengine_writers": WriterDeclaration,
     "musengine_callbacks": CallbackDeclaration,
     "musengine_commands": CommandDeclaration,
+    "musengine_optimizers": OptimizerDeclaration,
+    "musengine_schedules": ScheduleDeclaration,
+    "musengine_batching": BatchingDeclaration,
 }
 """Hook name to the declaration that its implementations return."""

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 import pluggy
 
 from musengine.plugins.declarations import (
+    BatchingDeclaration,
     CallbackDeclaration,
     CommandDeclaration,
     EncoderDeclaration,
     LossDeclaration,
     MetricDeclaration,
     ModelDeclaration,
+    OptimizerDeclaration,
     ReaderDeclaration,
     SamplerDeclaration,
+    ScheduleDeclaration,
     WriterDeclaration,
 )
 
@@ -66,3 +69,18 @@ def musengine_callbacks() -> Sequence[CallbackDeclaration]:  # type: ignore[empt
 @hookspec
 def musengine_commands() -> Sequence[CommandDeclaration]:  # type: ignore[empty-body]
     """Declare subcommands of the command line. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_optimizers() -> Sequence[OptimizerDeclaration]:  # type: ignore[empty-body]
+    """Declare optimizers: gradients to new weights. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_schedules() -> Sequence[ScheduleDeclaration]:  # type: ignore[empty-body]
+    """Declare schedules: progress of training to a learning rate. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_batching() -> Sequence[BatchingDeclaration]:  # type: ignore[empty-body]
+    """Declare batching strategies: pieces to the rows of batches. versionadded: 0.1."""

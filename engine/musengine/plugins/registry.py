@@ -41,6 +41,11 @@ class RegistryEntry:
         """The component's name."""
         return self.declaration.name
 
+    def declared(self, kind: type[D]) -> D:
+        """Return what its plugin says of it; a registry holds each kind's own declarations."""
+        assert isinstance(self.declaration, kind)
+        return self.declaration
+
     def missing_requirements(self) -> list[str]:
         """Return one message for each library the component needs and that is not installed."""
         return [
@@ -111,9 +116,8 @@ class Component:
         return self.entry.name
 
     def declared(self, kind: type[D]) -> D:
-        """Return what its plugin says of it; a registry holds each kind's own declarations."""
-        assert isinstance(self.entry.declaration, kind)
-        return self.entry.declaration
+        """Return what its plugin says of it."""
+        return self.entry.declared(kind)
 
     def create(self, *arguments: Any) -> Any:
         """Import the class and build it from its settings and the arguments."""

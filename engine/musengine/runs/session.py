@@ -20,6 +20,7 @@ from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.loss import Loss
 from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.declarations import BatchingDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
 from musengine.runs import generate as making
@@ -34,8 +35,11 @@ from musengine.runs.trained import (
     new_model,
 )
 from musengine.training import checkpoint as checkpoints
-from musengine.training.optim import TrainerState, choose_device, limit_reached, supports_bfloat16
-from musengine.training.trainer import INTERRUPTED, Trainer, TrainingTask, fit
+from musengine.training.device import choose_device, supports_bfloat16
+from musengine.training.state import TrainerState
+from musengine.training.stopping import Ending, limit_reached
+from musengine.training.task import TrainingTask
+from musengine.training.trainer import Trainer, fit
 from musengine.utils.allocator import keep_freed_memory
 from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -80,8 +84,8 @@ class Session:
         """
         if self.run.exists:
             self.pipeline = _continued(self.pipeline, self.run, self.registry)
-            if _finished_training(self.pipeline, self.run):
-                logger.info(f"{self.run.path} is trained already")
+            if (finished := _finished_training(self.pipeline, self.run)) is not None:
+                logger.info(f"{self.run.path} is trained already{finished}")
                 return
         self.pipeline, device = _decided(self.pipeline, self.run)
         encoder: Encoder[Any] = self.pipeline.encoder.create()
@@ -96,20 +100,27 @@ class Session:
         _tell_dataset(self.dataset)
         for line in self.pipeline.left_out():
             logger.warning(line)
-        task = _task(self.pipeline, self.run, device, encoder, self.dataset, self.callbacks)
-        task.reporter = self.reporter
+        task = _task(
+            self.pipeline, self.run, device, encoder, self.dataset, self.callbacks, self.reporter
+        )
         stored = None if origin is None else _load(task, origin)
         if self.run.exists:
             self.run.check_split(self.dataset)
+            self.run.write_state(trained=None, stopped_by=None)
             self.run.write_pipeline(self.pipeline)
         else:
             self.run.begin(self.pipeline, self.dataset)
         logger.info(f"run folder: {self.run.path}")
-        reason = _train(task, self.pipeline, self.run, stored)
-        if reason == INTERRUPTED:
+        ending = _train(task, self.pipeline, self.run, stored)
+        if ending.interrupted:
             raise Interrupted
-        # What was made with the weights before is out of date now.
-        self.run.write_state(trained=reason, generated=None, evaluated=None)
+        self.run.write_state(
+            trained=ending.reason,
+            stopped_by=_stopped_by(self.pipeline, ending),
+            # What was made with the weights before is out of date now.
+            generated=None,
+            evaluated=None,
+        )
 
     def generate(self) -> None:
         """Make the run's pieces, unless they were made with these very settings."""
@@ -199,13 +210,30 @@ def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeli
     return replace(pipeline, training=training)
 
 
-def _finished_training(pipeline: Pipeline, run: RunFolder) -> bool:
-    if "trained" not in run.state() or not run.checkpoint_paths():
-        return False
+def _finished_training(pipeline: Pipeline, run: RunFolder) -> str | None:
+    """Return what there is to say of a finished training, possibly nothing; None if it goes on."""
+    state = run.state()
+    if not state.get("trained") or not run.checkpoint_paths():
+        return None
     if pipeline.model_declaration.training == "fit":
-        return True
+        return ""
     meta = checkpoints.load(run.checkpoint_for("last"), weights_only=True).meta
-    return limit_reached(pipeline.training, TrainerState(**meta["place"])) is not None
+    if limit_reached(pipeline.training, TrainerState(**meta["state"])) is not None:
+        return ""
+    # A callback's word holds as long as the pipeline has that very callback: a limit that is
+    # raised is not what ended the training.
+    stopped_by = state.get("stopped_by")
+    if stopped_by is None or stopped_by not in [each.table() for each in pipeline.callbacks]:
+        return None
+    return (
+        f": callback {stopped_by['type']!r} ended it ({state['trained']}); leave it out or change "
+        "its settings to go on"
+    )
+
+
+def _stopped_by(pipeline: Pipeline, ending: Ending) -> dict[str, Any] | None:
+    """Return the table of the callback that ended the training, if one did."""
+    return None if ending.callback is None else pipeline.callbacks[ending.callback].table()
 
 
 def _decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]:
@@ -233,10 +261,15 @@ def _task(
     encoder: Encoder[Any],
     data: Dataset,
     callbacks: list[Callback[Any]],
+    reporter: ProgressReporter,
 ) -> TrainingTask:
     torch.manual_seed(pipeline.training.seed)
-    batches = Batches(data.parts["train"], pipeline.training)
-    _tell_too_short(batches, data)
+    pieces, training = data.parts["train"], pipeline.training
+    strategy = pipeline.batching.create(training, [len(piece) for piece in pieces])
+    batches = Batches(
+        pieces, strategy, seed=training.seed, updates_per_batch=training.updates_per_batch
+    )
+    _tell_too_short(batches, data, pipeline.batching.name)
     model = new_model(pipeline, encoder).to(device)
     loss: Loss[Any] | None = None
     if pipeline.loss is not None and not pipeline.model_declaration.own_loss:
@@ -244,14 +277,16 @@ def _task(
     return TrainingTask(
         model=model,
         loss=loss,
-        config=pipeline.training,
+        config=training,
         batches=batches,
         valid=data.parts["valid"],
-        run=run,
+        store=run,
         callbacks=callbacks,
         device=device,
+        stateful=pipeline.batching.declared(BatchingDeclaration).stateful,
         likelihood=pipeline.model_declaration.likelihood,
         meta={"encoder": encoder.state(), "model": pipeline.model.name},
+        reporter=reporter,
     )
 
 
@@ -279,7 +314,7 @@ def _load(task: TrainingTask, origin: Path) -> checkpoints.Checkpoint | None:
     """
     stored = checkpoints.load(origin)
     checkpoints.load_weights(task.model, stored.model, origin)
-    if origin.parent == task.run.checkpoints:
+    if origin.parent == task.store.checkpoints:
         return stored
     logger.info(f"starting from the weights of {origin}")
     return None
@@ -287,17 +322,18 @@ def _load(task: TrainingTask, origin: Path) -> checkpoints.Checkpoint | None:
 
 def _train(
     task: TrainingTask, pipeline: Pipeline, run: RunFolder, stored: checkpoints.Checkpoint | None
-) -> str:
+) -> Ending:
     if pipeline.model_declaration.training == "fit":
         return fit(task)
     parameters = sum(p.numel() for p in task.model.parameters())
     unit = f"; loss in {task.loss.unit}" if task.loss is not None else ""
     logger.info(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
-    trainer = Trainer(task)
+    training = pipeline.training
+    trainer = Trainer(task, pipeline.optimizer.create(training), pipeline.schedule.create(training))
     if stored is not None:
         trainer.restore(stored)
-        logger.info(f"going on after step {trainer.place.step}")
-    run.forget_after(trainer.place.step)
+        logger.info(f"going on after step {trainer.state.step}")
+    run.forget_after(trainer.state.step)
     with stop_on_interrupt(logger.warning) as stop:
         return trainer.train(stop)
 
@@ -352,14 +388,13 @@ def _tell_oddities(dataset: Dataset) -> None:
         logger.info(f"odd: {left} more, listed in the run's split.json")
 
 
-def _tell_too_short(batches: Batches, dataset: Dataset) -> None:
+def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:
     """List pieces the batching strategy cannot use.
 
     Raises:
         UserError: it can use none.
     """
     short = batches.too_short()
-    strategy = type(batches.batching).__name__.lower()
     if batches.count(0) == 0:
         longest = max((len(piece) for piece in batches.pieces), default=0)
         raise UserError(

@@ -23,7 +23,7 @@ from musengine.plugins.declarations import MetricDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
 from musengine.training import checkpoint as checkpoints
-from musengine.training.optim import choose_device
+from musengine.training.device import choose_device
 from musengine.utils.progress import SILENT, ProgressReporter
 
 logger = logging.getLogger(__name__)

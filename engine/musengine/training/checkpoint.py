@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from musengine.errors import UserError
 from musengine.utils.files import whole_file
 
 _TENSOR = "__tensor__"
-_NOT_OURS = (ValueError, TypeError, RecursionError)
-"""What reading JSON of another shape than ours ends in."""
+_FOREIGN_JSON = (ValueError, TypeError, RecursionError)
+"""What reading JSON that `save` did not write may end in."""
 
 
 @dataclass
@@ -36,7 +37,11 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint, whole or not at all; tensors of any device are written from the CPU.
+
+    Raises:
+        TypeError: `extra` holds something else than tensors, plain values, lists, tuples and dicts.
+    """
     tensors = {f"model/{name}": tensor for name, tensor in checkpoint.model.items()}
     skeleton = _flatten(checkpoint.extra, tensors)
     metadata = {"meta": json.dumps(checkpoint.meta), "extra": json.dumps(skeleton)}
@@ -50,7 +55,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path, *, weights_only: bool = False) -> Checkpoint:
-    """Read a checkpoint; for generation the weights and the JSON values are enough.
+    """Read a checkpoint, its tensors on the CPU.
+
+    Args:
+        path: the file.
+        weights_only: leave `extra` out: for generation the weights and JSON values are enough.
 
     Raises:
         UserError: missing, cut short or otherwise damaged.
@@ -59,14 +68,15 @@ def load(path: Path, *, weights_only: bool = False) -> Checkpoint:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             names = [name for name in file.keys()]  # noqa: C416, SIM118  not a dict
-            wanted = [name for name in names if name.startswith("model/") or not weights_only]
-            tensors = {name: file.get_tensor(name) for name in wanted}
+            chosen = [name for name in names if name.startswith("model/") or not weights_only]
+            tensors = {name: file.get_tensor(name) for name in chosen}
         meta = json.loads(metadata["meta"])
         extra = {} if weights_only else _restore(json.loads(metadata["extra"]), tensors)
-    except (OSError, safetensors.SafetensorError, LookupError, *_NOT_OURS) as error:
+    except (OSError, safetensors.SafetensorError, LookupError, *_FOREIGN_JSON) as error:
         raise UserError(
             f"the checkpoint {path} cannot be read ({error}); delete it to go on from the one "
-            "before it"
+            "before it",
+            code="checkpoint-unreadable",
         ) from error
     model = {
         name.removeprefix("model/"): tensor
@@ -93,12 +103,13 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
             difference = f"{name} has shape {shapes[0]}, the model needs {shapes[1]}"
         else:
             continue
-        raise UserError(f"the checkpoint {path} belongs to another model: {difference}")
+        message = f"the checkpoint {path} belongs to another model: {difference}"
+        raise UserError(message, code="checkpoint-of-another-model")
     model.load_state_dict(weights)
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return JSON in which tensors are named; they are put aside under these names."""
+    """Return JSON in which names stand for tensors, and add the tensors under these names."""
     if isinstance(value, Tensor):
         name = f"extra/{len(tensors)}"
         tensors[name] = value
@@ -114,6 +125,7 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return what `_flatten` turned into JSON."""
     if not isinstance(value, dict):
         return value
     if _TENSOR in value:
@@ -125,8 +137,8 @@ def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
     return tuple(restored) if kind == "tuple" else list(restored)
 
 
-def map_tensors(value: Any, change: Any) -> Any:
-    """Return a nested value with `change` applied to each tensor in it."""
+def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a nested value of lists, tuples and dicts with `change` applied to each tensor."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
@@ -137,7 +149,7 @@ def map_tensors(value: Any, change: Any) -> Any:
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of PyTorch's generators."""
+    """Return the state of PyTorch's random generators, of the CPU and of every GPU."""
     state: dict[str, Any] = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()

@@ -1,192 +1,123 @@
-"""The training loop, its validation and its checkpoints."""
+"""The training loop."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from musengine.data.batching import Batches
 from musengine.errors import UserError
-from musengine.evaluation.likelihood import loss_on_pieces, score_pieces
-from musengine.interfaces.callback import Callback, Progress
-from musengine.interfaces.encoder import EncodedPiece
+from musengine.interfaces.callback import Progress
 from musengine.interfaces.loss import Loss
-from musengine.interfaces.model import Batch, Model, Output, State
-from musengine.pipeline.sections import TrainingConfig
-from musengine.runs.folder import RunFolder
+from musengine.interfaces.model import Batch, Output, State
+from musengine.interfaces.optimizer import OptimizerFactory
+from musengine.interfaces.schedule import Schedule
 from musengine.training import checkpoint as checkpoints
+from musengine.training.device import memory_explained, mixed_precision
 from musengine.training.optim import (
-    Schedule,
-    TrainerState,
     clip_gradients,
+    load_optimizer,
+    make_optimizer,
+    scale_learning_rate,
+)
+from musengine.training.state import TrainerState
+from musengine.training.stopping import (
+    INTERRUPTED,
+    Ending,
     fraction_done,
     is_due,
     limit_reached,
-    load_optimizer,
-    make_optimizer,
-    memory_explained,
-    mixed_precision,
-    set_learning_rate,
 )
-from musengine.utils.progress import SILENT, ProgressReporter
+from musengine.training.task import TrainingTask
 from musengine.utils.signals import StopRequest
 
-INTERRUPTED = "interrupted"
 _LOG_EVERY = 10
+"""Steps whose mean loss makes one line of the log."""
 
 
-@dataclass
-class TrainingTask:
-    """What is trained on what, and where it is written.
-
-    `meta` holds the JSON values every checkpoint carries, such as the encoder's state.
-    """
-
-    model: Model[Any]
-    loss: Loss[Any] | None
-    config: TrainingConfig
-    batches: Batches
-    valid: Sequence[EncodedPiece]
-    run: RunFolder
-    callbacks: Sequence[Callback[Any]]
-    device: torch.device
-    likelihood: bool
-    meta: Mapping[str, Any]
-    reporter: ProgressReporter = SILENT
-
-    def alive(self) -> None:
-        """Say that validation goes on."""
-        self.reporter.alive("measuring the validation part")
-
-    def tell(self, event: str, *arguments: Any) -> None:
-        """Tell every callback of an event."""
-        for callback in self.callbacks:
-            getattr(callback, event)(*arguments)
-
-    def validate(self) -> dict[str, float]:
-        """Return the figures of the validation part; empty where there is none."""
-        if not self.valid:
-            return {}
-        if self.loss is None and not self.likelihood:
-            return {"loss": loss_on_pieces(self.model, None, self.valid, beat=self.alive)}
-        if self.loss is None:
-            return {"nll": score_pieces(self.model, self.valid, beat=self.alive).mean}
-        return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=self.alive)}
-
-    def measured(self, place: TrainerState, progress: Progress) -> dict[str, float]:
-        """Validate, log the figures and tell them."""
-        figures = self.validate()
-        if figures:
-            self.run.log({"step": place.step, "epoch": place.epoch, "valid": figures})
-            self.tell("on_validation", progress, figures)
-        return figures
-
-    def save(
-        self,
-        place: TrainerState,
-        progress: Progress,
-        extra: dict[str, Any],
-        figures: Mapping[str, float],
-    ) -> None:
-        """Write a checkpoint, and note whether its validation figures are the best so far."""
-        figure = min(figures.values()) if figures else None
-        path = self.run.checkpoints / checkpoint_name(place, figure)
-        states = [callback.state() for callback in self.callbacks]
-        meta = {**self.meta, "place": vars(place), "valid": figures, "callbacks": states}
-        checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
-        best = self.run.state().get("best")
-        if figure is not None and (best is None or figure < best["figure"]):
-            best = {"checkpoint": path.name, "figure": figure, "step": place.step}
-            self.run.write_state(best=best)
-        self.run.remove_old_checkpoints(self.config.keep_checkpoints)
-        self.tell("on_checkpoint", progress, path)
-
-
-def checkpoint_name(place: TrainerState, figure: float | None) -> str:
-    """Return a checkpoint's file name: step, epochs done, and the validation figure if any."""
-    reached = "" if figure is None else f"_valid-{figure:.4f}"
-    return f"step-{place.step:09}_epoch-{place.epoch:04}{reached}.safetensors"
-
-
-def fit(task: TrainingTask) -> str:
-    """Show the training part once to a model that learns by itself; returns why it ended."""
-    task.tell("on_start", task.run.path, Progress())
+def fit(task: TrainingTask) -> Ending:
+    """Show the training part once to a model that learns by itself, and write its checkpoint."""
+    task.notify("on_start", task.store.path, Progress())
     began = time.monotonic()
     task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
-    place = TrainerState(step=1, epoch=1, seconds=time.monotonic() - began)
-    progress = Progress(step=1, epoch=1, fraction=1.0, seconds=place.seconds)
-    task.save(place, progress, {}, task.measured(place, progress))
-    reason = "the model has seen the training part"
-    task.tell("on_end", progress, reason)
-    return reason
+    state = TrainerState(step=1, epoch=1, seconds=time.monotonic() - began)
+    progress = Progress(step=1, epoch=1, fraction=1.0, seconds=state.seconds)
+    task.save(state, progress, {}, task.validate(state, progress))
+    ending = Ending("the model has seen the training part")
+    task.notify("on_end", progress, ending.reason)
+    return ending
 
 
 class Trainer:
     """Trains a model by gradients; all that changes is in the checkpoints it writes."""
 
-    def __init__(self, task: TrainingTask) -> None:
+    def __init__(
+        self, task: TrainingTask, optimizer: OptimizerFactory[Any], schedule: Schedule[Any]
+    ) -> None:
         self.task = task
         self.config = task.config
-        self.optimizer = make_optimizer(task.model, task.config)
-        self.schedule = Schedule(task.config)
-        self.place, self.saved = TrainerState(), TrainerState()
+        self.optimizer = make_optimizer(task.model, optimizer)
+        self.schedule = schedule
+        self.state, self.saved = TrainerState(), TrainerState()
         self.carried: State = None
         self.progress = Progress()
+        self._validation_due = False
         self._began = time.monotonic()
         self._step_times: deque[float] = deque(maxlen=50)
         self._losses: list[float] = []
+        """Of the steps that are not in the log yet."""
 
-    def train(self, stop: StopRequest) -> str:
-        """Train until a limit is reached or the user stops; returns why it ended."""
-        place = self.place
-        self.task.model.train()
-        self._measure()
-        self.task.tell("on_start", self.task.run.path, self.progress)
-        reason = limit_reached(self.config, place)
-        while reason is None:
-            for batch in self.task.batches.epoch(place.epoch, first=place.batch):
-                loss = self.learn(batch)
+    def train(self, stop: StopRequest | None = None) -> Ending:
+        """Train until a limit is reached, a callback ends it or the user does.
+
+        Raises:
+            UserError: the loss is not finite, a batch does not fit into memory, or an epoch has
+                no batch to go on with.
+        """
+        task, state = self.task, self.state
+        stop = stop or StopRequest()
+        task.model.train()
+        self._update_progress()
+        task.notify("on_start", task.store.path, self.progress)
+        ending = self._at_limit()
+        if ending is None and self._validation_due:
+            self.save()
+            ending = self._asked_to_stop()
+        while ending is None:
+            self._check_epoch()
+            for batch in task.batches.epoch(state.epoch, first=state.batch):
+                loss = self.step(batch)
                 self._advance()
-                self._measure(loss)
-                self.task.tell("on_batch", self.progress, self.task.model, batch)
-                reason = INTERRUPTED if stop.requested else limit_reached(self.config, place)
-                if reason is not None:
+                self._record(loss)
+                task.notify("on_batch", self.progress, task.model, batch)
+                ending = (
+                    INTERRUPTED if stop.requested else self._at_limit() or self._asked_to_stop()
+                )
+                ending = ending or self._save_if_due()
+                if ending is not None:
                     break
-                due = is_due(self.config.checkpoint_every, place, self.saved)
-                if due or any(one.wants_checkpoint(self.progress) for one in self.task.callbacks):
-                    self.save(validate=due)
-        if place.step != self.saved.step or not self.task.run.checkpoint_paths():
-            self.save(validate=reason != INTERRUPTED)
-        self.task.tell("on_end", self.progress, reason)
-        return reason
+        if state.step != self.saved.step or not task.store.checkpoint_paths():
+            self.save(validate=not ending.interrupted)
+        task.notify("on_end", self.progress, ending.reason)
+        return ending
 
-    def _advance(self) -> None:
-        """Move on by one batch; the last one of an epoch leads to the first of the next."""
-        place = self.place
-        place.step += 1
-        place.batch += 1
-        if place.batch == self.task.batches.count(place.epoch):
-            place.epoch, place.batch, self.carried = place.epoch + 1, 0, None
-
-    def learn(self, batch: Batch) -> float:
-        """Take one optimizer step on a batch; returns its loss.
+    def step(self, batch: Batch) -> float:
+        """Take one optimizer step on a batch; returns the loss before it.
 
         Raises:
             UserError: the batch is too large for the device's memory.
         """
-        batches = self.task.batches
-        factor = self.schedule.factor(self.progress.fraction) * batches.rate_factor(batch)
-        set_learning_rate(self.optimizer, factor)
+        factor = self.schedule.factor(self.progress) * self.task.batches.rate_factor(batch)
+        scale_learning_rate(self.optimizer, factor)
         with memory_explained(self.config, self.task.device):
             output, loss = self._descend(replace(batch.to(self.task.device), carried=self.carried))
-        if batches.batching.carries_state and batches.is_last_update(self.place.batch):
+        if self.task.stateful and self.task.batches.is_last_update(self.state.batch):
+            # Without its gradient: backpropagation ends where the chunk begins.
             self.carried = checkpoints.map_tensors(output.state, Tensor.detach)
         return float(loss.detach())
 
@@ -200,77 +131,125 @@ class Trainer:
         self.optimizer.step()
         return output, loss
 
+    def _advance(self) -> None:
+        """Move on by one batch; after the last one of an epoch comes the first of the next."""
+        state = self.state
+        state.step += 1
+        state.batch += 1
+        if state.batch == self.task.batches.count(state.epoch):
+            state.epoch, state.batch, self.carried = state.epoch + 1, 0, None
+
+    def _check_epoch(self) -> None:
+        """Refuse an epoch without a batch to go on with, which would never end."""
+        state = self.state
+        if state.batch >= (count := self.task.batches.count(state.epoch)):
+            raise UserError(
+                f"training.batching plans {count} batches for epoch {state.epoch}, and batch "
+                f"{state.batch} is the next: its plugin may have changed; start afresh with --new",
+                code="batches-missing",
+            )
+
+    def _at_limit(self) -> Ending | None:
+        reason = limit_reached(self.config, self.state)
+        return None if reason is None else Ending(reason)
+
+    def _asked_to_stop(self) -> Ending | None:
+        """Ask every callback; the first one with a reason ends the training."""
+        for index, callback in enumerate(self.task.callbacks):
+            if (reason := callback.should_stop(self.progress)) is not None:
+                return Ending(reason, callback=index)
+        return None
+
+    def _save_if_due(self) -> Ending | None:
+        """Save where the settings or a callback ask for it; returns why training then ends."""
+        due = is_due(self.config.checkpoint_every, self.state, self.saved)
+        if not due and not any(one.wants_checkpoint(self.progress) for one in self.task.callbacks):
+            return None
+        self.save(validate=due)
+        return self._asked_to_stop()
+
     def save(self, *, validate: bool = True) -> None:
-        """Write a checkpoint of this very moment."""
-        figures = self.task.measured(self.place, self.progress) if validate else {}
+        """Write a checkpoint of this very moment.
+
+        A validation that is due and left out, since the user did not want to wait, is made up for
+        when training goes on: the schedule and the callbacks then see what they would have seen.
+        """
+        figures = self.task.validate(self.state, self.progress) if validate else {}
         if figures:
-            self.schedule.validated(min(figures.values()))
+            self.schedule.on_validation(min(figures.values()))
+        due = is_due(self.config.checkpoint_every, self.state, self.saved)
         extra = {
+            "validation_due": due and not validate,
+            "losses": self._losses,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
             "carried": self.carried,
             "random": checkpoints.random_state(),
         }
-        self.task.save(self.place, self.progress, extra, figures)
-        self.saved = replace(self.place)
+        self.task.save(self.state, self.progress, extra, figures)
+        self.saved = replace(self.state)
 
     def restore(self, stored: checkpoints.Checkpoint) -> None:
-        """Go on from a checkpoint whose weights are loaded already."""
-        self.place = TrainerState(**stored.meta["place"])
-        self.saved = replace(self.place)
-        self._began = time.monotonic() - self.place.seconds
+        """Go on from a checkpoint whose weights are in the model already."""
+        self.state = TrainerState(**stored.meta["state"])
+        self.saved = replace(self.state)
+        self._began = time.monotonic() - self.state.seconds
         load_optimizer(self.optimizer, stored.extra["optimizer"])
         self.schedule.load_state(stored.extra["schedule"])
-        self.carried = checkpoints.map_tensors(stored.extra["carried"], self._carried_over)
+        self._validation_due = stored.extra["validation_due"]
+        self._losses = stored.extra["losses"]
+        self.carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
         checkpoints.restore_random_state(stored.extra["random"])
-        for callback, state in zip(self.task.callbacks, stored.meta["callbacks"], strict=False):
-            callback.load_state(state)
+        self.task.restore_callbacks(stored.meta["callbacks"])
 
-    def _carried_over(self, tensor: Tensor) -> Tensor:
+    def _on_device(self, carried: Tensor) -> Tensor:
         # A run begun in bfloat16 may go on in float32, where layers take no state in bfloat16.
-        low = tensor.dtype == torch.bfloat16 and self.config.precision == "float32"
-        return tensor.to(self.task.device, torch.float32 if low else tensor.dtype)
+        low = carried.dtype == torch.bfloat16 and self.config.precision == "float32"
+        return carried.to(self.task.device, torch.float32 if low else carried.dtype)
 
-    def _measure(self, loss: float | None = None) -> None:
-        """Bring the progress up to date and tell it, after a step whose loss is given."""
-        now, place = time.monotonic(), self.place
-        place.seconds = now - self._began
-        fraction = fraction_done(self.config, place, self.task.batches.count(place.epoch))
+    def _record(self, loss: float) -> None:
+        """Bring progress and log up to date after a step, and call the callbacks."""
+        self._update_progress(loss)
+        self._step_times.append(time.monotonic())
+        self._log(loss)
+        self.task.notify("on_step", self.progress)
+        if self.state.batch == 0:
+            self.task.notify("on_epoch", self.progress)
+
+    def _update_progress(self, loss: float = math.nan) -> None:
+        now, state = time.monotonic(), self.state
+        state.seconds = now - self._began
+        fraction = fraction_done(self.config, state, self.task.batches.count(state.epoch))
         self.progress = Progress(
-            step=place.step,
-            epoch=place.epoch,
+            step=state.step,
+            epoch=state.epoch,
             fraction=fraction,
-            seconds=place.seconds,
-            seconds_left=place.seconds * (1 - fraction) / fraction if fraction else None,
-            loss=float("nan") if loss is None else loss,
+            seconds=state.seconds,
+            seconds_left=state.seconds * (1 - fraction) / fraction if fraction else None,
+            loss=loss,
             unit=self.task.loss.unit if self.task.loss is not None else "",
             learning_rate=self.optimizer.param_groups[0]["lr"],
-            steps_per_second=self._rate(now),
+            steps_per_second=self._steps_per_second(now),
         )
-        if loss is not None:
-            self._step_times.append(now)
-            self._log(loss)
-            self.task.tell("on_step", self.progress)
-            if place.batch == 0:
-                self.task.tell("on_epoch", self.progress)
 
-    def _rate(self, now: float) -> float:
+    def _steps_per_second(self, now: float) -> float:
         if not self._step_times or now <= self._step_times[0]:
             return 0.0
         return len(self._step_times) / (now - self._step_times[0])
 
     def _log(self, loss: float) -> None:
+        state = self.state
         if not math.isfinite(loss):
             raise UserError(
-                f"the loss is no finite number any more at step {self.place.step}: set "
-                "training.clip_norm, or a smaller training.learning_rate"
+                f"the loss is no finite number any more at step {state.step}: set "
+                "training.clip_norm, or a smaller training.learning_rate",
+                code="loss-not-finite",
             )
         self._losses.append(loss)
-        if self.place.step % _LOG_EVERY == 0:
+        if state.step % _LOG_EVERY == 0:
             mean = sum(self._losses) / len(self._losses)
             self._losses.clear()
-            place = self.place
-            self.task.run.log({"step": place.step, "epoch": place.epoch, "loss": mean})
+            self.task.store.log({"step": state.step, "epoch": state.epoch, "loss": mean})
 
 
 def total_loss(output: Output, loss: Loss[Any] | None) -> Tensor:

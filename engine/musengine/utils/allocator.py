@@ -1,4 +1,4 @@
-"""How the process keeps the memory that tensors leave: training need not ask for it anew."""
+"""The memory allocator of the C library: freed tensors' memory stays with the process."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _MOST_KEPT = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let blocks of up to 128 MiB be used again, where the C library is glibc.
+    """Have glibc keep freed blocks of up to 128 MiB; with other C libraries nothing changes.
 
-    By default glibc gives each block over 32 MiB back to the system when it is freed. A training
-    step on the CPU frees and asks for dozens of them, and the system clears every page of each
-    anew. `benchmarks/biaxial.py` measures a training step with and without, and its peak memory.
+    By default it gives each block over 32 MiB back to the system at once. A training step on the
+    CPU frees and allocates dozens of them, and the system clears every page of each anew.
+    `benchmarks/biaxial.py` measures a training step with and without, and its peak memory.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""Ctrl-C: once asks the training to stop after the step it is in, twice leaves at once."""
+"""Ctrl-C during training: the first one asks it to stop after its step, the second leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether the user asked to stop."""
+    """Whether the user asked training to stop.
+
+    Attributes:
+        requested: set once, from a signal handler, and looked at after every step.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -18,8 +22,13 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Catch the first Ctrl-C (or SIGTERM) inside the block; the second raises KeyboardInterrupt."""
+    """Catch the first Ctrl-C (or SIGTERM) inside the block; the second raises KeyboardInterrupt.
+
+    Args:
+        say: called with a line for the user at the first one.
+    """
     stop = StopRequest()
+    # Python lets no other thread set a signal's handler.
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

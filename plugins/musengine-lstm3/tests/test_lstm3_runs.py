@@ -108,12 +108,12 @@ def test_training_lowers_the_validation_loss(folder: Path) -> None:
 def test_limits(folder: Path) -> None:
     assert run("--run-dir", "epochs", "--set", "training.epochs=2", command="train") == 0
     meta = checkpoint.load(max((folder / "epochs/checkpoints").glob("*"))).meta
-    assert meta["place"]["epoch"] == 2
+    assert meta["state"]["epoch"] == 2
     assert run("--run-dir", "none", "--set", "training.steps=0") == 0
     assert (folder / "none/samples/piece-002.mid").is_file()
     assert run("--run-dir", "short", "--set", "training.minutes=0.00001", command="train") == 0
     meta = checkpoint.load(max((folder / "short/checkpoints").glob("*"))).meta
-    assert meta["place"]["step"] <= 1
+    assert meta["state"]["step"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_plateau_halves_the_rate_and_survives_an_interruption(
 def test_the_rate_of_a_piece_falls_with_the_root_of_its_length(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Stretches of 8 steps: 32 steps are 4, 8 steps are 1, 76 steps are 10 (the last not full).
+    # Chunks of 8 steps: 32 steps are 4, 8 steps are 1, 76 steps are 10 (the last not full).
     # The roots' whole parts: 2, 1 and 3.
     settings = (
         *("training.rate_per_piece=true", "training.batching=stateful", "training.batch_size=1"),
@@ -104,7 +104,12 @@ def test_the_rate_of_a_piece_falls_with_the_root_of_its_length(
 
 def test_a_rate_per_piece_needs_one_piece_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("run", "training.rate_per_piece=true") == 1
-    assert 'works with batching = "stateful" and batch_size = 1 only' in capsys.readouterr().err
+    lines = capsys.readouterr().err.splitlines()
+    # Neither the batching strategy nor the size of a batch is what it needs.
+    assert ["[training] rate_per_piece" in line for line in lines] == [True, True]
+    settings = ("training.rate_per_piece=true", "training.batching=stateful", "training.steps=0")
+    assert train("run", *settings, "training.batch_size=2") == 1
+    assert train("run", *settings, "training.batch_size=1") == 0
 
 
 def test_a_run_may_start_from_the_weights_of_another(folder: Path) -> None:
@@ -114,7 +119,7 @@ def test_a_run_may_start_from_the_weights_of_another(folder: Path) -> None:
     expected = checkpoint.load(folder / "first/checkpoints" / best).model
     found = last("second").model
     assert all((found[name] == expected[name]).all() for name in expected)
-    assert last("second").meta["place"]["step"] == 0
+    assert last("second").meta["state"]["step"] == 0
     # A checkpoint may be named too, and going on is not starting again.
     path = max(Path("first/checkpoints").glob("*"))
     assert train("third", f"training.init_from={path}", "training.steps=2") == 0

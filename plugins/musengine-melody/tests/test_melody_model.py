@@ -15,11 +15,13 @@ from musengine.api import (
     Encoded,
     EncodedPiece,
     Length,
+    NoSettings,
     Score,
     negative_log_likelihood,
 )
 from musengine.data.batching import Batches, whole_pieces
-from musengine.pipeline.sections import TrainingConfig
+from musengine.interfaces.training import TrainingConfig
+from musengine.plugins import manager
 from musengine_melody.config import HOLD, MelodyEncoderConfig, MelodyModelConfig
 from musengine_melody.encoder import Melody
 from musengine_melody.model import MelodyLSTM
@@ -41,6 +43,13 @@ def random_pieces(*lengths: int) -> list[EncodedPiece]:
     return [piece(*random.integers(0, 130, length)) for length in lengths]
 
 
+def batches_of(pieces: list[EncodedPiece], batching: str, **settings: int) -> Batches:
+    """The batches of a strategy of the core."""
+    strategy = manager.load().registry.get("batching", batching).load()
+    lengths = [len(piece) for piece in pieces]
+    return Batches(pieces, strategy(NoSettings(), TrainingConfig(**settings), lengths))
+
+
 def whole(pieces: list[EncodedPiece]) -> Batch:
     ((_, batch),) = whole_pieces(pieces)
     return batch
@@ -50,8 +59,7 @@ MELODY = (61, HOLD, 63, 65, HOLD, HOLD, 0, 66)
 
 
 def test_windows_and_their_targets_are_adjacent() -> None:
-    config = TrainingConfig(batching="windows", sequence_length=3, batch_size=100)
-    (batch,) = Batches([piece(*MELODY)], config).epoch(0)
+    (batch,) = batches_of([piece(*MELODY)], "windows", sequence_length=3, batch_size=100).epoch(0)
     output = make_model()(batch)
     # For each window of three the token right after it and no other counts, five in all.
     assert output.mask is not None
@@ -65,8 +73,7 @@ def test_windows_and_their_targets_are_adjacent() -> None:
 
 def test_what_is_said_of_a_window_is_said_at_its_last_step() -> None:
     model = make_model()
-    config = TrainingConfig(batching="windows", sequence_length=3, batch_size=100)
-    (batch,) = Batches([piece(*MELODY)], config).epoch(0)
+    (batch,) = batches_of([piece(*MELODY)], "windows", sequence_length=3, batch_size=100).epoch(0)
     everywhere = model(replace(batch, mask=torch.ones_like(batch.mask)))
     torch.testing.assert_close(model(batch).logits, everywhere.logits[:, -1:])
     torch.testing.assert_close(model(batch).targets, everywhere.targets[:, -1:])
@@ -123,7 +130,7 @@ def test_the_state_is_carried_through_a_piece_and_new_for_the_next() -> None:
     model = make_model().double()
     pieces = random_pieces(11, 7, 5)
     expected = {index: model(whole([one])).logits[0].detach() for index, one in enumerate(pieces)}
-    batches = Batches(pieces, TrainingConfig(batching="stateful", sequence_length=4, batch_size=2))
+    batches = batches_of(pieces, "stateful", sequence_length=4, batch_size=2)
     carried, met = None, 0
     for batch in batches.epoch(0):
         output = model(replace(batch, carried=carried))

@@ -1,0 +1,149 @@
+"""`[training]`: the keys that optimizers, schedules and batching strategies are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from musengine.config.fields import Config, setting
+from musengine.config.quantities import Period
+
+DEFAULT_STEPS = 2000
+"""Optimizer steps where a pipeline sets no limit at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Config):
+    """`[training]`: how long, on which batches, how optimised, on what device.
+
+    `batching`, `optimizer` and `schedule` hold names here; a pipeline has the components beside
+    it. All other keys are shared: a component's declaration says which of them it uses.
+    """
+
+    steps: int | None = setting(
+        None,
+        doc=f"Optimizer steps; {DEFAULT_STEPS} where no limit is given at all.",
+        low=0,
+        changeable=True,
+    )
+    epochs: int | None = setting(None, doc="Passes over the training part.", low=0, changeable=True)
+    minutes: float | None = setting(
+        None, doc="Minutes of training; the first limit reached ends it.", low=0.0, changeable=True
+    )
+    batching: str | None = setting(
+        None,
+        doc="How pieces become batches: a batching strategy's name, or a table with its settings.",
+        formerly="feed",
+    )
+    batch_size: int = setting(
+        16, doc="Rows of a batch: segments, pieces, streams or windows.", low=1
+    )
+    sequence_length: int | None = setting(
+        None,
+        doc="Steps of a segment (64), of a stateful chunk (64) or a window (20); with `pieces`, "
+        "the length all are brought to (none: as long as they are).",
+        low=1,
+    )
+    align: int = setting(1, doc="Segments start at multiples of this many steps.", low=1)
+    stride: int = setting(1, doc="Steps from one window to the next.", low=1)
+    fill: Literal["pad", "repeat"] = setting(
+        "pad", doc="With `pieces`: short ones are padded and masked, or repeated from the start."
+    )
+    optimizer: str | None = setting(None, doc="The optimizer's name, or a table with its settings.")
+    learning_rate: float | None = setting(
+        None, doc="Step size; by default the optimizer's own.", above=0.0, changeable=True
+    )
+    momentum: float | None = setting(
+        None, doc="Momentum, of optimizers that can have it; by default none.", low=0.0, below=1.0
+    )
+    smoothing: float | None = setting(
+        None,
+        doc="Share of the past in the running mean of squared gradients: rmsprop's alpha (0.99), "
+        "adadelta's rho (0.9).",
+        low=0.0,
+        below=1.0,
+    )
+    epsilon: float | None = setting(
+        None, doc="Smallest number divided by; by default the optimizer's own.", above=0.0
+    )
+    updates_per_batch: int = setting(1, doc="Optimizer steps taken in a row on each batch.", low=1)
+    weight_decay: float = setting(
+        0.0, doc="L2 penalty, decoupled with adamw.", low=0.0, changeable=True
+    )
+    schedule: str | None = setting(
+        None,
+        doc="How the learning rate changes: a schedule's name, or a table with its settings.",
+        changeable=True,
+    )
+    plateau_patience: int = setting(
+        3,
+        doc="With `plateau`: validations in a row without a lower loss before the rate falls.",
+        low=1,
+        changeable=True,
+    )
+    plateau_factor: float = setting(
+        0.5,
+        doc="With `plateau`: the factor by which the rate falls.",
+        above=0.0,
+        below=1.0,
+        changeable=True,
+    )
+    rate_per_piece: bool = setting(
+        False,
+        doc="Divide the rate by the whole part of the square root of a piece's number of chunks, "
+        "so that a short piece weighs about as much as a long one; for "
+        '`batching = "stateful"` and `batch_size = 1`.',
+    )
+    clip_norm: float = setting(
+        0.0,
+        doc="Largest L2 norm of the whole gradient; 0 for no such bound.",
+        low=0.0,
+        changeable=True,
+    )
+    clip_each_norm: float = setting(
+        0.0,
+        doc="Largest L2 norm of the gradient of each weight matrix or bias by itself; 0 for no "
+        "such bound.",
+        low=0.0,
+        changeable=True,
+    )
+    clip_value: float = setting(
+        0.0,
+        doc="Largest absolute value of any element of the gradient; 0 for no such bound.",
+        low=0.0,
+        changeable=True,
+    )
+    precision: Literal["float32", "bfloat16", "float64"] = setting(
+        "float32",
+        doc="`bfloat16` runs the large products of training in mixed precision where the device "
+        "computes in it; elsewhere the run trains in `float32` and says so.",
+    )
+    device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.", changeable=True)
+    threads: int = setting(
+        0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0, changeable=True
+    )
+    seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
+    init_from: Path | None = setting(
+        None,
+        doc="A run folder or a checkpoint whose weights, and what its encoder learned, a new run "
+        "starts from.",
+    )
+    checkpoint_every: Period = setting(
+        Period(500, "steps"),
+        doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
+        changeable=True,
+    )
+    keep_checkpoints: int = setting(
+        2,
+        doc="How many of the newest checkpoints stay, beside the best one.",
+        low=1,
+        changeable=True,
+    )
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield a device that PyTorch does not know."""
+        kind = self.device.partition(":")[0]
+        if kind not in ("auto", "cpu", "cuda", "mps"):
+            yield "device", f"expected auto, cpu, cuda, cuda:N or mps, got {self.device!r}"

@@ -1,0 +1,130 @@
+"""What one training consists of, and how it is validated and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from musengine.data.batching import Batches
+from musengine.evaluation.likelihood import loss_on_pieces, score_pieces
+from musengine.interfaces.callback import Callback, Progress
+from musengine.interfaces.encoder import EncodedPiece
+from musengine.interfaces.loss import Loss
+from musengine.interfaces.model import Model
+from musengine.interfaces.training import TrainingConfig
+from musengine.training import checkpoint as checkpoints
+from musengine.training.state import TrainerState
+from musengine.training.store import RunStore
+from musengine.utils.progress import SILENT, ProgressReporter
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is trained on what, and where that is written.
+
+    Attributes:
+        model: on its device.
+        loss: the pipeline's; None for a model with a loss of its own.
+        config: `[training]`.
+        batches: of the training part.
+        valid: the pieces of the validation part, possibly none.
+        store: for checkpoints, figures and the run's state.
+        callbacks: called in this order at every event.
+        device: where batches are moved to.
+        stateful: the model's state is carried from batch to batch.
+        likelihood: the model gives exact likelihoods.
+        meta: JSON values that every checkpoint holds, such as the encoder's state.
+        reporter: asked now and then to say that a validation goes on.
+    """
+
+    model: Model[Any]
+    loss: Loss[Any] | None
+    config: TrainingConfig
+    batches: Batches
+    valid: Sequence[EncodedPiece]
+    store: RunStore
+    callbacks: Sequence[Callback[Any]] = ()
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    stateful: bool = False
+    likelihood: bool = True
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    reporter: ProgressReporter = SILENT
+
+    def notify(self, event: str, *arguments: Any) -> None:
+        """Call the method of that name of every callback."""
+        for callback in self.callbacks:
+            getattr(callback, event)(*arguments)
+
+    def validate(self, state: TrainerState, progress: Progress) -> dict[str, float]:
+        """Measure the validation part and log it; returns its figures, none where it is empty."""
+        figures = self._validation_figures()
+        if figures:
+            self.store.log({"step": state.step, "epoch": state.epoch, "valid": figures})
+            self.notify("on_validation", progress, figures)
+        return figures
+
+    def _validation_figures(self) -> dict[str, float]:
+        if not self.valid:
+            return {}
+        if self.loss is None and self.likelihood:
+            return {"nll": score_pieces(self.model, self.valid, beat=self._validating).mean}
+        return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=self._validating)}
+
+    def _validating(self) -> None:
+        self.reporter.alive("measuring the validation part")
+
+    def save(
+        self,
+        state: TrainerState,
+        progress: Progress,
+        extra: dict[str, Any],
+        figures: Mapping[str, float],
+    ) -> None:
+        """Write a checkpoint, and note whether its validation figure is the lowest so far.
+
+        Args:
+            state: where training is.
+            progress: for the callbacks.
+            extra: nested values with tensors that going on needs beside the weights.
+            figures: of the validation part, none where it was not measured.
+        """
+        figure = min(figures.values()) if figures else None
+        path = self.store.checkpoints / checkpoint_name(state, figure)
+        meta = {
+            **self.meta,
+            "state": vars(state),
+            "valid": figures,
+            "callbacks": [[_class_name(each), each.state()] for each in self.callbacks],
+        }
+        checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
+        best = self.store.state().get("best")
+        if figure is not None and (best is None or figure < best["figure"]):
+            best = {"checkpoint": path.name, "figure": figure, "step": state.step}
+            self.store.write_state(best=best)
+        self.store.remove_old_checkpoints(self.config.keep_checkpoints)
+        self.notify("on_checkpoint", progress, path)
+
+    def restore_callbacks(self, stored: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Give each callback the first stored state of its own class that is left.
+
+        By class, since a pipeline may have other callbacks when its run goes on.
+        """
+        left = list(stored)
+        for callback in self.callbacks:
+            own = next((each for each in left if each[0] == _class_name(callback)), None)
+            if own is not None:
+                left.remove(own)
+                callback.load_state(own[1])
+
+
+def _class_name(callback: Callback[Any]) -> str:
+    return f"{type(callback).__module__}:{type(callback).__qualname__}"
+
+
+def checkpoint_name(state: TrainerState, figure: float | None) -> str:
+    """Return a checkpoint's file name: step, epochs done, and the validation figure if any."""
+    valid = "" if figure is None else f"_valid-{figure:.4f}"
+    return f"step-{state.step:09}_epoch-{state.epoch:04}{valid}.safetensors"

@@ -1,0 +1,613 @@
+"""The trainer on two tiny models: steps worked out by hand, and a net that continues and stops."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import encoded_piece
+from musengine.builtin.batching import SegmentBatching, StatefulBatching, WholePieceBatching
+from musengine.builtin.losses import CrossEntropy
+from musengine.builtin.optimizers import AdamFactory, SgdFactory
+from musengine.builtin.schedules import ConstantSchedule, LinearSchedule, PlateauSchedule
+from musengine.config.quantities import Period
+from musengine.data.batching import Batches
+from musengine.encoding.layouts import Tokens
+from musengine.errors import UserError
+from musengine.interfaces.batching import BatchingStrategy, EpochPlan, Row
+from musengine.interfaces.callback import Callback, Progress
+from musengine.interfaces.encoder import EncodedPiece
+from musengine.interfaces.model import Batch, Model, Output
+from musengine.interfaces.optimizer import OptimizerFactory
+from musengine.interfaces.schedule import Schedule
+from musengine.interfaces.training import TrainingConfig
+from musengine.plugins.declarations import ModelConfig, NoSettings
+from musengine.training import checkpoint as checkpoints
+from musengine.training.stopping import INTERRUPTED, Ending
+from musengine.training.task import TrainingTask
+from musengine.training.trainer import Trainer, fit
+from musengine.utils.progress import SILENT
+from musengine.utils.signals import StopRequest
+
+NOTHING = NoSettings()
+LAYOUT = Tokens(size=5)
+
+
+@dataclass
+class MemoryStore:
+    """A store without a run folder: checkpoints in a folder, all else in memory."""
+
+    path: Path
+    records: list[Mapping[str, Any]] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoint_paths(self) -> list[Path]:
+        return sorted(self.checkpoints.glob("*"))
+
+    def remove_old_checkpoints(self, keep: int) -> None:
+        best = self.values.get("best", {}).get("checkpoint")
+        for path in self.checkpoint_paths()[:-keep]:
+            if path.name != best:
+                path.unlink()
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        self.records.append(record)
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.values)
+
+    def write_state(self, **values: Any) -> None:
+        self.values |= values
+
+    def steps(self) -> list[int]:
+        """The steps of the checkpoints that are left."""
+        return [checkpoints.load(path).meta["state"]["step"] for path in self.checkpoint_paths()]
+
+    def validated(self) -> dict[int, float]:
+        """The figure of each validation by its step."""
+        valid = (record for record in self.records if "valid" in record)
+        return {record["step"]: min(record["valid"].values()) for record in valid}
+
+
+class Parabola(Model[ModelConfig]):
+    """One weight x, and a loss of its own, (x - 3)²."""
+
+    def __init__(self) -> None:
+        super().__init__(ModelConfig(), LAYOUT)
+        self.x = nn.Parameter(torch.zeros(()))
+        self.carried: list[Any] = []
+        self.seen = 0
+
+    def forward(self, batch: Batch) -> Output:
+        self.carried.append(batch.carried)
+        return Output(loss=(self.x - 3) ** 2, state=self.x[None] * 1.0)
+
+    def fit(self, batches: Any) -> None:
+        self.seen = sum(int(batch.mask.sum()) for batch in batches)
+
+
+class Recurrent(Model[ModelConfig]):
+    """A recurrent layer over tokens, with dropout, its state carried where that is asked for."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(7)
+        super().__init__(ModelConfig(), LAYOUT)
+        self.embedding = nn.Embedding(LAYOUT.size, 8)
+        self.layer = nn.GRU(8, 12, batch_first=True)
+        self.dropout = nn.Dropout(0.2)
+        self.output = nn.Linear(12, LAYOUT.size)
+
+    def forward(self, batch: Batch) -> Output:
+        start = torch.zeros(len(batch.mask), 12) if batch.carried is None else batch.carried
+        start = torch.where(batch.reset[:, None], 0.0, start)
+        hidden, last = self.layer(self.embedding(batch.inputs), start[None])
+        logits = self.output(self.dropout(hidden))
+        return Output(logits=logits, targets=batch.targets, mask=batch.mask, state=last[0])
+
+
+class Events(Callback[NoSettings]):
+    """Writes down what it is called for; stops or asks for checkpoints at given steps."""
+
+    def __init__(
+        self,
+        *,
+        stop_at: int | None = None,
+        stop_when_validated: bool = False,
+        checkpoints_at: Sequence[int] = (),
+    ) -> None:
+        super().__init__(NOTHING)
+        self.events: list[tuple[Any, ...]] = []
+        self.progress: list[Progress] = []
+        self.stop_at, self.checkpoints_at = stop_at, checkpoints_at
+        self.stop_when_validated, self.validated = stop_when_validated, False
+
+    def on_start(self, folder: Path, progress: Progress) -> None:
+        self.events.append(("start", progress.step))
+
+    def on_step(self, progress: Progress) -> None:
+        self.events.append(("step", progress.step))
+        self.progress.append(progress)
+
+    def on_epoch(self, progress: Progress) -> None:
+        self.events.append(("epoch", progress.epoch))
+
+    def on_batch(self, progress: Progress, model: Model[Any], batch: Batch) -> None:
+        self.events.append(("batch", progress.step))
+
+    def should_stop(self, progress: Progress) -> str | None:
+        self.events.append(("stop?", progress.step))
+        if self.stop_when_validated and self.validated:
+            return "validated once"
+        return "step is reached" if progress.step == self.stop_at else None
+
+    def wants_checkpoint(self, progress: Progress) -> bool:
+        return progress.step in self.checkpoints_at
+
+    def on_validation(self, progress: Progress, figures: Mapping[str, float]) -> None:
+        self.events.append(("validation", progress.step))
+        self.validated = True
+
+    def on_checkpoint(self, progress: Progress, path: Path) -> None:
+        assert path.is_file()
+        self.events.append(("checkpoint", progress.step))
+
+    def on_end(self, progress: Progress, reason: str) -> None:
+        self.events.append(("end", progress.step, reason))
+
+    def state(self) -> dict[str, Any]:
+        return {"events": len(self.events)}
+
+
+def tunes(*lengths: int) -> list[EncodedPiece]:
+    """Pieces in which each token follows from the one before it: 0 1 2 3 4 0 1 ..."""
+    return [encoded_piece(np.arange(length) % 5, str(k)) for k, length in enumerate(lengths)]
+
+
+def batches_of(
+    config: TrainingConfig,
+    strategy: type[BatchingStrategy[NoSettings]] = WholePieceBatching,
+    pieces: Sequence[EncodedPiece] = (),
+) -> Batches:
+    """Batches of four pieces of nine steps, or of others."""
+    pieces = pieces or tunes(9, 9, 9, 9)
+    planned = strategy(NOTHING, config, [len(piece) for piece in pieces])
+    return Batches(pieces, planned, updates_per_batch=config.updates_per_batch)
+
+
+def task_of(folder: Path, config: TrainingConfig, **changes: Any) -> TrainingTask:
+    """A parabola on four batches of one piece each, without a validation part."""
+    whole: dict[str, Any] = {
+        "model": Parabola(),
+        "loss": None,
+        "config": config,
+        "batches": batches_of(replace(config, batch_size=1)),
+        "valid": (),
+        "store": MemoryStore(folder),
+        "likelihood": False,
+    }
+    return TrainingTask(**(whole | changes))
+
+
+def trainer_of(
+    task: TrainingTask,
+    optimizer: type[OptimizerFactory[NoSettings]] = SgdFactory,
+    schedule: type[Schedule[NoSettings]] = ConstantSchedule,
+) -> Trainer:
+    return Trainer(task, optimizer(NOTHING, task.config), schedule(NOTHING, task.config))
+
+
+def recurrent_task(folder: Path, config: TrainingConfig, **changes: Any) -> TrainingTask:
+    """The recurrent net on segments of pieces, with two pieces held out."""
+    whole: dict[str, Any] = {
+        "model": Recurrent(),
+        "loss": CrossEntropy(NOTHING, LAYOUT),
+        "batches": batches_of(config, SegmentBatching, tunes(20, 17, 23, 31)),
+        "valid": tunes(11, 14),
+        "likelihood": True,
+    }
+    return task_of(folder, config, **(whole | changes))
+
+
+def weights(task: TrainingTask) -> dict[str, list[float]]:
+    return {name: tensor.flatten().tolist() for name, tensor in task.model.state_dict().items()}
+
+
+def position(task: TrainingTask) -> float:
+    assert isinstance(task.model, Parabola)
+    return float(task.model.x.detach())
+
+
+class TestSteps:
+    def test_gradient_descent_by_hand(self, tmp_path: Path) -> None:
+        # x becomes x - 0.25 · 2 (x - 3): half of what is left to 3 each time.
+        events = Events()
+        task = task_of(tmp_path, TrainingConfig(steps=3, learning_rate=0.25), callbacks=[events])
+        assert trainer_of(task).train() == Ending("all 3 steps are done")
+        assert position(task) == 2.625
+        # The loss is that before each step: 3², 1.5², 0.75².
+        assert [told.loss for told in events.progress] == [9.0, 2.25, 0.5625]
+        assert [told.fraction for told in events.progress] == pytest.approx([1 / 3, 2 / 3, 1.0])
+
+    def test_the_schedule_scales_the_rate_of_the_next_step(self, tmp_path: Path) -> None:
+        events = Events()
+        task = task_of(tmp_path, TrainingConfig(steps=2, learning_rate=0.25), callbacks=[events])
+        trainer_of(task, schedule=LinearSchedule).train()
+        # Nothing is done before the first step, half before the second: 0 + 1.5, then 0.125 · 3.
+        assert [told.learning_rate for told in events.progress] == [0.25, 0.125]
+        assert position(task) == 1.875
+
+    def test_a_penalty_is_descended_too(self, tmp_path: Path) -> None:
+        class Penalised(Parabola):
+            def forward(self, batch: Batch) -> Output:
+                return replace(super().forward(batch), penalty=2 * self.x)
+
+        config = TrainingConfig(steps=1, learning_rate=0.25)
+        task = task_of(tmp_path, config, model=Penalised())
+        trainer_of(task).train()
+        assert position(task) == 1.0  # 0.25 · (6 - 2)
+
+    def test_gradients_are_clipped(self, tmp_path: Path) -> None:
+        config = TrainingConfig(steps=1, learning_rate=0.25, clip_value=2.0)
+        task = task_of(tmp_path, config)
+        trainer_of(task).train()
+        assert position(task) == 0.5
+
+    def test_each_batch_is_used_as_often_as_asked_and_its_state_carried_once(
+        self, tmp_path: Path
+    ) -> None:
+        config = TrainingConfig(steps=8, learning_rate=0.25, updates_per_batch=2, sequence_length=3)
+        config = replace(config, batch_size=1)
+        batches = batches_of(config, StatefulBatching, tunes(9))
+        task = task_of(tmp_path, config, batches=batches, stateful=True)
+        trainer_of(task).train()
+        assert isinstance(task.model, Parabola)
+        carried = [None if state is None else float(state) for state in task.model.carried]
+        # Three chunks twice each, then the next epoch from a fresh state; the state is x before
+        # the second update on a chunk: 1.5, then 2.625.
+        assert carried == [None, None, 1.5, 1.5, 2.625, 2.625, None, None]
+        assert not any(s.requires_grad for s in task.model.carried if s is not None)
+
+    def test_a_net_learns(self, tmp_path: Path) -> None:
+        events = Events()
+        config = TrainingConfig(steps=80, learning_rate=0.02, batch_size=4, sequence_length=9)
+        task = recurrent_task(tmp_path, config, callbacks=[events])
+        trainer_of(task, AdamFactory).train()
+        # At first each of five tokens is about as likely; in the end the next one is certain, but
+        # for a first step, whose context is silent, and what dropout takes.
+        assert events.progress[0].loss == pytest.approx(math.log(5), abs=0.3)
+        assert events.progress[-1].loss < 0.5
+        assert events.progress[0].unit == "nats per step"
+        assert min(store_of(task).validated().values()) < 0.5
+
+    def test_a_loss_that_is_not_finite_ends_in_one_line(self, tmp_path: Path) -> None:
+        # Each step doubles the distance to 3, and more: beyond what float32 can hold.
+        config = TrainingConfig(steps=100, learning_rate=1e10)
+        task = task_of(tmp_path, config)
+        with pytest.raises(UserError) as raised:
+            trainer_of(task).train()
+        assert (raised.value.code, len(raised.value.lines)) == ("loss-not-finite", 1)
+        # 9, then (2e10 · 3)² = 3.6e21, then 1.44e42, which is too much.
+        assert "at step 3" in str(raised.value)
+        assert store_of(task).steps() == []
+
+    def test_a_model_without_any_loss_is_the_plugins_mistake(self, tmp_path: Path) -> None:
+        class Lossless(Parabola):
+            def forward(self, batch: Batch) -> Output:
+                return Output(logits=self.x)
+
+        with pytest.raises(TypeError):
+            trainer_of(task_of(tmp_path, TrainingConfig(), model=Lossless())).train()
+
+
+def store_of(task: TrainingTask) -> MemoryStore:
+    assert isinstance(task.store, MemoryStore)
+    return task.store
+
+
+class TestLog:
+    def test_the_mean_loss_of_ten_steps_is_logged(self, tmp_path: Path) -> None:
+        task = task_of(tmp_path, TrainingConfig(steps=25, learning_rate=0.25))
+        trainer_of(task).train()
+        # 9 · (1 + 1/4 + ... + 1/4⁹) / 10; the next ten are 4¹⁰ times smaller.
+        mean = 9 * (1 - 0.25**10) / 0.75 / 10
+        assert [(r["step"], r["epoch"]) for r in store_of(task).records] == [(10, 2), (20, 5)]
+        assert [r["loss"] for r in store_of(task).records] == pytest.approx(
+            [mean, mean / 4**10], rel=1e-5
+        )
+
+    def test_the_validation_is_logged_with_the_models_own_loss(self, tmp_path: Path) -> None:
+        config = TrainingConfig(steps=2, learning_rate=0.25, checkpoint_every=Period(1, "steps"))
+        task = task_of(tmp_path, config, valid=tunes(4, 6))
+        trainer_of(task).train()
+        # Measured with the weights after each step: x = 1.5, then 2.25.
+        assert store_of(task).records == [
+            {"step": 1, "epoch": 0, "valid": {"loss": 2.25}},
+            {"step": 2, "epoch": 0, "valid": {"loss": 0.5625}},
+        ]
+        assert task.model.training
+
+    def test_without_a_loss_the_likelihood_validates(self, tmp_path: Path) -> None:
+        class Certain(Recurrent):
+            def forward(self, batch: Batch) -> Output:
+                return replace(super().forward(batch), loss=self.output.bias.sum())
+
+        config = TrainingConfig(steps=1, sequence_length=5)
+        task = recurrent_task(tmp_path, config, model=Certain(), loss=None)
+        trainer_of(task).train()
+        (record,) = store_of(task).records
+        assert record["valid"].keys() == {"nll"}
+
+    def test_a_validation_says_that_it_goes_on(self, tmp_path: Path) -> None:
+        said: list[str] = []
+
+        class Reporter(type(SILENT)):  # type: ignore[misc]
+            def alive(self, message: str) -> None:
+                said.append(message)
+
+        task = task_of(tmp_path, TrainingConfig(steps=1), valid=tunes(4), reporter=Reporter())
+        trainer_of(task).train()
+        assert len(said) == 1
+
+
+class TestCheckpoints:
+    def test_at_multiples_and_at_the_end(self, tmp_path: Path) -> None:
+        every = Period(4, "steps")
+        config = TrainingConfig(steps=10, checkpoint_every=every, keep_checkpoints=9)
+        task = task_of(tmp_path, config, valid=tunes(4))
+        trainer_of(task).train()
+        assert store_of(task).steps() == list(store_of(task).validated()) == [4, 8, 10]
+
+    def test_at_the_end_of_epochs(self, tmp_path: Path) -> None:
+        every = Period(2, "epochs")
+        config = TrainingConfig(epochs=5, checkpoint_every=every, keep_checkpoints=9)
+        task = task_of(tmp_path, config)
+        assert trainer_of(task).train().reason == "all 5 epochs are done"
+        # Four batches an epoch.
+        assert store_of(task).steps() == [8, 16, 20]
+
+    def test_names_say_step_epochs_and_figure(self, tmp_path: Path) -> None:
+        config = TrainingConfig(steps=6, learning_rate=0.25)
+        task = task_of(tmp_path, config, valid=tunes(4))
+        trainer_of(task).train()
+        (path,) = store_of(task).checkpoint_paths()
+        # (3 / 2⁶)² = 0.0022
+        assert path.name == "step-000000006_epoch-0001_valid-0.0022.safetensors"
+
+    def test_the_best_is_remembered_and_kept(self, tmp_path: Path) -> None:
+        # Steps of 3 · 0.75 = 2.25 to and fro: x is 0, 4.5, 2.25, 3.375, ..., ever nearer to 3; a
+        # rate that rises from there on leads away again.
+        class Rising(ConstantSchedule):
+            def factor(self, progress: Progress) -> float:
+                return 1.0 if progress.step < 3 else 2.0
+
+        config = TrainingConfig(
+            steps=6, learning_rate=0.75, checkpoint_every=Period(1, "steps"), keep_checkpoints=2
+        )
+        task = task_of(tmp_path, config, valid=tunes(4))
+        trainer_of(task, schedule=Rising).train()
+        figures = store_of(task).validated()
+        assert list(figures.values()) == [2.25, 0.5625, 0.140625, 0.5625, 2.25, 9.0]
+        best = store_of(task).values["best"]
+        assert (best["step"], best["figure"]) == (3, 0.140625)
+        assert store_of(task).steps() == [3, 5, 6]
+        stored = checkpoints.load(task.store.checkpoints / best["checkpoint"])
+        assert float(stored.model["x"]) == 3.375
+
+    def test_no_step_at_all_still_leaves_a_checkpoint(self, tmp_path: Path) -> None:
+        task = task_of(tmp_path, TrainingConfig(steps=0))
+        assert trainer_of(task).train() == Ending("all 0 steps are done")
+        assert (position(task), store_of(task).steps()) == (0.0, [0])
+
+    def test_a_callback_gets_one_without_a_validation(self, tmp_path: Path) -> None:
+        config = TrainingConfig(steps=6, checkpoint_every=Period(5, "steps"), keep_checkpoints=9)
+        task = task_of(tmp_path, config, valid=tunes(4), callbacks=[Events(checkpoints_at=[2, 3])])
+        trainer_of(task).train()
+        assert store_of(task).steps() == [2, 3, 5, 6]
+        assert list(store_of(task).validated()) == [5, 6]
+
+    def test_what_every_checkpoint_shall_hold(self, tmp_path: Path) -> None:
+        task = task_of(tmp_path, TrainingConfig(steps=1), meta={"encoder": {"words": [1, 2]}})
+        trainer_of(task).train()
+        (path,) = store_of(task).checkpoint_paths()
+        assert checkpoints.load(path).meta["encoder"] == {"words": [1, 2]}
+
+
+class TestCallbacks:
+    def test_events_come_in_order(self, tmp_path: Path) -> None:
+        events = Events()
+        config = TrainingConfig(steps=5, checkpoint_every=Period(3, "steps"))
+        task = task_of(tmp_path, config, valid=tunes(4), callbacks=[events])
+        trainer_of(task).train()
+        assert events.events == [
+            ("start", 0),
+            *(("step", 1), ("batch", 1), ("stop?", 1)),
+            *(("step", 2), ("batch", 2), ("stop?", 2)),
+            *(("step", 3), ("batch", 3), ("stop?", 3)),
+            *(("validation", 3), ("checkpoint", 3), ("stop?", 3)),
+            *(("step", 4), ("epoch", 1), ("batch", 4), ("stop?", 4)),
+            # The limit ends it: nobody is asked any more.
+            *(("step", 5), ("batch", 5), ("validation", 5), ("checkpoint", 5)),
+            ("end", 5, "all 5 steps are done"),
+        ]
+
+    def test_one_may_end_the_training_after_a_step(self, tmp_path: Path) -> None:
+        first, second, third = Events(), Events(stop_at=3), Events(stop_at=3)
+        config = TrainingConfig(steps=9)
+        task = task_of(tmp_path, config, valid=tunes(4), callbacks=[first, second, third])
+        assert trainer_of(task).train() == Ending("step is reached", callback=1)
+        # The last weights are validated and saved as at any other end.
+        assert first.events[-3:] == [
+            ("validation", 3),
+            ("checkpoint", 3),
+            ("end", 3, "step is reached"),
+        ]
+        assert store_of(task).steps() == [3]
+
+    def test_one_may_end_the_training_after_a_validation(self, tmp_path: Path) -> None:
+        events = Events(stop_when_validated=True)
+        every = Period(2, "steps")
+        config = TrainingConfig(steps=9, learning_rate=0.25, checkpoint_every=every)
+        task = task_of(tmp_path, config, valid=tunes(4), callbacks=[events])
+        assert trainer_of(task).train() == Ending("validated once", callback=0)
+        assert events.events[-1] == ("end", 2, "validated once")
+        # It was validated and saved just now: once is enough.
+        assert store_of(task).records == [{"step": 2, "epoch": 0, "valid": {"loss": 0.5625}}]
+        assert store_of(task).steps() == [2]
+
+    def test_the_user_may_end_it(self, tmp_path: Path) -> None:
+        stop = StopRequest()
+
+        class CtrlC(Events):
+            def on_step(self, progress: Progress) -> None:
+                stop.requested = progress.step == 3
+
+        task = task_of(
+            tmp_path, TrainingConfig(steps=9), valid=tunes(4), callbacks=[CtrlC(stop_at=3)]
+        )
+        assert trainer_of(task).train(stop) == INTERRUPTED
+        # Saved at once: the user need not wait for a validation.
+        assert (store_of(task).steps(), store_of(task).records) == ([3], [])
+
+
+def interrupted(
+    folder: Path, config: TrainingConfig, batching: type[BatchingStrategy[NoSettings]], *ends: int
+) -> tuple[TrainingTask, list[Progress]]:
+    """Train a net with interruptions after some steps; returns the last task and all steps."""
+    store, told = MemoryStore(folder), []
+    for end in ends:
+        stop = StopRequest()
+        # What is drawn when training goes on follows from the checkpoint alone.
+        torch.manual_seed(end if told else 0)
+
+        class CtrlC(Events):
+            def on_step(self, progress: Progress, end: int = end, stop: StopRequest = stop) -> None:
+                super().on_step(progress)
+                stop.requested = progress.step == end
+
+        callback = CtrlC()
+        task = recurrent_task(
+            folder,
+            config,
+            batches=batches_of(config, batching, tunes(20, 17, 23, 31)),
+            store=store,
+            callbacks=[callback],
+            stateful=batching is StatefulBatching,
+        )
+        trainer = trainer_of(task, AdamFactory, PlateauSchedule)
+        if paths := store.checkpoint_paths():
+            stored = checkpoints.load(paths[-1])
+            checkpoints.load_weights(task.model, stored.model, paths[-1])
+            trainer.restore(stored)
+        trainer.train(stop)
+        told += callback.progress
+    return task, told
+
+
+@pytest.mark.parametrize("batching", [SegmentBatching, StatefulBatching])
+@pytest.mark.parametrize("stops", [(4,), (3, 8), (1, 2, 7, 12)])
+def test_continuing_equals_never_having_stopped(
+    tmp_path: Path, batching: type[BatchingStrategy[NoSettings]], stops: tuple[int, ...]
+) -> None:
+    # A validation every other step, and a rate that falls at once where one is no better: a
+    # validation missed or made twice shows in the rates.
+    config = TrainingConfig(
+        steps=13,
+        batch_size=2,
+        sequence_length=5,
+        learning_rate=2.0,
+        plateau_patience=1,
+        checkpoint_every=Period(2, "steps"),
+        keep_checkpoints=99,
+    )
+    whole, alone = interrupted(tmp_path / "whole", config, batching, 99)
+    task, told = interrupted(tmp_path / "parts", config, batching, *stops, 99)
+    assert weights(task) == weights(whole)
+    assert [each.step for each in told] == list(range(1, 14))
+    assert [each.loss for each in told] == [each.loss for each in alone]
+    assert [each.learning_rate for each in told] == [each.learning_rate for each in alone]
+    assert alone[-1].learning_rate < alone[0].learning_rate
+    assert store_of(task).records == store_of(whole).records
+    assert store_of(task).values == store_of(whole).values
+
+
+class TestRestoring:
+    def test_a_rate_that_was_changed_holds_with_the_moments_of_before(self, tmp_path: Path) -> None:
+        config = TrainingConfig(steps=1, learning_rate=0.25, momentum=0.5)
+        task = task_of(tmp_path, config)
+        trainer_of(task).train()
+        (path,) = store_of(task).checkpoint_paths()
+        config = replace(config, steps=2, learning_rate=0.125)
+        task = task_of(tmp_path, config)
+        stored = checkpoints.load(path)
+        checkpoints.load_weights(task.model, stored.model, path)
+        trainer = trainer_of(task)
+        trainer.restore(stored)
+        trainer.train()
+        # The first gradient was -6, so x is 1.5; the second is -3, with half of the first -6.
+        assert position(task) == 1.5 + 0.125 * 6
+
+    def test_each_callback_gets_the_state_of_its_own_class(self, tmp_path: Path) -> None:
+        class Counter(Callback[NoSettings]):
+            def __init__(self, count: int) -> None:
+                super().__init__(NOTHING)
+                self.count = count
+
+            def state(self) -> dict[str, Any]:
+                return {"count": self.count}
+
+            def load_state(self, state: Mapping[str, Any]) -> None:
+                self.count = state["count"]
+
+        class Other(Counter):
+            pass
+
+        task = task_of(
+            tmp_path, TrainingConfig(steps=1), callbacks=[Counter(1), Counter(2), Other(3)]
+        )
+        trainer_of(task).train()
+        stored = checkpoints.load(store_of(task).checkpoint_paths()[-1])
+        again = [Other(0), Counter(0), Events(), Counter(0), Counter(0)]
+        trainer_of(task_of(tmp_path, TrainingConfig(), callbacks=again)).restore(stored)
+        assert [each.count for each in again if isinstance(each, Counter)] == [3, 1, 2, 0]
+
+    @pytest.mark.parametrize("batch", [0, 2])
+    def test_an_epoch_without_a_batch_to_go_on_with_is_refused(
+        self, tmp_path: Path, batch: int
+    ) -> None:
+        class Fewer(BatchingStrategy[NoSettings]):
+            def plan(self, random: np.random.Generator) -> EpochPlan:
+                return [[Row(0, 0, 4)]] * batch
+
+        config = TrainingConfig(steps=9)
+        trainer = trainer_of(task_of(tmp_path, config, batches=batches_of(config, Fewer)))
+        trainer.state.batch = batch
+        with pytest.raises(UserError) as raised:
+            trainer.train()
+        assert raised.value.code == "batches-missing"
+
+
+class TestFit:
+    def test_the_training_part_is_shown_once_and_a_checkpoint_written(self, tmp_path: Path) -> None:
+        events = Events()
+        config = TrainingConfig(batch_size=3)
+        batches = batches_of(config, pieces=tunes(3, 5, 7, 2))
+        task = task_of(tmp_path, config, batches=batches, valid=tunes(4), callbacks=[events])
+        ending = fit(task)
+        assert (ending.interrupted, ending.callback) == (False, None)
+        assert isinstance(task.model, Parabola)
+        assert task.model.seen == 3 + 5 + 7 + 2
+        assert store_of(task).records == [{"step": 1, "epoch": 1, "valid": {"loss": 9.0}}]
+        assert store_of(task).values["best"]["figure"] == 9.0
+        assert [event[0] for event in events.events] == ["start", "validation", "checkpoint", "end"]
