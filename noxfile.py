@@ -75,9 +75,12 @@ def install(session: nox.Session, *what: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
+    """Style, and who may import whom: the contracts in pyproject.toml."""
     session.install(*group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    sources = os.pathsep.join(["engine", *PLUGINS.values()])
+    session.run("lint-imports", env={"PYTHONPATH": sources})
 
 
 @nox.session
@@ -251,8 +254,9 @@ def outoftree(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation, warnings as errors."""
+    """What the pages say of the code is up to date; rendered, with warnings as errors."""
     install(session, *group("docs"), ".", *(f"./{folder}" for folder in PLUGINS.values()))
+    session.run("python", "docs/generate.py", "--check")
     session.run(
         "sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html"
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
     from musengine.config.setting_types import Quantity
     from musengine.config.toml import parse_value, read_tables
+    from musengine.data.dataset import Dataset
     from musengine.data.discovery import DiscoveryNotes, find_items
     from musengine.data.filters import Patterns
     from musengine.data.manifest import Skipped
@@ -28,46 +29,21 @@ if TYPE_CHECKING:
         read_sources,
         shown_name,
     )
-    from musengine.encoding.layouts import (
-        Grid,
-        Layout,
-        Tokens,
-    )
+    from musengine.data.scores import read_scores
+    from musengine.encoding.layouts import Grid, Layout, Tokens
     from musengine.encoding.pianoroll import (
         MAX_GRID_STEPS,
         decode_piano_roll,
         encode_piano_roll,
         grid_times,
     )
-    from musengine.evaluation.likelihood import (
-        predictions,
-    )
-    from musengine.interfaces.batching import (
-        IDLE_ROW,
-        BatchingStrategy,
-        EpochPlan,
-        Row,
-    )
-    from musengine.interfaces.callback import (
-        Callback,
-        Progress,
-    )
+    from musengine.evaluation.likelihood import Predictions, predictions
+    from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan, Row
+    from musengine.interfaces.callback import Callback, Progress
     from musengine.interfaces.command import CommandContext, ExitStatus
-    from musengine.interfaces.encoder import (
-        DecodeSettings,
-        Encoded,
-        EncodedPiece,
-        Encoder,
-    )
-    from musengine.interfaces.loss import (
-        Loss,
-        negative_log_likelihood,
-    )
-    from musengine.interfaces.metric import (
-        Evidence,
-        Metric,
-        Reference,
-    )
+    from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
+    from musengine.interfaces.loss import Loss, negative_log_likelihood
+    from musengine.interfaces.metric import Evidence, Metric, Reference
     from musengine.interfaces.model import (
         Batch,
         Model,
@@ -77,13 +53,8 @@ if TYPE_CHECKING:
         Request,
         onset_weights,
     )
-    from musengine.interfaces.optimizer import (
-        OptimizerFactory,
-    )
-    from musengine.interfaces.reader import (
-        Item,
-        Reader,
-    )
+    from musengine.interfaces.optimizer import OptimizerFactory
+    from musengine.interfaces.reader import Item, Reader
     from musengine.interfaces.sampler import (
         Draw,
         GridDraw,
@@ -95,22 +66,12 @@ if TYPE_CHECKING:
         Sampler,
         TokenSampler,
     )
-    from musengine.interfaces.schedule import (
-        Schedule,
-    )
-    from musengine.interfaces.training import (
-        TrainingConfig,
-    )
+    from musengine.interfaces.schedule import Schedule
+    from musengine.interfaces.training import TrainingConfig
     from musengine.interfaces.writer import Activations, Probabilities, Writable, Writer
     from musengine.music.pitch_names import parse_pitches, pitch_name
     from musengine.music.score import LAST_TICK, Piece, Score, Text, Track
-    from musengine.music.timing import (
-        DEFAULT_BPM,
-        key_map,
-        meter_map,
-        steps_to_ticks,
-        tempo_map,
-    )
+    from musengine.music.timing import DEFAULT_BPM, key_map, meter_map, steps_to_ticks, tempo_map
     from musengine.music.transforms import (
         excerpt,
         keep_tracks,
@@ -120,15 +81,8 @@ if TYPE_CHECKING:
         snap,
         tracks_on,
     )
-    from musengine.nn import (
-        LayerTrace,
-        LSTMLayer,
-        LSTMStack,
-        StackOutput,
-        StackState,
-        draw_along,
-    )
-    from musengine.pipeline.resolve import Pipeline, load_pipeline
+    from musengine.nn import LayerTrace, LSTMLayer, LSTMStack, StackOutput, StackState, draw_along
+    from musengine.pipeline.resolve import Pipeline
     from musengine.pipeline.values import Source
     from musengine.plugins.declarations import (
         BatchingDeclaration,
@@ -152,12 +106,12 @@ if TYPE_CHECKING:
         WriterConfig,
         WriterDeclaration,
     )
-    from musengine.plugins.hookspecs import (
-        hookimpl,
-    )
+    from musengine.plugins.hookspecs import hookimpl
     from musengine.plugins.registry import Component, Registry, RegistryEntry
     from musengine.runs.folder import is_run_folder
-    from musengine.runs.trained import music_of_run
+    from musengine.runs.pipelines import build_pipeline, load_pipeline
+    from musengine.runs.run import Run, read_dataset, run_pipeline
+    from musengine.runs.trained import Trained, music_of_run
     from musengine.training.device import mixed_precision, supports_bfloat16
     from musengine.utils.arrays import Array, FloatArray, IntArray
     from musengine.utils.files import read_json, whole_file
@@ -283,6 +237,7 @@ _HOME = {
     "supports_bfloat16": "training.device",
     # Likelihood.
     "predictions": "evaluation.likelihood",
+    "Predictions": "evaluation.likelihood",
     # Commands.
     "value_of": "cli.options",
     "tempo": "cli.options",
@@ -302,7 +257,13 @@ _HOME = {
     "read_json": "utils.files",
     "build_config": "config.fields",
     "music_of_run": "runs.trained",
+    "Trained": "runs.trained",
     "is_run_folder": "runs.folder",
+    "Run": "runs.run",
+    "run_pipeline": "runs.run",
+    "read_dataset": "runs.run",
+    "load_pipeline": "runs.pipelines",
+    "build_pipeline": "runs.pipelines",
     "read_sources": "data.reading",
     "parse_value": "config.toml",
     "RegistryEntry": "plugins.registry",
@@ -318,9 +279,10 @@ _HOME = {
     "open_file": "data.reading",
     "find_items": "data.discovery",
     "DiscoveryNotes": "data.discovery",
+    "read_scores": "data.scores",
+    "Dataset": "data.dataset",
     "Source": "pipeline.values",
     "Pipeline": "pipeline.resolve",
-    "load_pipeline": "pipeline.resolve",
 }
 """The module inside the core that holds each name."""
 
@@ -343,6 +305,7 @@ __all__ = [
     "Component",
     "Config",
     "Content",
+    "Dataset",
     "Declaration",
     "DecodeSettings",
     "DiscoveryNotes",
@@ -390,6 +353,7 @@ __all__ = [
     "Piece",
     "PieceRandom",
     "Pipeline",
+    "Predictions",
     "Probabilities",
     "Progress",
     "ProgressBar",
@@ -406,6 +370,7 @@ __all__ = [
     "Request",
     "Requirement",
     "Row",
+    "Run",
     "Sampler",
     "SamplerConfig",
     "SamplerDeclaration",
@@ -420,6 +385,7 @@ __all__ = [
     "TokenSampler",
     "Tokens",
     "Track",
+    "Trained",
     "TrainingConfig",
     "Writable",
     "Writer",
@@ -428,6 +394,7 @@ __all__ = [
     "add_jobs",
     "add_settings",
     "build_config",
+    "build_pipeline",
     "counted",
     "decode_piano_roll",
     "draw_along",
@@ -456,9 +423,12 @@ __all__ = [
     "pitch_name",
     "predictions",
     "process_files",
+    "read_dataset",
     "read_json",
+    "read_scores",
     "read_sources",
     "read_tables",
+    "run_pipeline",
     "setting",
     "shown_name",
     "snap",

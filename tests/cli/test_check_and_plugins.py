@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from distributions import Site, declaring
+from helpers import declaring
+from musengine.testing import SitePackages
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 PIPELINE = '[corpus]\npath = "tunes"\n[model]\ntype = "frequencies"\n'
@@ -160,14 +161,18 @@ class TestUsage:
 
 class TestBrokenPlugins:
     @pytest.fixture(autouse=True)
-    def _plugins(self, site: Site) -> None:
-        site.add("good-plugin", {"good": "good_module"}, "3.1", good_module=declaring("good-model"))
-        site.add("bad-plugin", {"bad": "bad_module"}, "0.2", bad_module="raise SystemExit('moon')")
+    def _plugins(self, site_packages: SitePackages) -> None:
+        site_packages.add(
+            "good-plugin", {"good": "good_module"}, "3.1", good_module=declaring("good-model")
+        )
+        site_packages.add(
+            "bad-plugin", {"bad": "bad_module"}, "0.2", bad_module="raise SystemExit('moon')"
+        )
 
     def test_are_listed_with_distribution_version_and_reason(
-        self, musengine: Command, site: Site
+        self, musengine: Command, site_packages: SitePackages
     ) -> None:
-        done = musengine("plugins", "--json", env=site.environment())
+        done = musengine("plugins", "--json", env=site_packages.environment())
         assert (done.returncode, done.stderr) == (0, "")
         listed = {plugin["name"]: plugin for plugin in json.loads(done.stdout)}
         assert listed["bad"] == {
@@ -182,29 +187,34 @@ class TestBrokenPlugins:
         assert listed["good"]["components"] == [
             {"kind": "model", "name": "good-model", "summary": "", "missing": []}
         ]
-        done = musengine("plugins", env=site.environment())
+        done = musengine("plugins", env=site_packages.environment())
         assert "bad: bad-plugin 0.2  [failed: SystemExit: moon]\n" in done.stdout
         assert "good: good-plugin 3.1  [ok]\n  model: good-model\n" in done.stdout
 
-    def test_stop_nothing_that_does_not_need_them(self, musengine: Command, site: Site) -> None:
+    def test_stop_nothing_that_does_not_need_them(
+        self, musengine: Command, site_packages: SitePackages
+    ) -> None:
         warning = "warning: plugin bad (bad-plugin 0.2) failed: SystemExit: moon"
         good = ("check", "pipe.toml", "--set", "model.type=good-model")
-        done = musengine(*good, env=site.environment())
+        done = musengine(*good, env=site_packages.environment())
         assert done.returncode == 0
         told, answer = done.stderr.splitlines()
         assert told == warning
         assert "model good-model" in answer
         done = musengine(
-            *("check", "pipe.toml", "--set", "model.type=bad-model"), env=site.environment()
+            *("check", "pipe.toml", "--set", "model.type=bad-model"),
+            env=site_packages.environment(),
         )
         assert done.returncode == 1
         assert "not loaded: bad (bad-plugin 0.2) failed: SystemExit: moon" in done.stderr
 
-    def test_can_be_left_out_or_looked_into(self, musengine: Command, site: Site) -> None:
-        chosen = site.environment(MUSENGINE_PLUGINS="good")
+    def test_can_be_left_out_or_looked_into(
+        self, musengine: Command, site_packages: SitePackages
+    ) -> None:
+        chosen = site_packages.environment(MUSENGINE_PLUGINS="good")
         done = musengine("check", "pipe.toml", "--set", "model.type=good-model", env=chosen)
         assert done.returncode == 0
         assert "warning" not in done.stderr
-        done = musengine("check", "pipe.toml", env=site.environment(MUSENGINE_STRICT="1"))
+        done = musengine("check", "pipe.toml", env=site_packages.environment(MUSENGINE_STRICT="1"))
         assert done.returncode != 0
         assert "moon" in done.stderr

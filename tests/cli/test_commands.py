@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from distributions import Site
+from musengine.testing import SitePackages
 
 PLUGIN = """
 import sys
@@ -33,74 +33,80 @@ def run(parsed, context):
 """
 
 
-def plugin(site: Site, distribution: str, name: str) -> None:
+def plugin(site_packages: SitePackages, distribution: str, name: str) -> None:
     module = distribution.replace("-", "_")
-    site.add(distribution, {module: module}, **{module: PLUGIN.format(name=name, module=module)})
+    site_packages.add(
+        distribution, {module: module}, **{module: PLUGIN.format(name=name, module=module)}
+    )
 
 
-def call(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
-    names = ",".join(point.name for point in site.entry_points())
+def call(site_packages: SitePackages, *arguments: str) -> subprocess.CompletedProcess[str]:
+    names = ",".join(point.name for point in site_packages.entry_points())
     return subprocess.run(
         [sys.executable, "-m", "musengine", *arguments],
-        env=site.environment(MUSENGINE_PLUGINS=names),
+        env=site_packages.environment(MUSENGINE_PLUGINS=names),
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_a_plugins_command_runs_and_is_listed(site: Site) -> None:
-    plugin(site, "say-hello", "greet")
-    done = call(site, "greet", "--who", "Bach")
+def test_a_plugins_command_runs_and_is_listed(site_packages: SitePackages) -> None:
+    plugin(site_packages, "say-hello", "greet")
+    done = call(site_packages, "greet", "--who", "Bach")
     assert (done.returncode, done.stdout) == (3, "hello Bach piano-roll False\n")
     assert done.stderr == "greeting Bach\n"
-    assert call(site, "greet", "-q").stderr == ""
-    assert "greet" in call(site, "--help").stdout
-    listed = json.loads(call(site, "plugins", "--json").stdout)
+    assert call(site_packages, "greet", "-q").stderr == ""
+    assert "greet" in call(site_packages, "--help").stdout
+    listed = json.loads(call(site_packages, "plugins", "--json").stdout)
     (own,) = (each for each in listed if each["name"] == "say_hello")
     assert [(each["kind"], each["name"]) for each in own["components"]] == [("command", "greet")]
 
 
-def test_a_command_of_two_plugins_belongs_to_neither(site: Site) -> None:
-    plugin(site, "say-hello", "greet")
-    plugin(site, "say-welcome", "greet")
-    done = call(site, "greet")
+def test_a_command_of_two_plugins_belongs_to_neither(site_packages: SitePackages) -> None:
+    plugin(site_packages, "say-hello", "greet")
+    plugin(site_packages, "say-welcome", "greet")
+    done = call(site_packages, "greet")
     assert done.returncode == 2
     assert "say-hello 1.0" in done.stderr
     assert "say-welcome 1.0" in done.stderr
-    assert "greet" not in call(site, "--help").stdout
+    assert "greet" not in call(site_packages, "--help").stdout
 
 
-def test_the_cores_own_cannot_be_replaced(site: Site) -> None:
-    plugin(site, "say-hello", "check")
-    done = call(site, "check", "nowhere.toml")
+def test_the_cores_own_cannot_be_replaced(site_packages: SitePackages) -> None:
+    plugin(site_packages, "say-hello", "check")
+    done = call(site_packages, "check", "nowhere.toml")
     assert done.returncode == 1
     assert "nowhere.toml" in done.stderr
     assert "hello" not in done.stdout
 
 
-def test_an_unknown_command_names_the_nearest_and_what_is_not_loaded(site: Site) -> None:
-    plugin(site, "say-hello", "greet")
-    site.add("sad-plugin", {"sad": "sad"}, sad="raise ValueError('no luck')")
-    done = call(site, "gret")
+def test_an_unknown_command_names_the_nearest_and_what_is_not_loaded(
+    site_packages: SitePackages,
+) -> None:
+    plugin(site_packages, "say-hello", "greet")
+    site_packages.add("sad-plugin", {"sad": "sad"}, sad="raise ValueError('no luck')")
+    done = call(site_packages, "gret")
     assert done.returncode == 2
     assert "'greet'" in done.stderr
     assert "sad-plugin" in done.stderr
     assert "no luck" in done.stderr
 
 
-def test_a_core_command_looks_for_no_plugins_of_its_own_accord(site: Site) -> None:
+def test_a_core_command_looks_for_no_plugins_of_its_own_accord(site_packages: SitePackages) -> None:
     # `schema --help` needs no component, so that a plugin that breaks is not even imported.
-    site.add("sad-plugin", {"sad": "sad"}, sad="print('imported')")
-    done = call(site, "schema", "--help")
+    site_packages.add("sad-plugin", {"sad": "sad"}, sad="print('imported')")
+    done = call(site_packages, "schema", "--help")
     assert done.returncode == 0
     assert "imported" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("where", ["arguments", "target"])
-def test_a_command_that_cannot_be_imported_is_one_line(site: Site, where: str) -> None:
+def test_a_command_that_cannot_be_imported_is_one_line(
+    site_packages: SitePackages, where: str
+) -> None:
     parts = {"target": "broken:run", "arguments": "broken:add", where: "nowhere.at_all:run"}
-    site.add(
+    site_packages.add(
         "broken-plugin",
         {"broken": "broken"},
         broken=f"""
@@ -114,7 +120,7 @@ def test_a_command_that_cannot_be_imported_is_one_line(site: Site, where: str) -
             pass
         """,
     )
-    done = call(site, "snap")
+    done = call(site_packages, "snap")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "broken-plugin 1.0" in done.stderr

@@ -13,7 +13,7 @@ import pytest
 import tomli
 from jsonschema import Draft7Validator
 
-from distributions import Site
+from musengine.testing import SitePackages
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 PLUGIN = """
@@ -52,14 +52,14 @@ prompt_length = "4 steps"
 
 
 @pytest.fixture
-def musengine(site: Site, tmp_path: Path) -> Command:
+def musengine(site_packages: SitePackages, tmp_path: Path) -> Command:
     """Run the command line beside a plugin with a template; output is not a terminal."""
-    package = site.folder / "counting_plugin"
+    package = site_packages.folder / "counting_plugin"
     (package / "templates").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "plugin.py").write_text(PLUGIN)
     (package / "templates" / "counts.toml").write_text(TEMPLATE)
-    site.add("musengine-counting", {"counting": "counting_plugin.plugin"}, "0.3")
+    site_packages.add("musengine-counting", {"counting": "counting_plugin.plugin"}, "0.3")
     work = tmp_path / "work"
     work.mkdir()
 
@@ -71,7 +71,7 @@ def musengine(site: Site, tmp_path: Path) -> Command:
             text=True,
             encoding="utf-8",
             cwd=work,
-            env=site.environment(**chosen),
+            env=site_packages.environment(**chosen),
             timeout=120,
         )
 
@@ -117,8 +117,10 @@ class TestSchema:
         assert line.startswith(f"error: cannot write {Path('file/x.json')}: ")
         assert line.endswith("; make room or choose another folder with --out")
 
-    def test_a_broken_plugin_is_a_warning(self, musengine: Command, site: Site) -> None:
-        site.add(
+    def test_a_broken_plugin_is_a_warning(
+        self, musengine: Command, site_packages: SitePackages
+    ) -> None:
+        site_packages.add(
             "musengine-sad",
             {"sad": "sad_plugin"},
             sad_plugin=PLUGIN.replace("config=FrequenciesConfig", "config=Sad")

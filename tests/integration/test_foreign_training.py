@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import tomli
 
-from distributions import Site
 from musengine.plugins import manager
+from musengine.testing import SitePackages
 from musengine.training import checkpoint as checkpoints
 
 Call = Callable[..., tuple[int, str, str]]
@@ -196,9 +196,9 @@ length = "2 steps"
 
 
 @pytest.fixture
-def parts(folder: Path, site: Site) -> Iterator[Path]:
+def parts(folder: Path, site_packages: SitePackages) -> Iterator[Path]:
     """A pipeline whose training is a stranger's throughout."""
-    site.add("stranger", {"stranger": "stranger"}, stranger=DECLARED, stranger_parts=PARTS)
+    site_packages.add("stranger", {"stranger": "stranger"}, stranger=DECLARED, stranger_parts=PARTS)
     (folder / "parts.toml").write_text(PIPELINE)
     manager.load.cache_clear()
     yield folder

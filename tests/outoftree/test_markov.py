@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import miditoolkit
-import numpy as np
 import pytest
 
-from distributions import Site
+from musengine.api import DecodeSettings, Piece, Score
+from musengine.testing import SitePackages, batch_of, generate_steps
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).resolve().parent / "markov"
@@ -92,9 +92,9 @@ def command(folder: Path, environment: dict[str, str], *arguments: str, python: 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The plugin's folder on the path, with metadata beside it; nothing is installed."""
-    site = Site(tmp_path_factory.mktemp("site"))
-    site.add("musengine-markov", {"markov": "musengine_markov.plugin"})
-    return site.environment(PLUGIN)
+    site_packages = SitePackages(tmp_path_factory.mktemp("site"))
+    site_packages.add("musengine-markov", {"markov": "musengine_markov.plugin"})
+    return site_packages.environment(PLUGIN)
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +203,6 @@ class TestItsPieces:
         monkeypatch.syspath_prepend(str(PLUGIN))
 
     def score(self, *chords: Sequence[int]) -> Any:
-        from musengine.music.score import Score
-
         notes = [(beat, pitch) for beat, chord in enumerate(chords) for pitch in chord]
         onset, pitch = zip(*notes, strict=True)
         return Score.from_notes(onset, 1, pitch, ticks_per_beat=1, length=len(chords))
@@ -213,15 +211,11 @@ class TestItsPieces:
         from musengine_markov.config import ChordsConfig
         from musengine_markov.encoder import Chords
 
-        from musengine.music.score import Piece
-
         encoder = Chords(ChordsConfig(**settings))
         encoder.fit([Piece(str(index), score) for index, score in enumerate(scores)])
         return encoder
 
     def test_chords_to_symbols_and_back(self) -> None:
-        from musengine.interfaces.encoder import DecodeSettings
-
         # C major, its first inversion, the same an octave up, silence, C major twice.
         c_major, inverted = (48, 52, 55), (52, 55, 60)
         score = self.score(c_major, inverted, (60, 64, 67), (), c_major, c_major)
@@ -258,18 +252,9 @@ class TestItsPieces:
 
         return Markov(MarkovConfig(**settings), ChordSymbols(size=size))
 
-    def batch(self, *sequences: Sequence[int]) -> Any:
-        from musengine.data.batching import collate
-        from musengine.interfaces.batching import Row
-        from musengine.interfaces.encoder import Encoded, EncodedPiece
-
-        pieces = [EncodedPiece("", Encoded(steps=np.array(steps)), "") for steps in sequences]
-        rows = [Row(index, 0, len(piece)) for index, piece in enumerate(pieces)]
-        return collate(rows, pieces)
-
     def test_the_counts(self) -> None:
         model = self.model(3, order=2)
-        model.fit([self.batch([0, 1, 2, 1], [0, 1])])
+        model.fit([batch_of([0, 1, 2, 1], [0, 1])])
         # Row 3 is "before the piece"; one step back: 0 twice at the beginning, 0 1 twice, 1 2
         # and 2 1 once. Two steps back: nothing before 0, 1, 0, 1; then 0 . 2 and 1 . 1.
         assert model.counts[0].tolist() == [[0, 2, 0], [0, 0, 1], [0, 1, 0], [2, 0, 0]]
@@ -281,7 +266,7 @@ class TestItsPieces:
 
         pieces = [[0, 1, 2, 1, 0, 2, 2], [2, 0, 1]]
         model = self.model(3, order=order)
-        batch = self.batch(*pieces)
+        batch = batch_of(*pieces)
         model.fit([batch])
         nats = 0.0
         for piece in pieces:
@@ -295,19 +280,10 @@ class TestItsPieces:
         assert float(output.nll[output.mask].sum()) == pytest.approx(nats, rel=1e-5)
 
     def generated(self, model: Any, sampler: Any, seeds: Sequence[int], steps: int) -> Any:
-        import torch
-
-        from musengine.config.quantities import Length
-        from musengine.generation.engine import GenerationPlan, generate
-        from musengine.interfaces.encoder import DecodeSettings, Encoded
-
         encoder = self.encoder()
         encoder.vocabulary = [(index,) for index in range(model.nothing)]
-        nothing = [Encoded(steps=encoder.empty())] * len(seeds)
-        length = Length(steps, "steps")
-        plan = GenerationPlan(nothing, [0] * len(seeds), seeds, length, DecodeSettings())
-        made = generate(model, encoder, [sampler], plan, device=torch.device("cpu"))
-        return [piece.steps for piece in made]
+        length = f"{steps} steps"
+        return generate_steps(model, [sampler], encoder=encoder, length=length, seeds=seeds)
 
     def sampler(self, size: int, **settings: Any) -> Any:
         from musengine_markov.config import ChordSymbols, NextChordConfig
@@ -406,7 +382,10 @@ class TestInstalled:
             assert all(then in FOLLOWING[first] for first, then in pairwise(chords_of(path)))
 
     def test_nothing_of_the_checkout_is_used(self, python: Path, tmp_path: Path) -> None:
-        program = "import musengine, musengine_markov as m; print(musengine.__file__, m.__file__)"
+        program = (
+            "import importlib.util as u;"
+            "print(*(u.find_spec(name).origin for name in ('musengine', 'musengine_markov')))"
+        )
         done = subprocess.run(
             [python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
         )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import spread, unpacked, write_random_midi
+from helpers import spread, write_random_midi
+from musengine.testing import unpack
 
 PEAK = """
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_a_whole_run_over_ten_times_the_real_files_takes_a_fifth_more_at_most(
     if "lstm3" in model:
         pytest.importorskip("musengine_lstm3")
     archive = data_folder / "pop909" / "pop909-versions-001-808.tar.gz"
-    many = unpacked(archive, tmp_path / "many", 600)
+    many = unpack(archive, tmp_path / "many", 600)
     for path in spread(many, 60):
         target = tmp_path / "few" / path.name
         target.parent.mkdir(exist_ok=True)

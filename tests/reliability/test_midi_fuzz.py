@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from helpers import pieces_or_refusal, score_of, unpacked, write_midi
+from helpers import pieces_or_refusal
 from midi_ways import WAYS_OF_READING, use_library
 from musengine.builtin.midi.reader import MidiReader
 from musengine.music.score import LAST_TICK, Score, Track
 from musengine.plugins.declarations import NoSettings
+from musengine.testing import score_of, unpack, write_midi
 
 SLOWEST = 20.0
 """Seconds. A file of a few kilobytes is read in milliseconds; a loop without an end is not."""
@@ -48,7 +49,7 @@ def originals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         "pop909/pop909-main-001-808.tar.gz",
     ):
         if (data / archive).is_file():
-            paths = unpacked(data / archive, folder, 12)
+            paths = unpack(data / archive, folder, 12)
             found += [path.read_bytes()[:20_000] for path in paths]
     return found
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import encoded_piece, few
+from helpers import encoded_piece
 from musengine.builtin.batching import (
     SegmentBatching,
     StatefulBatching,
@@ -24,6 +24,7 @@ from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.model import Batch
 from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.declarations import NoSettings
+from musengine.testing.strategies import few
 
 
 def tokens(*lengths: int, conditioning: bool = False) -> list[EncodedPiece]:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of, score_of, scores, write_midi
 from musengine.data.cache import Cache, default_folder, key_of
 from musengine.data.reading import read_sources
 from musengine.data.serialization import pack_pieces, unpack_pieces
@@ -17,6 +16,8 @@ from musengine.music.score import Piece, Score, Text, Track
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
+from musengine.testing import rows_of, score_of, write_midi
+from musengine.testing.strategies import few, scores
 
 pieces = st.builds(
     Piece,

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from helpers import manifest_of, rows_of, score_of, write_midi
+from helpers import manifest_of
 from musengine.data.cache import corpus_cache
 from musengine.data.dataset import (
     Dataset,
@@ -25,6 +25,7 @@ from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import ReaderDeclaration, Requirement
 from musengine.plugins.registry import Distribution, RegistryEntry
+from musengine.testing import rows_of, score_of, write_midi
 
 PARTS = get_args(SplitName)
 

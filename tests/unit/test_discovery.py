@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers import score_of, write_midi
 from musengine.data.discovery import DiscoveryNotes, check_sources, find_items
 from musengine.data.reading import read_sources
 from musengine.errors import UserError
@@ -14,6 +13,7 @@ from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import Content, ReaderDeclaration, Requirement
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
+from musengine.testing import score_of, write_midi
 
 TARGET = "musengine.builtin.readers.text:TextReader"
 LACKING = (Requirement(module="no_such_module", install="pip install no-such-module"),)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 import tomli
 
-from musengine import cli
-from musengine.config.fields import Config, settings_of
+from musengine import api, cli
+from musengine.config.fields import settings_of
 from musengine.errors import ConfigError
 from musengine.pipeline import sections as tables
 from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins import hookspecs, manager
+from musengine.testing import score_of, write_midi
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -34,6 +35,7 @@ WITH_OWN_PLUGIN = ("how-to/write-a-plugin.md", "reference/hooks.md")
 
 def blocks(page: str, language: str) -> list[str]:
     text = (DOCS / page).read_text(encoding="utf-8")
+    text = re.sub(r"^<!-- generated: .*?^<!-- end -->$", "", text, flags=re.DOTALL | re.MULTILINE)
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
@@ -79,7 +81,7 @@ def test_every_hook_has_a_section_with_an_example(hook: str) -> None:
     assert len(own) == 1, f"reference/hooks.md has no section of its own for {hook}"
     declaration = manager.DECLARATIONS[hook].__name__
     assert f"@hookimpl\ndef {hook}()" in own[0]
-    assert f"musengine.api:{declaration}" in own[0]
+    assert f"<!-- generated: class {declaration} -->" in own[0]
 
 
 def test_the_hooks_looked_at_are_all_there_are() -> None:
@@ -112,14 +114,11 @@ def test_every_command_and_option_is_documented(capsys: pytest.CaptureFixture[st
         assert not missing, f"{command}: {missing}"
 
 
-@pytest.mark.parametrize("cls", tables.SECTIONS.values(), ids=lambda cls: cls.__name__)
-def test_every_key_of_the_core_is_documented(cls: type[Config]) -> None:
-    undocumented = [
-        field.name for field in dataclasses.fields(cls) if not field.metadata.get("doc", "").strip()
-    ]
-    assert not undocumented
+@pytest.mark.parametrize("table", tables.SECTIONS)
+def test_every_key_of_the_core_is_documented(table: str) -> None:
+    assert [each.key for each in settings_of(tables.SECTIONS[table]) if not each.doc.strip()] == []
     page = (DOCS / "reference/pipeline.md").read_text("utf-8")
-    assert f"```{{config}} {cls.__module__}:{cls.__name__}\n```" in page
+    assert f"<!-- generated: config {table} -->" in page
 
 
 @pytest.mark.parametrize(
@@ -127,32 +126,70 @@ def test_every_key_of_the_core_is_documented(cls: type[Config]) -> None:
 )
 def test_every_kind_of_component_is_listed(kind: str) -> None:
     page = (DOCS / "reference/pipeline.md").read_text("utf-8")
-    assert f"```{{components}} {kind}\n```" in page
+    assert f"<!-- generated: components {kind} -->" in page
 
 
-def test_the_table_of_settings_says_what_a_config_declares() -> None:
-    pytest.importorskip("sphinx")
-    sys.path.insert(0, str(DOCS / "_ext"))
-    try:
-        from config_reference import accepts, settings_table
-    finally:
-        sys.path.remove(str(DOCS / "_ext"))
-    by_key = {setting.key: setting for setting in settings_of(tables.CorpusConfig)}
+def test_the_table_of_settings_says_what_a_config_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    from _ext.settings import config
+
+    lines = [*config("corpus", 3).splitlines(), *config("generate", 3).splitlines()]
+    rows = {line.split("`")[1]: line for line in lines if line.startswith("| `")}
     # `valid` is a float from 0 to less than 1, 0.1 unless given, or a list of names.
-    assert accepts(by_key["valid"]) == "a number or a list (a string each), at least 0, less than 1"
-    assert accepts(by_key["key"]) == 'one of `"original"`, `"common"`'
-    cells = {
-        entries[0]: entries[1:]
-        for cls in (tables.CorpusConfig, tables.GenerateConfig)
-        for row in settings_table(cls).findall(lambda node: node.tagname == "row")
-        for entries in [[entry.astext() for entry in row.children]]
-    }
-    assert cells["path"][1] == "must be given"
-    assert cells["valid"][1] == "0.1"
-    assert cells["jobs"][2].endswith(" Changeable.")
-    assert not cells["valid"][2].endswith("Changeable.")
-    assert cells["length"][1] == '"30 seconds"'
-    assert cells["seed"][1] == "none"
+    accepted = "a number or a list (a string each), at least 0, less than 1"
+    assert rows["valid"].split(" | ")[1:3] == [accepted, "`0.1`"]
+    assert rows["key"].split(" | ")[1] == 'one of `"original"`, `"common"`'
+    assert rows["path"].split(" | ")[2] == "must be given"
+    assert rows["jobs"].endswith(" *Changeable.* |")
+    assert not rows["valid"].endswith("*Changeable.* |")
+    assert rows["length"].split(" | ")[2] == '`"30 seconds"`'
+    assert rows["seed"].split(" | ")[2] == "none"
+
+
+def installed_plugins() -> set[str]:
+    return {plugin.origin.distribution for plugin in manager.load().plugins} - {"musengine"}
+
+
+def test_what_the_code_says_of_itself_is_up_to_date() -> None:
+    own = {path.name for path in ROOT.glob("plugins/*")}
+    if installed_plugins() != own:
+        pytest.skip("the pages list the components of all plugins, and not all are installed")
+    command = [sys.executable, str(DOCS / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_page_that_is_out_of_date_is_named(tmp_path: Path) -> None:
+    shutil.copytree(DOCS / "_ext", tmp_path / "docs" / "_ext")
+    shutil.copy(DOCS / "generate.py", tmp_path / "docs")
+    page = tmp_path / "docs" / "page.md"
+    page.write_text("# Page\n\n<!-- generated: class Item -->\n<!-- end -->\n\nText.\n")
+    check = [sys.executable, "docs/generate.py", "--check"]
+    run = {"cwd": tmp_path, "capture_output": True, "text": True}
+    done = subprocess.run(check, **run)
+    assert (done.returncode, "docs/page.md" in done.stderr) == (1, True)
+    assert subprocess.run(check[:-1], **run).returncode == 0
+    assert "from musengine.api import Item" in page.read_text()
+    assert page.read_text().endswith("<!-- end -->\n\nText.\n")
+    assert subprocess.run(check, **run).returncode == 0
+    for wrong in ("class Trumpet -->\n<!-- end -->", "api music -->"):
+        page.write_text(f"<!-- generated: {wrong}")
+        done = subprocess.run(check, **run)
+        assert (done.returncode, "page.md: " in done.stderr) == (1, True)
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_every_public_name_is_explained(name: str) -> None:
+    page = (DOCS / "reference/api.md").read_text("utf-8")
+    signature = rf"^### `{name}`\n\n```python\n.*?^```\n"
+    (said,) = re.findall(rf"{signature}(.*?)(?=^###? |<!--)", page, re.M | re.S)
+    assert said.strip()
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = re.findall(r"^- \[.*?\]\((.+?)\)", (DOCS / "index.md").read_text("utf-8"), re.M)
+    assert sorted(listed) == sorted({p.relative_to(DOCS).as_posix() for p in PAGES} - {"index.md"})
 
 
 # What the pages write, written into a folder and run in one process of its own.
@@ -161,7 +198,7 @@ DRIVER = """
 import json, runpy, sys
 from pathlib import Path
 import musengine
-from musengine import cli
+from musengine import api, cli
 from musengine.plugins import manager
 
 exec(Path("rolls.py").read_text(encoding="utf-8"), {})
@@ -286,3 +323,99 @@ def test_the_example_components_work(ran: tuple[Path, dict[str, Any], str]) -> N
     assert curve[0] == "step,loss"
     assert len(curve) == 21
     assert float(curve[-1].split(",")[1]) < float(curve[1].split(",")[1])
+
+
+# The page for scripts and notebooks, run from its first block to its last.
+
+SCRIPT = """
+import json
+from pathlib import Path
+
+names = {"__name__": "page"}
+for number, block in enumerate(json.loads(Path("blocks.json").read_text(encoding="utf-8"))):
+    exec(compile(block, f"block {number}", "exec"), names)
+score, again = names["score"], names["again"]
+print(json.dumps({
+    "pieces": [[type(one).__name__, one.length / one.ticks_per_beat] for one in names["pieces"]],
+    "figures": sorted(names["figures"]),
+    "test": sorted(names["test_figures"]),
+    "losses": names["losses"],
+    "files": names["files"],
+    "parameters": names["parameters"],
+    "highest": names["highest"],
+    "score": [len(score), names["seconds"]],
+    "svg": score._repr_svg_()[:4],
+    "parts": {part: len(pieces) for part, pieces in names["dataset"].parts.items()},
+    "again": len(again),
+    "curve": names["curve"].points,
+}))
+"""
+
+
+def test_the_page_for_scripts_and_notebooks(tmp_path: Path) -> None:
+    if importlib.util.find_spec("torch") is None or "musengine-lstm3" not in installed_plugins():
+        pytest.skip("PyTorch or musengine-lstm3 is not installed")
+    page = "how-to/from-python.md"
+    for number in range(8):
+        # Scales of 64 sixteenths, up from a note of their own; a tick is a sixteenth.
+        notes = [(k, 1, 50 + number + [0, 2, 4, 5, 7, 9, 11][k % 7]) for k in range(64)]
+        write_midi(score_of(notes), tmp_path / "my-midi-files" / "scales" / f"{number}.mid")
+    (tmp_path / "mine.toml").write_text(PIPELINE)
+    (tmp_path / "blocks.json").write_text(json.dumps(blocks(page, "python")))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "MUSENGINE_CACHE": str(tmp_path / "cache")}
+    run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "script.py"], **run)
+    assert done.returncode == 0, done.stderr
+    *printed, last = done.stdout.splitlines()
+    found = json.loads(last)
+    assert found["pieces"] == [["Score", 16.0]] * 2  # 4 bars of 4/4
+    assert found["figures"] == [0.001, 0.01]
+    assert found["test"] == ["train", "valid"]
+    assert len(found["losses"]) == 10  # of 100 steps, the mean of every ten
+    assert found["losses"][-1] < found["losses"][0]
+    assert [name for name in found["files"] if name.endswith(".mid")] == [
+        f"piece-{number:03}.mid" for number in (1, 2, 3, 4)
+    ]
+    assert (tmp_path / "greedy" / "sure-001.mid").is_file()
+    assert found["parameters"] > 0
+    assert found["highest"] == {f"scales/{number}.mid": 61 + number for number in range(8)}
+    assert found["score"] == [64, 8.0]  # 16 beats at 120 to the minute
+    assert found["svg"] == "<svg"
+    assert found["parts"] == {"train": 7, "valid": 1, "test": 0}
+    assert found["again"] > 0
+    assert [step for step, _ in found["curve"]] == [20]
+    # A figure, then the two mistakes; all else is silent until logging is asked for.
+    assert float(printed[0]) > 0
+    places = [line.split()[:2] for line in printed[1:]]
+    assert sorted(places) == [["model", "layers"], ["training", "stepps"]]
+    assert "INFO:musengine." in done.stderr
+
+
+PIPELINE = """
+[corpus]
+path = "my-midi-files"
+[encoder]
+step = "1/4 beat"
+lowest = 48
+highest = 84
+[model]
+type = "lstm3"
+layers = [8]
+[training]
+steps = 20
+sequence_length = 16
+[generate]
+count = 1
+length = "2 bars"
+"""
+
+
+def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
+    if importlib.util.find_spec("torch") is None or "musengine-lstm3" not in installed_plugins():
+        pytest.skip("PyTorch or musengine-lstm3 is not installed")
+    example = blocks("reference/testing.md", "python")[0]
+    (tmp_path / "test_example.py").write_text(example)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "1 passed" in done.stdout, done.stdout

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import manifest_of, score_of
+from helpers import manifest_of
 from musengine.builtin.configs import PianoRollConfig
 from musengine.config.fields import setting
 from musengine.data import encode as encoding
@@ -21,6 +21,7 @@ from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.declarations import EncoderConfig, EncoderDeclaration
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
+from musengine.testing import score_of
 
 
 @dataclass(frozen=True, kw_only=True)

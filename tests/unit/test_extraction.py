@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers import score_of, write_midi
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.data.dataset import Dataset, prepare, read_corpus
@@ -23,6 +22,7 @@ from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins.declarations import EncoderDeclaration
 from musengine.plugins.manager import load_from
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
+from musengine.testing import score_of, write_midi
 
 
 class Voices(PianoRoll):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from helpers import few, score_of, scores
 from musengine.music.key_finding import MAJOR, MINOR, find_key, tonic_shift
 from musengine.music.score import Score, Track
+from musengine.testing import score_of
+from musengine.testing.strategies import few, scores
 
 # Scales of equal notes, the tonic at both ends and the tonic's triad once more: keys that share
 # their pitches are told apart by what is heard most.

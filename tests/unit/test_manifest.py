@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers import score_of, write_midi
 from musengine.data.cache import Cache, size_limit, trim
 from musengine.data.dataset import prepare, read_corpus
 from musengine.data.discovery import DiscoveryNotes
@@ -22,6 +21,7 @@ from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.plugins import manager
 from musengine.plugins.declarations import NoSettings, ReaderDeclaration
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
+from musengine.testing import score_of, write_midi
 
 
 class Letters(Reader[NoSettings]):

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, piano_roll, pieces_or_refusal, rows_of, score_of, scores, unpacked
+from helpers import piano_roll, pieces_or_refusal
 from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Score, Text, Track
 from musengine.plugins.declarations import NoSettings
+from musengine.testing import rows_of, score_of, unpack
+from musengine.testing.strategies import few, scores
 
 
 def read(path: Path) -> Score:
@@ -288,13 +290,13 @@ def test_noise_is_read_or_refused(noise, chunk, tmp_path):
 @pytest.fixture(scope="module")
 def nottingham(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     archive = data_folder / "nottingham" / "nottingham-midi.tar.gz"
-    return unpacked(archive, tmp_path_factory.mktemp("nottingham"), 50)
+    return unpack(archive, tmp_path_factory.mktemp("nottingham"), 50)
 
 
 @pytest.fixture(scope="module")
 def pop909(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     archive = data_folder / "pop909" / "pop909-main-001-808.tar.gz"
-    return unpacked(archive, tmp_path_factory.mktemp("pop909"), 5)
+    return unpack(archive, tmp_path_factory.mktemp("pop909"), 5)
 
 
 def strikes(path: Path) -> Counter[tuple[int, int]]:
@@ -356,7 +358,7 @@ def test_damaged_real_files_are_read_or_refused(data, nottingham, tmp_path):
     ],
 )
 def test_the_odd_ones_among_real_files_are_read_or_refused(data_folder, tmp_path, archive, name):
-    (path,) = unpacked(data_folder / archive, tmp_path, 1, name)
+    (path,) = unpack(data_folder / archive, tmp_path, 1, endings=(name,))
     is_read_or_refused(path)
     if name == "324-v3.mid":
         assert refusal(path) == "no notes"

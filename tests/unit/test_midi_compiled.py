@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of
 from midi_ways import END, Found, by_compiled, by_own_means, midi, use_library
 from musengine.builtin.midi import reader
 from musengine.builtin.midi.events import quantity
 from musengine.plugins.declarations import NoSettings
+from musengine.testing import rows_of
+from musengine.testing.strategies import few
 
 COMPILER = (sysconfig.get_config_var("CC") or "none").split()[0]
 CAN_COMPILE = shutil.which(COMPILER) and Path(sysconfig.get_path("include"), "Python.h").is_file()

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of
 from midi_ways import (
     END,
     WAYS_OF_READING,
@@ -25,6 +24,8 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, Score, Track
 from musengine.plugins.declarations import NoSettings
+from musengine.testing import rows_of
+from musengine.testing.strategies import few
 
 
 @pytest.fixture(params=WAYS_OF_READING, autouse=True)

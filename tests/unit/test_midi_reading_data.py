@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import sampled, unpacked
+from helpers import sampled
 from midi_ways import Found, by_compiled, by_library, by_own_means, reads_by_symusic
 from musengine.builtin.midi import libraries
 from musengine.music.score import Score
+from musengine.testing import unpack
 
 ARCHIVES = {
     "classical-piano-composer/classical-piano-composer.tar.gz": (92, None),
@@ -64,7 +65,7 @@ def compare(paths: list[Path], ways: list[Way]) -> tuple[int, list[int]]:
 
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_some_real_files_are_the_same_in_every_way(data_folder, tmp_path, archive):
-    paths = unpacked(data_folder / archive, tmp_path, 6)
+    paths = unpack(data_folder / archive, tmp_path, 6)
     _, read = compare(paths, all_ways())
     assert min(read[:2]) > len(paths) // 2
 
@@ -73,7 +74,7 @@ def test_some_real_files_are_the_same_in_every_way(data_folder, tmp_path, archiv
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_all_real_files_are_the_same_in_every_way(data_folder, tmp_path, archive):
     files, expected = ARCHIVES[archive]
-    paths = unpacked(data_folder / archive, tmp_path, files)
+    paths = unpack(data_folder / archive, tmp_path, files)
     assert len(paths) == files
     *fast, slow = all_ways()
     notes, read = compare(paths, fast)

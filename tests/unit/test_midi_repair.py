@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of
 from midi_ways import END, chunk, header
 from musengine.builtin.midi import chunks, pairing, repair
 from musengine.builtin.midi.oddities import Oddities
@@ -19,6 +18,8 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import LAST_TICK
 from musengine.plugins.declarations import NoSettings
+from musengine.testing import rows_of
+from musengine.testing.strategies import few
 
 NOTE = b"\x00\x90\x3c\x50" + b"\x0a\x80\x3c\x40"  # C4, velocity 80, 10 ticks long
 ONE = [(0, 10, 60, 80, 0)]

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of, score_of, scores
 from midi_ways import reads_by_symusic
 from musengine.builtin.midi import libraries
 from musengine.builtin.midi.events import LONGEST_WAIT, quantity
@@ -21,6 +20,8 @@ from musengine.interfaces.reader import Item
 from musengine.music.score import Score, Text, Track
 from musengine.music.transforms import one_note_per_key
 from musengine.plugins.declarations import NoSettings
+from musengine.testing import rows_of, score_of
+from musengine.testing.strategies import few, scores
 
 
 def parsed(score: Score) -> mido.MidiFile:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from helpers import few, score_of, scores
 from musengine.music.notebook import MAX_RECTANGLES
 from musengine.music.score import Score, Track
+from musengine.testing import score_of
+from musengine.testing.strategies import few, scores
 
 SVG = "{http://www.w3.org/2000/svg}"
 LEFT, TOP, ROW, BEAT = 32, 4, 5, 24

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers import score_of
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.config.fields import setting
 from musengine.errors import UnwritableError
@@ -14,6 +13,7 @@ from musengine.pipeline import compatibility
 from musengine.plugins import manager
 from musengine.plugins.declarations import WriterConfig, WriterDeclaration
 from musengine.plugins.registry import Component, Distribution, Registry, RegistryEntry
+from musengine.testing import score_of
 
 TUNE = score_of([(0, 4, 60), (4, 4, 62)])
 

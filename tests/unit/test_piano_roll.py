@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from helpers import beats, few, piano_roll, rows_of, score_of, scores, seconds
+from helpers import beats, piano_roll, seconds
 from musengine.config.quantities import Meter
 from musengine.encoding.pianoroll import MAX_GRID_STEPS
 from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import DecodeSettings
 from musengine.music.score import Score, Text, Track
+from musengine.testing import rows_of, score_of
+from musengine.testing.strategies import few, scores
 
 # Ticks of a quarter of a beat, and steps of the same: a tick is a step. Five rows, 60 to 64.
 #   tick   0 1 2 3 4 5 6 7

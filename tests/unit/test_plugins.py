@@ -12,12 +12,13 @@ from typing import Any, get_args
 
 import pytest
 
-from distributions import Site, declaring
+from helpers import declaring
 from musengine import __version__
 from musengine.cli.listing import as_json, as_lines
 from musengine.errors import UserError
 from musengine.plugins import hookspecs, manager
 from musengine.plugins.declarations import DECLARATIONS, Content, Requirement
+from musengine.testing import SitePackages
 
 HEAD = """
 from musengine.plugins.declarations import *
@@ -46,8 +47,8 @@ def by_name(loaded: manager.Plugins, name: str) -> manager.Plugin:
     return plugin
 
 
-def add_good(site: Site) -> None:
-    site.add("good-plugin", {"good": "good_module"}, good_module=declaring("good-model"))
+def add_good(site_packages: SitePackages) -> None:
+    site_packages.add("good-plugin", {"good": "good_module"}, good_module=declaring("good-model"))
 
 
 def assert_rest_goes_on(loaded: manager.Plugins) -> None:
@@ -197,11 +198,11 @@ def musengine_batching():
 """
     )
 
-    def test_every_hook_is_heard(self, site: Site) -> None:
-        site.add(
+    def test_every_hook_is_heard(self, site_packages: SitePackages) -> None:
+        site_packages.add(
             "every-hook", {"every": "every_module"}, version="2.5", every_module=self.EVERY_HOOK
         )
-        loaded = site.load()
+        loaded = site_packages.load()
         offered = [(item.kind, item.name) for item in by_name(loaded, "every").declarations]
         assert offered == [
             ("reader", "abc"),
@@ -219,46 +220,54 @@ def musengine_batching():
         for kind, name in offered:
             assert str(loaded.registry.get(kind, name).origin) == "every-hook 2.5"
 
-    def test_a_class_is_imported_on_first_use_only(self, site: Site) -> None:
-        site.add(
+    def test_a_class_is_imported_on_first_use_only(self, site_packages: SitePackages) -> None:
+        site_packages.add(
             "every-hook",
             {"every": "every_module"},
             every_module=self.EVERY_HOOK,
             every_target="class Parrot: pass",
         )
-        entry = site.load().registry.get("model", "parrot")
+        entry = site_packages.load().registry.get("model", "parrot")
         assert "every_target" not in sys.modules
         assert entry.load().__name__ == "Parrot"
 
-    def test_a_class_that_cannot_be_imported_names_its_distribution(self, site: Site) -> None:
-        add_good(site)
+    def test_a_class_that_cannot_be_imported_names_its_distribution(
+        self, site_packages: SitePackages
+    ) -> None:
+        add_good(site_packages)
         with pytest.raises(
             UserError,
             match=r"^model 'good-model' of good-plugin 1\.0 cannot be loaded from "
             r"'nowhere:Nothing': ModuleNotFoundError: No module named 'nowhere'; update or "
             r"reinstall good-plugin$",
         ):
-            site.load().registry.get("model", "good-model").load()
+            site_packages.load().registry.get("model", "good-model").load()
 
-    def test_a_missing_library_is_told_with_the_command_that_installs_it(self, site: Site) -> None:
-        site.add("every-hook", {"every": "every_module"}, every_module=self.EVERY_HOOK)
-        entry = site.load().registry.get("callback", "bell")
+    def test_a_missing_library_is_told_with_the_command_that_installs_it(
+        self, site_packages: SitePackages
+    ) -> None:
+        site_packages.add("every-hook", {"every": "every_module"}, every_module=self.EVERY_HOOK)
+        entry = site_packages.load().registry.get("callback", "bell")
         message = "callback 'bell' needs a library that is not installed: pip install bell"
         assert entry.missing_requirements() == [message]
         with pytest.raises(UserError, match=message):
             entry.load()
 
-    def test_a_library_whose_package_raises_counts_as_not_installed(self, site: Site) -> None:
-        (site.folder / "broken_package").mkdir()
-        (site.folder / "broken_package" / "__init__.py").write_text("raise RuntimeError('no')")
+    def test_a_library_whose_package_raises_counts_as_not_installed(
+        self, site_packages: SitePackages
+    ) -> None:
+        (site_packages.folder / "broken_package").mkdir()
+        (site_packages.folder / "broken_package" / "__init__.py").write_text(
+            "raise RuntimeError('no')"
+        )
         assert not Requirement(module="broken_package.part", install="").installed()
         assert Requirement(module="json.decoder", install="").installed()
 
-    def test_the_listing_names_everything(self, site: Site) -> None:
-        site.add(
+    def test_the_listing_names_everything(self, site_packages: SitePackages) -> None:
+        site_packages.add(
             "every-hook", {"every": "every_module"}, version="2.5", every_module=self.EVERY_HOOK
         )
-        loaded = site.load()
+        loaded = site_packages.load()
         (listed,) = [plugin for plugin in as_json(loaded) if plugin["name"] == "every"]
         assert (listed["distribution"], listed["version"]) == ("every-hook", "2.5")
         assert (listed["status"], listed["reasons"]) == ("ok", [])
@@ -344,11 +353,11 @@ BROKEN_CONTRACTS = {
 class TestABrokenPlugin:
     @pytest.mark.parametrize(("source", "reason"), {**IMPORT_FAILURES, **BROKEN_CONTRACTS}.items())
     def test_is_named_with_its_reason_and_the_rest_goes_on(
-        self, site: Site, source: str, reason: str
+        self, site_packages: SitePackages, source: str, reason: str
     ) -> None:
-        add_good(site)
-        site.add("bad-plugin", {"bad": "bad_module"}, "0.3", bad_module=source)
-        loaded = site.load()
+        add_good(site_packages)
+        site_packages.add("bad-plugin", {"bad": "bad_module"}, "0.3", bad_module=source)
+        loaded = site_packages.load()
         assert_rest_goes_on(loaded)
         bad = by_name(loaded, "bad")
         assert bad.status == "failed"
@@ -358,38 +367,42 @@ class TestABrokenPlugin:
         assert loaded.broken == [bad]
 
     @pytest.mark.parametrize("source", [*IMPORT_FAILURES, *BROKEN_CONTRACTS])
-    def test_raises_when_strict(self, site: Site, source: str) -> None:
-        site.add("bad-plugin", {"bad": "bad_module"}, bad_module=source)
+    def test_raises_when_strict(self, site_packages: SitePackages, source: str) -> None:
+        site_packages.add("bad-plugin", {"bad": "bad_module"}, bad_module=source)
         with pytest.raises((Exception, SystemExit)):
-            site.load(strict=True)
+            site_packages.load(strict=True)
 
-    def test_one_bad_hook_takes_the_whole_plugin(self, site: Site) -> None:
+    def test_one_bad_hook_takes_the_whole_plugin(self, site_packages: SitePackages) -> None:
         # Half a plugin would fail later and elsewhere.
         losses = "\n@hookimpl\ndef musengine_losses():\n    return 7\n"
-        site.add("bad-plugin", {"bad": "bad_module"}, bad_module=declaring("half") + losses)
-        loaded = site.load()
+        site_packages.add(
+            "bad-plugin", {"bad": "bad_module"}, bad_module=declaring("half") + losses
+        )
+        loaded = site_packages.load()
         assert by_name(loaded, "bad").declarations == []
         assert "half" not in loaded.registry.names("model")
 
-    def test_an_entry_point_that_leads_nowhere(self, site: Site) -> None:
-        add_good(site)
-        site.add("bad-plugin", {"bad": "good_module:nothing_here"})
-        loaded = site.load()
+    def test_an_entry_point_that_leads_nowhere(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
+        site_packages.add("bad-plugin", {"bad": "good_module:nothing_here"})
+        loaded = site_packages.load()
         assert_rest_goes_on(loaded)
         assert by_name(loaded, "bad").reasons[0].startswith("AttributeError: ")
 
-    def test_an_unknown_name_tells_what_is_not_loaded(self, site: Site) -> None:
-        site.add("bad-plugin", {"bad": "bad_module"}, bad_module="raise RuntimeError('moon')")
+    def test_an_unknown_name_tells_what_is_not_loaded(self, site_packages: SitePackages) -> None:
+        site_packages.add(
+            "bad-plugin", {"bad": "bad_module"}, bad_module="raise RuntimeError('moon')"
+        )
         with pytest.raises(UserError) as caught:
-            site.load().registry.get("model", "moonlight")
+            site_packages.load().registry.get("model", "moonlight")
         assert str(caught.value) == (
             "no model 'moonlight' is installed; "
             "not loaded: bad (bad-plugin 1.0) failed: RuntimeError: moon"
         )
 
-    def test_an_unknown_name_tells_the_nearest_or_all(self, site: Site) -> None:
-        add_good(site)
-        registry = site.load().registry
+    def test_an_unknown_name_tells_the_nearest_or_all(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
+        registry = site_packages.load().registry
         with pytest.raises(UserError, match="no model 'god-model' is installed; did you mean "):
             registry.get("model", "god-model")
         with pytest.raises(UserError) as caught:
@@ -399,15 +412,15 @@ class TestABrokenPlugin:
 
 
 class TestDamagedMetadata:
-    def test_a_distribution_without_a_name(self, site: Site) -> None:
-        add_good(site)
+    def test_a_distribution_without_a_name(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
         module = declaring("nameless-model")
-        site.add(
+        site_packages.add(
             "nameless", {"nameless": "nameless_module"}, metadata=False, nameless_module=module
         )
         # The same entry point twice, one owner without a name: sorting must not stumble.
-        site.add("good-copy", {"nameless": "nameless_module"})
-        loaded = site.load()
+        site_packages.add("good-copy", {"nameless": "nameless_module"})
+        loaded = site_packages.load()
         assert_rest_goes_on(loaded)
         reasons = {
             "; ".join(plugin.reasons) for plugin in loaded.plugins if plugin.name == "nameless"
@@ -418,13 +431,13 @@ class TestDamagedMetadata:
 
     @pytest.mark.parametrize("text", ["[musengine]\nwords without an equals sign\n", b"[\xff"])
     def test_entry_points_that_cannot_be_read(
-        self, site: Site, text: str | bytes, monkeypatch: pytest.MonkeyPatch
+        self, site_packages: SitePackages, text: str | bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sys, "path", [str(site.folder)])
-        add_good(site)
-        site.add("damaged-one", "")
+        monkeypatch.setattr(sys, "path", [str(site_packages.folder)])
+        add_good(site_packages)
+        site_packages.add("damaged-one", "")
         raw = text if isinstance(text, bytes) else text.encode()
-        (site.folder / "damaged_one-1.0.dist-info" / "entry_points.txt").write_bytes(raw)
+        (site_packages.folder / "damaged_one-1.0.dist-info" / "entry_points.txt").write_bytes(raw)
         loaded = manager.load.__wrapped__()
         assert_rest_goes_on(loaded)
         damaged = by_name(loaded, "damaged-one")
@@ -432,22 +445,26 @@ class TestDamagedMetadata:
         assert damaged.reasons[0].startswith("its entry_points.txt cannot be read: ")
 
     def test_a_damaged_distribution_that_has_nothing_to_do_with_it(
-        self, site: Site, monkeypatch: pytest.MonkeyPatch
+        self, site_packages: SitePackages, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sys, "path", [str(site.folder)])
-        add_good(site)
-        site.add("damaged-one", "[console_scripts]\nwords without an equals sign\n")
+        monkeypatch.setattr(sys, "path", [str(site_packages.folder)])
+        add_good(site_packages)
+        site_packages.add("damaged-one", "[console_scripts]\nwords without an equals sign\n")
         loaded = manager.load.__wrapped__()
         assert_rest_goes_on(loaded)
         assert loaded.broken == []
 
 
 class TestClashes:
-    def test_one_entry_point_of_two_distributions(self, site: Site) -> None:
-        add_good(site)
-        site.add("first-one", {"twin": "first_module"}, "1.1", first_module=declaring("one"))
-        site.add("second-one", {"twin": "second_module"}, "2.2", second_module=declaring("two"))
-        loaded = site.load()
+    def test_one_entry_point_of_two_distributions(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
+        site_packages.add(
+            "first-one", {"twin": "first_module"}, "1.1", first_module=declaring("one")
+        )
+        site_packages.add(
+            "second-one", {"twin": "second_module"}, "2.2", second_module=declaring("two")
+        )
+        loaded = site_packages.load()
         assert_rest_goes_on(loaded)
         twins = [plugin for plugin in loaded.plugins if plugin.name == "twin"]
         reason = "entry point 'twin' is claimed by first-one 1.1 and second-one 2.2"
@@ -456,11 +473,15 @@ class TestClashes:
             with pytest.raises(UserError, match=r"twin \(first-one 1\.1\) conflict: entry point"):
                 loaded.registry.get("model", name)
 
-    def test_one_component_name_of_two_plugins(self, site: Site) -> None:
-        add_good(site)
-        site.add("first-one", {"first": "first_module"}, first_module=declaring("same", "one"))
-        site.add("second-one", {"second": "second_module"}, second_module=declaring("two", "same"))
-        loaded = site.load()
+    def test_one_component_name_of_two_plugins(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
+        site_packages.add(
+            "first-one", {"first": "first_module"}, first_module=declaring("same", "one")
+        )
+        site_packages.add(
+            "second-one", {"second": "second_module"}, second_module=declaring("two", "same")
+        )
+        loaded = site_packages.load()
         assert_rest_goes_on(loaded)
         reason = "model 'same' is claimed by first-one 1.0 and second-one 1.0"
         for name in ("first", "second"):
@@ -476,46 +497,48 @@ class TestClashes:
         assert loaded.registry.get("model", "two").origin.distribution == "second-one"
         assert loaded.registry.absent == []
 
-    def test_choosing_one_of_the_two_ends_the_clash(self, site: Site) -> None:
-        site.add("first-one", {"first": "first_module"}, first_module=declaring("same"))
-        site.add("second-one", {"second": "second_module"}, second_module=declaring("same"))
-        loaded = site.load({"second"})
+    def test_choosing_one_of_the_two_ends_the_clash(self, site_packages: SitePackages) -> None:
+        site_packages.add("first-one", {"first": "first_module"}, first_module=declaring("same"))
+        site_packages.add(
+            "second-one", {"second": "second_module"}, second_module=declaring("same")
+        )
+        loaded = site_packages.load({"second"})
         assert loaded.registry.get("model", "same").origin.distribution == "second-one"
         assert loaded.broken == []
 
-    def test_three_claim_one_name(self, site: Site) -> None:
+    def test_three_claim_one_name(self, site_packages: SitePackages) -> None:
         for name in ("a", "b", "c"):
-            site.add(
+            site_packages.add(
                 f"plugin-{name}", {name: f"module_{name}"}, **{f"module_{name}": declaring("x")}
             )
-        loaded = site.load()
+        loaded = site_packages.load()
         reason = "model 'x' is claimed by plugin-a 1.0 and plugin-b 1.0 and plugin-c 1.0"
         assert [plugin.reasons for plugin in loaded.broken] == [[reason]] * 3
 
-    def test_one_name_for_two_kinds_is_no_clash(self, site: Site) -> None:
+    def test_one_name_for_two_kinds_is_no_clash(self, site_packages: SitePackages) -> None:
         source = HEAD + (
             "@hookimpl\ndef musengine_losses():\n"
             "    return [LossDeclaration(name='frequencies', summary='', target='a:B')]\n"
         )
-        site.add("one-plugin", {"one": "one_module"}, one_module=source)
-        loaded = site.load()
+        site_packages.add("one-plugin", {"one": "one_module"}, one_module=source)
+        loaded = site_packages.load()
         assert loaded.broken == []
         assert loaded.registry.get("loss", "frequencies").origin.distribution == "one-plugin"
 
-    def test_one_plugin_that_declares_a_name_twice(self, site: Site) -> None:
-        site.add("one-plugin", {"one": "one_module"}, one_module=declaring("x", "y", "x"))
-        loaded = site.load()
+    def test_one_plugin_that_declares_a_name_twice(self, site_packages: SitePackages) -> None:
+        site_packages.add("one-plugin", {"one": "one_module"}, one_module=declaring("x", "y", "x"))
+        loaded = site_packages.load()
         reason = "model 'x' is claimed by one-plugin 1.0 more than once"
         assert by_name(loaded, "one").reasons == [reason]
         assert loaded.registry.get("model", "y")
         assert "x" not in loaded.registry.names("model")
 
-    def test_the_core_keeps_its_names(self, site: Site) -> None:
-        add_good(site)
+    def test_the_core_keeps_its_names(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
         for name in ("first", "second"):
             source = declaring("frequencies", f"{name}-model")
-            site.add(f"{name}-one", {name: f"{name}_module"}, **{f"{name}_module": source})
-        loaded = site.load()
+            site_packages.add(f"{name}-one", {name: f"{name}_module"}, **{f"{name}_module": source})
+        loaded = site_packages.load()
         assert_rest_goes_on(loaded)
         for name in ("first", "second"):
             plugin = by_name(loaded, name)
@@ -528,9 +551,11 @@ class TestTheEnvironment:
     """`load` reads two variables; the plugins here stand beside whatever is installed."""
 
     @pytest.fixture(autouse=True)
-    def _two_plugins(self, site: Site) -> None:
-        add_good(site)
-        site.add("bad-plugin", {"bad": "bad_module"}, bad_module="raise RuntimeError('moon')")
+    def _two_plugins(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
+        site_packages.add(
+            "bad-plugin", {"bad": "bad_module"}, bad_module="raise RuntimeError('moon')"
+        )
 
     def statuses(self) -> Mapping[str, str]:
         return {plugin.name: plugin.status for plugin in manager.load.__wrapped__().plugins}
@@ -573,14 +598,16 @@ class TestTheEnvironment:
         assert self.statuses()["bad"] == "failed"
 
 
-def test_loading_every_installed_plugin_imports_no_torch(site: Site, tmp_path: Path) -> None:
+def test_loading_every_installed_plugin_imports_no_torch(
+    site_packages: SitePackages, tmp_path: Path
+) -> None:
     """Nor NumPy: what is declared is names and settings."""
-    add_good(site)
+    add_good(site_packages)
     program = (
         "import sys; from musengine.plugins import manager; loaded = manager.load(); "
         "loaded.registry.get('model', 'good-model'); "
         "print([name for name in ('torch', 'numpy', 'miditoolkit') if name in sys.modules])"
     )
     run: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "cwd": tmp_path}
-    done = subprocess.run([sys.executable, "-c", program], env=site.environment(), **run)
+    done = subprocess.run([sys.executable, "-c", program], env=site_packages.environment(), **run)
     assert done.stdout.strip() == "[]"

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import beats, few, piano_roll, pieces_or_refusal, rows_of, seconds
+from helpers import beats, piano_roll, pieces_or_refusal, seconds
 from musengine.builtin.configs import RollsReaderConfig
 from musengine.builtin.readers import pianoroll_sets
 from musengine.builtin.readers.pianoroll_sets import RollsReader
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece
+from musengine.testing import rows_of
+from musengine.testing.strategies import few
 
 # Two pieces to train on and one to test with; ten pitches from 60 on.
 #   first   60 and 69 together for two steps, then 69 goes on alone

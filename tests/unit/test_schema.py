@@ -17,7 +17,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from helpers import few
 from musengine.config.fields import Config, build, setting, to_table
 from musengine.config.general_midi import GENERAL_MIDI
 from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
@@ -37,6 +36,7 @@ from musengine.plugins.declarations import (
     SamplerDeclaration,
 )
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
+from musengine.testing.strategies import few
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = Path("/music/here").resolve()

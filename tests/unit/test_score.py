@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import beats, few, rows_of, score_of, scores, seconds
+from helpers import beats, seconds
 from musengine.config.quantities import GridStep
 from musengine.music.score import Piece, Score, Text, Track
+from musengine.testing import rows_of, score_of
+from musengine.testing.strategies import few, scores
 
 
 def test_notes_are_sorted_by_onset_then_pitch_then_track():

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from safetensors.numpy import load_file
 
-from helpers import few
 from musengine.data import shards as module
 from musengine.data.shards import Shards, storable, write_shards
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
+from musengine.testing.strategies import few
 
 KINDS = st.sampled_from(["u1", "i1", "u2", "i4", "i8", "f4", "f8", "?"]).map(np.dtype)
 

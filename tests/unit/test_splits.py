@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, listed, score_of
+from helpers import listed
 from musengine.data.manifest import SourceFile
 from musengine.data.splits import Split, check_folders, part_by_folder, rules_of, split_pieces
 from musengine.errors import UserError
@@ -17,6 +17,8 @@ from musengine.interfaces.reader import Item
 from musengine.music.score import Piece, SplitName, Text
 from musengine.pipeline.sections import CorpusConfig
 from musengine.pipeline.values import Source
+from musengine.testing import score_of
+from musengine.testing.strategies import few
 
 PARTS = get_args(SplitName)
 

@@ -12,13 +12,13 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distributions import Site
-from helpers import few
 from musengine.cli.templates import Template, as_lines, choose, start, templates, write_new
 from musengine.errors import UserError
 from musengine.plugins import manager
 from musengine.plugins.declarations import ModelConfig, ModelDeclaration, ReaderDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
+from musengine.testing import SitePackages
+from musengine.testing.strategies import few
 
 ORIGIN = Distribution("test-plugin", "1.0")
 TEXT = """\
@@ -204,8 +204,10 @@ class TestChoosing:
             "slow    Large (test-plugin 1.0)",
         ]
 
-    def test_templates_that_are_no_mapping_are_the_plugins_fault(self, site: Site) -> None:
-        site.add(
+    def test_templates_that_are_no_mapping_are_the_plugins_fault(
+        self, site_packages: SitePackages
+    ) -> None:
+        site_packages.add(
             "musengine-odd",
             {"odd": "odd_plugin"},
             odd_plugin="""
@@ -218,7 +220,7 @@ class TestChoosing:
                 return [ModelDeclaration(name="odd", templates="odd.toml", **model)]
             """,
         )
-        loaded = site.load()
+        loaded = site_packages.load()
         assert [str(plugin) for plugin in loaded.broken] == [
             "odd (musengine-odd 1.0) failed: templates of model 'odd' must be a mapping, "
             "got 'odd.toml'"

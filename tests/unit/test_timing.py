@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, score_of
 from musengine.music import timing
 from musengine.music.score import Score
+from musengine.testing import score_of
+from musengine.testing.strategies import few
 
 # 480 ticks to the beat; 120 quarters a minute to tick 960, 60 to tick 1440, then 240.
 #   tick 480   480 ticks of 1/960 s            0.5 s

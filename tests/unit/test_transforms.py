@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import beats, few, rows_of, score_of, scores, seconds
+from helpers import beats, seconds
 from musengine.music.score import Score, Track
 from musengine.music.transforms import (
     at_resolution,
@@ -23,6 +23,8 @@ from musengine.music.transforms import (
     tracks_on,
     until_next_strike,
 )
+from musengine.testing import rows_of, score_of
+from musengine.testing.strategies import few, scores
 
 # 4 ticks to the beat: two bars of 3/4 (12 ticks each), then 2/4 (8 ticks a bar); 120 quarters a
 # minute (1/8 s a tick), from tick 16 on 60 (1/4 s a tick).

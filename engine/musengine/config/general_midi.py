@@ -39,6 +39,7 @@ GENERAL_MIDI: tuple[str, ...] = (
     "Guitar Fret Noise", "Breath Noise", "Seashore", "Bird Tweet",
     "Telephone Ring", "Helicopter", "Applause", "Gunshot",
 )  # fmt: skip
+"""The names of the 128 programs of General MIDI Level 1, from program 0 on."""
 
 
 _MOST_NEAR = 4

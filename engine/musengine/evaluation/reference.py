@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from musengine.data.reading import ReadResult, read_sources
-from musengine.errors import UnreadableError, UserError
+from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
 from musengine.interfaces.metric import Reference
 from musengine.music.score import Score, Text
-from musengine.pipeline.values import Source
-from musengine.plugins.registry import Registry
 
 Named = tuple[str, Score]
-
-
-def read_scores(paths: Sequence[str], registry: Registry, jobs: int = 0) -> ReadResult:
-    """Read files, folders or built-in corpora as scores.
-
-    Raises:
-        UserError: nothing of them can be read.
-    """
-    sources = [Source.from_toml(path, Path.cwd()) for path in paths]
-    reading = read_sources(sources, registry, accepts=("score",), jobs=jobs)
-    if not reading.pieces:
-        reasons = [f"{entry.path}: {entry.reason}" for entry in reading.skipped[:10]]
-        raise UserError(f"no music in {', '.join(paths)}: {'; '.join(reasons) or 'no music files'}")
-    return reading
 
 
 def of_pieces(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from musengine.utils.arrays import Array, FloatArray, IntArray
 
 DEFAULT_BPM = 120.0
+"""Quarter notes to a minute where a piece has no tempo."""
 LONGEST_BEAT_US = 2**24 - 1
 """The slowest tempo that MIDI can write, in microseconds per quarter note; the fastest is 1."""
 LARGEST_METER = 2**15

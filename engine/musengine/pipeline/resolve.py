@@ -136,13 +136,20 @@ def load_pipeline(
     return _Resolver(source, registry, check_sources).resolve()
 
 
-def resolve_pipeline(source: SettingsSource, registry: Registry) -> Pipeline:
-    """Turn raw tables into a Pipeline; whether the corpus is still there is not looked at.
+def resolve_pipeline(
+    source: SettingsSource, registry: Registry, *, check_sources: SourceCheck | None = None
+) -> Pipeline:
+    """Turn raw tables into a Pipeline.
+
+    Args:
+        source: the tables.
+        registry: the components that can be used.
+        check_sources: looks whether the corpus is there; without it nothing does.
 
     Raises:
         ConfigError: everything that is wrong, all at once.
     """
-    return _Resolver(source, registry).resolve()
+    return _Resolver(source, registry, check_sources).resolve()
 
 
 class _Resolver:

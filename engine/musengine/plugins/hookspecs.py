@@ -24,6 +24,7 @@ from musengine.plugins.declarations import (
 PROJECT = "musengine"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Decorator of a function that implements a hook in a plugin's module."""
 
 
 @hookspec

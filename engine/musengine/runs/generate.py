@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
 from musengine.runs.trained import Trained, load_trained
+from musengine.utils.arrays import Array
 from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter
 
@@ -34,6 +35,52 @@ logger = logging.getLogger(__name__)
 
 _TOLD = 10
 """Pieces of which it is told one by one why only their text was written."""
+
+
+@dataclass(frozen=True)
+class NewPieces:
+    """New pieces and what they came from, each list in their order.
+
+    Attributes:
+        trained: what made them.
+        pieces: decoded.
+        steps: as the model chose them, prompts not included.
+        prompts: what they go on from, possibly of no steps.
+        prompt_names: the pieces that the prompts are of.
+        first: index within its piece of each prompt's first step.
+    """
+
+    trained: Trained
+    pieces: list[outputs.DecodedPiece]
+    steps: list[Array]
+    prompts: list[Encoded]
+    prompt_names: list[str]
+    first: list[int]
+
+
+def make_pieces(
+    pipeline: Pipeline,
+    run: RunFolder,
+    registry: Registry,
+    *,
+    seed: int,
+    reporter: ProgressReporter = SILENT,
+) -> NewPieces:
+    """Generate the pieces a pipeline asks for from its run's weights; nothing is written.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    config = pipeline.generate
+    trained = load_trained(pipeline, run)
+    settings = _settings(config)
+    names, prompts, first = _prompts(pipeline, run, registry, trained.encoder, settings, seed)
+    made = _made(pipeline, trained, prompts, first, settings, seed, reporter)
+    pieces = [
+        _product(piece, prompt, trained.encoder, config, settings)
+        for piece, prompt in zip(made, prompts, strict=True)
+    ]
+    return NewPieces(trained, pieces, [piece.steps for piece in made], prompts, names, first)
 
 
 def generate(
@@ -54,31 +101,46 @@ def generate(
     Raises:
         UserError: what the user can mend.
     """
-    config = pipeline.generate
     recorder = None
     if record is not None:
         model_records = pipeline.model_declaration.records
         recorder = activations.check_record(record, pipeline.model.name, model_records, registry)
-    trained = load_trained(pipeline, run)
-    settings = DecodeSettings(tempo=config.tempo, meter=config.meter)
-    names, prompts, first = _prompts(pipeline, run, registry, trained.encoder, settings, seed)
-    made = _made(pipeline, trained, prompts, first, settings, seed, reporter)
-    pieces = [
-        _product(piece, prompt, trained.encoder, config, settings)
-        for piece, prompt in zip(made, prompts, strict=True)
-    ]
+    made = make_pieces(pipeline, run, registry, seed=seed, reporter=reporter)
+    written = write_pieces(made, pipeline, run, seed=seed, folder=folder, name=name)
+    if record is not None and recorder is not None and made.steps:
+        model, encoder, device = made.trained.model, made.trained.encoder, made.trained.device
+        prompt, first, steps = made.prompts[0], made.first[0], made.steps[0]
+        settings = _settings(pipeline.generate)
+        inside = activations.record_piece(model, encoder, prompt, first, steps, settings, device)
+        activations.write(inside, recorder, record, "--record")
+    return written
+
+
+def write_pieces(
+    made: NewPieces,
+    pipeline: Pipeline,
+    run: RunFolder,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    name: str = "piece",
+) -> list[outputs.WrittenPiece]:
+    """Write new pieces with the pipeline's writers, and how each came to be.
+
+    Raises:
+        UserError: the folder, the run's samples unless given, cannot be written.
+    """
     target = folder if folder is not None else run.samples
     option = "--out" if folder is not None else "--run-dir"
-    written = outputs.write_pieces(pieces, pipeline.outputs, target, name, option)
-    outputs.note_origin(target, _origins(written, names, seed, trained, pipeline))
-    if record is not None and recorder is not None and made:
-        model, encoder, device = trained.model, trained.encoder, trained.device
-        inside = activations.record_piece(
-            model, encoder, prompts[0], first[0], made[0].steps, settings, device
-        )
-        activations.write(inside, recorder, record, "--record")
+    written = outputs.write_pieces(made.pieces, pipeline.outputs, target, name, option)
+    origins = _origins(written, made.prompt_names, seed, made.trained, pipeline)
+    outputs.note_origin(target, origins)
     _tell_written(written, seed, target)
     return written
+
+
+def _settings(config: GenerateConfig) -> DecodeSettings:
+    return DecodeSettings(tempo=config.tempo, meter=config.meter)
 
 
 def _made(

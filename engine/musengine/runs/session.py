@@ -232,8 +232,10 @@ def _finished_training(pipeline: Pipeline, run: RunFolder) -> str | None:
 
 
 def _stopped_by(pipeline: Pipeline, ending: Ending) -> dict[str, Any] | None:
-    """Return the table of the callback that ended the training, if one did."""
-    return None if ending.callback is None else pipeline.callbacks[ending.callback].table()
+    """Return the table of the pipeline's callback that ended the training, if one did."""
+    if ending.callback is None or ending.callback >= len(pipeline.callbacks):
+        return None  # a callback that was handed over, and is not there when the run goes on
+    return pipeline.callbacks[ending.callback].table()
 
 
 def _decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]:

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
+from musengine.data.scores import read_scores
 from musengine.errors import UserError
-from musengine.evaluation.reference import Named, of_pieces, read_scores
+from musengine.evaluation.reference import Named, of_pieces
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.metric import Evidence, Metric, Reference
 from musengine.interfaces.model import Model
-from musengine.music.score import Score, SplitName
+from musengine.music.score import SplitName
 from musengine.pipeline import compatibility
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.declarations import MetricDeclaration
@@ -166,10 +167,7 @@ def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> 
     if all(metric.declared(MetricDeclaration).of != "pieces" for metric in pipeline.metrics):
         return []
     try:
-        reading = read_scores([str(run.samples)], registry)
+        return list(read_scores(run.samples, registry=registry).items())
     except UserError as error:
         logger.warning(f"no generated pieces are measured: {error}")
         return []
-    return [
-        (piece.id, piece.content) for piece in reading.pieces if isinstance(piece.content, Score)
-    ]

@@ -1,15 +1,11 @@
-"""A small biaxial net, batches for it, real music, and the net again in plain loops of NumPy."""
+"""A small biaxial net, batches for it, and the net again in plain loops of NumPy."""
 
 from __future__ import annotations
 
-import os
-import tarfile
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from musengine.api import Batch, Grid, GridStep, LSTMLayer
@@ -141,20 +137,3 @@ def logits_by_hand(model: Biaxial, steps: np.ndarray, first: int = 0) -> np.ndar
             result[t, note] = weight @ last + bias
             below = steps[t + 1, note]
     return result
-
-
-def data_folder() -> Path:
-    root = Path(__file__).resolve().parents[3]
-    return Path(os.environ.get("MUSENGINE_DATA") or root.parent / "shared" / "data")
-
-
-def real_midi(folder: Path, archive: str, count: int) -> list[Path]:
-    """Unpack files of an archive, spread evenly over it; skip where there is no data."""
-    path = data_folder() / archive
-    if not path.is_file():
-        pytest.skip(f"no {path}; set MUSENGINE_DATA")
-    with tarfile.open(path) as tar:
-        files = [entry for entry in tar.getmembers() if entry.name.endswith(".mid")]
-        chosen = files[:: max(1, len(files) // count)][:count]
-        tar.extractall(folder, members=chosen, filter="data")
-    return [folder / entry.name for entry in chosen]

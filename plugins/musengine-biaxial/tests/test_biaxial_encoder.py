@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from biaxial_toys import real_midi
 
 from musengine.api import DecodeSettings, GridStep, Meter, Score, Text, Track
 from musengine.errors import UnreadableError
+from musengine.testing import read_midi, unpack
 from musengine_biaxial.config import BiaxialEncoderConfig
 from musengine_biaxial.encoder import BiaxialEncoder
 
@@ -136,17 +136,12 @@ def test_a_struck_note_that_sounds_ends_first_and_all_end_at_the_end() -> None:
     assert decoded.pitch.tolist() == [61, 61]
 
 
-def test_encoding_what_was_decoded_changes_nothing_on_real_music(tmp_path: Path) -> None:
-    pytest.importorskip("miditoolkit")
-    from musengine.api import Item
-    from musengine.plugins import manager
-
-    entry = manager.load().registry.get("reader", "midi")
-    reader = entry.load()(entry.declaration.config())
+def test_encoding_what_was_decoded_changes_nothing_on_real_music(
+    data_folder: Path, tmp_path: Path
+) -> None:
     made = BiaxialEncoder(BiaxialEncoderConfig())
-    for path in real_midi(tmp_path, "nottingham/nottingham-midi.tar.gz", 12):
-        (piece,) = reader.read(Item(path, path.name))
-        encoded = made.encode(piece.content)
+    for path in unpack(data_folder / "nottingham/nottingham-midi.tar.gz", tmp_path, 12):
+        encoded = made.encode(read_midi(path))
         again = made.encode(made.decode(encoded.steps, DecodeSettings()))
         np.testing.assert_array_equal(again.steps, encoded.steps)
         onsets = encoded.steps[..., 1].astype(int)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from biaxial_toys import BOTH, PLAY, beat_of, features_by_hand, grid, real_midi
+from biaxial_toys import BOTH, PLAY, beat_of, features_by_hand, grid
 
+from musengine.testing import read_midi, unpack
 from musengine_biaxial.config import BiaxialConfig, BiaxialEncoderConfig
+from musengine_biaxial.encoder import BiaxialEncoder
 from musengine_biaxial.features import Features
 
 CLASSIC = BiaxialConfig(beat="classic", position="index")
@@ -61,20 +63,13 @@ def test_several_notes_of_one_class_are_counted() -> None:
 
 
 @pytest.mark.parametrize(("lowest", "pitches"), [(24, 78), (21, 88), (24, 80), (61, 5)])
-def test_real_pieces_equal_the_literal_reference(tmp_path: Path, lowest: int, pitches: int) -> None:
-    pytest.importorskip("miditoolkit")
-    from musengine.api import Item
-    from musengine.plugins import manager
-    from musengine_biaxial.encoder import BiaxialEncoder
-
-    archive = "piano-midi-de/piano-midi-de.tar.gz"
+def test_real_pieces_equal_the_literal_reference(
+    data_folder: Path, tmp_path: Path, lowest: int, pitches: int
+) -> None:
     highest = lowest + pitches - 1
     encoder = BiaxialEncoder(BiaxialEncoderConfig(lowest=lowest, highest=highest))
-    entry = manager.load().registry.get("reader", "midi")
-    reader = entry.load()(entry.declaration.config())
-    for path in real_midi(tmp_path, archive, 2):
-        (piece,) = reader.read(Item(path, path.name))
-        steps = encoder.encode(piece.content).steps[:40]
+    for path in unpack(data_folder / "piano-midi-de/piano-midi-de.tar.gz", tmp_path, 2):
+        steps = encoder.encode(read_midi(path)).steps[:40]
         assert steps[..., 0].any()
         assert (steps[..., 0] & ~steps[..., 1]).any(), "nothing is held here"
         features = told(steps, lowest, 3)

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from biaxial_toys import data_folder, real_midi
 
 from musengine.api import Score
-from musengine.cli.main import main
-from musengine.plugins import manager
-from musengine.training import checkpoint
+from musengine.testing import (
+    CommandResult,
+    declarations,
+    load_checkpoint,
+    run_command,
+    unpack,
+    write_midi,
+)
 
 PIPELINE = """
 [corpus]
@@ -52,21 +56,19 @@ def tune(shift: int, length: int) -> list[list[int]]:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     tunes = {
         "train": [tune(k, 30 + 3 * k) for k in range(7)],
         "valid": [tune(k, 24) for k in range(2)],
         "test": [tune(2, 24)],
     }
-    (tmp_path / "tunes.json").write_text(json.dumps(tunes))
-    (tmp_path / "pipe.toml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+    (workplace / "tunes.json").write_text(json.dumps(tunes))
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace
 
 
-def run(*arguments: str, command: str = "run", file: str = "pipe.toml") -> int:
-    return main([command, file, "--quiet", *arguments])
+def run(*arguments: str, command: str = "run", file: str = "pipe.toml") -> CommandResult:
+    return run_command(command, file, "--quiet", *arguments)
 
 
 def sets(*settings: str) -> list[str]:
@@ -74,8 +76,7 @@ def sets(*settings: str) -> list[str]:
 
 
 def last_weights(folder: Path) -> dict[str, Any]:
-    path = max((folder / "checkpoints").glob("*.safetensors"))
-    return {name: tensor.tolist() for name, tensor in checkpoint.load(path).model.items()}
+    return {name: tensor.tolist() for name, tensor in load_checkpoint(folder).model.items()}
 
 
 SAMPLES = "callback=[{type='samples', every=10, early_every=4, early_until=10, length='8 steps'}]"
@@ -84,18 +85,18 @@ SAMPLES = "callback=[{type='samples', every=10, early_every=4, early_until=10, l
 @pytest.mark.parametrize("batching", ["segments", "pieces", "stateful"])
 def test_continuing_equals_never_having_stopped(folder: Path, batching: str) -> None:
     batching = sets(f"training.batching={batching}", "model.start=trained")
-    assert run("--run-dir", "whole", *batching) == 0
-    assert run("--run-dir", "parts", *batching, *sets("training.steps=7")) == 0
-    assert run("--run-dir", "parts", *batching) == 0
+    assert run("--run-dir", "whole", *batching).status == 0
+    assert run("--run-dir", "parts", *batching, *sets("training.steps=7")).status == 0
+    assert run("--run-dir", "parts", *batching).status == 0
     assert last_weights(folder / "parts") == last_weights(folder / "whole")
     samples = (folder / "whole/samples/piece-001.mid").read_bytes()
     assert (folder / "parts/samples/piece-003.mid").read_bytes() == samples
 
 
 def test_samples_while_training_change_nothing_of_it(folder: Path) -> None:
-    assert run("--run-dir", "plain", command="train") == 0
+    assert run("--run-dir", "plain", command="train").status == 0
     keep = "training.keep_checkpoints=99"
-    assert run("--run-dir", "sampled", *sets(SAMPLES, keep), command="train") == 0
+    assert run("--run-dir", "sampled", *sets(SAMPLES, keep), command="train").status == 0
     assert last_weights(folder / "sampled") == last_weights(folder / "plain")
     made = sorted(path.name for path in (folder / "sampled/samples/training").glob("*.mid"))
     # Every 4 steps up to the 10th, then every 10, of 24.
@@ -107,20 +108,18 @@ def test_samples_while_training_change_nothing_of_it(folder: Path) -> None:
     assert {int(name[5:14]) for name in names if "valid" in name} == {6, 12, 18, 24}
 
 
-def test_recording_what_goes_on_inside(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recording_what_goes_on_inside(folder: Path) -> None:
     callback = "callback=[{type='record', every=10}]"
-    assert run(*sets(callback)) == 0
-    plain = main(["run", "pipe.toml", "--quiet", "--run-dir", "plain"])
-    assert plain == 0
+    assert run(*sets(callback)).status == 0
+    assert run("--run-dir", "plain").status == 0
     # Looking at training batches changes nothing of the training.
     assert last_weights(folder / "runs/pipe") == last_weights(folder / "plain")
     names = sorted(path.name for path in (folder / "runs/pipe/recordings").iterdir())
     assert names == ["step-000000010.npz", "step-000000020.npz"]
     generate = ["generate", "runs/pipe", "--set", "generate.seed=3", "--out", "more"]
-    assert main([*generate, "--record", "inside.npz"]) == 0
-    assert "20 steps recorded in inside.npz" in capsys.readouterr().err
+    done = run_command(*generate, "--record", "inside.npz")
+    assert done.status == 0
+    assert "20 steps recorded in inside.npz" in done.err
     with np.load(folder / "inside.npz", allow_pickle=False) as inside:
         assert inside["steps"].shape == (20, 16, 1)  # 4 of the prompt, 16 made
         assert int(inside["prompt_steps"]) == 4
@@ -131,26 +130,17 @@ def test_recording_what_goes_on_inside(
                 assert inside[f"{name}.{part}.axes"].tolist() == ["step", "note", "unit"]
             assert np.abs(inside[f"{name}.hidden"]).max() <= 1
     # Never over a file that is there, nor of a kind that is not known.
-    for name, message in (
-        ("inside.npz", "is there already"),
-        ("inside.txt", "only to .npz"),
-    ):
-        assert main([*generate, "--record", name]) == 1
-        assert message in " ".join(capsys.readouterr().err.split())
-    # A piece too long for the bound is recorded as far as it reaches: one step of 16 notes takes
-    # 2 · (8 + 7 + 6 + 5) + 1 numbers of 4 bytes for each note, 3,392 bytes; ten of these fit.
-    from musengine.generation import activations
-
-    monkeypatch.setattr(activations, "LARGEST", 35_000)
-    assert main([*generate, "--record", "short.npz"]) == 0
-    assert "10 steps recorded" in capsys.readouterr().err
+    for name, message in (("inside.npz", "is there already"), ("inside.txt", "only to .npz")):
+        done = run_command(*generate, "--record", name)
+        assert done.status == 1
+        assert message in " ".join(done.err.split())
 
 
 def test_recorded_probabilities_are_those_that_it_drew_from(folder: Path) -> None:
     pytest.importorskip("musengine_media")
-    assert run(*sets("training.steps=2"), command="train") == 0
+    assert run(*sets("training.steps=2"), command="train").status == 0
     generate = ["generate", "--quiet", "--set", "output=[{type='probabilities'}]", "--out", "made"]
-    assert main([*generate, "--record", "inside.npz"]) == 0
+    assert run_command(*generate, "--record", "inside.npz").status == 0
     with np.load(folder / "inside.npz", allow_pickle=False) as inside:
         shares, steps = inside["probabilities"], inside["steps"]
     # The prompt's four steps come first in what was recorded.
@@ -163,22 +153,26 @@ def test_the_picture_of_what_goes_on_inside(folder: Path) -> None:
     pytest.importorskip("musengine_media")
     from PIL import Image
 
-    assert run(*sets("training.steps=2"), command="train") == 0
+    assert run(*sets("training.steps=2"), command="train").status == 0
     more = ["generate", "--quiet", "--out", "more", "--record", "inside.png"]
-    assert main(more) == 0
+    assert run_command(*more).status == 0
     with Image.open(folder / "inside.png") as image:
         # The roll of 260 pixels, and nine panels of 180: four layers' hidden states and cells, and
         # the probabilities.
         assert image.size == (1200, 260 + 9 * 180)
         assert len(image.getcolors(maxcolors=2**20)) > 50
     callback = "callback=[{type='record', every=1, format='png'}]"
-    assert run("--run-dir", "told", *sets(callback, "training.steps=2"), command="train") == 0
+    told = run("--run-dir", "told", *sets(callback, "training.steps=2"), command="train")
+    assert told.status == 0
     recordings = sorted(path.name for path in (folder / "told/recordings").iterdir())
     assert recordings == ["step-000000001.png", "step-000000002.png"]
 
 
 def test_training_lowers_the_validation_loss(folder: Path) -> None:
-    assert run(*sets("training.steps=150", "training.learning_rate=0.02", "model.dropout=0")) == 0
+    assert (
+        run(*sets("training.steps=150", "training.learning_rate=0.02", "model.dropout=0")).status
+        == 0
+    )
     lines = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()
     valid = [record["valid"]["loss"] for line in lines if "valid" in (record := json.loads(line))]
     # Sixteen independent fair coins cost 16 ln 2 = 11.1 nats; the tunes are deterministic.
@@ -204,23 +198,22 @@ def test_settings_run_whole(folder: Path, settings: list[str]) -> None:
     if "encoder.type=piano-roll" in settings:
         settings, pipeline = settings[1:], PIPELINE.replace('type = "biaxial"\nstep', "step")
     (folder / "pipe.toml").write_text(pipeline)
-    assert run(*sets("training.steps=6", *settings)) == 0
+    assert run(*sets("training.steps=6", *settings)).status == 0
     assert (folder / "runs/pipe/samples/piece-002.mid").is_file()
 
 
-def test_sizes_that_do_not_fit_a_checkpoint_are_named(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("--run-dir", "a", *sets("training.steps=1"), command="train") == 0
+def test_sizes_that_do_not_fit_a_checkpoint_are_named(folder: Path) -> None:
+    assert run("--run-dir", "a", *sets("training.steps=1"), command="train").status == 0
     changed = sets("training.init_from=a", "model.note_layers=[9, 5]")
-    capsys.readouterr()
-    assert run("--run-dir", "b", *changed, command="train") == 1
-    error = " ".join(capsys.readouterr().err.split())
+    done = run("--run-dir", "b", *changed, command="train")
+    assert done.status == 1
+    error = " ".join(done.err.split())
     # Four gates of 9 units instead of 6 (the bias), both named.
     assert "note.layers.0.bias has shape (24,), the model needs (36,)" in error
     # A run whose settings were changed is refused by the key.
-    assert run("--run-dir", "a", *sets("model.note_layers=[9, 5]"), command="train") == 1
-    assert "note_layers" in capsys.readouterr().err
+    done = run("--run-dir", "a", *sets("model.note_layers=[9, 5]"), command="train")
+    assert done.status == 1
+    assert "note_layers" in done.err
 
 
 def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
@@ -233,7 +226,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
         *("training.sequence_length=16", "generate.length=8 steps"),
     )
     # Its tunes are of quarter notes, 4 steps each: 30 beats are 120 steps.
-    assert run(*small, file="classic.toml") == 0
+    assert run(*small, file="classic.toml").status == 0
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training, model, encoder = tables["training"], tables["model"], tables["encoder"]
     assert (training["batch_size"], training["align"], training["batching"]) == (10, 16, "segments")
@@ -246,15 +239,10 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     assert (encoder["lowest"], encoder["highest"], encoder["step"]) == (24, 101, "1/4 beat")
     assert (encoder["meters"], encoder["numerators"]) == ("cut", [2, 4])
     assert tables["sampler"][0]["type"] == "adaptive"
-    preset = manager.load().registry.get("model", "biaxial").declaration.presets["classic"]
+    preset = declarations("model")["biaxial"].presets["classic"]
     assert (preset["training"]["steps"], preset["training"]["sequence_length"]) == (10_000, 128)
     assert preset["model"]["time_layers"] == [300, 300]
     assert preset["model"]["note_layers"] == [100, 50]
-
-
-def write_midi(path: Path, score: Score) -> None:
-    entry = manager.load().registry.get("writer", "midi")
-    entry.load()(entry.declaration.config()).write(score, path)
 
 
 def scale(notes: int, meters: list[tuple[int, int, int]], lowest: int = 60) -> Score:
@@ -263,26 +251,25 @@ def scale(notes: int, meters: list[tuple[int, int, int]], lowest: int = 60) -> S
     return Score.from_notes(onset, 480, pitch, ticks_per_beat=480, meters=meters)
 
 
-def test_what_cannot_be_used_is_counted_and_listed(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_used_is_counted_and_listed(folder: Path) -> None:
     midi = folder / "midi"
     midi.mkdir()
     for k in range(5):
-        write_midi(midi / f"good-{k}.mid", scale(40 + k, [(0, 4, 4)]))
+        write_midi(scale(40 + k, [(0, 4, 4)]), midi / f"good-{k}.mid")
     # One segment exactly: 8 beats are 32 sixteenths.
-    write_midi(midi / "exact.mid", scale(8, [(0, 4, 4)]))
-    write_midi(midi / "short.mid", scale(5, [(0, 4, 4)]))
-    write_midi(midi / "waltz.mid", scale(41, [(0, 3, 4)]))
-    write_midi(midi / "turns.mid", scale(30, [(0, 4, 4), (20 * 480, 3, 4)]))
-    write_midi(midi / "high.mid", scale(31, [(0, 4, 4)], lowest=100))
+    write_midi(scale(8, [(0, 4, 4)]), midi / "exact.mid")
+    write_midi(scale(5, [(0, 4, 4)]), midi / "short.mid")
+    write_midi(scale(41, [(0, 3, 4)]), midi / "waltz.mid")
+    write_midi(scale(30, [(0, 4, 4), (20 * 480, 3, 4)]), midi / "turns.mid")
+    write_midi(scale(31, [(0, 4, 4)], lowest=100), midi / "high.mid")
     settings = sets(
         *("corpus.path=midi", "corpus.valid=0.0", "encoder.step=1/4 beat", "encoder.notes=onsets"),
         *("encoder.highest=101", "encoder.meters=cut", "training.sequence_length=32"),
         *("training.steps=2", "generate.count=1"),
     )
-    assert main(["run", "pipe.toml", *settings]) == 0
-    said = " ".join(capsys.readouterr().err.split())
+    done = run_command("run", "pipe.toml", *settings)
+    assert done.status == 0
+    said = " ".join(done.err.split())
     assert "waltz.mid: meter 3/4, which is not wanted" in said
     assert "short.mid: too short for training.sequence_length" in said
     assert "exact.mid" not in said
@@ -292,27 +279,27 @@ def test_what_cannot_be_used_is_counted_and_listed(
     assert "left out: 25 notes out of range" in said
 
 
-def test_the_starter_pipeline_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_starter_pipeline_runs(folder: Path) -> None:
     midi = folder / "my tunes"
     midi.mkdir()
     for k in range(4):
-        write_midi(midi / f"{k}.mid", scale(40 + k, [(0, 4, 4)], lowest=55 + k))
-    assert main(["init", "biaxial", "--corpus", "my tunes", "--out", "mine.toml"]) == 0
-    assert main(["check", "mine.toml"]) == 0
-    said = capsys.readouterr().err
-    assert "encoder biaxial, model biaxial, samplers adaptive, longest-note" in said
+        write_midi(scale(40 + k, [(0, 4, 4)], lowest=55 + k), midi / f"{k}.mid")
+    made = run_command("init", "biaxial", "--corpus", "my tunes", "--out", "mine.toml")
+    assert made.status == 0
+    checked = run_command("check", "mine.toml")
+    assert checked.status == 0
+    assert "encoder biaxial, model biaxial, samplers adaptive, longest-note" in checked.err
     small = sets(
         *("model.time_layers=[6]", "model.note_layers=[4]", "training.steps=2", "corpus.jobs=1"),
         *("generate.count=1", "generate.length=16 beats"),
     )
-    assert run(*small, file="mine.toml") == 0
+    assert run(*small, file="mine.toml").status == 0
     assert (folder / "runs/mine/samples/piece-001.mid").is_file()
 
 
 @pytest.mark.slow
-def test_it_overfits_one_segment_of_real_piano_music(folder: Path) -> None:
-    pytest.importorskip("miditoolkit")
-    (path,) = real_midi(folder, "piano-midi-de/piano-midi-de.tar.gz", 1)[:1]
+def test_it_overfits_one_segment_of_real_piano_music(data_folder: Path, folder: Path) -> None:
+    (path,) = unpack(data_folder / "piano-midi-de/piano-midi-de.tar.gz", folder, 1)
     text = f"""
 [corpus]
 path = "{path.as_posix()}"
@@ -338,25 +325,23 @@ threads = 1
 """
     (folder / "one.toml").write_text(text)
     # The only multiple of 100,000 in the piece is its start: one segment, again and again.
-    assert run(file="one.toml", command="train") == 0
+    assert run(file="one.toml", command="train").status == 0
     lines = (folder / "runs/one/metrics.jsonl").read_text().splitlines()
     losses = [record["loss"] for line in lines if "loss" in (record := json.loads(line))]
     assert losses[-1] < 0.5 < 5 < losses[0]
 
 
 @pytest.mark.slow
-def test_the_classic_pipeline_on_real_piano_music(folder: Path) -> None:
-    pytest.importorskip("miditoolkit")
-    if not data_folder().is_dir():
-        pytest.skip(f"no {data_folder()}; set MUSENGINE_DATA")
+def test_the_classic_pipeline_on_real_piano_music(data_folder: Path, folder: Path) -> None:
     midi = folder / "midi"
     midi.mkdir()
-    for index, path in enumerate(real_midi(folder, "piano-midi-de/piano-midi-de.tar.gz", 30)):
+    archive = data_folder / "piano-midi-de/piano-midi-de.tar.gz"
+    for index, path in enumerate(unpack(archive, folder, 30)):
         path.rename(midi / f"{index}.mid")
     pipeline = Path(__file__).resolve().parents[3] / "pipelines" / "biaxial-classic.toml"
     settings = sets(
         *("corpus.path=midi", "model.time_layers=[16, 16]", "model.note_layers=[8, 8]"),
         *("training.steps=3", "generate.length=40 steps", "generate.count=2"),
     )
-    assert main(["run", str(pipeline), "--quiet", "--run-dir", "classic", *settings]) == 0
+    assert run("--run-dir", "classic", *settings, file=str(pipeline)).status == 0
     assert (folder / "classic/samples/piece-002.mid").is_file()

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from charrnn_toys import read_midi, text_roll, write_midi
 
-from helpers import score_of
-from musengine.cli.main import main
-from musengine.training import checkpoint
+from musengine.api import Text
+from musengine.testing import (
+    CommandResult,
+    create,
+    load_checkpoint,
+    read_midi,
+    run_command,
+    score_of,
+    write_midi,
+)
 
 ROLLS = """
 [corpus]
@@ -73,27 +79,25 @@ def tune(number: int) -> str:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "midi").mkdir()
+def folder(workplace: Path) -> Path:
+    (workplace / "midi").mkdir()
     for shift in range(6):
         notes = [(k, 1, 60 + (5 * k + shift) % 12) for k in range(20 + 3 * shift)]
-        write_midi(score_of(notes, ticks_per_beat=4), tmp_path / "midi" / f"{shift}.mid")
-    (tmp_path / "tunes.abc").write_text("\n".join(tune(number) for number in range(20)))
-    (tmp_path / "rolls.toml").write_text(ROLLS)
-    (tmp_path / "tunes.toml").write_text(TUNES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+        write_midi(score_of(notes, ticks_per_beat=4), workplace / "midi" / f"{shift}.mid")
+    (workplace / "tunes.abc").write_text("\n".join(tune(number) for number in range(20)))
+    (workplace / "rolls.toml").write_text(ROLLS)
+    (workplace / "tunes.toml").write_text(TUNES)
+    return workplace
 
 
-def run(file: str, *settings: str, command: str = "run", more: tuple[str, ...] = ()) -> int:
-    arguments = [word for setting in settings for word in ("--set", setting)]
-    return main([command, file, "--quiet", *more, *arguments])
+def run(
+    file: str, *settings: str, command: str = "run", more: tuple[str, ...] = ()
+) -> CommandResult:
+    return run_command(command, file, "--quiet", *more, settings=settings)
 
 
 def last_weights(folder: Path) -> dict[str, list[float]]:
-    path = max((folder / "checkpoints").glob("*.safetensors"))
-    weights = checkpoint.load(path).model
+    weights = load_checkpoint(folder).model
     return {name: tensor.flatten().tolist() for name, tensor in weights.items()}
 
 
@@ -105,38 +109,28 @@ def figures(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_continuing_equals_never_having_stopped(folder: Path, cell: str) -> None:
     settings = (f"model.cell={cell}", "model.dropout=0.3")
-    assert run("rolls.toml", *settings, more=("--run-dir", "whole")) == 0
+    assert run("rolls.toml", *settings, more=("--run-dir", "whole")).status == 0
     # 5 steps: in the middle of an epoch, with streams in the middle of their pieces.
-    assert run("rolls.toml", *settings, "training.steps=5", more=("--run-dir", "parts")) == 0
-    assert run("rolls.toml", *settings, more=("--run-dir", "parts")) == 0
+    assert run("rolls.toml", *settings, "training.steps=5", more=("--run-dir", "parts")).status == 0
+    assert run("rolls.toml", *settings, more=("--run-dir", "parts")).status == 0
     assert last_weights(folder / "parts") == last_weights(folder / "whole")
     sample = (folder / "whole/samples/piece-001.txt").read_text()
     assert (folder / "parts/samples/piece-003.txt").read_text() == sample
 
 
 def test_a_piece_is_written_as_text_and_as_midi(folder: Path) -> None:
-    assert run("rolls.toml") == 0
-    encoder = text_roll(step=_quarter())
+    assert run("rolls.toml").status == 0
+    encoder = create("encoder", "text-roll", step="1/4 beat")
     for number in (1, 2):
         text = (folder / f"runs/rolls/samples/piece-00{number}.txt").read_text()
         # The separator before the first step is no step; after 12 separators the piece is over.
         assert text.count("_") == 12
         assert text.endswith("_")
-        from musengine.api import Text
-
         written = read_midi(folder / f"runs/rolls/samples/piece-00{number}.mid")
         assert encoder.to_text(written) == encoder.to_text(encoder.from_text(Text(text)))
     figure = figures(folder / "runs/rolls")["valid"]
     # A nat is 1 / ln 2 = 1.442695 bits.
     assert figure["bits_per_token"] == pytest.approx(1.442695 * figure["nll"], rel=1e-6)
-
-
-def _quarter() -> Any:
-    from fractions import Fraction
-
-    from musengine.api import GridStep
-
-    return GridStep(Fraction(1, 4), "beat")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +141,7 @@ def _quarter() -> Any:
 )
 def test_lengths_in_every_unit(folder: Path, length: str, separators: int) -> None:
     prompt = 'generate.prompt_text="_4"'
-    assert run("rolls.toml", prompt, f"generate.length={length}", "training.steps=1") == 0
+    assert run("rolls.toml", prompt, f"generate.length={length}", "training.steps=1").status == 0
     text = (folder / "runs/rolls/samples/piece-001.txt").read_text()
     assert text.startswith("_4")
     generated = text.removeprefix("_4")
@@ -158,19 +152,19 @@ def test_lengths_in_every_unit(folder: Path, length: str, separators: int) -> No
 
 
 def test_a_number_of_characters(folder: Path) -> None:
-    assert run("rolls.toml", "generate.length=50 tokens") == 0
+    assert run("rolls.toml", "generate.length=50 tokens").status == 0
     assert len((folder / "runs/rolls/samples/piece-002.txt").read_text()) == 50
 
 
 def test_a_text_is_the_same_among_many_and_alone(folder: Path) -> None:
-    assert run("rolls.toml", "generate.count=20") == 0
-    assert run("rolls.toml", "generate.count=1") == 0
+    assert run("rolls.toml", "generate.count=20").status == 0
+    assert run("rolls.toml", "generate.count=1").status == 0
     samples = folder / "runs/rolls/samples"
     assert (samples / "piece-021.txt").read_text() == (samples / "piece-001.txt").read_text()
 
 
 def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:
-    assert run("tunes.toml", 'generate.prompt_text="X:1\\nM:4/4\\n"') == 0
+    assert run("tunes.toml", 'generate.prompt_text="X:1\\nM:4/4\\n"').status == 0
     lines = (folder / "runs/tunes/metrics.jsonl").read_text().splitlines()
     valid = [record["valid"]["loss"] for line in lines if "valid" in (record := json.loads(line))]
     # 26 different characters: ln 26 = 3.3 nats where nothing is known.
@@ -183,50 +177,46 @@ def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:
     assert list((folder / "runs/tunes/samples").glob("*.mid"))
 
 
-def test_what_is_no_tune_is_kept_as_text_and_the_reason_told(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("tunes.toml", "training.steps=1", "generate.length=40 tokens") == 0
+def test_what_is_no_tune_is_kept_as_text_and_the_reason_told(folder: Path) -> None:
+    done = run("tunes.toml", "training.steps=1", "generate.length=40 tokens")
+    assert done.status == 0
     samples = {path.name for path in (folder / "runs/tunes/samples").iterdir()}
     assert {"piece-001.txt", "piece-002.txt", "piece-003.txt"} <= samples
     assert not any(name.endswith(".mid") for name in samples)
-    said = capsys.readouterr().err
-    assert "piece-001: only the text is written: music21 cannot read it" in said
+    assert "piece-001: only the text is written: music21 cannot read it" in done.err
 
 
 def test_plain_texts_are_not_made_midi_of(folder: Path) -> None:
     (folder / "letters.txt").write_text("so it goes, and so it went\n" * 40)
     settings = ("corpus.path=letters.txt", "encoder.texts=plain", "training.steps=2")
-    assert run("tunes.toml", *settings) == 0
+    assert run("tunes.toml", *settings).status == 0
     suffixes = {path.suffix for path in (folder / "runs/tunes/samples").iterdir()}
     assert suffixes == {".txt", ".jsonl"}
-    state = checkpoint.load(max((folder / "runs/tunes/checkpoints").glob("*"))).meta["encoder"]
+    state = load_checkpoint(folder / "runs/tunes").meta["encoder"]
     assert state == {"characters": "".join(sorted(set("so it goes, and so it went\n")))}
 
 
-def test_the_vocabulary_is_the_training_parts_alone(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_vocabulary_is_the_training_parts_alone(folder: Path) -> None:
     # Every tune has a character of its own: those that are held out are not known.
     tunes = [tune(number).replace("M:", f"N:{chr(0x4E00 + number)}\nM:") for number in range(20)]
     (folder / "tunes.abc").write_text("\n".join(tunes))
-    assert main(["train", "tunes.toml", "--set", "training.steps=1"]) == 0
-    meta = checkpoint.load(max((folder / "runs/tunes/checkpoints").glob("*"))).meta
-    known = meta["encoder"]["characters"]
+    done = run_command("train", "tunes.toml", settings=["training.steps=1"])
+    assert done.status == 0
+    known = load_checkpoint(folder / "runs/tunes").meta["encoder"]["characters"]
     parts = json.loads((folder / "runs/tunes/split.json").read_text())["parts"]
     learned, held_out = len(parts["train"]), len(parts["valid"])
     assert learned + held_out == 20
     assert sum(chr(0x4E00 + number) in known for number in range(20)) == learned
-    assert f"left out: {held_out} unknown characters" in capsys.readouterr().err
+    assert f"left out: {held_out} unknown characters" in done.err
 
 
 def test_another_runs_weights_and_vocabulary_are_a_beginning(folder: Path) -> None:
     settings = ("training.steps=2", "generate.count=0")
-    assert run("tunes.toml", *settings, more=("--run-dir", "first")) == 0
+    assert run("tunes.toml", *settings, more=("--run-dir", "first")).status == 0
     (folder / "tunes.abc").write_text("\n".join(tune(number) for number in range(20, 40)))
     origin = "training.init_from=first"
     more = ("--run-dir", "second")
-    assert run("tunes.toml", "training.steps=0", "generate.count=0", origin, more=more) == 0
+    assert run("tunes.toml", "training.steps=0", "generate.count=0", origin, more=more).status == 0
     assert last_weights(folder / "second") == last_weights(folder / "first")
 
 
@@ -236,7 +226,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     text = '[corpus]\npath = "midi"\n[model]\ntype = "charrnn"\npreset = "classic"\n'
     (folder / "classic.toml").write_text(text)
     small = ("model.units=8", "model.embedding=8", "training.epochs=1")
-    assert run("classic.toml", *small, command="train") == 0
+    assert run("classic.toml", *small, command="train").status == 0
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training = tables["training"]
     assert (training["batch_size"], training["sequence_length"]) == (1, 64)
@@ -274,12 +264,9 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(
-    folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    file: str,
-    settings: list[str],
-    problem: str,
+    folder: Path, file: str, settings: list[str], problem: str
 ) -> None:
     (folder / "grid.toml").write_text('[corpus]\npath="midi"\n[model]\ntype="frequencies"\n')
-    assert run(file, *settings, "training.steps=1") == 1
-    assert problem in capsys.readouterr().err
+    done = run(file, *settings, "training.steps=1")
+    assert done.status == 1
+    assert problem in done.err

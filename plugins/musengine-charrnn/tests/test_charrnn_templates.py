@@ -8,40 +8,35 @@ from pathlib import Path
 
 import pytest
 import tomli
-from charrnn_toys import write_midi
 
-from helpers import score_of
-from musengine.cli.main import main
+from musengine.testing import run_command, score_of, write_midi
 
 TEMPLATES = importlib.resources.files("musengine_charrnn") / "templates"
 NAMES = ["charrnn", "charrnn-abc"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """A working directory with a folder of music of both kinds."""
-    (tmp_path / "my music").mkdir()
+    (workplace / "my music").mkdir()
     for number in range(5):
         notes = [(k, 1, 60 + (5 * k + number) % 12) for k in range(40)]
-        write_midi(score_of(notes, ticks_per_beat=4), tmp_path / "my music" / f"{number}.mid")
+        write_midi(score_of(notes, ticks_per_beat=4), workplace / "my music" / f"{number}.mid")
         tune = f"X:{number}\nM:4/4\nL:1/4\nK:C\nCEGc|" + 4 * "cGEC|"
-        (tmp_path / "my music" / f"{number}.abc").write_text(f"{tune}\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+        (workplace / "my music" / f"{number}.abc").write_text(f"{tune}\n")
+    return workplace
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_from_a_folder_to_a_piece(
-    folder: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    assert main(["init", name, "--corpus", "my music", "--out", "mine.toml"]) == 0
-    assert f"from the template {name} of musengine-charrnn" in capsys.readouterr().err
-    assert main(["check", "mine.toml"]) == 0
-    assert "mine.toml: fine: encoder" in capsys.readouterr().err
+def test_from_a_folder_to_a_piece(folder: Path, name: str) -> None:
+    made = run_command("init", name, "--corpus", "my music", "--out", "mine.toml")
+    assert made.status == 0
+    assert f"from the template {name} of musengine-charrnn" in made.err
+    checked = run_command("check", "mine.toml")
+    assert checked.status == 0
+    assert "mine.toml: fine: encoder" in checked.err
     few = ["training.steps=2", "model.units=8", "generate.count=1", "generate.length=80 tokens"]
-    settings = [word for setting in few for word in ("--set", setting)]
-    assert main(["run", "mine.toml", "--quiet", *settings]) == 0
+    assert run_command("run", "mine.toml", "--quiet", settings=few).status == 0
     assert (folder / "runs/mine/samples/piece-001.txt").read_text()
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few
 from musengine.api import DecodeSettings, Piece, Score, Text, Tokens
 from musengine.errors import UnreadableError
+from musengine.testing.strategies import few
 from musengine_charrnn.chars import Chars
 from musengine_charrnn.config import CharsConfig
 

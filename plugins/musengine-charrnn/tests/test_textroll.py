@@ -7,19 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from charrnn_toys import data_folder, read_midi, text_roll, unpacked, write_midi
 from hypothesis import given
 from hypothesis import strategies as st
 from miditoolkit import Instrument, MidiFile, Note
 
-from helpers import few, rows_of, score_of, scores
 from musengine.api import DecodeSettings, GridStep, Meter, Score, Text, Tokens, Track
 from musengine.errors import UnreadableError
+from musengine.testing import read_midi, rows_of, score_of, unpack, write_midi
+from musengine.testing.strategies import few, scores
 from musengine_charrnn.config import ALPHABET, TextRollConfig
+from musengine_charrnn.textroll import TextRoll
 
 # Pitch 21 is the first character, so C4 (60) is number 39, `4`; E4 (64) is `^`, G4 (67) is `/`.
 C, E, G = "4^/"
 BEATS, SECONDS = GridStep(Fraction(1, 16), "beat"), GridStep(Fraction(1, 32), "seconds")
+
+
+def text_roll(**options) -> TextRoll:
+    return TextRoll(TextRollConfig(**options))
 
 
 def text_of(score: Score, **options) -> str:
@@ -231,13 +236,14 @@ def check_stable(files: list[Path], folder: Path) -> None:
     assert read >= 0.95 * len(files)
 
 
-def test_some_real_files_are_stable(tmp_path: Path) -> None:
-    archive = data_folder() / "musicguru" / "musicguru-collection.tar.gz"
-    files = sorted(unpacked(archive, tmp_path), key=lambda path: path.stat().st_size)
+def test_some_real_files_are_stable(data_folder: Path, tmp_path: Path) -> None:
+    archive = data_folder / "musicguru" / "musicguru-collection.tar.gz"
+    files = sorted(unpack(archive, tmp_path))
+    files.sort(key=lambda path: path.stat().st_size)
     check_stable(files[5:200:40], tmp_path)
 
 
 @pytest.mark.slow
-def test_all_real_files_are_stable(tmp_path: Path) -> None:
-    archive = data_folder() / "musicguru" / "musicguru-collection.tar.gz"
-    check_stable(unpacked(archive, tmp_path), tmp_path)
+def test_all_real_files_are_stable(data_folder: Path, tmp_path: Path) -> None:
+    archive = data_folder / "musicguru" / "musicguru-collection.tar.gz"
+    check_stable(sorted(unpack(archive, tmp_path)), tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,10 @@ import numpy as np
 import pytest
 import tomli
 
-from helpers import score_of, write_midi
-from musengine.api import Batch, Output, Score, to_table
-from musengine.builtin.models.frequencies import Frequencies
-from musengine.cli.main import main
+from musengine.api import Batch, Model, Output, Run, Score, to_table
+from musengine.testing import run_command, score_of, write_midi
 from musengine_evaluation.corpus_index import similarities
 from musengine_evaluation.settings import LONGEST_WINDOW, SimilarityConfig
-
-Call = Callable[..., tuple[int, str, str]]
 
 PIPELINE = """
 [corpus]
@@ -71,20 +66,24 @@ def folder(workplace: Path) -> Path:
     return workplace
 
 
-def test_similarity_of_files_and_folders(musengine: Call) -> None:
-    status, out, err = musengine("similarity", "new", "--against", "music", "--json")
+def test_similarity_of_files_and_folders() -> None:
+    status, out, err = run_command("similarity", "new", "--against", "music", "--json")
     assert status == 0, err
     found = {Path(entry["path"]).name: entry["similarity"] for entry in json.loads(out)}
     assert found["copy.mid"] == pytest.approx(100.0)
     # In another key hardly any note lies on one of the original.
     assert 5 < found["higher.mid"] < 80
     assert 5 < found["other.mid"] < 80
-    status, out, _ = musengine("similarity", "new/copy.mid", "--against", "music", "--sample", "5")
+    status, out, _ = run_command(
+        "similarity", "new/copy.mid", "--against", "music", "--sample", "5"
+    )
     assert (status, out) == (0, "100.00 %  new/copy.mid\n")
 
 
-def test_originality_tells_copies_and_writes_what_to_hear(musengine: Call, tmp_path: Path) -> None:
-    status, out, err = musengine("originality", "new", "--against", "music", "--json", "--out", "o")
+def test_originality_tells_copies_and_writes_what_to_hear(tmp_path: Path) -> None:
+    status, out, err = run_command(
+        "originality", "new", "--against", "music", "--json", "--out", "o"
+    )
     assert status == 0, err
     report = json.loads(out)
     copy, higher, other = report["pieces"]
@@ -111,7 +110,7 @@ def test_originality_tells_copies_and_writes_what_to_hear(musengine: Call, tmp_p
     ]
     assert [(start, end, pitch - 4) for start, end, pitch in rows[0]] == rows[1]
     assert len(rows[0]) > 30
-    status, out, _ = musengine("originality", "new/copy.mid", "--against", "music")
+    status, out, _ = run_command("originality", "new/copy.mid", "--against", "music")
     assert "new/copy.mid: share of n-grams found 1" in out
     assert "held-out human music" in out
 
@@ -125,17 +124,19 @@ def test_originality_tells_copies_and_writes_what_to_hear(musengine: Call, tmp_p
         (["compare", "music"], "music is not a run folder"),
     ],
 )
-def test_what_is_not_there_is_one_line(musengine: Call, arguments: list[str], said: str) -> None:
-    status, _, err = musengine(*arguments)
+def test_what_is_not_there_is_one_line(arguments: list[str], said: str) -> None:
+    status, _, err = run_command(*arguments)
     assert status == 1
     assert said in err
     assert len(err.strip().splitlines()) == 1
 
 
-def test_a_run_measures_its_pieces_and_runs_are_compared(musengine: Call) -> None:
-    assert musengine("run", "pipe.toml", "--run-dir", "a", "--set", "run.message=counts")[0] == 0
+def test_a_run_measures_its_pieces_and_runs_are_compared() -> None:
+    assert (
+        run_command("run", "pipe.toml", "--run-dir", "a", "--set", "run.message=counts").status == 0
+    )
     again = ("run", "pipe.toml", "--run-dir", "b", "--set", "model.given=nothing")
-    assert musengine(*again)[0] == 0
+    assert run_command(*again).status == 0
     figures = json.loads(Path("a/evaluation.json").read_text())
     assert set(figures) == {"valid", "generated"}
     valid = figures["valid"]
@@ -148,7 +149,7 @@ def test_a_run_measures_its_pieces_and_runs_are_compared(musengine: Call) -> Non
     assert generated["statistics"]["pitch_range"]["count"] == 2
     human = generated["originality"]["human"]["ngram_share"]
     assert human["count"] == valid["pieces"]
-    status, out, err = musengine("compare", "a", "b", "--json")
+    status, out, err = run_command("compare", "a", "b", "--json")
     assert status == 0, err
     table = json.loads(out)
     assert table["messages"] == ["counts", ""]
@@ -158,21 +159,21 @@ def test_a_run_measures_its_pieces_and_runs_are_compared(musengine: Call) -> Non
     assert nll["apart"] == [False, True]
     assert nll["values"][1]["value"] > nll["values"][0]["value"] + 1
     assert math.isclose(nll["values"][0]["value"], valid["nll"])
-    status, out, _ = musengine("compare", "a", "b")
+    status, out, _ = run_command("compare", "a", "b")
     (line,) = (line for line in out.splitlines() if line.startswith("valid nll "))
     assert line.endswith("*")
     # A run stands for the music it was trained on, and brings its held-out pieces.
-    status, out, err = musengine("originality", "new/other.mid", "--against", "a", "--json")
+    status, out, err = run_command("originality", "new/other.mid", "--against", "a", "--json")
     assert status == 0, err
     assert json.loads(out)["human"]["overlap"]["pieces"] == valid["pieces"]
 
 
-def test_metrics_are_measured_with_their_own_settings(musengine: Call) -> None:
+def test_metrics_are_measured_with_their_own_settings() -> None:
     text = PIPELINE.replace('"similarity"', '"similarity"\nwindow = 16\nstride = 4')
     Path("pipe.toml").write_text(text.replace('"originality"', '"originality"\nngram = 2'))
-    status, _, err = musengine("run", "pipe.toml", "--run-dir", "a", "--set", "metric.0.n=1")
+    status, _, err = run_command("run", "pipe.toml", "--run-dir", "a", "--set", "metric.0.n=1")
     assert (status, err) == (1, "error: --set: [metric.0] n: unknown key\n")
-    assert musengine("run", "pipe.toml", "--run-dir", "a")[0] == 0
+    assert run_command("run", "pipe.toml", "--run-dir", "a").status == 0
     similar = {"type": "similarity", "window": 16, "stride": 4, "step": "1/8 beat", "seed": 0}
     original = {"type": "originality", "ngram": 2, "window": 64, "step": "1/4 beat"}
     tables = tomli.loads(Path("a/pipeline.toml").read_text())["metric"]
@@ -184,7 +185,7 @@ def test_metrics_are_measured_with_their_own_settings(musengine: Call) -> None:
         return dict(json.loads(Path("a/evaluation.json").read_text())["generated"])
 
     def similarity(*options: str) -> float:
-        told = musengine("similarity", "a/samples", "--against", "a", "--json", *options)
+        told = run_command("similarity", "a/samples", "--against", "a", "--json", *options)
         assert told[0] == 0, told
         return float(np.mean([piece["similarity"] for piece in json.loads(told[1])]))
 
@@ -194,32 +195,31 @@ def test_metrics_are_measured_with_their_own_settings(musengine: Call) -> None:
     assert first["similarity"] != pytest.approx(similarity(), abs=0.01)
     # Evaluating the run again takes its own settings; another is for that command alone.
     Path("a/evaluation.json").unlink()
-    assert musengine("evaluate", "a")[0] == 0
+    assert run_command("evaluate", "a").status == 0
     assert figures() == first
     longer = ("--set", "metric.2.ngram=6")
-    assert musengine("evaluate", "a", *longer)[0] == 0
+    assert run_command("evaluate", "a", *longer).status == 0
     assert figures()["ngram_share"] < first["ngram_share"]
     assert figures()["similarity"] == first["similarity"]
     # Run again with other settings, it measures again and keeps them.
-    assert musengine("run", "pipe.toml", "--run-dir", "a", *longer)[0] == 0
+    assert run_command("run", "pipe.toml", "--run-dir", "a", *longer).status == 0
     tables = tomli.loads(Path("a/pipeline.toml").read_text())["metric"]
     assert tables[2]["ngram"] == 6
 
 
-def test_metrics_of_the_model_read_a_part_once(
-    musengine: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert musengine("train", "pipe.toml", "--run-dir", "a")[0] == 0
+def test_metrics_of_the_model_read_a_part_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_command("train", "pipe.toml", "--run-dir", "a").status == 0
     batches: list[int] = []
-    forward = Frequencies.forward
+    kind = type(Run(Path("a")).load().model)
+    forward = kind.forward
 
-    def counted(model: Frequencies, batch: Batch) -> Output:
+    def counted(model: Model[Any], batch: Batch) -> Output:
         batches.extend(batch.pieces.tolist())
         return forward(model, batch)
 
-    monkeypatch.setattr(Frequencies, "forward", counted)
+    monkeypatch.setattr(kind, "forward", counted)
     metrics = 'metric=[{type="nll"}, {type="accuracy"}, {type="perplexity"}]'
-    status, out, _ = musengine("evaluate", "a", "--split", "valid", "--json", "--set", metrics)
+    status, out, _ = run_command("evaluate", "a", "--split", "valid", "--json", "--set", metrics)
     assert status == 0
     figures = json.loads(out)["valid"]
     assert 0 < figures["frame_accuracy"] < 1
@@ -237,18 +237,15 @@ def test_metrics_of_the_model_read_a_part_once(
     ],
 )
 def test_options_have_the_limits_of_the_metrics_settings(
-    musengine: Call, capfd: pytest.CaptureFixture[str], option: tuple[str, ...], said: str
+    option: tuple[str, ...], said: str
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        musengine("similarity", "new", "--against", "music", *option)
-    assert ended.value.code == 2
-    assert f"{option[0].partition('=')[0]}: {said}" in " ".join(capfd.readouterr().err.split())
+    done = run_command("similarity", "new", "--against", "music", *option)
+    assert done.status == 2
+    assert f"{option[0].partition('=')[0]}: {said}" in " ".join(done.err.split())
 
 
-def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["similarity", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
+def test_the_help_tells_the_defaults() -> None:
+    told = " ".join(run_command("similarity", "--help").out.split())
     for key, value in to_table(SimilarityConfig()).items():
         assert re.search(rf"--{key} [A-Z]+ [^-]*\({value}\)", told), key
 
@@ -263,10 +260,10 @@ def test_windows_as_long_as_they_may_be() -> None:
     assert similarities([piece], lambda: [corpus], settings) == [pytest.approx(100.0)]
 
 
-def test_a_run_without_figures_says_how_to_make_them(musengine: Call) -> None:
-    assert musengine("train", "pipe.toml", "--run-dir", "a")[0] == 0
-    status, _, err = musengine("compare", "a")
+def test_a_run_without_figures_says_how_to_make_them() -> None:
+    assert run_command("train", "pipe.toml", "--run-dir", "a").status == 0
+    status, _, err = run_command("compare", "a")
     assert (status, "`musengine evaluate a` makes them" in err) == (1, True)
     only = ("--split", "valid", "--set", 'metric=[{type="nll"}]')
-    assert musengine("evaluate", "a", *only)[0] == 0
-    assert musengine("compare", "a")[0] == 0
+    assert run_command("evaluate", "a", *only).status == 0
+    assert run_command("compare", "a").status == 0

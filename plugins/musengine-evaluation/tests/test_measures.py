@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, score_of
 from musengine.api import Score, Track
+from musengine.testing import score_of
+from musengine.testing.strategies import few
 from musengine_evaluation.features import pitch as pitches
 from musengine_evaluation.features import polyphony as sounding
 from musengine_evaluation.features import rhythm, structure, transitions

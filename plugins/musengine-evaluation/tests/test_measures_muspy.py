@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from helpers import score_of
-from musengine.api import Item, NoSettings, Score, Track
-from musengine.builtin.midi.reader import MidiReader
+from musengine.api import Score, Track
+from musengine.testing import read_midi, score_of
 from musengine_evaluation.features.summary import statistics
 
 RESULTS = Path(__file__).resolve().parents[3] / "benchmarks" / "results"
@@ -51,9 +50,8 @@ def files(archive: Path, names: list[str], folder: Path) -> Iterator[tuple[str, 
 
 def until_the_last_note(path: Path) -> Score:
     """What muspy takes for a piece's length; ours includes silence to the end of the file."""
-    (piece,) = MidiReader(NoSettings()).read(Item(path, path.name))
-    assert isinstance(piece.content, Score)
-    return replace(piece.content, length=int(piece.content.end.max()))
+    score = read_midi(path)
+    return replace(score, length=int(score.end.max()))
 
 
 ARCHIVES = sorted({key.partition(":")[0] for key in stored("muspy_values")})

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, score_of
 from musengine.api import Score
+from musengine.testing import score_of
+from musengine.testing.strategies import few
 from musengine_evaluation.features.set_distance import (
     Comparison,
     compare,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, score_of
 from musengine.api import Score, Track
+from musengine.testing import score_of
+from musengine.testing.strategies import few
 from musengine_evaluation import originality
 from musengine_evaluation.originality import LineIndex, line_of, notes_of, overlap
 

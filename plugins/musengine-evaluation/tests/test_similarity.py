@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, score_of
 from musengine.api import GridStep, Track
+from musengine.testing import score_of
+from musengine.testing.strategies import few
 from musengine_evaluation import similarity
 
 Floats = npt.NDArray[np.float32]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from musengine.cli.main import main
-from musengine.training import checkpoint
+from musengine.testing import CommandResult, load_checkpoint, run_command, unpack
 
 PIPELINE = """
 [corpus]
@@ -45,37 +44,34 @@ def tune(shift: int, length: int) -> list[list[int]]:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     tunes = {
         "train": [tune(k, 30 + 3 * k) for k in range(7)],
         "valid": [tune(k, 24) for k in range(2)],
         "test": [tune(2, 24)],
     }
-    (tmp_path / "tunes.json").write_text(json.dumps(tunes))
-    (tmp_path / "pipe.toml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+    (workplace / "tunes.json").write_text(json.dumps(tunes))
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace
 
 
-def run(*arguments: str, command: str = "run") -> int:
-    return main([command, "pipe.toml", "--quiet", *arguments])
+def run(*arguments: str, command: str = "run", file: str = "pipe.toml") -> CommandResult:
+    return run_command(command, file, "--quiet", *arguments)
 
 
 def last_weights(folder: Path) -> dict[str, list[float]]:
-    path = max((folder / "checkpoints").glob("*.safetensors"))
-    weights = checkpoint.load(path).model
+    weights = load_checkpoint(folder).model
     return {name: tensor.flatten().tolist() for name, tensor in weights.items()}
 
 
 @pytest.mark.parametrize("batching", STRATEGIES)
 def test_continuing_equals_never_having_stopped(folder: Path, batching: str) -> None:
     batching = ("--set", f"training.batching={batching}")
-    assert run("--run-dir", "whole", *batching) == 0
+    assert run("--run-dir", "whole", *batching).status == 0
     # 7 steps: in the middle of an epoch with every batching strategy.
-    assert run("--run-dir", "parts", *batching, "--set", "training.steps=7") == 0
-    assert run("--run-dir", "parts", *batching, "--set", "training.steps=19") == 0
-    assert run("--run-dir", "parts", *batching) == 0
+    assert run("--run-dir", "parts", *batching, "--set", "training.steps=7").status == 0
+    assert run("--run-dir", "parts", *batching, "--set", "training.steps=19").status == 0
+    assert run("--run-dir", "parts", *batching).status == 0
     assert last_weights(folder / "parts") == last_weights(folder / "whole")
     samples = (folder / "whole/samples/piece-001.mid").read_bytes()
     assert (folder / "parts/samples/piece-005.mid").read_bytes() == samples
@@ -94,7 +90,7 @@ def test_same_seed_same_music_other_seed_other_music(folder: Path) -> None:
 
 
 def test_training_lowers_the_validation_loss(folder: Path) -> None:
-    assert run("--set", "training.steps=200", "--set", "training.learning_rate=0.01") == 0
+    assert run("--set", "training.steps=200", "--set", "training.learning_rate=0.01").status == 0
     lines = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()
     valid = [record["valid"]["loss"] for line in lines if "valid" in (record := json.loads(line))]
     # Thirteen independent fair coins cost 13 ln 2 = 9.01 nats; the tunes are deterministic.
@@ -106,13 +102,15 @@ def test_training_lowers_the_validation_loss(folder: Path) -> None:
 
 
 def test_limits(folder: Path) -> None:
-    assert run("--run-dir", "epochs", "--set", "training.epochs=2", command="train") == 0
-    meta = checkpoint.load(max((folder / "epochs/checkpoints").glob("*"))).meta
+    assert run("--run-dir", "epochs", "--set", "training.epochs=2", command="train").status == 0
+    meta = load_checkpoint(folder / "epochs").meta
     assert meta["state"]["epoch"] == 2
-    assert run("--run-dir", "none", "--set", "training.steps=0") == 0
+    assert run("--run-dir", "none", "--set", "training.steps=0").status == 0
     assert (folder / "none/samples/piece-002.mid").is_file()
-    assert run("--run-dir", "short", "--set", "training.minutes=0.00001", command="train") == 0
-    meta = checkpoint.load(max((folder / "short/checkpoints").glob("*"))).meta
+    assert (
+        run("--run-dir", "short", "--set", "training.minutes=0.00001", command="train").status == 0
+    )
+    meta = load_checkpoint(folder / "short").meta
     assert meta["state"]["step"] <= 1
 
 
@@ -134,12 +132,12 @@ def test_limits(folder: Path) -> None:
 )
 def test_settings_run_whole(folder: Path, settings: list[str]) -> None:
     arguments = [word for setting in settings for word in ("--set", setting)]
-    assert run("--set", "training.steps=6", *arguments) == 0
+    assert run("--set", "training.steps=6", *arguments).status == 0
     assert (folder / "runs/pipe/samples/piece-002.mid").is_file()
 
 
 def test_old_checkpoints_go_the_best_stays(folder: Path) -> None:
-    assert run("--set", "training.keep_checkpoints=1", command="train") == 0
+    assert run("--set", "training.keep_checkpoints=1", command="train").status == 0
     names = {path.name for path in (folder / "runs/pipe/checkpoints").iterdir()}
     best = json.loads((folder / "runs/pipe/state.json").read_text())["best"]["checkpoint"]
     assert names == {best, max(names)}
@@ -150,19 +148,19 @@ def test_old_checkpoints_go_the_best_stays(folder: Path) -> None:
 
 def test_rates_may_change_when_training_goes_on(folder: Path) -> None:
     rates = "model.rates=[0.01, 0.01, 0.01, 0.01]"
-    assert run("--set", rates, "--set", "training.steps=6", command="train") == 0
+    assert run("--set", rates, "--set", "training.steps=6", command="train").status == 0
     before = last_weights(folder / "runs/pipe")
     # A rate next to nothing for the second layer leaves it where it was; the others go on.
     slower = "model.rates=[0.01, 1e-30, 0.01, 0.01]"
-    assert run("--set", slower, "--set", "training.steps=12", command="train") == 0
+    assert run("--set", slower, "--set", "training.steps=12", command="train").status == 0
     after = last_weights(folder / "runs/pipe")
     assert after["stack.layers.1.hidden_weight"] == before["stack.layers.1.hidden_weight"]
     assert after["stack.layers.0.hidden_weight"] != before["stack.layers.0.hidden_weight"]
-    assert run("--set", slower, "--set", "model.layers=[9,9,9]", command="train") == 1
+    assert run("--set", slower, "--set", "model.layers=[9,9,9]", command="train").status == 1
 
 
 def test_updates_per_batch_repeat_the_batch(folder: Path) -> None:
-    assert run("--set", "training.updates_per_batch=3", "--set", "training.steps=24") == 0
+    assert run("--set", "training.updates_per_batch=3", "--set", "training.steps=24").status == 0
     lines = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()
     epochs = [record["epoch"] for line in lines if "loss" in (record := json.loads(line))]
     # 7 tunes of 30 to 48 steps: 38 segments of 8 steps, 4 at once, about 10 batches, each thrice.
@@ -176,7 +174,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     text = '[corpus]\npath = "tunes.json"\n[model]\ntype = "lstm3"\npreset = "classic"\n'
     (folder / "classic.toml").write_text(text)
     small = ("--set", "model.layers=[8, 8, 8]", "--set", "training.epochs=1")
-    assert main(["train", "classic.toml", "--quiet", *small]) == 0
+    assert run(*small, command="train", file="classic.toml").status == 0
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training = tables["training"]
     assert (training["batch_size"], training["sequence_length"]) == (5, 100)
@@ -189,28 +187,19 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     assert tables["model"]["rates"] == [0.001] * 4
     assert tables["sampler"] == [{"type": "threshold", "threshold": 0.1}]
     # What was resolved resolves to itself: the run goes on without the preset.
-    assert main(["train", "classic.toml", "--quiet", *small, "--set", "training.epochs=2"]) == 0
+    longer = ("--set", "training.epochs=2")
+    assert run(*small, *longer, command="train", file="classic.toml").status == 0
 
 
-def test_the_classic_preset_on_real_piano_music(folder: Path) -> None:
+def test_the_classic_preset_on_real_piano_music(data_folder: Path, folder: Path) -> None:
     pytest.importorskip("musengine_samplers")
     pytest.importorskip("musengine_media")
-    import os
-    import tarfile
-
-    root = Path(__file__).resolve().parents[3]
-    data = Path(os.environ.get("MUSENGINE_DATA") or root.parent / "shared" / "data")
-    archive = data / "piano-midi-de" / "piano-midi-de.tar.gz"
-    if not archive.is_file():
-        pytest.skip(f"no {archive}; set MUSENGINE_DATA")
-    with tarfile.open(archive) as files:
-        chosen = [entry for entry in files.getmembers() if entry.name.endswith(".mid")][:10]
-        files.extractall(folder / "midi", members=chosen, filter="data")
-    pipeline = root / "pipelines" / "lstm3-classic.toml"
+    unpack(data_folder / "piano-midi-de" / "piano-midi-de.tar.gz", folder / "midi", 10)
+    pipeline = Path(__file__).resolve().parents[3] / "pipelines" / "lstm3-classic.toml"
     settings = ["corpus.path=midi", "model.layers=[16, 16, 16]", "training.epochs=1"]
     settings += ["output=[{type='midi'}, {type='probabilities'}]", "generate.length=40 steps"]
     arguments = [word for setting in settings for word in ("--set", setting)]
-    assert main(["run", str(pipeline), "--quiet", "--run-dir", "classic", *arguments]) == 0
+    assert run("--run-dir", "classic", *arguments, file=str(pipeline)).status == 0
     import miditoolkit
     import numpy as np
 

@@ -10,7 +10,7 @@ import pytest
 import tomli
 from miditoolkit import Instrument, MidiFile, Note
 
-from musengine.cli.main import main
+from musengine.testing import only_plugins, run_command
 
 TEMPLATE = importlib.resources.files("musengine_lstm3") / "templates" / "lstm3.toml"
 
@@ -28,46 +28,34 @@ def write_tune(path: Path, shift: int) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """A working directory with a folder of music."""
-    (tmp_path / "my tunes").mkdir()
+    (workplace / "my tunes").mkdir()
     for shift in range(4):
-        write_tune(tmp_path / "my tunes" / f"{shift}.mid", shift)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+        write_tune(workplace / "my tunes" / f"{shift}.mid", shift)
+    return workplace
 
 
-def test_from_a_folder_of_midi_files_to_a_piece(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["init", "lstm3", "--corpus", "my tunes", "--out", "mine.toml"]) == 0
-    said = capsys.readouterr().err
-    assert "from the template lstm3 of musengine-lstm3" in said
-    assert f"music: 4 files in {folder.resolve() / 'my tunes'}" in said
-    assert main(["check", "mine.toml"]) == 0
-    said = capsys.readouterr().err
-    assert said.startswith("mine.toml: fine: encoder piano-roll, model lstm3, samplers bernoulli")
+def test_from_a_folder_of_midi_files_to_a_piece(folder: Path) -> None:
+    made = run_command("init", "lstm3", "--corpus", "my tunes", "--out", "mine.toml")
+    assert made.status == 0
+    assert "from the template lstm3 of musengine-lstm3" in made.err
+    assert f"music: 4 files in {folder.resolve() / 'my tunes'}" in made.err
+    checked = run_command("check", "mine.toml")
+    assert checked.status == 0
+    fine = "mine.toml: fine: encoder piano-roll, model lstm3, samplers bernoulli"
+    assert checked.err.startswith(fine)
     few = ["training.steps=2", "training.batch_size=2", "corpus.jobs=1"]
     few += ["generate.count=1", "generate.length=24 beats"]
-    settings = [word for setting in few for word in ("--set", setting)]
-    assert main(["run", "mine.toml", "--quiet", *settings]) == 0
+    assert run_command("run", "mine.toml", "--quiet", settings=few).status == 0
     # 24 beats, less what may be silent at the end; a net hardly trained plays almost everywhere.
     piece = MidiFile(str(folder / "runs/mine/samples/piece-001.mid"))
     assert 12 < piece.max_tick / piece.ticks_per_beat < 25
 
 
-def test_it_is_the_one_offered_where_nothing_else_is_asked_for(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MUSENGINE_PLUGINS", "lstm3")
-    from musengine.plugins.manager import load
-
-    load.cache_clear()
-    try:
-        assert main(["init"]) == 0
-    finally:
-        load.cache_clear()
+def test_it_is_the_one_offered_where_nothing_else_is_asked_for(folder: Path) -> None:
+    with only_plugins("lstm3"):
+        assert run_command("init").status == 0
     assert (folder / "lstm3.toml").read_text("utf-8") == TEMPLATE.read_text("utf-8")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from musengine.cli.main import main
-from musengine.training import checkpoint
+from musengine.api import Callback, NoSettings, Progress, load_pipeline, run_pipeline
+from musengine.testing import CommandResult, load_checkpoint, run_command
 
 PIPELINE = """
 [corpus]
@@ -34,63 +34,57 @@ threads = 1
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     tune = [[60, 64], [62, 65], [64, 67], [60]]
     tunes = {"train": [tune * 8, tune * 2, tune * 19], "valid": [tune * 3]}
-    (tmp_path / "tunes.json").write_text(json.dumps(tunes))
-    (tmp_path / "pipe.toml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+    (workplace / "tunes.json").write_text(json.dumps(tunes))
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace
 
 
-def train(name: str, *settings: str) -> int:
-    words = [word for setting in settings for word in ("--set", setting)]
-    return main(["train", "pipe.toml", "--quiet", "--run-dir", name, *words])
-
-
-def last(name: str) -> checkpoint.Checkpoint:
-    return checkpoint.load(max(Path(name, "checkpoints").glob("*.safetensors")))
+def train(name: str, *settings: str) -> CommandResult:
+    return run_command("train", "pipe.toml", "--quiet", "--run-dir", name, settings=settings)
 
 
 def weights(name: str) -> dict[str, list[float]]:
-    return {key: tensor.flatten().tolist() for key, tensor in last(name).model.items()}
+    model = load_checkpoint(Path(name)).model
+    return {key: tensor.flatten().tolist() for key, tensor in model.items()}
 
 
-def rates_told(name: str, monkeypatch: pytest.MonkeyPatch, *settings: str) -> list[float]:
-    """Return the learning rate after each step of a run."""
-    from musengine.api import Progress
-    from musengine.builtin.callbacks.console import ConsoleCallback
+class Rates(Callback[NoSettings]):
+    """Notes the learning rate of every step."""
 
-    rates: list[float] = []
+    def __init__(self) -> None:
+        super().__init__(NoSettings())
+        self.rates: list[float] = []
 
-    def note(self: ConsoleCallback, progress: Progress) -> None:
-        rates.append(progress.learning_rate)
-
-    monkeypatch.setattr(ConsoleCallback, "on_step", note)
-    assert train(name, *settings) == 0
-    return rates
+    def on_step(self, progress: Progress) -> None:
+        self.rates.append(progress.learning_rate)
 
 
-def test_a_plateau_halves_the_rate_and_survives_an_interruption(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def rates_of(name: str, *settings: str) -> list[float]:
+    """Return the learning rate of each step of a run."""
+    callback = Rates()
+    pipeline = load_pipeline("pipe.toml", settings)
+    run_pipeline(pipeline, name, train_only=True, callbacks=[callback])
+    return callback.rates
+
+
+def test_a_plateau_halves_the_rate_and_survives_an_interruption() -> None:
     # A rate of nothing to speak of: no validation is ever better than the first, at step 2, by
     # more than rounding; weights in float32 do not move at all by 1e-30.
     settings = (
         *("training.schedule=plateau", "training.plateau_patience=2"),
         *("training.learning_rate=1e-30", "training.optimizer=sgd"),
     )
-    rates = rates_told("whole", monkeypatch, *settings)
+    rates = rates_of("whole", *settings)
     # Validated after steps 2, 4, 6, ...: two in a row without a better one at 6 and at 10.
     assert rates == [1e-30] * 6 + [5e-31] * 4 + [2.5e-31] * 2
-    assert rates_told("parts", monkeypatch, *settings, "training.steps=8") == rates[:8]
-    assert rates_told("parts", monkeypatch, *settings) == rates[8:]
+    assert rates_of("parts", *settings, "training.steps=8") == rates[:8]
+    assert rates_of("parts", *settings) == rates[8:]
 
 
-def test_the_rate_of_a_piece_falls_with_the_root_of_its_length(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_rate_of_a_piece_falls_with_the_root_of_its_length() -> None:
     # Chunks of 8 steps: 32 steps are 4, 8 steps are 1, 76 steps are 10 (the last not full).
     # The roots' whole parts: 2, 1 and 3.
     settings = (
@@ -98,33 +92,33 @@ def test_the_rate_of_a_piece_falls_with_the_root_of_its_length(
         *("training.learning_rate=0.6", "training.optimizer=sgd", "training.epochs=1"),
         "training.steps=15",
     )
-    rates = rates_told("run", monkeypatch, *settings)
+    rates = rates_of("run", *settings)
     assert sorted(rates) == pytest.approx([0.2] * 10 + [0.3] * 4 + [0.6])
 
 
-def test_a_rate_per_piece_needs_one_piece_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("run", "training.rate_per_piece=true") == 1
-    lines = capsys.readouterr().err.splitlines()
+def test_a_rate_per_piece_needs_one_piece_at_a_time() -> None:
+    done = train("run", "training.rate_per_piece=true")
+    assert done.status == 1
     # Neither the batching strategy nor the size of a batch is what it needs.
-    assert ["[training] rate_per_piece" in line for line in lines] == [True, True]
+    assert ["[training] rate_per_piece" in line for line in done.err.splitlines()] == [True, True]
     settings = ("training.rate_per_piece=true", "training.batching=stateful", "training.steps=0")
-    assert train("run", *settings, "training.batch_size=2") == 1
-    assert train("run", *settings, "training.batch_size=1") == 0
+    assert train("run", *settings, "training.batch_size=2").status == 1
+    assert train("run", *settings, "training.batch_size=1").status == 0
 
 
 def test_a_run_may_start_from_the_weights_of_another(folder: Path) -> None:
-    assert train("first") == 0
-    assert train("second", "training.init_from=first", "training.steps=0") == 0
+    assert train("first").status == 0
+    assert train("second", "training.init_from=first", "training.steps=0").status == 0
     best = json.loads(Path("first/state.json").read_text())["best"]["checkpoint"]
-    expected = checkpoint.load(folder / "first/checkpoints" / best).model
-    found = last("second").model
-    assert all((found[name] == expected[name]).all() for name in expected)
-    assert last("second").meta["state"]["step"] == 0
+    expected = load_checkpoint(folder / "first/checkpoints" / best).model
+    second = load_checkpoint(folder / "second")
+    assert all((second.model[name] == expected[name]).all() for name in expected)
+    assert second.meta["state"]["step"] == 0
     # A checkpoint may be named too, and going on is not starting again.
     path = max(Path("first/checkpoints").glob("*"))
-    assert train("third", f"training.init_from={path}", "training.steps=2") == 0
+    assert train("third", f"training.init_from={path}", "training.steps=2").status == 0
     before = weights("third")
-    assert train("third", f"training.init_from={path}", "training.steps=2") == 0
+    assert train("third", f"training.init_from={path}", "training.steps=2").status == 0
     assert weights("third") == before != weights("first")
 
 
@@ -137,25 +131,26 @@ def test_a_run_may_start_from_the_weights_of_another(folder: Path) -> None:
     ],
 )
 def test_what_is_no_fitting_origin_is_said_and_leaves_no_run(
-    settings: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    settings: list[str], said: str
 ) -> None:
-    assert train("first", "training.steps=2") == 0
-    assert train("second", *settings) == 1
-    assert said in capsys.readouterr().err
+    assert train("first", "training.steps=2").status == 0
+    done = train("second", *settings)
+    assert done.status == 1
+    assert said in done.err
     assert not Path("second").exists()
 
 
 def test_a_note_is_kept_with_the_run_and_may_change() -> None:
-    assert train("run", "run.message=a first try", "training.steps=2") == 0
-    assert train("run", "run.message=no better", "training.steps=2") == 0
+    assert train("run", "run.message=a first try", "training.steps=2").status == 0
+    assert train("run", "run.message=no better", "training.steps=2").status == 0
     stored: Any = Path("run/pipeline.toml").read_text()
     assert 'message = "a first try"' in stored or 'message = "no better"' in stored
 
 
-def test_tensorboard_gets_the_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_gets_the_curves() -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     settings = ('callback=[{type="tensorboard", every=3}]', "training.steps=12")
-    assert train("run", *settings) == 0
+    assert train("run", *settings).status == 0
     events = accumulator.EventAccumulator(str(Path("run/tensorboard")))
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [3, 6, 9, 12]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import score_of
 from musengine.api import Score, Text, Track
 from musengine.errors import UnwritableError
+from musengine.testing import score_of
 from musengine_media import soundfonts
 from musengine_media.audio import WavWriter
 from musengine_media.config import WavConfig

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from PIL import Image
 
-from helpers import few, score_of, scores
 from musengine.api import Score, Text, Track
+from musengine.testing import score_of
+from musengine.testing.strategies import few, scores
 from musengine_media.config import PictureConfig
 from musengine_media.picture import BAR_LINE, NOTE_COLOURS, PictureWriter
 

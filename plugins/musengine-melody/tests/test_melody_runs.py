@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +10,8 @@ import pytest
 import tomli
 from miditoolkit import Instrument, MidiFile, Note
 
-from musengine.api import Pipeline, load_pipeline
-from musengine.cli.main import main
-from musengine.data.dataset import prepare, read_corpus
-from musengine.plugins.manager import load as load_plugins
+from musengine.api import Piece, Pipeline, load_pipeline, read_dataset, read_scores
+from musengine.testing import CommandResult, create, run_command, unpack
 
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = """
@@ -51,9 +47,9 @@ def instrument(pitches: list[int], *, drums: bool = False, chord: bool = False) 
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """A folder with songs of a tune, chords and drums; every second one has a bass of its own."""
-    (tmp_path / "music").mkdir()
+    (workplace / "music").mkdir()
     random = np.random.default_rng(5)
     for number in range(8):
         file = MidiFile(ticks_per_beat=200)
@@ -63,16 +59,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.instruments.append(instrument([36] * 40, drums=True))
         if number % 2:
             file.instruments.append(instrument([pitch - 24 for pitch in tune[::-1]]))
-        file.dump(str(tmp_path / "music" / f"{number}.mid"))
-    (tmp_path / "pipe.toml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+        file.dump(str(workplace / "music" / f"{number}.mid"))
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace
 
 
-def run(*settings: str, command: str = "run", pipeline: str = "pipe.toml") -> int:
-    arguments = [word for setting in settings for word in ("--set", setting)]
-    return main([command, pipeline, "--quiet", *arguments])
+def run(*settings: str, pipeline: str = "pipe.toml") -> CommandResult:
+    return run_command("run", pipeline, "--quiet", settings=settings)
 
 
 def parts_of(run_folder: Path) -> dict[str, list[str]]:
@@ -81,7 +74,7 @@ def parts_of(run_folder: Path) -> dict[str, list[str]]:
 
 
 def test_from_a_folder_of_songs_to_melodies(folder: Path) -> None:
-    assert run() == 0
+    assert run().status == 0
     parts = parts_of(folder / "runs/pipe")
     # The tune is the second track, the bass the fourth; chords and drums are none.
     everything = [f"{n}.mid#{k}" for n in range(8) for k in ((2, 4) if n % 2 else (2,))]
@@ -101,17 +94,16 @@ def test_from_a_folder_of_songs_to_melodies(folder: Path) -> None:
 
 
 def test_the_top_line_and_the_tolerance_are_settings(folder: Path) -> None:
-    assert run("encoder.skyline=true", "training.steps=1", "generate.count=0") == 0
+    assert run("encoder.skyline=true", "training.steps=1", "generate.count=0").status == 0
     parts = parts_of(folder / "runs/pipe")
     assert len(parts["train"] + parts["valid"]) == 20
 
 
 def test_prompts_from_anywhere_in_a_folder(folder: Path) -> None:
-    assert run("training.steps=1", "generate.count=0") == 0
+    assert run("training.steps=1", "generate.count=0").status == 0
     settings = ["generate.prompt=music", "generate.prompt_offset=random", "generate.count=13"]
     settings += ["generate.include_prompt=true", "generate.length=1 steps", "generate.seed=3"]
-    arguments = [word for setting in settings for word in ("--set", setting)]
-    assert main(["generate", "--quiet", "--out", "made", *arguments]) == 0
+    assert run_command("generate", "--quiet", "--out", "made", settings=settings).status == 0
     prompts = []
     for number in range(13):
         path = folder / f"made/piece-{number + 1:03}.mid"
@@ -132,7 +124,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     text = '[corpus]\npath = "music"\n[model]\ntype = "melody"\npreset = "classic"\n'
     (folder / "classic.toml").write_text(text)
     small = ("model.layers=[6]", "training.epochs=1", "generate.count=0", "training.batch_size=512")
-    assert run(*small, pipeline="classic.toml") == 0
+    assert run(*small, pipeline="classic.toml").status == 0
     tables = tomli.loads((folder / "runs/classic/pipeline.toml").read_text())
     training, encoder = tables["training"], tables["encoder"]
     assert (training["batching"], training["sequence_length"]) == ("windows", 20)
@@ -147,46 +139,36 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
 
 
 def test_the_template(folder: Path) -> None:
-    assert main(["init", "melody", "--corpus", "music", "--out", "mine.toml"]) == 0
-    assert main(["check", "mine.toml"]) == 0
-    assert run("training.steps=2", "generate.count=1", pipeline="mine.toml") == 0
+    made = run_command("init", "melody", "--corpus", "music", "--out", "mine.toml")
+    assert made.status == 0
+    assert run_command("check", "mine.toml").status == 0
+    assert run("training.steps=2", "generate.count=1", pipeline="mine.toml").status == 0
     made = MidiFile(str(folder / "runs/mine/samples/piece-001.mid"))
     last = max(note.end for track in made.instruments for note in track.notes)
     # 32 bars of 4/4 at 480 ticks a beat, less what may be silent at the end.
     assert 16 * 4 * 480 < last <= 32 * 4 * 480
 
 
-@pytest.fixture
-def data() -> Path:
-    chosen = os.environ.get("MUSENGINE_DATA")
-    folder = Path(chosen) if chosen else ROOT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no real data in {folder}; set MUSENGINE_DATA")
-    return folder
-
-
-def unpack(archive: Path, folder: Path, *names: str) -> None:
-    """Unpack the MIDI files of an archive, or those whose names end so, flat into a folder."""
+def unpack_flat(archive: Path, folder: Path, *names: str) -> None:
+    """Unpack the MIDI files of an archive, or those whose names end so, all into one folder."""
     folder.mkdir(exist_ok=True)
-    with tarfile.open(archive) as tar:
-        for entry in tar:
-            if entry.name.endswith(names or (".mid",)) and (file := tar.extractfile(entry)):
-                (folder / Path(entry.name).name).write_bytes(file.read())
+    for path in unpack(archive, folder.with_name("unpacked"), endings=names or (".mid",)):
+        path.rename(folder / path.name)
 
 
-def pipeline_of(*settings: str, pipeline: Path = ROOT / "pipelines" / "melody.toml") -> Pipeline:
+def pipeline_of(*settings: str) -> Pipeline:
     changes = ("corpus.path=real", "corpus.jobs=1", *settings)
-    return load_pipeline(pipeline, load_plugins().registry, changes)
+    return load_pipeline(ROOT / "pipelines" / "melody.toml", changes)
 
 
-def test_tracks_of_real_songs_checked_by_hand(folder: Path, data: Path) -> None:
+def test_tracks_of_real_songs_checked_by_hand(folder: Path, data_folder: Path) -> None:
     """POP909: `MELODY` is one voice, `BRIDGE` sometimes, `PIANO` plays chords."""
     names = ("001.mid", "002.mid", "324.mid")
-    unpack(data / "pop909" / "pop909-main-001-808.tar.gz", folder / "real", *names)
+    unpack_flat(data_folder / "pop909" / "pop909-main-001-808.tar.gz", folder / "real", *names)
 
     def taken(*settings: str) -> list[str]:
-        manifest = read_corpus(pipeline_of(*settings), load_plugins().registry)
-        return sorted(piece.id for piece in manifest.pieces)
+        dataset = read_dataset(pipeline_of("corpus.valid=0.0", *settings))
+        return sorted(piece.id for piece in dataset.parts["train"])
 
     assert taken() == ["001.mid#1", "002.mid#1", "324.mid#1"]
     # The bridges overlap in 2.8, 31 and 1.9 percent of their time; that of 324 has 50 notes.
@@ -209,48 +191,50 @@ HAND = {
 }
 
 
-def test_real_files_encoded_by_hand(folder: Path, data: Path) -> None:
-    archive = data / "midi-rnn-lakh" / "midi-rnn-lakh.tar.gz"
-    unpack(archive, folder / "real", *HAND)
-    pipeline = pipeline_of("corpus.valid=0.0")
-    encoder = pipeline.encoder.create()
-    dataset = prepare(pipeline, read_corpus(pipeline, load_plugins().registry), encoder)
+def test_real_files_encoded_by_hand(folder: Path, data_folder: Path) -> None:
+    archive = data_folder / "midi-rnn-lakh" / "midi-rnn-lakh.tar.gz"
+    unpack_flat(archive, folder / "real", *HAND)
+    dataset = read_dataset(pipeline_of("corpus.valid=0.0"))
     pieces = {piece.id: piece.encoded.steps for piece in dataset.parts["train"]}
     assert set(pieces) == set(HAND)
     for name, expected in HAND.items():
         assert pieces[name][: len(expected)].tolist() == expected
 
 
-def test_the_files_of_the_original(folder: Path, data: Path) -> None:
+def test_the_files_of_the_original(folder: Path, data_folder: Path) -> None:
     """183 files, 167 of them strictly monophonic, 128 different melodies, none on both sides."""
-    unpack(data / "midi-rnn-lakh" / "midi-rnn-lakh.tar.gz", folder / "real")
-    registry = load_plugins().registry
-    strict = read_corpus(pipeline_of("encoder.tolerance=0"), registry)
+    unpack_flat(data_folder / "midi-rnn-lakh" / "midi-rnn-lakh.tar.gz", folder / "real")
+
+    def parts_with(*settings: str) -> dict[str, list[str]]:
+        parts = read_dataset(pipeline_of(*settings)).parts
+        return {part: [piece.id for piece in pieces] for part, pieces in parts.items()}
+
+    def count(parts: dict[str, list[str]]) -> int:
+        return sum(map(len, parts.values()))
+
     # In three files more all that overlaps is a note struck again before its release; reading ends
     # it there. Two files overlap in more than 5 percent of their time as they stand.
-    assert len(strict.pieces) == 167 + 3
-    assert len(read_corpus(pipeline_of(), registry).pieces) == 183 - 2
+    assert count(parts_with("encoder.tolerance=0", "corpus.duplicates=keep")) == 167 + 3
+    assert count(parts_with("corpus.duplicates=keep")) == 183 - 2
 
-    every = pipeline_of("encoder.tolerance=100", "corpus.duplicates=keep")
-    manifest = read_corpus(every, registry)
-    pitches = {
-        piece.id: piece.content.pitch.tobytes()
-        for file in manifest.files
-        for piece in manifest.loader.pieces(file)
+    encoder = create("encoder", "melody", tolerance=100.0)
+    melodies = {
+        melody.id: melody.content
+        for name, score in read_scores("real", jobs=1).items()
+        for melody in encoder.pieces(Piece(name, score))
     }
+    pitches = {name: melody.pitch.tobytes() for name, melody in melodies.items()}
     assert len(pitches) == 183
     assert len(set(pitches.values())) == 128
     # Two of the 128 differ in one note struck again: they are kept together too.
-    notes = {piece.id: piece.notes_hash for piece in manifest.pieces}
+    notes = {name: encoder.copy_key(melody) for name, melody in melodies.items()}
     assert len(set(notes.values())) == 127
 
-    parts = prepare(every, manifest, every.encoder.create()).parts
-    assert sum(map(len, parts.values())) == 183
+    parts = parts_with("encoder.tolerance=100", "corpus.duplicates=keep")
+    assert count(parts) == 183
     for of in (pitches, notes):
-        train, valid = ({of[piece.id] for piece in parts[part]} for part in ("train", "valid"))
+        train, valid = ({of[name] for name in parts[part]} for part in ("train", "valid"))
         assert train
         assert valid
         assert not train & valid
-    once = pipeline_of("encoder.tolerance=100")
-    parts = prepare(once, read_corpus(once, registry), once.encoder.create()).parts
-    assert sum(map(len, parts.values())) == 127
+    assert count(parts_with("encoder.tolerance=100")) == 127

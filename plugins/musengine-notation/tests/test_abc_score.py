@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of
 from musengine.errors import UnreadableError
+from musengine.testing import rows_of
+from musengine.testing.strategies import few
 from musengine_notation.abc_score import Bar, abc_bars, abc_to_score
 
 TUNE = """X:1

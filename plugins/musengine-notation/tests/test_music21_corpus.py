@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers import rows_of
 from musengine.api import DiscoveryNotes, Item, NoSettings, Piece, Score, Source, Text, find_items
 from musengine.errors import UnreadableError, UserError
 from musengine.plugins import manager
+from musengine.testing import rows_of
 from musengine_notation.corpus import Music21CorpusReader, Music21TunesReader
 from musengine_notation.stream import TICKS_PER_BEAT, score_of
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers import rows_of
 from musengine.api import Item, NoSettings, Piece, Score
 from musengine.errors import UnreadableError
+from musengine.testing import rows_of
 from musengine_notation import musicxml
 from musengine_notation.abc import tunes_of
 from musengine_notation.musicxml import musicxml_text

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,29 +13,19 @@ from musengine.api import (
     Array,
     DecodeSettings,
     Draw,
-    Encoded,
-    Encoder,
-    EncoderConfig,
     Grid,
     GridDraw,
     GridStep,
     Layout,
-    Length,
     Meter,
     Model,
     ModelConfig,
     Proposal,
     Sampler,
-    Score,
-    Text,
     Tokens,
 )
-from musengine.config.fields import build
-from musengine.generation.engine import GenerationPlan, generate, piece_seeds
-from musengine.plugins import manager
+from musengine.testing import create, generate_steps
 
-REGISTRY = manager.load().registry
-CPU = torch.device("cpu")
 SIXTEENTH = GridStep(Fraction(1, 4), "beat")
 SURE = 30.0
 """A logit of a probability of almost 1; of almost 0 with the minus sign."""
@@ -62,29 +49,6 @@ LINES = {"melody": MELODY, "melody-hold": MELODY_HOLD}
 TOKENS = {**LINES, "roll": ROLL}
 LETTERS = Tokens(size=5)
 """Tokens without a meaning, as of plain text."""
-
-
-class Tiny(Encoder[EncoderConfig]):
-    """An encoder that has a layout and tells its time; it encodes nothing."""
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__(EncoderConfig())
-        self._layout = layout
-
-    @property
-    def layout(self) -> Layout:
-        return self._layout
-
-    def encode(self, content: Score | Text) -> Encoded:
-        raise NotImplementedError
-
-    def decode(self, steps: Array, settings: DecodeSettings) -> Score | Text:
-        raise NotImplementedError
-
-    def elapsed(
-        self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
-    ) -> npt.NDArray[np.float64]:
-        return np.arange(1, len(steps) + 1) / 4
 
 
 Say = Callable[[Tensor, int], Tensor]
@@ -133,12 +97,7 @@ class NoteByNote(Told):
 
 def sampler(kind: str, layout: Layout, **settings: Any) -> Sampler[Any]:
     """A sampler as a pipeline would choose it."""
-    entry = REGISTRY.get("sampler", kind)
-    config, problems = build(
-        entry.declaration.config, settings, file="", name="", base_of=lambda key: Path()
-    )
-    assert not problems, problems
-    made: Sampler[Any] = entry.load()(config, layout)
+    made: Sampler[Any] = create("sampler", kind, layout, **settings)
     return made
 
 
@@ -160,19 +119,16 @@ def make(
     meter: str = "4/4",
 ) -> list[Array]:
     """Generate pieces of so many steps or tokens; returns their arrays."""
-    encoder = Tiny(model.layout)
-    prompt = encoder.empty() if prompt is None else np.asarray(prompt, encoder.empty().dtype)
-    seeds = piece_seeds(0, count) if seeds is None else seeds
-    bar = Meter.from_toml(meter, Path())
-    assert isinstance(bar, Meter)
-    plan = GenerationPlan(
-        prompts=[Encoded(steps=prompt)] * len(seeds),
-        first=[0] * len(seeds),
+    seeds = range(count) if seeds is None else seeds
+    numerator, denominator = map(int, meter.split("/"))
+    return generate_steps(
+        model,
+        samplers,
+        length=f"{steps} tokens",
         seeds=seeds,
-        length=Length(float(steps), "tokens"),
-        settings=DecodeSettings(tempo=tempo, meter=bar),
+        prompts=None if prompt is None else [prompt] * len(seeds),
+        settings=DecodeSettings(tempo=tempo, meter=Meter(numerator, denominator)),
     )
-    return [piece.steps for piece in generate(model, encoder, samplers, plan, device=CPU)]
 
 
 def logits_of(layout: Grid, sound: float | Sequence[float], onset: float = 0.0) -> Tensor:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import miditoolkit
 import pytest
-from sampler_toys import REGISTRY
 
 from musengine.api import load_pipeline
-from musengine.cli.main import main
 from musengine.errors import ConfigError
+from musengine.testing import run_command
 
 MODEL = (
     '[corpus]\npath = "."\n[model]\ntype = "frequencies"\n[encoder]\nlowest = 60\nhighest = 71\n'
@@ -24,7 +23,7 @@ def problems(folder: Path, text: str) -> list[str]:
     """What is wrong with a pipeline that has these samplers."""
     (folder / "pipe.toml").write_text(MODEL + text)
     try:
-        load_pipeline(folder / "pipe.toml", REGISTRY)
+        load_pipeline(folder / "pipe.toml")
     except ConfigError as error:
         return [line.partition("pipe.toml: ")[2] for line in error.lines]
     return []
@@ -84,7 +83,7 @@ def test_a_scale_without_the_encoders_notes(tmp_path: Path):
     text = MODEL.replace("lowest = 60", "lowest = 61")
     (tmp_path / "pipe.toml").write_text(text + settings)
     with pytest.raises(ConfigError, match="none of the encoder's pitches is in the scale"):
-        load_pipeline(tmp_path / "pipe.toml", REGISTRY)
+        load_pipeline(tmp_path / "pipe.toml")
 
 
 def test_the_settings_need_no_torch():
@@ -92,20 +91,18 @@ def test_the_settings_need_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_chain_in_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_chain_in_a_whole_run(workplace: Path):
     """From tunes of two notes to pieces whose guards hold, through the command line."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
     tune = [[60 + (t // 4) % 3, 67] for t in range(40)]
-    (tmp_path / "tunes.json").write_text(json.dumps({"train": [tune] * 3, "valid": [tune]}))
+    (workplace / "tunes.json").write_text(json.dumps({"train": [tune] * 3, "valid": [tune]}))
     text = MODEL.replace('path = "."', 'path = "tunes.json"') + 'step = "1 beat"\n'
     text += '[generate]\ncount = 2\nlength = "24 steps"\nprompt = "none"\n'
     text += '[[sampler]]\ntype = "temperature"\ntemperature = 0.8\n'
     text += '[[sampler]]\ntype = "scale"\nkey = "F"\n'
     text += '[[sampler]]\ntype = "longest-note"\nlength = "3 beats"\n'
-    (tmp_path / "pipe.toml").write_text(text)
-    assert main(["run", "pipe.toml", "--quiet"]) == 0
-    for path in sorted((tmp_path / "runs/pipe/samples").glob("*.mid")):
+    (workplace / "pipe.toml").write_text(text)
+    assert run_command("run", "pipe.toml").status == 0
+    for path in sorted((workplace / "runs/pipe/samples").glob("*.mid")):
         midi = miditoolkit.MidiFile(str(path))
         notes = [note for track in midi.instruments for note in track.notes]
         assert notes

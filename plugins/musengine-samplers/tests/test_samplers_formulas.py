@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampler_toys import (
-    CPU,
     MELODY,
     MERGED,
     ONSETS,
@@ -39,7 +38,7 @@ def thresholds(kind: str, numbers: list[float], **options: float) -> list[float]
     """What a fresh sampler makes of thresholds, in double precision."""
     tensor = torch.tensor(numbers, dtype=torch.float64)[None, :, None]
     shaping = sampler(kind, MERGED, **options)
-    shaping.begin(history(MERGED, 1), PieceRandom([0], CPU))
+    shaping.begin(history(MERGED, 1), PieceRandom([0], torch.device("cpu")))
     return shaping.thresholds(tensor, history(MERGED, 1))[0, :, 0].tolist()
 
 
@@ -47,7 +46,7 @@ def shaped(kind: str, probabilities: list[float], **options: float) -> list[floa
     """The probabilities that a sampler leaves of the tokens'."""
     logits = torch.tensor(probabilities, dtype=torch.float64).log()[None]
     shaping = sampler(kind, MELODY, **options)
-    shaping.begin(history(MELODY, 1), PieceRandom([0], CPU))
+    shaping.begin(history(MELODY, 1), PieceRandom([0], torch.device("cpu")))
     return shaping.logits(logits, history(MELODY, 1)).softmax(dim=1)[0].tolist()
 
 
@@ -115,7 +114,7 @@ def test_tempered_on_a_grid_is_the_power_renormalised(number: float, p: float, p
 
 def powers(mu: float, sigma: float, seeds: range, layout: Layout = MERGED) -> Tensor:
     tempered = sampler("tempered", layout, mu=mu, sigma=sigma)
-    tempered.begin(history(layout, len(seeds)), PieceRandom(list(seeds), CPU))
+    tempered.begin(history(layout, len(seeds)), PieceRandom(list(seeds), torch.device("cpu")))
     return tempered.power_N.double()
 
 
@@ -147,7 +146,7 @@ def test_the_smallest_number_still_gives_a_power():
 
     for mu, sigma in ((1.5, 0.0), (20.0, 1.0)):
         tempered = sampler("tempered", MERGED, mu=mu, sigma=sigma)
-        tempered.begin(history(MERGED, 1), Zeros([0], CPU))
+        tempered.begin(history(MERGED, 1), Zeros([0], torch.device("cpu")))
         assert mu - 15 * sigma <= float(tempered.power_N[0]) <= mu
 
 
@@ -198,7 +197,7 @@ class Adaptive:
 @given(st.lists(st.integers(0, 4), max_size=80), st.sampled_from([1.0, 1.5, 0.4]))
 def test_adaptive_follows_the_rule(counts: list[int], start: float):
     rule, made = Adaptive(start), sampler("adaptive", ONSETS, start=start)
-    made.begin(history(ONSETS, 2), PieceRandom([0, 1], CPU))
+    made.begin(history(ONSETS, 2), PieceRandom([0, 1], torch.device("cpu")))
     numbers = torch.full((2, 12, 2), 0.3, dtype=torch.float64)
     second = Adaptive(start)
     for count in counts:

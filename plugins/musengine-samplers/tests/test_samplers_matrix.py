@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sampler_toys import CPU, GRIDS, REGISTRY, TOKENS, NoteByNote, Told, make
+from sampler_toys import GRIDS, TOKENS, NoteByNote, Told, make
 
 from musengine.api import (
     Array,
     Config,
     DecodeSettings,
-    Encoded,
     Encoder,
     Grid,
     Layout,
-    Length,
     Model,
     ModelDeclaration,
     Piece,
@@ -31,9 +29,8 @@ from musengine.api import (
     Tokens,
     load_pipeline,
 )
-from musengine.config.fields import build
 from musengine.errors import ConfigError
-from musengine.generation.engine import GenerationPlan, generate, piece_seeds
+from musengine.testing import create, declarations, generate_steps
 
 SETTINGS: dict[str, dict[str, Any]] = {
     # Samplers that do nothing, or not enough to see, by their defaults.
@@ -52,24 +49,18 @@ ENCODERS = (
 def fitting(layout: Layout) -> list[str]:
     """The names of all installed samplers that declare a layout."""
     return [
-        entry.name
-        for entry in REGISTRY.of_kind("sampler")
-        if isinstance(entry.declaration, SamplerDeclaration)
-        and layout.name in entry.declaration.layouts
+        name
+        for name, declaration in declarations("sampler").items()
+        if isinstance(declaration, SamplerDeclaration) and layout.name in declaration.layouts
     ]
 
 
 def made(name: str, layout: Layout) -> Sampler[Any] | None:
     """A sampler with its defaults; None where it says that it does not fit."""
-    entry = REGISTRY.get("sampler", name)
-    table = SETTINGS.get(name, {})
-    config, problems = build(
-        entry.declaration.config, table, file="", name="", base_of=lambda key: Path()
-    )
-    assert config is not None, problems
+    sampler: Sampler[Any] = create("sampler", name, layout, **SETTINGS.get(name, {}))
+    config = sampler.config
     if isinstance(config, SamplerConfig) and list(config.incompatibilities(layout)):
         return None
-    sampler: Sampler[Any] = entry.load()(config, layout)
     return sampler
 
 
@@ -94,12 +85,12 @@ def assert_valid(piece: Array, layout: Layout, steps: int) -> None:
 def stepping_models() -> list[str]:
     """The names of all installed models that are stepped on a grid or on tokens."""
     return [
-        entry.name
-        for entry in REGISTRY.of_kind("model")
-        if isinstance(entry.declaration, ModelDeclaration)
-        and entry.declaration.generation == "stepping"
-        and entry.declaration.uses_samplers
-        and {"grid", "tokens"} & set(entry.declaration.layouts)
+        name
+        for name, declaration in declarations("model").items()
+        if isinstance(declaration, ModelDeclaration)
+        and declaration.generation == "stepping"
+        and declaration.uses_samplers
+        and {"grid", "tokens"} & set(declaration.layouts)
     ]
 
 
@@ -122,7 +113,7 @@ def encoder_and_model(
     """An untrained model with the encoder it is used with."""
     (folder / "pipe.toml").write_text(f'[corpus]\npath = "."\n[model]\ntype = "{name}"\n')
     try:
-        resolved = load_pipeline(folder / "pipe.toml", REGISTRY, settings)
+        resolved = load_pipeline(folder / "pipe.toml", settings)
     except ConfigError as error:
         pytest.skip(f"{name} does not go with {settings}: {error}")
     encoder: Encoder[Any] = resolved.encoder.create()
@@ -132,7 +123,8 @@ def encoder_and_model(
     content = Text("X:1\nK:C\nCDEF GABc|\n") if is_text else score
     encoder.fit([Piece("tune", content)])
     torch.manual_seed(0)
-    model: Model[Any] = resolved.model.entry.load()(small(resolved.model.config), encoder.layout)
+    smaller = dataclasses.replace(resolved.model, config=small(resolved.model.config))
+    model: Model[Any] = smaller.create(encoder.layout)
     return encoder, model
 
 
@@ -142,20 +134,13 @@ def test_every_sampler_with_every_installed_model(
     name: str, settings: tuple[str, ...], tmp_path: Path
 ):
     encoder, model = encoder_and_model(name, settings, tmp_path)
-    count, steps, how = 2, 6, DecodeSettings()
-    plan = GenerationPlan(
-        prompts=[Encoded(steps=encoder.empty())] * count,
-        first=[0] * count,
-        seeds=piece_seeds(0, count),
-        length=Length(float(steps), "tokens"),
-        settings=how,
-    )
     ran = chains(encoder.layout)
     assert len(ran) > 5
     for samplers in ran:
-        for piece in generate(model, encoder, samplers, plan, device=CPU):
-            assert_valid(piece.steps, encoder.layout, steps)
-            encoder.decode(piece.steps, how)
+        pieces = generate_steps(model, samplers, encoder=encoder, length="6 tokens", seeds=[0, 1])
+        for steps in pieces:
+            assert_valid(steps, encoder.layout, 6)
+            encoder.decode(steps, DecodeSettings())
 
 
 def toys() -> dict[str, Told]:
@@ -172,7 +157,7 @@ def toys() -> dict[str, Told]:
 
 @pytest.mark.parametrize("model", toys().values(), ids=list(toys()))
 def test_a_piece_is_the_same_alone_and_among_ten(model: Told):
-    seeds = piece_seeds(5, 10)
+    seeds = range(5, 15)
     for samplers in chains(model.layout):
         among = make(model, samplers, 15, seeds=seeds)
         (alone,) = make(model, samplers, 15, seeds=seeds[7:8])
@@ -188,15 +173,12 @@ def test_a_sampler_used_again_starts_afresh(model: Told):
 
 
 def test_every_sampler_of_this_plugin_is_in_the_matrix():
-    own = {
-        entry.name
-        for entry in REGISTRY.of_kind("sampler")
-        if entry.origin.distribution == "musengine-samplers"
-    }
+    own = declarations("sampler", "musengine-samplers")
     assert len(own) == 12
     used = {
         type(sampler)
         for layout in (*GRIDS.values(), *TOKENS.values())
         for (sampler,) in chains(layout)[:-1]
     }
-    assert {REGISTRY.get("sampler", name).load() for name in own} <= used
+    targets = {f"{kind.__module__}:{kind.__name__}" for kind in used}
+    assert {declaration.target for declaration in own.values()} <= targets

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distributions import Site
-from helpers import score_of, unpacked, write_midi
-from musengine.api import Item, NoSettings, Score, Track
-from musengine.builtin.midi.reader import MidiReader
-from musengine.cli.main import main
-from musengine.plugins import manager
+from musengine.api import Track
+from musengine.testing import (
+    SitePackages,
+    only_plugins,
+    read_midi,
+    run_command,
+    score_of,
+    unpack,
+    write_midi,
+)
 
 TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9))
 BAND = score_of([(0, 4, 60, 80, 0), (4, 4, 64, 80, 0), (0, 4, 36, 90, 1)], tracks=TRACKS)
@@ -22,22 +26,14 @@ BAND = score_of([(0, 4, 60, 80, 0), (4, 4, 64, 80, 0), (0, 4, 36, 90, 1)], track
 Run = Callable[..., tuple[int, list[str]]]
 
 
-def read(path: Path) -> Score:
-    (piece,) = MidiReader(NoSettings()).read(Item(path, path.name))
-    assert isinstance(piece.content, Score)
-    return piece.content
-
-
 @pytest.fixture
-def convert(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command in a folder of the test's own; returns the status and what was said."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, list[str]]:
-        status = main(["convert", *arguments])
-        return status, capsys.readouterr().err.splitlines()
+        done = run_command("convert", *arguments)
+        return done.status, done.err.splitlines()
 
     return run
 
@@ -107,14 +103,14 @@ class TestOneFile:
         ).replace("in/a.mid", str(Path("in/a.mid")))
         assert (folder / "out.mid").read_text() == "mine"
         assert convert("in/a.mid", "out.mid", "--overwrite")[0] == 0
-        assert len(read(folder / "out.mid")) == 3
+        assert len(read_midi(folder / "out.mid")) == 3
         assert convert("in/a.mid", "b.mid") == (0, ["wrote b.mid, 3 notes"])
 
     def test_changes_are_made_on_the_way(self, folder: Path, convert: Run) -> None:
         changes = ("--tracks", "TUNE", "--transpose", "-12", "--bpm", "90")
         more = ("--instrument", "church organ", "--longest-note", "0.5 bars")
         assert convert("in/a.mid", "out.mid", *changes, *more)[0] == 0
-        score = read(folder / "out.mid")
+        score = read_midi(folder / "out.mid")
         # C4 and E4 an octave lower; a beat each, which is less than half a bar of 4/4.
         assert score.pitch.tolist() == [48, 52]
         assert np.allclose(score.tempo_bpm, 90, atol=0.001)
@@ -124,7 +120,7 @@ class TestOneFile:
         # 60 BPM: the second note begins at 1 s.
         write_midi(score_of([(0, 4, 60), (4, 40, 62)], tempos=[(0, 60.0)]), folder / "slow.mid")
         assert convert("slow.mid", "flat.mid", "--flatten")[0] == 0
-        flat = read(folder / "flat.mid")
+        flat = read_midi(folder / "flat.mid")
         assert flat.ticks_per_beat == 16
         assert flat.seconds(flat.onset).tolist() == [0.0, 1.0]
         # A whole note at most: 4 beats of half a second.
@@ -188,7 +184,7 @@ class TestFolders:
         assert convert("books", "out")[0] == 0
         names = files_in(folder / "out")
         assert names == [f"eleven-{number:02}.mid" for number in range(1, 12)]
-        assert read(folder / "out" / "eleven-03.mid").pitch.tolist() == [62]
+        assert read_midi(folder / "out" / "eleven-03.mid").pitch.tolist() == [62]
         _, said = convert("books/eleven.json", "single.mid")
         first, last = "single-01.mid", "single-11.mid"
         assert said == [f"wrote 11 files, {first} to {last}, 11 notes"]
@@ -264,13 +260,11 @@ def musengine_writers():
 
 
 @pytest.fixture
-def numbers(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def numbers(site_packages: SitePackages) -> Iterator[None]:
     """A plugin whose encoder is a text notation, and the only one there is."""
-    site.add("numbers", {"numbers": "numbers_plugin"}, numbers_plugin=PLUGIN)
-    monkeypatch.setenv("MUSENGINE_PLUGINS", "tools,numbers")
-    manager.load.cache_clear()
-    yield
-    manager.load.cache_clear()
+    site_packages.add("numbers", {"numbers": "numbers_plugin"}, numbers_plugin=PLUGIN)
+    with only_plugins("tools", "numbers"):
+        yield
 
 
 @pytest.mark.usefixtures("numbers")
@@ -300,7 +294,7 @@ class TestNotations:
         (folder / "texts" / "none.line").write_text("la la")
         status, said = convert("texts", "out", *arguments)
         assert status == 0
-        assert read(folder / "out" / "x.mid").pitch.tolist() == pitches
+        assert read_midi(folder / "out" / "x.mid").pitch.tolist() == pitches
         assert "none.line: no numbers in it" in said[0]
 
     def test_a_text_stays_a_text(self, folder: Path, convert: Run) -> None:
@@ -338,20 +332,17 @@ class TestNotations:
         *(("--longest-note", "3 steps"), ("--instrument", "kazoo"), ("--transpose", "up")),
     ],
 )
-def test_a_wrong_value_is_a_usage_error(
-    arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["convert", "in", "out", *arguments])
-    assert ended.value.code == 2
-    assert f"argument {arguments[0]}: " in capsys.readouterr().err
+def test_a_wrong_value_is_a_usage_error(arguments: tuple[str, str]) -> None:
+    done = run_command("convert", "in", "out", *arguments)
+    assert done.status == 2
+    assert f"argument {arguments[0]}: " in done.err
 
 
 def test_a_real_collection_flattened_sounds_the_same(
     data_folder: Path, tmp_path: Path, convert: Run
 ) -> None:
     archive = data_folder / "musicguru" / "musicguru-collection.tar.gz"
-    originals = unpacked(archive, tmp_path / "in", 40)
+    originals = unpack(archive, tmp_path / "in", 40)
     status, _ = convert("in", "out", "--flatten")
     assert status == 0
     compared = 0
@@ -359,7 +350,7 @@ def test_a_real_collection_flattened_sounds_the_same(
         out = tmp_path / "out" / path.relative_to(tmp_path / "in").with_suffix(".mid")
         if not out.exists():
             continue
-        before, after = read(path), read(out)
+        before, after = read_midi(path), read_midi(out)
         half_a_tick = 0.25 / after.ticks_per_beat
         for pitch in range(128):
             mine = before.onset[(before.pitch == pitch) & ~before.is_drum]

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import beats, few, rows_of, score_of, scores
+from helpers import beats
 from musengine.api import Instrument, Length, Track
 from musengine.errors import UnreadableError
+from musengine.testing import rows_of, score_of
+from musengine.testing.strategies import few, scores
 from musengine_tools.edits import Adjustments, find_tracks
 
 TRACKS = (

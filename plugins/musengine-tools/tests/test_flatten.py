@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import few, rows_of, score_of, scores
 from musengine.api import LAST_TICK, Length, Track
 from musengine.errors import UnreadableError
+from musengine.testing import rows_of, score_of
+from musengine.testing.strategies import few, scores
 from musengine_tools.flatten import flatten, shorten
 
 LEAD_AND_DRUMS = (Track("lead", 40), Track("drums", 0, is_drum=True))

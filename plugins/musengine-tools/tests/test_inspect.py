@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from distributions import Site
-from helpers import score_of, unpacked, write_midi
 from musengine.api import Source, Track
-from musengine.cli.main import main
-from musengine.plugins import manager
+from musengine.testing import SitePackages, run_command, score_of, unpack, write_midi
 from musengine_tools.inspect import Expectations, inspect
 
 TRACKS = (Track("tune", 73, channel=0), Track("kit", 0, is_drum=True, channel=9))
@@ -48,12 +45,12 @@ Run = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
-def inspected(capsys: pytest.CaptureFixture[str]) -> Run:
+def inspected() -> Run:
     """Run the command with --json; returns the status and what was printed."""
 
     def run(*arguments: str) -> tuple[int, Any]:
-        status = main(["inspect", "--json", *arguments])
-        return status, json.loads(capsys.readouterr().out)
+        done = run_command("inspect", "--json", *arguments)
+        return done.status, json.loads(done.out)
 
     return run
 
@@ -143,12 +140,11 @@ def test_only_strict_makes_a_fault_a_failure(music: Path, inspected: Run) -> Non
     assert inspected(fine, "--strict", "--expect-bpm", "120.02")[0] == 1
 
 
-def test_people_get_a_table_and_whole_lines(
-    music: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_people_get_a_table_and_whole_lines(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    assert main(["inspect", "music", "--expect-meter", "4/4"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    done = run_command("inspect", "music", "--expect-meter", "4/4")
+    assert done.status == 0
+    lines = done.out.splitlines()
     assert " ".join(lines[0].split()) == "file notes pitches bars length tempo meter tracks"
     copy, waltz = str(Path("music/more/copy.MID")), str(Path("music/more/waltz.midi"))
     (row,) = (line for line in lines if line.startswith(f"{copy} "))
@@ -177,24 +173,27 @@ def test_a_book_has_one_entry(tmp_path: Path, inspected: Run) -> None:
     assert entry["monophonic"] == []
 
 
-def test_what_is_not_there_is_an_error(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", "musik"]) == 1
-    assert "musik does not exist; did you mean 'music'?" in capsys.readouterr().err
-    assert main(["inspect", "music/readme.doc"]) == 1
-    assert "no reader for" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("musik", "musik does not exist; did you mean 'music'?"),
+        ("music/readme.doc", "no reader for"),
+    ],
+)
+def test_what_is_not_there_is_an_error(music: Path, path: str, said: str) -> None:
+    done = run_command("inspect", path)
+    assert done.status == 1
+    assert said in done.err
 
 
 @pytest.mark.parametrize(
     "arguments",
     [("--expect-bpm", "fast"), ("--expect-range", "9"), ("--expect-meter", "4"), ("--jobs", "0")],
 )
-def test_a_wish_that_is_none_is_a_usage_error(
-    arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["inspect", "music", *arguments])
-    assert ended.value.code == 2
-    assert f"{arguments[0]}: expected" in capsys.readouterr().err
+def test_a_wish_that_is_none_is_a_usage_error(arguments: tuple[str, str]) -> None:
+    done = run_command("inspect", "music", *arguments)
+    assert done.status == 2
+    assert f"{arguments[0]}: expected" in done.err
 
 
 PLUGIN = """
@@ -219,14 +218,16 @@ class Bad(Reader):
 
 
 @pytest.mark.slow
-def test_a_reader_that_crashes_or_hangs_costs_one_file(tmp_path: Path, site: Site) -> None:
-    site.add("bad", {"bad": "bad_plugin"}, bad_plugin=PLUGIN)
+def test_a_reader_that_crashes_or_hangs_costs_one_file(
+    tmp_path: Path, site_packages: SitePackages
+) -> None:
+    site_packages.add("bad", {"bad": "bad_plugin"}, bad_plugin=PLUGIN)
     folder = tmp_path / "folder"
     for name in ("crash", "hang", "raise"):
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.bad").write_text(name)
     write_midi(score_of([(0, 4, 60)]), folder / "well.mid")
-    registry = manager.load_from(site.entry_points()).registry
+    registry = site_packages.load().registry
     source = Source(str(folder))
     inspection = inspect([source], registry, Expectations(), jobs=1, timeout=8)
     said = {Path(file.path).stem: file.error for file in inspection.files}
@@ -256,7 +257,7 @@ def test_the_counts_of_real_collections(
     notes: int,
     refused: int,
 ) -> None:
-    unpacked(data_folder / archive, tmp_path / "all", 10_000)
+    unpack(data_folder / archive, tmp_path / "all", 10_000)
     _, result = inspected(str(tmp_path / "all"))
     totals = result["totals"]
     assert (totals["files"], totals["notes"], totals["refused"]) == (files, notes, refused)

@@ -1,26 +1,19 @@
-"""Directives that document settings and components from what the code declares about them.
+"""Settings and components from what the code declares of them.
 
-`config` renders a Config dataclass, named as `module:Class`, as a table of its keys;
-`components` renders every registered component of a kind, with its settings. Nothing here
-imports torch: settings and declarations live in modules free of it.
+Nothing here imports PyTorch: settings and declarations live in modules free of it.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import prose
 import tomli_w
-from docutils import nodes
-from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
 
 from musengine.config.fields import Config, Setting, settings_of
 from musengine.encoding.layouts import Layout
+from musengine.pipeline.sections import SECTIONS
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
     BatchingDeclaration,
@@ -36,13 +29,60 @@ from musengine.plugins.declarations import (
 )
 from musengine.plugins.registry import RegistryEntry
 
+from . import markdown
+
 HEADINGS = ("Key", "Value", "Default", "Meaning")
-WIDTHS = (18, 27, 17, 38)
 CONTENTS = {
     "score": "a score",
     "text": "a text",
     "probabilities": "what the model thought at every step",
 }
+
+
+def config(table: str, level: int) -> str:
+    """Return the keys of one of the core's own tables, such as `corpus`.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    if table not in SECTIONS:
+        raise ValueError(f"no table [{table}]")
+    return settings_table(SECTIONS[table])
+
+
+def components(kind: str, level: int) -> str:
+    """Return everything that is installed of a kind, the core's own first.
+
+    Raises:
+        ValueError: a plugin is broken, or there is nothing of the kind.
+    """
+    loaded = manager.load()
+    if loaded.broken:
+        raise ValueError("; ".join(f"plugin {plugin}" for plugin in loaded.broken))
+    entries = loaded.registry.of_kind(kind)
+    if not entries:
+        raise ValueError(f"no {kind} is installed")
+    entries.sort(key=lambda entry: entry.origin.distribution != "musengine")
+    return "\n\n".join(_component(entry, level) for entry in entries)
+
+
+def _component(entry: RegistryEntry, level: int) -> str:
+    declaration = entry.declaration
+    facts = [f"From the distribution `{entry.origin.distribution}`.", *_facts(entry)]
+    parts = [
+        f"{'#' * level} `{entry.name}`",
+        markdown.sentence(f"{declaration.summary}."),
+        "\n".join(markdown.bullet(markdown.sentence(fact)) for fact in facts),
+        settings_table(declaration.config),
+    ]
+    if declaration.defaults:
+        parts += [
+            "Its defaults for other tables:",
+            _toml(declaration.defaults),
+        ]
+    for preset, values in declaration.presets.items():
+        parts += [f'`preset = "{preset}"` stands for:', _toml(values)]
+    return "\n\n".join(parts)
 
 
 def accepts(setting: Setting) -> str:
@@ -57,85 +97,24 @@ def as_toml(value: Any) -> str:
     return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()
 
 
-def settings_table(cls: type[Config]) -> nodes.Node:
+def settings_table(cls: type[Config]) -> str:
     """Return the table of a Config's keys, or a sentence where it has none."""
     settings = settings_of(cls)
     if not settings:
-        return prose.paragraph("It has no settings.")
-    group = nodes.tgroup(cols=len(WIDTHS))
-    group += [nodes.colspec(colwidth=width) for width in WIDTHS]
-    group += nodes.thead("", _row(*([nodes.Text(heading)] for heading in HEADINGS)))
-    group += nodes.tbody("", *(_row(*_cells(setting)) for setting in settings))
-    return nodes.table("", group, classes=["colwidths-given"])
+        return "It has no settings."
+    return markdown.table(HEADINGS, map(_cells, settings))
 
 
-def _cells(setting: Setting) -> Iterator[list[nodes.Node]]:
-    yield [nodes.literal(setting.key, setting.key)]
-    yield prose.inline(accepts(setting))
+def _cells(setting: Setting) -> tuple[str, ...]:
     if setting.default is not None:
-        default = as_toml(setting.default)
-        yield [nodes.literal(default, default)]
+        default = _code(as_toml(setting.default))
     else:
-        yield [nodes.Text("must be given" if setting.required else "none")]
-    mark = [nodes.Text(" "), nodes.emphasis("", "Changeable.")] if setting.changeable else []
-    yield [*prose.inline(setting.doc), *mark]
+        default = "must be given" if setting.required else "none"
+    meaning = markdown.sentence(setting.doc) + (" *Changeable.*" if setting.changeable else "")
+    return f"`{setting.key}`", markdown.sentence(accepts(setting)), default, meaning
 
 
-def _row(*cells: list[nodes.Node]) -> nodes.row:
-    return nodes.row(
-        "",
-        *(
-            nodes.entry("", nodes.paragraph("", "", *cell)) if cell else nodes.entry()
-            for cell in cells
-        ),
-    )
-
-
-class ConfigDirective(SphinxDirective):
-    """`config`: the keys of one Config."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        module, _, name = self.arguments[0].partition(":")
-        return [settings_table(getattr(importlib.import_module(module), name))]
-
-
-class ComponentsDirective(SphinxDirective):
-    """`components`: everything that is registered under one kind, the core's own first."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        loaded = manager.load()
-        for plugin in loaded.broken:
-            logging.getLogger(__name__).warning("plugin %s", plugin)
-        entries = loaded.registry.of_kind(self.arguments[0])
-        entries.sort(key=lambda entry: entry.origin.distribution != "musengine")
-        return [self._component(entry) for entry in entries]
-
-    def _component(self, entry: RegistryEntry) -> nodes.section:
-        declaration = entry.declaration
-        title = nodes.title("", "", nodes.literal(entry.name, entry.name))
-        name = nodes.fully_normalize_name(f"{declaration.kind} {entry.name}")
-        section = nodes.section("", title, ids=[nodes.make_id(name)], names=[name])
-        self.state.document.note_explicit_target(section, section)
-        section += prose.paragraph(f"{declaration.summary}.")
-        facts = [f"From the distribution `{entry.origin.distribution}`.", *_facts(entry)]
-        section += nodes.bullet_list(
-            "", *(nodes.list_item("", prose.paragraph(fact)) for fact in facts)
-        )
-        section += settings_table(declaration.config)
-        if declaration.defaults:
-            section += prose.paragraph("Its defaults for other tables:")
-            section += _toml_block(declaration.defaults)
-        for preset, values in declaration.presets.items():
-            section += prose.paragraph(f'`preset = "{preset}"` stands for:')
-            section += _toml_block(values)
-        return section
-
-
-def _toml_block(tables: Mapping[str, Any]) -> nodes.literal_block:
+def _toml(tables: Mapping[str, Any]) -> str:
     parts = []
     for name, value in tables.items():
         listed = isinstance(value, (list, tuple))
@@ -143,8 +122,7 @@ def _toml_block(tables: Mapping[str, Any]) -> nodes.literal_block:
             lines = [f"[[{name}]]" if listed else f"[{name}]"]
             lines += [f"{key} = {as_toml(item)}" for key, item in table.items()]
             parts.append("\n".join(lines))
-    text = "\n\n".join(parts)
-    return nodes.literal_block(text, text, language="toml")
+    return markdown.code("\n\n".join(parts), "toml")
 
 
 def _facts(entry: RegistryEntry) -> Iterator[str]:
@@ -227,11 +205,5 @@ def _codes(names: tuple[str, ...]) -> str:
     return " or ".join(map(_code, names))
 
 
-def _code(name: str) -> str:
-    return f"`{name}`"
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("config", ConfigDirective)
-    app.add_directive("components", ComponentsDirective)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"

@@ -1,4 +1,4 @@
-"""Distributions that are only folders: modules beside a `dist-info`, nothing installed."""
+"""Distributions of a test's own: modules beside a `dist-info` in a folder, nothing installed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from musengine.plugins import manager
 
 
 @dataclass(frozen=True)
-class Site:
-    """A folder on the module path that holds distributions of the test's own."""
+class SitePackages:
+    """A folder that holds distributions, as `site-packages` does; to be put on the module path."""
 
     folder: Path
 
@@ -28,7 +28,15 @@ class Site:
         metadata: bool = True,
         **modules: str,
     ) -> None:
-        """Add a distribution: its entry points (name to module) and its modules' source texts."""
+        """Add a distribution.
+
+        Args:
+            distribution: its name.
+            entry_points: of the group `musengine`, name to module; or all of `entry_points.txt`.
+            version: its version.
+            metadata: whether it has a METADATA file.
+            modules: the source text of each module, by the module's name.
+        """
         info = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         if metadata:
@@ -49,31 +57,21 @@ class Site:
         return [point for point in points if point.group == manager.GROUP]
 
     def load(self, chosen: set[str] | None = None, *, strict: bool = False) -> manager.Plugins:
-        """Load the core and this folder's plugins."""
+        """Load the core and this folder's plugins; those that are installed stay away.
+
+        Args:
+            chosen: names of entry points, None for all.
+            strict: raise what a plugin raises.
+        """
         return manager.load_from(self.entry_points(), chosen=chosen, strict=strict)
 
     def environment(self, *folders: Path, **variables: str) -> dict[str, str]:
-        """Return the environment of a process that finds this folder's distributions."""
+        """Return the environment of a process that finds this folder's distributions.
+
+        Args:
+            folders: more folders for the module path.
+            variables: more variables.
+        """
         before = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
         path = os.pathsep.join([str(self.folder), *map(str, folders), *before])
         return {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", **variables}
-
-
-MODEL = """
-from musengine.plugins.declarations import ModelConfig, ModelDeclaration
-from musengine.plugins.hookspecs import hookimpl
-
-@hookimpl
-def musengine_models():
-    return [
-        ModelDeclaration(
-            name=name, summary="", target="nowhere:Nothing", config=ModelConfig, layouts=("grid",)
-        )
-        for name in {names!r}
-    ]
-"""
-
-
-def declaring(*names: str) -> str:
-    """Return the source of a plugin that declares models of these names."""
-    return MODEL.format(names=names)

@@ -1,0 +1,1 @@
+"""Passages of the documentation that are made from the code, as plain Markdown."""

@@ -1,0 +1,194 @@
+"""Runs for scripts and notebooks: what the command line does, as functions.
+
+Nothing is printed: messages are log records, and progress is told to a reporter if one is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from musengine.data.dataset import Dataset, prepare, read_corpus
+from musengine.errors import UserError
+from musengine.interfaces.callback import Callback
+from musengine.music.score import Score, SplitName, Text
+from musengine.pipeline.resolve import Pipeline
+from musengine.runs import generate, trained
+from musengine.runs.folder import RunFolder, find_folder
+from musengine.runs.pipelines import installed
+from musengine.runs.session import Interrupted, Session
+from musengine.runs.trained import Figures, Trained
+from musengine.utils.files import read_json
+from musengine.utils.progress import SILENT, ProgressReporter
+
+
+def read_dataset(pipeline: Pipeline, *, reporter: ProgressReporter = SILENT) -> Dataset:
+    """Return a pipeline's corpus as training would see it: read, divided and encoded.
+
+    Raises:
+        UserError: there is no music to train on; says what was found and why it was left out.
+    """
+    manifest = read_corpus(pipeline, installed(), reporter)
+    return prepare(pipeline, manifest, pipeline.encoder.create(), reporter=reporter)
+
+
+def run_pipeline(
+    pipeline: Pipeline,
+    run_dir: str | Path | None = None,
+    *,
+    new: bool = False,
+    train_only: bool = False,
+    callbacks: Sequence[Callback[Any]] = (),
+    reporter: ProgressReporter = SILENT,
+) -> Run:
+    """Train, generate and evaluate, as `musengine run` does; returns the run.
+
+    A run that is there already is gone on with, or left as it is where it is finished.
+
+    Args:
+        pipeline: what to do.
+        run_dir: the run's folder, `runs/NAME` without one.
+        new: take the next free folder, `NAME-2` and on, where that one is taken.
+        train_only: generate and evaluate nothing.
+        callbacks: told of the training beside the pipeline's own.
+        reporter: told how far it is.
+
+    Raises:
+        UserError: what the user can mend.
+        KeyboardInterrupt: after Ctrl-C; all is saved, and the same call goes on from there.
+    """
+    registry = installed()
+    folder = find_folder(pipeline.name, None if run_dir is None else Path(run_dir), new=new)
+    session = Session(pipeline, folder, registry, reporter=reporter)
+    session.callbacks.extend(callbacks)
+    try:
+        with folder.held():
+            session.train()
+            if not train_only:
+                session.generate()
+                session.evaluate()
+    except Interrupted as error:
+        raise KeyboardInterrupt(f"the same call goes on from here: {folder.path}") from error
+    finally:
+        session.tell_skipped()
+    return Run(folder.path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in its folder: what it has left, and more of it.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        if not self._folder.exists:
+            raise UserError(f"{self.path} is not a run folder: it has no pipeline.toml")
+
+    @property
+    def _folder(self) -> RunFolder:
+        return RunFolder(self.path)
+
+    @property
+    def figures(self) -> dict[str, Figures]:
+        """What was measured, by part (`"valid"`, `"test"`, `"generated"`) and name.
+
+        None stands for a number that there is not, such as the interval of a single piece.
+        """
+        path = self.path / "evaluation.json"
+        return dict(read_json(path)) if path.is_file() else {}
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`: losses and validation figures, each with its `step`."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return [json.loads(line) for line in lines]
+
+    @property
+    def samples(self) -> list[Path]:
+        """The files of its generated pieces, by name."""
+        files = (path for path in self._folder.samples.glob("*") if path.is_file())
+        return sorted(path for path in files if path.suffix != ".jsonl")
+
+    def pipeline(self, settings: Sequence[str] = ()) -> Pipeline:
+        """Return the pipeline it was made with, with settings that may change.
+
+        Args:
+            settings: `TABLE.KEY=VALUE` each.
+
+        Raises:
+            UserError: a plugin is missing, or a setting decides what the run is.
+        """
+        return self._folder.read_pipeline(installed(), settings)
+
+    def load(self, settings: Sequence[str] = ()) -> Trained:
+        """Return its model, in evaluation mode, with its encoder, device and checkpoint.
+
+        Args:
+            settings: such as `generate.checkpoint=last`, instead of the best.
+
+        Raises:
+            UserError: there is no checkpoint, or it is damaged.
+        """
+        return trained.load_trained(self.pipeline(settings), self._folder)
+
+    def generate(
+        self,
+        settings: Sequence[str] = (),
+        *,
+        folder: str | Path | None = None,
+        name: str = "piece",
+        reporter: ProgressReporter = SILENT,
+        **keys: Any,
+    ) -> list[Score | Text]:
+        """Return new pieces, as `musengine generate` makes them.
+
+        Args:
+            settings: `TABLE.KEY=VALUE` each, such as `sampler.0.threshold=0.3`.
+            folder: where they are written too, with the pipeline's outputs; nowhere without one.
+            name: what their files are called.
+            reporter: told how far it is.
+            keys: keys of `[generate]`, such as `count=2, length="8 bars", seed=7`.
+
+        Raises:
+            UserError: what the user can mend.
+        """
+        own = [f"generate.{key}={json.dumps(value)}" for key, value in keys.items()]
+        pipeline, registry = self.pipeline([*settings, *own]), installed()
+        seed = generate.fresh_seed(pipeline)
+        made = generate.make_pieces(pipeline, self._folder, registry, seed=seed, reporter=reporter)
+        if folder is not None:
+            target = Path(folder)
+            generate.write_pieces(made, pipeline, self._folder, seed=seed, folder=target, name=name)
+        return [piece.content for piece in made.pieces]
+
+    def evaluate(
+        self,
+        parts: Sequence[SplitName] = ("valid", "test"),
+        settings: Sequence[str] = (),
+        *,
+        reporter: ProgressReporter = SILENT,
+    ) -> dict[str, Figures]:
+        """Return the figures of some parts, measured anew; they are written into the folder too.
+
+        Args:
+            parts: which of `"train"`, `"valid"` and `"test"`.
+            settings: `TABLE.KEY=VALUE` each, such as `evaluate.metrics=["nll"]`.
+            reporter: told how far it is.
+
+        Raises:
+            UserError: its music is not there any more, or is not the same.
+        """
+        pipeline = self.pipeline(settings)
+        measured = trained.evaluate(pipeline, self._folder, installed(), parts, reporter)
+        self._folder.write_evaluation(measured)
+        figures = self.figures
+        return {part: figures[part] for part in measured}

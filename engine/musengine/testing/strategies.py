@@ -1,0 +1,50 @@
+"""Strategies for Hypothesis: small random scores."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from musengine.music.score import Score, Track
+from musengine.testing.scores import score_of
+
+
+def few(examples: int) -> settings:
+    """Return settings for so many examples; a slow machine is no failure."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+def scores(*, drums: bool = True) -> st.SearchStrategy[Score]:
+    """Return a strategy for scores of up to three tracks; notes may overlap and coincide.
+
+    They have up to 12 notes of any pitch and up to 3 tempo changes, 12 ticks to a beat, and last
+    up to 10 beats or to the end of the last note.
+
+    Args:
+        drums: whether the third track is one of drums.
+    """
+    note = st.tuples(
+        st.integers(0, 60),
+        st.integers(1, 30),
+        st.integers(0, 127),
+        st.integers(1, 127),
+        st.integers(0, 2),
+    )
+    programs = st.tuples(st.integers(0, 127), st.integers(0, 127))
+    tracks = programs.map(
+        lambda drawn: (Track("lead", drawn[0]), Track("", drawn[1]), Track("drums", 0, drums))
+    )
+    tempos = st.lists(st.tuples(st.integers(0, 50), st.integers(20, 300)), max_size=3)
+    return st.builds(
+        lambda notes, tracks, tempos, length: score_of(
+            notes, ticks_per_beat=12, tracks=tracks, tempos=tempos, length=length
+        ),
+        st.lists(note, max_size=12),
+        tracks,
+        tempos,
+        st.integers(0, 120),
+    )
