@@ -24,6 +24,9 @@ class Compiled(BuildHookInterface):  # type: ignore[type-arg]
             built = compiled(Path(self.root), Path(self.folder.name))
         # Compilers fail in as many ways as there are machines, some by SystemExit.
         except (Exception, SystemExit) as error:
+            # A release without the module would be slower for all who have no compiler.
+            if os.environ.get("MUSENGINE_REQUIRE_COMPILED") == "1":
+                raise RuntimeError(f"the reader of MIDI files was not compiled: {error}") from error
             self.app.display_warning(f"MIDI files will be read more slowly: {error}")
             return
         if version == "editable":

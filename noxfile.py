@@ -22,8 +22,10 @@ PLUGINS = {
 PYTEST = ("pytest", "-c", "pyproject.toml", "--rootdir=.", "-q")
 TORCHLESS = ("3.10", "3.12", "3.13")
 """Python versions that run what needs no torch; the version nox runs under has the rest."""
+BUILT = ROOT / ".nox" / "dist"
+"""Where the session `build` leaves a wheel and an sdist of every distribution."""
 
-nox.needs_version = ">=2024.10.9"
+nox.needs_version = ">=2025.5.1"
 nox.options.error_on_external_run = True
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "no"
@@ -63,7 +65,7 @@ def share_torch(session: nox.Session) -> None:
         session.install("--target", str(shared), "torch>=2.4", silent=True)
         (shared / "complete").touch()
     code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    site = session.run("python", "-c", code, silent=True)
+    site = session.run_install("python", "-c", code, silent=True)
     assert site is not None
     Path(site.strip(), "shared_torch.pth").write_text(f"{shared}\n", encoding="utf-8")
 
@@ -74,85 +76,115 @@ def install(session: nox.Session, *what: str) -> None:
 
 
 @nox.session
+def build(session: nox.Session) -> None:
+    """A wheel and an sdist of every distribution, the wheel made from the sdist.
+
+    Built once for all sessions of a run, which install these wheels: each that built them for
+    itself would compile the reader of MIDI files again. Whether a build by itself fetches what
+    it needs is seen by `outoftree` and `readme`.
+    """
+    session.install(*group("build"), *PROJECT["build-system"]["requires"])
+    shutil.rmtree(BUILT, ignore_errors=True)
+    for folder in (".", *PLUGINS.values()):
+        session.run_install(
+            *("python", "-m", "build", "--no-isolation", "--outdir", str(BUILT), folder),
+            silent=True,
+        )
+
+
+def wheel(name: str, extra: str = "") -> str:
+    """Return the built wheel of a distribution, as pip takes it."""
+    (path,) = BUILT.glob(f"{name.replace('-', '_')}-*.whl")
+    return f"{path}{extra}"
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Style, and who may import whom: the contracts in pyproject.toml."""
+    """Style, who may import whom, and whether the workflows are what GitHub takes."""
     session.install(*group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     sources = os.pathsep.join(["engine", *PLUGINS.values()])
     session.run("lint-imports", env={"PYTHONPATH": sources})
+    workflows = map(str, Path(".github/workflows").glob("*.yml"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
-@nox.session
+@nox.session(requires=["build"])
 def types(session: nox.Session) -> None:
-    install(session, *group("types"), "-e", ".[all]", *editable(PLUGINS.values()))
-    session.run("mypy", "engine/musengine")
-    for folder in PLUGINS.values():
-        session.run("mypy", *packages(folder))
+    install_everything(session, *group("types"))
     stranger = "tests/outoftree/markov"
-    session.run("mypy", *packages(stranger), env={"MYPYPATH": stranger})
-
-
-def editable(folders: object) -> list[str]:
-    return [word for folder in folders for word in ("-e", f"./{folder}")]  # type: ignore[attr-defined]
+    # What is checked is the sources; the wheels bring the libraries.
+    sources = {"MYPYPATH": os.pathsep.join(["engine", *PLUGINS.values(), stranger])}
+    session.run("mypy", "engine/musengine", env=sources)
+    for folder in (*PLUGINS.values(), stranger):
+        session.run("mypy", *packages(folder), env=sources)
 
 
 def packages(folder: str) -> list[str]:
     return [str(path) for path in sorted(Path(folder).glob("musengine_*"))]
 
 
-@nox.session
+@nox.session(requires=["build"])
 def core(session: nox.Session) -> None:
     """The core without any plugin and without any extra."""
-    install(session, *group("test"), ".")
+    install(session, *group("test"), wheel("musengine"))
     session.run(*PYTEST, "-m", "not slow", "tests", *session.posargs)
 
 
-@nox.session
+@nox.session(requires=["build"])
 @nox.parametrize("name", list(PLUGINS))
 def plugin(session: nox.Session, name: str) -> None:
     """Each plugin alone with the core, with those it depends on and with its own extras."""
-    folders = (f"./{PLUGINS[own]}" for own in with_needs(name))
-    install(session, *group("test"), ".", *folders, *optional(name))
+    wheels = map(wheel, with_needs(name))
+    install(session, *group("test"), wheel("musengine"), *wheels, *optional(name))
     session.run(*PYTEST, "-m", "not slow", f"{PLUGINS[name]}/tests", *session.posargs)
 
 
-def with_needs(name: str) -> list[str]:
+def with_needs(name: str) -> set[str]:
     """Return a plugin and the plugins of this repository that it depends on."""
-    needed = (re.match(r"[\w-]+", each) for each in project(name)["dependencies"])
-    return [name, *(each[0] for each in needed if each is not None and each[0] in PLUGINS)]
+    needed = {re.split(r"[^\w-]", each)[0] for each in project(name)["dependencies"]}
+    return {name}.union(*map(with_needs, needed & PLUGINS.keys()))
 
 
-@nox.session
+@nox.session(requires=["build"])
 def together(session: nox.Session) -> None:
-    """Everything installed, all tests but the slow ones."""
-    install_everything(session)
-    session.run(*PYTEST, "-m", "not slow", "tests", "plugins", *session.posargs)
+    """Everything installed, all tests but the slow ones; how much of the code they reach.
+
+    With arguments, `-- -k midi`, only those tests run, and nothing is measured.
+    """
+    install_everything(session, *group("test"), *group("coverage"))
+    session.run(*PYTEST, "-m", "not slow", "tests", "plugins", *(session.posargs or coverage()))
 
 
-@nox.session
+def coverage() -> list[str]:
+    """Return the options that measure coverage; the least that passes is in pyproject.toml."""
+    plugins = [Path(each).name for folder in PLUGINS.values() for each in packages(folder)]
+    return [f"--cov={package}" for package in ("musengine", *plugins)]
+
+
+@nox.session(requires=["build"])
 def avx2(session: nox.Session) -> None:
     """Recurrent layers and mixed precision on a processor that has AVX2 and nothing newer."""
-    install_everything(session)
+    install_everything(session, *group("test"))
     older = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
     chosen = ("-m", "not slow", "-k", "test_recurrent or precision or bfloat16")
     session.run(*PYTEST, *chosen, "tests", "plugins", *session.posargs, env=older)
 
 
-@nox.session
+@nox.session(requires=["build"])
 def slow(session: nox.Session) -> None:
     """The slow tests: real collections as a whole, kills, memory, learning. Some minutes.
 
     `MUSENGINE_ALL_FILES=1` lets them read all of what they take a sample of.
     """
-    install_everything(session)
+    install_everything(session, *group("test"))
     apart = "--ignore=tests/outoftree"
     session.run(*PYTEST, "-m", "slow", "--durations=0", "tests", "plugins", apart, *session.posargs)
 
 
-def install_everything(session: nox.Session) -> None:
-    everything = [f"./{folder}" for folder in PLUGINS.values()]
-    install(session, *group("test"), ".[all]", *everything)
+def install_everything(session: nox.Session, *what: str) -> None:
+    install(session, *what, wheel("musengine", "[all]"), *map(wheel, PLUGINS))
 
 
 @nox.session(python=list(TORCHLESS))
@@ -205,7 +237,7 @@ def tests_without_torch(*folders: str) -> list[str]:
     return [str(file) for file in files if not needs_torch.search(file.read_text("utf-8"))]
 
 
-@nox.session
+@nox.session(requires=["build"])
 def minimum(session: nox.Session) -> None:
     """The oldest version of every dependency that is allowed, torch apart.
 
@@ -220,7 +252,7 @@ def minimum(session: nox.Session) -> None:
         if (pinned := at_least(requirement)) is not None
     ]
     session.install(*group("test"), *oldest, *session.posargs)
-    session.install("--no-deps", ".", *(f"./{folder}" for folder in PLUGINS.values()))
+    session.install("--no-deps", wheel("musengine"), *map(wheel, PLUGINS))
     session.run(*PYTEST, "-m", "not slow", "tests", "plugins")
 
 
@@ -232,30 +264,24 @@ def at_least(requirement: str) -> str | None:
     return f"{match[1]}=={match[2]}{match[3] or ''}"
 
 
-@nox.session
+@nox.session(requires=["build"])
 def wheels(session: nox.Session) -> None:
-    """Built wheels, installed for good, run from another folder."""
-    share_torch(session)
-    session.install(*group("build"))
-    dist = Path(session.create_tmp()) / "dist"
-    shutil.rmtree(dist, ignore_errors=True)
-    for folder in (".", *PLUGINS.values()):
-        session.run("python", "-m", "build", "--outdir", str(dist), folder, silent=True)
-    session.install(*(str(wheel) for wheel in dist.glob("*.whl")))
-    session.run("python", str(ROOT / "tests" / "smoke.py"), str(dist))
+    """The built wheels and nothing else, run from another folder."""
+    install(session, wheel("musengine"), *map(wheel, PLUGINS))
+    session.run("python", "tests/smoke.py")
 
 
-@nox.session
+@nox.session(requires=["build"])
 def outoftree(session: nox.Session) -> None:
     """A stranger's plugin, built and installed beside the core alone."""
-    install(session, *group("test"), *group("build"), ".")
+    install(session, *group("test"), wheel("musengine"))
     session.run(*PYTEST, "-m", "slow", "tests/outoftree", *session.posargs)
 
 
-@nox.session
+@nox.session(requires=["build"])
 def docs(session: nox.Session) -> None:
     """What the pages say of the code is up to date; rendered, with warnings as errors."""
-    install(session, *group("docs"), ".", *(f"./{folder}" for folder in PLUGINS.values()))
+    install(session, *group("docs"), wheel("musengine"), *map(wheel, PLUGINS))
     session.run("python", "docs/generate.py", "--check")
     session.run(
         "sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html"
@@ -277,3 +303,9 @@ def readme(session: nox.Session) -> None:
     pieces = sorted((clone / "runs" / "quickstart" / "samples").glob("*.mid"))
     assert len(pieces) == 4, f"expected 4 pieces, found {pieces}"
     session.log("made " + ", ".join(piece.name for piece in pieces))
+
+
+@nox.session(venv_backend="none")
+def bump(session: nox.Session) -> None:
+    """One version for all distributions, and its heading in the changelog: `-- 0.2.0`."""
+    session.run(sys.executable, ".ci/bump.py", *session.posargs, external=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from musengine.cli.main import main
+from musengine.testing import run_command
 
 PIPELINE = """
 [corpus]
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*settings: str, command: str = "run") -> int:
-    return main([command, "pipe.toml", "--quiet", *(w for s in settings for w in ("--set", s))])
+    return run_command(command, "pipe.toml", "--quiet", settings=settings).status
 
 
 def names(folder: Path) -> list[str]:
@@ -55,14 +55,14 @@ def test_a_piece_is_pictured_where_nothing_else_is_asked_for(folder: Path) -> No
     assert names(samples) == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in ("mid", "svg")]
     # The same pipeline and seed draw the same picture.
     first = (samples / "piece-001.svg").read_bytes()
-    assert main(["run", "pipe.toml", "--quiet", "--run-dir", "again"]) == 0
+    assert run_command("run", "pipe.toml", "--quiet", "--run-dir", "again").status == 0
     assert (folder / "again/samples/piece-001.svg").read_bytes() == first
 
 
 def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
     assert run(command="train") == 0
     outputs = 'output=[{type="probabilities"}, {type="heatmap"}, {type="picture", format="png"}]'
-    assert main(["generate", "--quiet", "--out", "made", "--set", outputs]) == 0
+    assert run_command("generate", "--quiet", "--out", "made", settings=[outputs]).status == 0
     kinds = ("heatmap.png", "npz", "png")
     assert names(folder / "made") == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in kinds]
     with np.load(folder / "made/piece-001.npz", allow_pickle=False) as arrays:

@@ -11,7 +11,7 @@ import pytest
 
 from musengine.api import DiscoveryNotes, Item, NoSettings, Piece, Score, Source, Text, find_items
 from musengine.errors import UnreadableError, UserError
-from musengine.plugins import manager
+from musengine.testing import registry as installed
 from musengine.testing import rows_of
 from musengine_notation.corpus import Music21CorpusReader, Music21TunesReader
 from musengine_notation.stream import TICKS_PER_BEAT, score_of
@@ -248,7 +248,7 @@ def test_nothing_is_pickled(tmp_path):
 
 
 def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
-    registry, found = manager.load().registry, DiscoveryNotes()
+    registry, found = installed(), DiscoveryNotes()
     source = Source("music21:airdsAirs")
     for accepts, reader in (
         (("score",), "music21"),
