@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from musengine.config.setting_types import Bounds, Quantity, Schema, SettingType, setting_type
+from musengine.config.setting_types import (
+    Bounds,
+    OutOfRangeError,
+    Quantity,
+    Schema,
+    SettingType,
+    setting_type,
+)
 from musengine.errors import ConfigError, Problem, did_you_mean
 
 T = TypeVar("T")
@@ -147,20 +154,26 @@ def build(
     problems: list[Problem] = []
     values: dict[str, object] = {}
     for key, raw in table.items():
+        if key not in known:
+            problems.append(_unknown(Problem(file, name, key, ""), known))
+            continue
         try:
-            if key not in known:
-                raise ValueError(_unknown(key, known))
             values[key] = known[key].read(raw, base_of(key))
+        except OutOfRangeError as error:
+            problems.append(Problem(file, name, key, str(error), code="out-of-range"))
         except ValueError as error:
-            problems.append(Problem(file, name, key, str(error)))
+            problems.append(Problem(file, name, key, str(error), code="invalid-value"))
     for key, each in known.items():
         if key not in table and each.required:
-            problems.append(Problem(file, name, key, f"missing; {each.doc}"))
+            problems.append(Problem(file, name, key, f"missing; {each.doc}", code="missing-key"))
     if problems:
         return None, problems
     built = cls(**values)
     if isinstance(built, Config):
-        problems = [Problem(file, name, key, message) for key, message in built.problems()]
+        problems = [
+            Problem(file, name, key, message, code="settings-conflict")
+            for key, message in built.problems()
+        ]
     return (None if problems else built), problems
 
 
@@ -181,11 +194,13 @@ def build_config(cls: type[T], table: Mapping[str, object], where: str = "") -> 
     return config
 
 
-def _unknown(key: str, known: Mapping[str, Setting]) -> str:
+def _unknown(place: Problem, known: Mapping[str, Setting]) -> Problem:
+    """Say what is wrong with a key that a table does not have."""
     for name, each in known.items():
-        if each.formerly == key:
-            return f"is called {name!r} now"
-    return "unknown key" + did_you_mean(key, known)
+        if each.formerly == place.key:
+            return dataclasses.replace(place, message=f"is called {name!r} now", code="former-name")
+    message = "unknown key" + did_you_mean(place.key, known)
+    return dataclasses.replace(place, message=message, code="unknown-key")
 
 
 def to_table(config: object) -> dict[str, Any]:

@@ -27,7 +27,10 @@ def read_scores(paths: Sequence[str], registry: Registry, jobs: int = 0) -> Read
     reading = read_sources(sources, registry, accepts=("score",), jobs=jobs)
     if not reading.pieces:
         reasons = [f"{entry.path}: {entry.reason}" for entry in reading.skipped[:10]]
-        raise UserError(f"no music in {', '.join(paths)}: {'; '.join(reasons) or 'no music files'}")
+        raise UserError(
+            f"no music in {', '.join(paths)}: {'; '.join(reasons) or 'no music files'}",
+            code="no-music",
+        )
     return reading
 
 
