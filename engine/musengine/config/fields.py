@@ -29,8 +29,11 @@ class Config:
     that the error messages and the reference documentation are made from.
     """
 
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Yield (key, message) for settings that are each valid but do not fit together."""
+    def problems(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:
+        """Yield (key, message) for settings that are each valid but do not fit together.
+
+        A third item is the problem's code, where it is another than `settings-conflict`.
+        """
         return ()
 
 
@@ -171,8 +174,8 @@ def build(
     built = cls(**values)
     if isinstance(built, Config):
         problems = [
-            Problem(file, name, key, message, code="settings-conflict")
-            for key, message in built.problems()
+            Problem(file, name, key, message, code="".join(code) or "settings-conflict")
+            for key, message, *code in built.problems()
         ]
     return (None if problems else built), problems
 
