@@ -160,6 +160,7 @@ _HOME = {
     "encode_piano_roll": "encoding.pianoroll",
     "grid_times": "encoding.pianoroll",
     # Music.
+    "midi_bytes": "builtin.midi.writer",
     "LAST_TICK": "music.score",
     "key_map": "music.timing",
     "meter_map": "music.timing",
@@ -224,7 +225,6 @@ _HOME = {
     "Probabilities": "interfaces.writer",
     "Writable": "interfaces.writer",
     "Writer": "interfaces.writer",
-    "midi_bytes": "builtin.midi.writer",
     # Recurrent layers.
     "LSTMLayer": "nn",
     "LSTMStack": "nn",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class UserError(Exception):
@@ -63,6 +64,15 @@ class Problem:
         where = " ".join(part for part in (place, self.key) if part)
         head = f"{self.file}: {where}" if where else self.file
         return f"{head}: {self.message}"
+
+
+class Finding(NamedTuple):
+    """One thing wrong with a pipeline's tables, before it is known which file set the key."""
+
+    table: str
+    key: str
+    message: str
+    code: str
 
 
 class ConfigError(UserError):

@@ -19,6 +19,15 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 PIPELINE = '[corpus]\npath = "tunes"\n[model]\ntype = "frequencies"\n'
 
 
+PLACE = ("file", "table", "key", "code")
+
+
+def places(done: subprocess.CompletedProcess[str]) -> list[tuple[str, ...]]:
+    """Where each problem lies and its code, of a command's `--json`."""
+    problems = json.loads(done.stdout)["problems"]
+    return [tuple(problem[key] for key in PLACE) for problem in problems]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A working directory with a pipeline and the (empty) folder it names."""
@@ -75,48 +84,61 @@ class TestCheck:
             "pipe.toml: fine: encoder piano-roll, model frequencies, samplers bernoulli\n"
         )
 
+    def test_a_fine_pipeline_as_json(self, musengine: Command) -> None:
+        done = musengine("check", "pipe.toml", "--json")
+        assert (done.returncode, json.loads(done.stdout)) == (0, {"problems": []})
+
     def test_every_mistake_on_a_line_of_its_own(self, musengine: Command, folder: Path) -> None:
         (folder / "pipe.toml").write_text(PIPELINE + 'gven = 1\n[training]\nsteps = "x"\n')
-        done = musengine("check", "pipe.toml", "--set", "generate.count=-1")
+        done = musengine("check", "pipe.toml", "--json", "--set", "generate.count=-1")
         assert done.returncode == 1
-        assert done.stderr.splitlines() == [
-            "error: pipe.toml: [training] steps: expected a whole number, got 'x'",
-            "error: --set: [generate] count: must be at least 0 and at most 100000, got -1",
-            "error: pipe.toml: [model] gven: unknown key; did you mean 'given'?",
+        problems = json.loads(done.stdout)["problems"]
+        assert [tuple(problem.pop(key) for key in PLACE) for problem in problems] == [
+            ("pipe.toml", "training", "steps", "invalid-value"),
+            ("--set", "generate", "count", "out-of-range"),
+            ("pipe.toml", "model", "gven", "unknown-key"),
         ]
+        lines = done.stderr.splitlines()
+        assert len(lines) == 3
+        for line, problem, place in zip(
+            lines,
+            problems,
+            ["pipe.toml: [training] steps", "--set: [generate] count", "pipe.toml: [model] gven"],
+            strict=True,
+        ):
+            assert line == f"error: {place}: {problem['message']}"
+        assert "'given'" in lines[2]  # the nearest right name
 
     def test_a_path_that_is_not_there(self, musengine: Command, folder: Path) -> None:
-        done = musengine("check", "pipe.toml", "--set", "corpus.path=tuns")
+        done = musengine("check", "pipe.toml", "--json", "--set", "corpus.path=tuns")
         assert done.returncode == 1
-        missing = folder.resolve() / "tuns"
-        assert done.stderr == (
-            f"error: --set: [corpus] path: {missing} does not exist; did you mean 'tunes'?\n"
-        )
+        assert places(done) == [("--set", "corpus", "path", "path-missing")]
+        assert str(folder.resolve() / "tuns") in done.stderr
+        assert "'tunes'" in done.stderr
 
     def test_a_path_longer_than_any_can_be(self, musengine: Command, folder: Path) -> None:
-        done = musengine("check", "pipe.toml", "--set", f"corpus.path={'x' * 5000}")
-        assert done.returncode == 1
-        assert done.stderr.endswith(" does not exist\n")
+        done = musengine("check", "pipe.toml", "--json", "--set", f"corpus.path={'x' * 5000}")
+        assert places(done) == [("--set", "corpus", "path", "path-missing")]
         assert done.stderr.count("\n") == 1
 
     def test_a_corpus_that_is_not_there(self, musengine: Command) -> None:
-        done = musengine("check", "pipe.toml", "--set", "corpus.path=sonatas:all")
+        done = musengine("check", "pipe.toml", "--json", "--set", "corpus.path=sonatas:all")
         assert done.returncode == 1
-        assert done.stderr == (
-            "error: --set: [corpus] path: no reader for the corpus 'sonatas'; another plugin may "
-            "read it, `musengine plugins` lists those installed\n"
-        )
+        assert places(done) == [("--set", "corpus", "path", "no-reader")]
+        assert "'sonatas'" in done.stderr
 
     def test_a_mistake_in_the_toml(self, musengine: Command, folder: Path) -> None:
         (folder / "pipe.toml").write_text("[corpus]\npath = tunes\n")
-        done = musengine("check", "pipe.toml")
+        done = musengine("check", "pipe.toml", "--json")
         assert done.returncode == 1
-        assert done.stderr == "error: pipe.toml: line 2, column 8: Invalid value\n"
+        assert places(done) == [("", "", "", "not-toml")]
+        assert done.stderr.startswith("error: pipe.toml: line 2, column 8: ")
 
     def test_no_such_file(self, musengine: Command) -> None:
-        done = musengine("check", "pip.toml")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "error: pip.toml: No such file or directory\n"
+        done = musengine("check", "pip.toml", "--json")
+        assert done.returncode == 1
+        assert places(done) == [("", "", "", "cannot-read")]
+        assert "pip.toml" in done.stderr
 
 
 class TestMessages:

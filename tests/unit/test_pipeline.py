@@ -220,8 +220,14 @@ class Resolver:
     def __call__(self, text: str, *settings: str) -> Pipeline:
         return resolve_pipeline(source(text, *settings), self.registry)
 
-    def problems(self, text: str, *settings: str) -> list[str]:
-        return [str(problem) for problem in self.found(text, *settings)]
+    def codes(self, text: str, *settings: str) -> list[tuple[str, str, str]]:
+        """Return the code, the table and the key of each problem."""
+        return [(each.code, each.table, each.key) for each in self.found(text, *settings)]
+
+    def message(self, text: str, *settings: str) -> str:
+        """Return what is said of the only problem."""
+        (problem,) = self.found(text, *settings)
+        return problem.message
 
     def found(self, text: str, *settings: str) -> tuple[Problem, ...]:
         with pytest.raises(ConfigError) as caught:
@@ -341,10 +347,8 @@ class TestPrecedence:
     ) -> None:
         # Else `size = 9` would be an unknown key of the piano roll; what the user did wrong is
         # to choose that encoder.
-        (problem,) = resolved.problems(
-            self.PARROT + '[encoder]\ntype = "piano-roll"\n[[sampler]]\ntype = "bernoulli"'
-        )
-        assert "works on tokens" in problem
+        text = self.PARROT + '[encoder]\ntype = "piano-roll"\n[[sampler]]\ntype = "bernoulli"'
+        assert resolved.codes(text) == [("wrong-layout", "model", "type")]
 
     def test_a_default_that_cannot_be_is_not_blamed_on_the_file(self) -> None:
         defaults = {
@@ -370,16 +374,17 @@ class TestPrecedence:
         assert ("--set", "training", "seed") in places
         assert (whose, "training", "lerning_rate") in places
 
-    def test_an_unknown_preset(self, resolved: Resolver) -> None:
-        assert resolved.problems(self.PARROT + 'preset = "wize"') == [
-            "pipe.toml: [model] preset: 'parrot' has no preset 'wize'; did you mean 'wise'?"
-        ]
-        assert resolved.problems(self.PARROT + "preset = 5") == [
-            "pipe.toml: [model] preset: 'parrot' has no preset 5; there are: wise, old"
-        ]
-        assert resolved.problems(NEEDED + 'preset = "x"') == [
-            "pipe.toml: [model] preset: 'frequencies' has no preset 'x'; it has none"
-        ]
+    @pytest.mark.parametrize(
+        ("text", "named"),
+        [
+            (PARROT + 'preset = "wize"', ["'wize'", "'wise'"]),
+            (PARROT + "preset = 5", ["5", "wise, old"]),
+            (NEEDED + 'preset = "x"', ["'frequencies'", "'x'"]),
+        ],
+    )
+    def test_an_unknown_preset(self, resolved: Resolver, text: str, named: list[str]) -> None:
+        assert resolved.codes(text) == [("unknown-preset", "model", "preset")]
+        assert all(name in resolved.message(text) for name in named)
 
 
 class TestMetrics:
@@ -603,34 +608,45 @@ class TestAllProblemsAtOnce:
             [[metric]]
             type = "nil"
         """
-        assert sorted(resolved.problems(text, "training.seed=-1", "output.1.type=midy")) == sorted(
-            [
-                "pipe.toml: trainning: unknown table; did you mean 'training'?",
-                "pipe.toml: [corpus] pathh: unknown key; did you mean 'path'?",
-                "pipe.toml: [corpus] valid: must be at least 0 and less than 1, got 1.5",
-                "pipe.toml: [corpus] path: missing; A file, a folder, a built-in corpus such as "
-                "`music21:bach-chorales`, or a list.",
-                "pipe.toml: [encoder] highest: must be at least lowest (60), got 50",
-                "pipe.toml: [model] given: expected one of 'nothing', 'pitch', 'last', got 'lost'; "
-                "did you mean 'last'?",
-                "pipe.toml: [training] steps: expected a whole number, got 'many'",
-                "--set: [training] seed: must be at least 0 and at most 9007199254740992, got -1",
-                "pipe.toml: [sampler.0] type: no sampler 'bernouli' is installed; "
-                "did you mean 'bernoulli'?",
-                "pipe.toml: [sampler.1] heat: unknown key",
-                'pipe.toml: [generate] length: expected a length such as "64 steps", "16 beats", '
-                '"8 bars", "30 seconds" or "500 tokens", got \'30\'',
-                "pipe.toml: [output.0] strings: must be at least 20 and at most 48, got 10",
-                "--set: [output.1] type: no writer 'midy' is installed; did you mean 'midi'?",
-                "pipe.toml: [metric.0] type: no metric 'nil' is installed; did you mean 'nll'?",
-            ]
-        )
+        found = resolved.found(text, "training.seed=-1", "output.1.type=midy")
+        assert {(each.file, each.table, each.key, each.code) for each in found} == {
+            ("pipe.toml", "", "trainning", "unknown-table"),
+            ("pipe.toml", "corpus", "pathh", "unknown-key"),
+            ("pipe.toml", "corpus", "valid", "out-of-range"),
+            ("pipe.toml", "corpus", "path", "missing-key"),
+            ("pipe.toml", "encoder", "highest", "settings-conflict"),
+            ("pipe.toml", "model", "given", "invalid-value"),
+            ("pipe.toml", "training", "steps", "invalid-value"),
+            ("--set", "training", "seed", "out-of-range"),
+            ("pipe.toml", "sampler.0", "type", "unknown-component"),
+            ("pipe.toml", "sampler.1", "heat", "unknown-key"),
+            ("pipe.toml", "generate", "length", "invalid-value"),
+            ("pipe.toml", "output.0", "strings", "out-of-range"),
+            ("--set", "output.1", "type", "unknown-component"),
+            ("pipe.toml", "metric.0", "type", "unknown-component"),
+        }
+        assert len(found) == 14
+        # The value found, the bounds, the nearest right name.
+        messages = {(each.table, each.key): each.message for each in found}
+        for place, values in {
+            ("", "trainning"): ["'training'"],
+            ("corpus", "pathh"): ["'path'"],
+            ("corpus", "valid"): ["0", "1", "1.5"],
+            ("encoder", "highest"): ["60", "50"],
+            ("model", "given"): ["'lost'", "'last'"],
+            ("training", "seed"): ["9007199254740992", "-1"],
+            ("sampler.0", "type"): ["'bernoulli'"],
+            ("output.0", "strings"): ["20", "48", "10"],
+            ("output.1", "type"): ["'midi'"],
+            ("metric.0", "type"): ["'nll'"],
+        }.items():
+            assert all(value in messages[place] for value in values)
 
     def test_tables_of_the_wrong_kind(self, resolved: Resolver) -> None:
         text = 'training = 5\nsampler = ["greedy"]\n' + NEEDED
-        assert resolved.problems(text) == [
-            "pipe.toml: training: expected a table [training], got 5",
-            "pipe.toml: sampler: expected [[sampler]], a list of tables",
+        assert resolved.codes(text) == [
+            ("invalid-value", "", "training"),
+            ("invalid-value", "", "sampler"),
         ]
 
     def test_one_table_where_a_list_is_meant(self, resolved: Resolver) -> None:
@@ -638,39 +654,35 @@ class TestAllProblemsAtOnce:
         assert [sampler.name for sampler in pipeline.samplers] == ["greedy"]
 
     def test_nothing_at_all(self, resolved: Resolver) -> None:
-        assert resolved.problems("") == [
-            "pipe.toml: [corpus] path: missing; A file, a folder, a built-in corpus such as "
-            "`music21:bach-chorales`, or a list.",
-            "pipe.toml: [model] type: missing; name one of: "
-            + ", ".join(resolved.registry.names("model")),
-        ]
+        path, model = resolved.found("")
+        assert (path.table, path.key, path.code) == ("corpus", "path", "missing-key")
+        assert (model.table, model.key, model.code) == ("model", "type", "missing-key")
+        assert ", ".join(resolved.registry.names("model")) in model.message
 
     def test_a_component_without_or_with_a_wrong_type(self, resolved: Resolver) -> None:
         text = '[corpus]\npath = "x"\n[model]\ngiven = "last"\n[[sampler]]\ntype = 5'
-        assert resolved.problems(text) == [
-            "pipe.toml: [model] type: missing; name one of: "
-            + ", ".join(resolved.registry.names("model")),
-            "pipe.toml: [sampler.0] type: got 5; name one of: "
-            + ", ".join(resolved.registry.names("sampler")),
+        assert resolved.codes(text) == [
+            ("missing-key", "model", "type"),
+            ("invalid-value", "sampler.0", "type"),
         ]
+        _, sampler = resolved.found(text)
+        assert ", ".join(resolved.registry.names("sampler")) in sampler.message
 
     def test_empty_lists_and_lengths(self, resolved: Resolver) -> None:
         text = NEEDED.replace('"tunes"', "[]") + '[generate]\nlength = "0 bars"'
-        assert resolved.problems(text) == [
-            "pipe.toml: [corpus] path: an empty list; name a file, a folder or a built-in corpus",
-            "pipe.toml: [generate] length: must be more than nothing",
+        assert resolved.codes(text) == [
+            ("invalid-value", "corpus", "path"),
+            ("out-of-range", "generate", "length"),
         ]
 
     def test_shares_that_leave_nothing(self, resolved: Resolver) -> None:
         text = NEEDED.replace("[model]", "valid = 0.5\ntest = 0.5\n[model]")
-        assert resolved.problems(text) == [
-            "pipe.toml: [corpus] valid: valid and test together must leave a share to train on"
-        ]
+        assert resolved.codes(text) == [("settings-conflict", "corpus", "valid")]
 
     def test_an_unknown_model_names_the_nearest(self, resolved: Resolver) -> None:
-        assert resolved.problems(NEEDED, "model.type=parot") == [
-            "--set: [model] type: no model 'parot' is installed; did you mean 'parrot'?"
-        ]
+        (problem,) = resolved.found(NEEDED, "model.type=parot")
+        assert (problem.file, problem.code) == ("--set", "unknown-component")
+        assert "'parrot'" in problem.message
 
 
 class TestReader:
@@ -710,21 +722,20 @@ class TestReader:
         assert Resolver(wrong).places(CRANE) == [(whose, "corpus.reader", "step")]
 
     @pytest.mark.parametrize(
-        ("reader", "message"),
+        ("reader", "code", "table", "key", "named"),
         [
-            (
-                '"rols"',
-                "[corpus.reader] type: no reader 'rols' is installed; did you mean 'rolls'?",
-            ),
-            ("5", "[corpus] reader: expected the name of a reader or a table, got 5"),
-            ("{type = 'rolls', stp = 1}", "[corpus.reader] stp: unknown key; did you mean 'step'?"),
-            ("{}", "[corpus.reader] type: missing; name one of: {readers}"),
+            ('"rols"', "unknown-component", "corpus.reader", "type", "'rolls'"),
+            ("5", "invalid-value", "corpus", "reader", "5"),
+            ("{type = 'rolls', stp = 1}", "unknown-key", "corpus.reader", "stp", "'step'"),
+            ("{}", "missing-key", "corpus.reader", "type", "midi, rolls, stones, text"),
         ],
     )
-    def test_what_is_wrong_with_one(self, resolved: Resolver, reader: str, message: str) -> None:
+    def test_what_is_wrong_with_one(
+        self, resolved: Resolver, reader: str, code: str, table: str, key: str, named: str
+    ) -> None:
         text = NEEDED.replace("[model]", f"reader = {reader}\n[model]")
-        message = message.replace("{readers}", ", ".join(resolved.registry.names("reader")))
-        assert resolved.problems(text) == [f"pipe.toml: {message}"]
+        assert resolved.codes(text) == [(code, table, key)]
+        assert named in resolved.message(text)
 
 
 class TestWiring:
@@ -732,39 +743,34 @@ class TestWiring:
         text = '[corpus]\npath = "x"\n[encoder]\ntype = "piano-roll"\n[model]\ntype = "parrot"'
         # The model's default, a greedy sampler, fits both layouts. The encoder that raises and
         # the one whose layout cannot be known without its settings are passed over.
-        assert resolved.problems(text) == [
-            "pipe.toml: [model] type: 'parrot' works on tokens, but encoder 'piano-roll' makes "
-            "grid; encoders that fit: words"
-        ]
+        assert resolved.codes(text) == [("wrong-layout", "model", "type")]
+        assert resolved.message(text).endswith(": words")
 
     def test_a_grid_model_on_tokens(self, resolved: Resolver) -> None:
-        assert resolved.problems(NEEDED + '[encoder]\ntype = "words"') == [
-            "pipe.toml: [model] type: 'frequencies' works on grid, but encoder 'words' makes "
-            "tokens; encoders that fit: piano-roll"
-        ]
+        text = NEEDED + '[encoder]\ntype = "words"'
+        assert resolved.codes(text) == [("wrong-layout", "model", "type")]
+        assert resolved.message(text).endswith(": piano-roll")
 
     def test_a_model_that_no_encoder_fits(self, resolved: Resolver) -> None:
         # The one encoder of runes has a key that must be given, so it cannot be tried out.
-        assert resolved.problems(NEEDED, "model.type=skald") == [
-            "--set: [model] type: 'skald' works on runes, but encoder 'piano-roll' makes grid; "
-            "encoders that fit: none installed"
-        ]
+        (problem,) = resolved.found(NEEDED, "model.type=skald")
+        assert (problem.file, problem.code) == ("--set", "wrong-layout")
+        assert not any(name in problem.message for name in ("words", "plain-runes"))
 
     def test_what_a_model_says_of_the_layout(self, resolved: Resolver) -> None:
-        assert resolved.problems(NEEDED, "model.type=parrot", "encoder.size=101") == [
-            "--set: [model] type: a parrot learns 100 words, not 101"
-        ]
+        settings = ("model.type=parrot", "encoder.size=101")
+        assert resolved.codes(NEEDED, *settings) == [("settings-conflict", "model", "type")]
+        assert "101" in resolved.message(NEEDED, *settings)
 
     def test_samplers_losses_and_writers_of_another_kind(self, resolved: Resolver) -> None:
         text = NEEDED + (
             '[[sampler]]\ntype = "greedy"\n[[sampler]]\ntype = "categorical"\n'
             '[[output]]\ntype = "text"\n[[output]]\ntype = "midi"\n[loss]\ntype = "hinge"'
         )
-        assert resolved.problems(text) == [
-            "pipe.toml: [sampler.1] type: 'categorical' draws for tokens, not for grid",
-            "pipe.toml: [loss] type: 'hinge' is a loss for runes, not for grid",
-            "pipe.toml: [output.0] type: 'text' writes a text, but this pipeline makes a score "
-            "and probabilities",
+        assert resolved.codes(text) == [
+            ("wrong-layout", "sampler.1", "type"),
+            ("wrong-layout", "loss", "type"),
+            ("wrong-content", "output.0", "type"),
         ]
 
     def test_a_chain_for_a_layout_of_a_plugins_own(self, resolved: Resolver) -> None:
@@ -772,9 +778,7 @@ class TestWiring:
             '[corpus]\npath = "x"\n[encoder]\ntype = "runes"\nalphabet = "f"\n'
             '[model]\ntype = "skald"\n[[sampler]]\ntype = "staves"\n[[sampler]]\ntype = "staves"'
         )
-        assert resolved.problems(text) == [
-            "pipe.toml: [sampler.1] type: a chain cannot draw for 'runes'"
-        ]
+        assert resolved.codes(text) == [("wrong-layout", "sampler.1", "type")]
 
     def test_a_layout_without_a_sampler_and_with_several(self, resolved: Resolver) -> None:
         registry = manager.load_from([]).registry
@@ -785,54 +789,46 @@ class TestWiring:
             '[corpus]\npath = "x"\n[encoder]\ntype = "runes"\nalphabet = "f"\n'
             '[model]\ntype = "skald"'
         )
-        assert Resolver(registry).problems(text) == [
-            "pipe.toml: [sampler] type: missing for the layout 'runes'; none is installed"
-        ]
+        assert Resolver(registry).codes(text) == [("missing-key", "sampler", "type")]
         for name in ("staves", "bones"):
             declaration = SamplerDeclaration(
                 name=name, summary="", target="a:B", layouts=("runes",)
             )
             registry.add(RegistryEntry(declaration, Distribution("test-plugin", "1.0")))
-        assert Resolver(registry).problems(text) == [
-            "pipe.toml: [sampler] type: missing for the layout 'runes'; choose one of bones, staves"
-        ]
+        assert Resolver(registry).codes(text) == [("missing-key", "sampler", "type")]
+        assert "bones, staves" in Resolver(registry).message(text)
 
     def test_a_model_without_its_sampler(self, resolved: Resolver) -> None:
-        assert resolved.problems("sampler = []\n" + NEEDED) == [
-            "pipe.toml: [sampler]: 'frequencies' needs a sampler"
-        ]
+        assert resolved.codes("sampler = []\n" + NEEDED) == [("needs-sampler", "sampler", "")]
         # A sampler misspelt is one mistake, not two.
-        (problem,) = resolved.problems(NEEDED + '[[sampler]]\ntype = "gredy"')
-        assert "no sampler 'gredy' is installed" in problem
+        text = NEEDED + '[[sampler]]\ntype = "gredy"'
+        assert resolved.codes(text) == [("unknown-component", "sampler.0", "type")]
 
     def test_stateful_batching_of_a_model_that_cannot(self, resolved: Resolver) -> None:
-        assert resolved.problems(NEEDED + '[training]\nbatching = "stateful"') == [
-            "pipe.toml: [training] batching: model 'frequencies' cannot carry its state from batch "
-            "to batch"
-        ]
+        text = NEEDED + '[training]\nbatching = "stateful"'
+        assert resolved.codes(text) == [("not-stateful", "training", "batching")]
         assert resolved(NEEDED, "model.type=parrot", "training.batching=stateful")
 
     def test_filling_up_to_no_length(self, resolved: Resolver) -> None:
         text = NEEDED + '[training]\nbatching = "pieces"\nfill = "repeat"'
-        assert resolved.problems(text) == [
-            'pipe.toml: [training] sequence_length: fill = "repeat" needs a length to fill up to'
-        ]
+        assert resolved.codes(text) == [("settings-conflict", "training", "sequence_length")]
         assert resolved(text, "training.sequence_length=64")
 
     def test_libraries_that_are_not_installed(self, resolved: Resolver) -> None:
         text = NEEDED + '[[output]]\ntype = "harp"\n[[metric]]\ntype = "plucks"'
-        needs = "needs a library that is not installed: pip install harp"
-        assert resolved.problems(text, "model.type=harpist") == [
-            f"--set: [model] type: model 'harpist' {needs}",
-            f"pipe.toml: [metric.0] type: metric 'plucks' {needs}",
-            f"pipe.toml: [output.0] type: writer 'harp' {needs}",
+        found = resolved.found(text, "model.type=harpist")
+        assert [(each.file, each.table, each.key, each.code) for each in found] == [
+            ("--set", "model", "type", "library-missing"),
+            ("pipe.toml", "metric.0", "type", "library-missing"),
+            ("pipe.toml", "output.0", "type", "library-missing"),
         ]
+        assert all("pip install harp" in each.message for each in found)
 
     def test_one_table_in_the_wrong_does_not_hide_the_wiring(self, resolved: Resolver) -> None:
         text = '[corpus]\npath = 5\n[encoder]\ntype = "piano-roll"\n[model]\ntype = "parrot"'
-        assert [line.split(":")[1] for line in resolved.problems(text)] == [
-            " [corpus] path",
-            " [model] type",
+        assert resolved.codes(text) == [
+            ("invalid-value", "corpus", "path"),
+            ("wrong-layout", "model", "type"),
         ]
 
 

@@ -53,7 +53,8 @@ class Template:
             raise UserError(
                 f"template {self.name!r} of {self.origin} cannot be read from "
                 f"{self.resource!r}: {type(error).__name__}: {error}; "
-                f"update or reinstall {self.origin.distribution}"
+                f"update or reinstall {self.origin.distribution}",
+                code="template-broken",
             ) from error
         return text
 
@@ -74,7 +75,8 @@ class Template:
         if tables != wanted:
             raise UserError(
                 f"template {self.name!r} of {self.origin} has no line of its own for the music: "
-                'expected path = "..." in [corpus]'
+                'expected path = "..." in [corpus]',
+                code="template-broken",
             )
         return text
 
@@ -121,12 +123,13 @@ def choose(registry: Registry, name: str | None) -> Template:
             message = f"no template {name!r} is installed{near}"
         if registry.absent:
             message += "; not loaded: " + "; ".join(registry.absent)
-        raise UserError(message)
+        raise UserError(message, code="unknown-template")
     if len(found) > 1:
         owners = " and ".join(str(template.origin) for template in found)
         raise UserError(
             f"template {name!r} is claimed by {owners}; uninstall one, or choose plugins with "
-            "MUSENGINE_PLUGINS"
+            "MUSENGINE_PLUGINS",
+            code="component-contested",
         )
     return found[0]
 
@@ -178,9 +181,9 @@ def find_music(corpus: str, registry: Registry) -> Source:
     try:
         source = Source.from_toml(corpus, Path.cwd())
     except ValueError as error:
-        raise UserError(f"--corpus: {error}") from error
-    for message in check_sources([source], registry):
-        raise UserError(f"--corpus: {message}")
+        raise UserError(f"--corpus: {error}", code="invalid-value") from error
+    for problem in check_sources([source], registry):
+        raise UserError(f"--corpus: {problem}", code=problem.code)
     if source.scheme is None and Path(source.text).is_file():
         # It raises where no reader knows the file's kind.
         list(find_items(source, registry, None, DiscoveryNotes()))
@@ -236,7 +239,9 @@ def write_new(path: Path, text: str) -> None:
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError:
-        raise UserError(f"cannot write {path}: the music's path is no text") from None
+        raise UserError(
+            f"cannot write {path}: the music's path is no text", code="path-not-text"
+        ) from None
     try:
         with path.open("xb") as file:
             try:
@@ -246,8 +251,11 @@ def write_new(path: Path, text: str) -> None:
                 raise
     except FileExistsError:
         raise UserError(
-            f"{path} is there already and stays as it is; name another file with --out"
+            f"{path} is there already and stays as it is; name another file with --out",
+            code="file-exists",
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"cannot write {path}: {reason}; name another with --out") from error
+        raise UserError(
+            f"cannot write {path}: {reason}; name another with --out", code="cannot-write"
+        ) from error

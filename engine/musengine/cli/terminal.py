@@ -183,6 +183,8 @@ def _file_handler(path: Path) -> logging.Handler:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--log-file: {path}: {error.strerror or error}") from error
+        raise UserError(
+            f"--log-file: {path}: {error.strerror or error}", code="cannot-write"
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     return handler

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from musengine.config.setting_types import Bounds, Quantity, Schema, SettingType, setting_type
+from musengine.config.setting_types import (
+    Bounds,
+    OutOfRangeError,
+    Quantity,
+    Schema,
+    SettingType,
+    setting_type,
+)
 from musengine.errors import ConfigError, Problem, did_you_mean
 
 T = TypeVar("T")
@@ -22,8 +29,11 @@ class Config:
     that the error messages and the reference documentation are made from.
     """
 
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Yield (key, message) for settings that are each valid but do not fit together."""
+    def problems(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:
+        """Yield (key, message) for settings that are each valid but do not fit together.
+
+        A third item is the problem's code, where it is another than `settings-conflict`.
+        """
         return ()
 
 
@@ -147,20 +157,26 @@ def build(
     problems: list[Problem] = []
     values: dict[str, object] = {}
     for key, raw in table.items():
+        if key not in known:
+            problems.append(_unknown(Problem(file, name, key, ""), known))
+            continue
         try:
-            if key not in known:
-                raise ValueError(_unknown(key, known))
             values[key] = known[key].read(raw, base_of(key))
+        except OutOfRangeError as error:
+            problems.append(Problem(file, name, key, str(error), code="out-of-range"))
         except ValueError as error:
-            problems.append(Problem(file, name, key, str(error)))
+            problems.append(Problem(file, name, key, str(error), code="invalid-value"))
     for key, each in known.items():
         if key not in table and each.required:
-            problems.append(Problem(file, name, key, f"missing; {each.doc}"))
+            problems.append(Problem(file, name, key, f"missing; {each.doc}", code="missing-key"))
     if problems:
         return None, problems
     built = cls(**values)
     if isinstance(built, Config):
-        problems = [Problem(file, name, key, message) for key, message in built.problems()]
+        problems = [
+            Problem(file, name, key, message, code="".join(code) or "settings-conflict")
+            for key, message, *code in built.problems()
+        ]
     return (None if problems else built), problems
 
 
@@ -181,11 +197,13 @@ def build_config(cls: type[T], table: Mapping[str, object], where: str = "") -> 
     return config
 
 
-def _unknown(key: str, known: Mapping[str, Setting]) -> str:
+def _unknown(place: Problem, known: Mapping[str, Setting]) -> Problem:
+    """Say what is wrong with a key that a table does not have."""
     for name, each in known.items():
-        if each.formerly == key:
-            return f"is called {name!r} now"
-    return "unknown key" + did_you_mean(key, known)
+        if each.formerly == place.key:
+            return dataclasses.replace(place, message=f"is called {name!r} now", code="former-name")
+    message = "unknown key" + did_you_mean(place.key, known)
+    return dataclasses.replace(place, message=message, code="unknown-key")
 
 
 def to_table(config: object) -> dict[str, Any]:

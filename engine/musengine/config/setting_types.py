@@ -151,6 +151,10 @@ def _union(options: Sequence[SettingType]) -> SettingType:
     return SettingType(words, any_of([option.schema for option in options]), read)
 
 
+class OutOfRangeError(ValueError):
+    """A number that is of the right type, and outside its key's bounds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
     """Between what a number lies, or each number of a list; None where there is no bound."""
@@ -161,12 +165,12 @@ class Bounds:
     below: float | None = None
 
     def check(self, value: object) -> None:
-        """Raise ValueError where a number, or one of a tuple, lies outside."""
+        """Raise OutOfRangeError where a number, or one of a tuple, lies outside."""
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, bool) or not isinstance(item, (int, float)):
                 continue
             if not all(_BOUNDS[name][2](item, bound) for name, bound in self._set()):
-                raise ValueError(f"must be {' and '.join(self.words())}, got {item}")
+                raise OutOfRangeError(f"must be {' and '.join(self.words())}, got {item}")
 
     def words(self) -> list[str]:
         """Return each bound in words, such as `at least 0`."""

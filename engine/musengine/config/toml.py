@@ -58,23 +58,29 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise UserError(f"{path}: {size} bytes are too many for a pipeline file")
+            raise UserError(
+                f"{path}: {size} bytes are too many for a pipeline file", code="too-large"
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         if path.is_dir():
-            raise UserError(f"{path} is a folder; name a pipeline file in it") from error
-        raise UserError(f"{path}: {error.strerror or error}") from error
+            raise UserError(
+                f"{path} is a folder; name a pipeline file in it", code="folder-not-file"
+            ) from error
+        raise UserError(f"{path}: {error.strerror or error}", code="cannot-read") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text at byte {error.start}") from error
+        raise UserError(
+            f"{path}: not UTF-8 text at byte {error.start}", code="not-utf-8"
+        ) from error
     try:
         tables = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise UserError(f"{path}: {place}: {error.msg}") from error
+        raise UserError(f"{path}: {place}: {error.msg}", code="not-toml") from error
     except ValueError as error:  # a whole number of thousands of digits
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}", code="not-toml") from error
     except RecursionError:
-        raise UserError(f"{path}: nested too deeply") from None
+        raise UserError(f"{path}: nested too deeply", code="not-toml") from None
     source = SettingsSource(path, str(path), tables, path.resolve().parent)
     for assignment in settings:
         apply(source, assignment)
@@ -101,7 +107,7 @@ def apply(source: SettingsSource, assignment: str) -> None:
     key, equals, text = assignment.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
-        raise UserError(f"--set {assignment}: {_EXPECTED}")
+        raise UserError(f"--set {assignment}: {_EXPECTED}", code="assignment-malformed")
     value = parse_value(assignment, text.strip())
     if len(names) == 1:
         _replace(source, names[0], value, assignment)
@@ -113,7 +119,8 @@ def apply(source: SettingsSource, assignment: str) -> None:
         *outer, index = names
         whole = ".".join(outer)
         raise UserError(
-            f"--set {assignment}: expected {whole}.{index}.KEY=VALUE, or {whole}=[...] for all"
+            f"--set {assignment}: expected {whole}.{index}.KEY=VALUE, or {whole}=[...] for all",
+            code="assignment-malformed",
         )
     place[names[-1]] = value
     source.overrides.add((".".join(names[:-1]), names[-1]))
@@ -122,7 +129,7 @@ def apply(source: SettingsSource, assignment: str) -> None:
 def _replace(source: SettingsSource, name: str, value: Any, assignment: str) -> None:
     """Put a whole list of tables in the place of another."""
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise UserError(f"--set {assignment}: {_EXPECTED}")
+        raise UserError(f"--set {assignment}: {_EXPECTED}", code="assignment-malformed")
     source.tables[name] = value
     for index, item in enumerate(value):
         source.overrides.update((f"{name}.{index}", key) for key in item)
@@ -133,7 +140,8 @@ def _enter(place: Any, name: str, following: str, assignment: str) -> Any:
     if isinstance(place, list):
         if not _is_index(name) or int(name) > len(place):
             raise UserError(
-                f"--set {assignment}: no entry {name!r} in a list of {len(place)}; 0 is the first"
+                f"--set {assignment}: no entry {name!r} in a list of {len(place)}; 0 is the first",
+                code="assignment-malformed",
             )
         if int(name) == len(place):
             place.append({})
@@ -162,5 +170,7 @@ def parse_value(assignment: str, text: str) -> Any:
         return tomli.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError) as error:
         if not text or re.match(r"[\[{\"']", text):
-            raise UserError(f"--set {assignment}: {text!r} is not a TOML value") from error
+            raise UserError(
+                f"--set {assignment}: {text!r} is not a TOML value", code="not-toml"
+            ) from error
         return text

@@ -154,7 +154,8 @@ def size_limit() -> int:
             raise ValueError
     except ValueError:
         raise UserError(
-            f"MUSENGINE_CACHE_SIZE: expected a number of GiB such as 5 or 0.5, got {text!r}"
+            f"MUSENGINE_CACHE_SIZE: expected a number of GiB such as 5 or 0.5, got {text!r}",
+            code="environment-value",
         ) from None
     return int(size * 2**30)
 

@@ -87,7 +87,7 @@ def read_corpus(
         reporter=reporter,
     )
     if not manifest.pieces:
-        raise UserError(_nothing(config, manifest.skipped, discovery.ignored))
+        raise UserError(_nothing(config, manifest.skipped, discovery.ignored), code="no-music")
     return manifest
 
 
@@ -160,7 +160,9 @@ def prepare(
     if manifest.scratch is None and folder is not None:
         trim(folder, size_limit(), min(started, manifest.started))
     if not dataset.parts["train"]:
-        raise UserError(_nothing(config, dataset.skipped, manifest.discovery.ignored))
+        raise UserError(
+            _nothing(config, dataset.skipped, manifest.discovery.ignored), code="no-music"
+        )
     return dataset
 
 

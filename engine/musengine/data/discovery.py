@@ -60,7 +60,7 @@ def find_items(
         return
     path = Path(source.text)
     if not _exists(path):
-        raise UserError(_missing(path))
+        raise _missing(path)
     if path.is_dir():
         yield from _folder_items(path, registry, chosen, discovery, accepts)
     else:
@@ -69,16 +69,19 @@ def find_items(
         reader = chosen or _by_suffix(path, registry, accepts)
         if reader is None:
             known = ", ".join(sorted(_suffixes(registry, accepts)))
-            raise UserError(f"no reader for {path}: known endings are {known}{_hint(registry)}")
+            raise UserError(
+                f"no reader for {path}: known endings are {known}{_hint(registry)}",
+                code="no-reader",
+            )
         yield reader, Item(path, path.name)
 
 
-def _missing(path: Path) -> str:
+def _missing(path: Path) -> UserError:
     try:
         near = did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
     except (OSError, ValueError):
         near = ""
-    return f"{path} does not exist{near}"
+    return UserError(f"{path} does not exist{near}", code="path-missing")
 
 
 def _exists(path: Path) -> bool:
@@ -149,7 +152,9 @@ def _by_scheme(
     matching = [pair for pair in readers if pair[1].scheme == scheme]
     if not matching:
         near = did_you_mean(scheme, [known.scheme for _, known in readers if known.scheme])
-        raise UserError(f"no reader for the corpus {scheme!r}{near or _hint(registry)}")
+        raise UserError(
+            f"no reader for the corpus {scheme!r}{near or _hint(registry)}", code="no-reader"
+        )
     entry, _ = max(matching, key=lambda pair: pair[1].priority)
     return Component(entry, entry.declaration.config())
 
@@ -161,16 +166,17 @@ def _hint(registry: Registry) -> str:
     return "; another plugin may read it, `musengine plugins` lists those installed"
 
 
-def check_sources(sources: Iterable[Source], registry: Registry) -> list[str]:
+def check_sources(sources: Iterable[Source], registry: Registry) -> list[UserError]:
     """Return what is wrong with sources as far as can be seen without reading them."""
-    problems = []
+    problems: list[UserError] = []
     for source in sources:
         if source.scheme is None:
             if not _exists(Path(source.text)):
                 problems.append(_missing(Path(source.text)))
             continue
         try:
-            problems.extend(_by_scheme(source.scheme, registry).entry.missing_requirements())
+            missing = _by_scheme(source.scheme, registry).entry.missing_requirements()
+            problems.extend(UserError(message, code="library-missing") for message in missing)
         except UserError as error:
-            problems.append(str(error))
+            problems.append(error)
     return problems

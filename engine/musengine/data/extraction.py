@@ -75,7 +75,7 @@ class Extraction:
                 )
             extracted += parts
         if not extracted:
-            raise UnreadableError(skipped[0].reason)
+            raise UnreadableError(skipped[0].reason, code="nothing-extracted")
         arrays, entries = pack_pieces(extracted, infos)
         return arrays, [*entries, *map(pack_skipped, skipped)]
 
@@ -88,7 +88,9 @@ class Extraction:
         except Exception as error:
             if is_strict():
                 raise
-            raise UnreadableError(f"{self.provider} failed: {error}") from error
+            raise UnreadableError(
+                f"{self.provider} failed: {error}", code="plugin-failed"
+            ) from error
         if not parts:
-            raise UnreadableError(f"{self.provider} takes nothing of it")
+            raise UnreadableError(f"{self.provider} takes nothing of it", code="nothing-extracted")
         return parts

@@ -98,5 +98,6 @@ def check_used(
             near = did_you_mean(pattern, known)
             raise UserError(
                 f"corpus.{key}: {pattern!r} stands for nothing{near}; "
-                f"there are: {listed or 'no names at all'}"
+                f"there are: {listed or 'no names at all'}",
+                code="pattern-unused",
             )

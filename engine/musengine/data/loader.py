@@ -68,7 +68,7 @@ class PieceLoader:
         if (stored := self.cache.get(file.key)) is not None:
             return unpack_pieces(*stored)
         if self.key(file.reader, file.item) != file.key:
-            raise UnreadableError("it changed while the corpus was being read")
+            raise UnreadableError("it changed while the corpus was being read", code="file-changed")
         return self._read_and_cache(file)[0]
 
     def infos(self, file: SourceFile) -> list[PieceInfo | Skipped]:
@@ -107,5 +107,5 @@ def read_item(reader: Reader[Any], item: Item) -> list[Piece]:
     """
     pieces = list(reader.read(item))
     if not pieces:
-        raise UnreadableError("no pieces in it")
+        raise UnreadableError("no pieces in it", code="no-pieces")
     return pieces

@@ -231,15 +231,17 @@ def _faults_explained(reader: Component) -> Iterator[None]:
     try:
         yield
     except UserError as error:  # also a library that is not installed
-        raise UnreadableError(error.lines[0]) from error
+        raise UnreadableError(error.lines[0], code=error.code) from error
     except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
+        raise UnreadableError(error.strerror or str(error), code="cannot-read") from error
     # A fault of one plugin's reader must not lose what the others read.
     except Exception as error:
         if is_strict():
             raise
         provider = f"reader {reader.name!r} of {reader.entry.origin}"
-        raise UnreadableError(f"{provider} failed: {type(error).__name__}: {error}") from error
+        raise UnreadableError(
+            f"{provider} failed: {type(error).__name__}: {error}", code="plugin-failed"
+        ) from error
 
 
 def _unique(name: str, seen: Counter[str]) -> str:

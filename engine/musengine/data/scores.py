@@ -45,7 +45,7 @@ def read_scores(
     reasons = [f"{entry.path}: {entry.reason}" for entry in reading.skipped]
     if not reading.pieces:
         where, why = ", ".join(map(str, paths)), "; ".join(reasons[:_NAMED]) or "no music files"
-        raise UserError(f"no music in {where}: {why}")
+        raise UserError(f"no music in {where}: {why}", code="no-music")
     for reason in reasons:
         logger.warning(f"skipped {reason}")
     return {piece.id: piece.content for piece in reading.pieces if isinstance(piece.content, Score)}

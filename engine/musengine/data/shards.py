@@ -273,7 +273,8 @@ class Shards:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"cannot read {path}: {error}; it was deleted or damaged in use: start again"
+                f"cannot read {path}: {error}; it was deleted or damaged in use: start again",
+                code="shard-lost",
             ) from error
         self._maps[path] = mapped
         if len(self._maps) > _OPEN:

@@ -88,7 +88,8 @@ def _rules_in(path: Path) -> SplitRules:
     except (OSError, ValueError, UserError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f'corpus.split: neither "shares" nor "folders" nor a list: {path}: {reason}'
+            f'corpus.split: neither "shares" nor "folders" nor a list: {path}: {reason}',
+            code="split-unreadable",
         ) from error
     # A run's own record has the pieces' ids with hashes under each part.
     recorded = isinstance(table, dict) and isinstance(table.get("parts"), dict)
@@ -97,7 +98,8 @@ def _rules_in(path: Path) -> SplitRules:
     if not known or not all(_are_names(names) for names in lists.values()):
         raise UserError(
             f"corpus.split: {path} is not a list of pieces: it should hold lists of names or "
-            "patterns called `valid` and `test`"
+            "patterns called `valid` and `test`",
+            code="split-unreadable",
         )
     patterns: dict[SplitName, Patterns] = {
         part: Patterns(lists[part]) for part in _HELD_OUT if part in lists
@@ -129,7 +131,8 @@ def check_folders(items: Iterable[Item]) -> None:
     if all(part_by_folder(item) is None for item in items):
         raise UserError(
             'corpus.split = "folders": there is no folder called train, valid or test on the way '
-            "to any file"
+            "to any file",
+            code="split-folders-missing",
         )
 
 
@@ -214,7 +217,9 @@ def _fixed(
             known = {piece.style: None for piece in pieces if piece.style}
             check_used(key, patterns, matches, [*known, *(piece.id for piece in pieces)])
         elif not any(matches):
-            raise UserError(f"{rules.source}: none of its {part} pieces are here")
+            raise UserError(
+                f"{rules.source}: none of its {part} pieces are here", code="split-part-empty"
+            )
         for index, match in enumerate(matches):
             if match and fixed[index] != _HELD_OUT[0]:
                 fixed[index] = part

@@ -35,11 +35,12 @@ def encode_piano_roll(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]
     dropped = {"notes out of range": int((~inside).sum())} if not inside.all() else {}
     score, row = score.take(inside), row[inside]
     if not len(score):
-        raise UnreadableError("no notes in the encoder's pitch range")
+        raise UnreadableError("no notes in the encoder's pitch range", code="no-notes")
     first, after, total = score.quantise(layout.step)
     if total > MAX_GRID_STEPS:
         raise UnreadableError(
-            f"{total} time steps are more than the {MAX_GRID_STEPS} a piece may have"
+            f"{total} time steps are more than the {MAX_GRID_STEPS} a piece may have",
+            code="piece-too-long",
         )
     roll_TPC = np.zeros((total, *layout.step_shape), dtype=np.uint8)
     roll_TPC[..., 0] = _filled(first, after, row, (total, layout.pitches))

@@ -150,7 +150,8 @@ def likelihood(evidence: Evidence) -> LikelihoodResult:
     if scores is None:
         raise UserError(
             "the model does not tell its likelihood; leave nll and perplexity out of "
-            "the metrics, or let its plugin declare likelihood=False"
+            "the metrics, or let its plugin declare likelihood=False",
+            code="likelihood-missing",
         )
     return scores
 

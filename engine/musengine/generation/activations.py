@@ -104,9 +104,12 @@ def check_record(path: Path, model: str, records: bool, registry: Registry) -> W
         UserError: the model cannot show them, the file is there, or nothing writes such files.
     """
     if not records:
-        raise UserError(f"--record: model {model!r} cannot show what goes on inside it")
+        raise UserError(
+            f"--record: model {model!r} cannot show what goes on inside it",
+            code="nothing-to-record",
+        )
     if path.exists():
-        raise UserError(f"--record: {path} is there already; name another file")
+        raise UserError(f"--record: {path} is there already; name another file", code="file-exists")
     return find_writer(path.suffix.lower(), registry, "--record")
 
 
@@ -121,7 +124,8 @@ def find_writer(suffix: str, registry: Registry, where: str) -> Writer[Any]:
         raise UserError(
             f"{where}: nothing that is installed writes activations to {suffix or 'such'} files, "
             f"only to {', '.join(sorted(writers))}; another plugin may, `musengine plugins` lists "
-            "those installed"
+            "those installed",
+            code="no-writer",
         )
     entry, settings = writers[suffix]
     writer: Writer[Any] = entry.configured(settings, where=where).create()

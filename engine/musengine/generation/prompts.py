@@ -56,7 +56,8 @@ def cut_prompt(
         if start is None or start >= len(piece.steps):
             raise UserError(
                 f"generate.prompt_offset: {name} is shorter than {offset.to_toml()}; "
-                "choose a smaller offset"
+                "choose a smaller offset",
+                code="prompt-too-short",
             )
     count = steps_in(length, piece.steps[start:], encoder, settings)
     stop = len(piece.steps) if count is None else start + count
@@ -95,7 +96,9 @@ def read_prompts(folder: Path) -> list[EncodedPiece]:
                 name = (file.metadata() or {}).get("id", path.stem)
             steps = arrays.pop("steps")
         except (OSError, KeyError, safetensors.SafetensorError) as error:
-            raise UserError(f"the stored prompt {path} is damaged: {error}") from error
+            raise UserError(
+                f"the stored prompt {path} is damaged: {error}", code="file-damaged"
+            ) from error
         conditioning = {
             key.removeprefix("conditioning."): channel for key, channel in arrays.items()
         }

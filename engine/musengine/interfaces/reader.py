@@ -32,9 +32,11 @@ class Item:
         with self.path.open("rb") as file:
             data = file.read(limit + 1)
         if not data:
-            raise UnreadableError("the file is empty")
+            raise UnreadableError("the file is empty", code="file-empty")
         if len(data) > limit:
-            raise UnreadableError(f"larger than the {limit} bytes a file may have")
+            raise UnreadableError(
+                f"larger than the {limit} bytes a file may have", code="too-large"
+            )
         return data
 
     def read_text(self, limit: int) -> str:
@@ -52,7 +54,8 @@ class Item:
             place = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
             line = data.count(b"\n", 0, place) + 1
             raise UnreadableError(
-                f"not UTF-8: byte {place} is 0x{data[place]:02x}, in line {line}; save it as UTF-8"
+                f"not UTF-8: byte {place} is 0x{data[place]:02x}, in line {line}; save it as UTF-8",
+                code="not-utf-8",
             ) from error
         return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -142,8 +142,9 @@ class TrainingConfig(Config):
         changeable=True,
     )
 
-    def problems(self) -> Iterable[tuple[str, str]]:
+    def problems(self) -> Iterable[tuple[str, str, str]]:
         """Yield a device that PyTorch does not know."""
         kind = self.device.partition(":")[0]
         if kind not in ("auto", "cpu", "cuda", "mps"):
-            yield "device", f"expected auto, cpu, cuda, cuda:N or mps, got {self.device!r}"
+            message = f"expected auto, cpu, cuda, cuda:N or mps, got {self.device!r}"
+            yield "device", message, "device-unknown"

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from musengine.encoding.layouts import Layout
+from musengine.errors import Finding
 from musengine.interfaces.training import TrainingConfig
 from musengine.pipeline.sections import GenerateConfig
 from musengine.plugins.declarations import (
@@ -23,9 +24,6 @@ from musengine.plugins.declarations import (
     WriterDeclaration,
 )
 from musengine.plugins.registry import Component, Registry
-
-Finding = tuple[str, str, str]
-"""What is wrong: table, key, message."""
 
 _SWITCHES = {
     "momentum": "optimizer",
@@ -66,16 +64,17 @@ def _check_model(
     layouts = model.declared(ModelDeclaration).layouts
     if layout.name not in layouts:
         fitting = ", ".join(_encoders_for(layouts, registry)) or "none installed"
-        yield (
+        yield Finding(
             "model",
             "type",
             f"{model.name!r} works on {_either(layouts)}, but encoder {encoder.name!r} makes "
             f"{layout.name}; encoders that fit: {fitting}",
+            code="wrong-layout",
         )
         return
     assert isinstance(model.config, ModelConfig)
     for message in model.config.incompatibilities(layout):
-        yield "model", "type", message
+        yield Finding("model", "type", message, code="settings-conflict")
 
 
 def _encoders_for(layouts: Sequence[str], registry: Registry) -> Iterator[str]:
@@ -95,30 +94,33 @@ def _check_samplers(layout: Layout, samplers: Sequence[Component]) -> Iterator[F
         layouts = sampler.declared(SamplerDeclaration).layouts
         if layout.name not in layouts:
             message = f"{sampler.name!r} draws for {_either(layouts)}, not for {layout.name}"
-            yield f"sampler.{index}", "type", message
+            yield Finding(f"sampler.{index}", "type", message, code="wrong-layout")
         elif isinstance(sampler.config, SamplerConfig):
             for message in sampler.config.incompatibilities(layout):
-                yield f"sampler.{index}", "type", message
+                yield Finding(f"sampler.{index}", "type", message, code="settings-conflict")
     if len(samplers) > 1 and layout.name not in ("grid", "tokens"):
-        yield "sampler.1", "type", f"a chain cannot draw for {layout.name!r}"
+        message = f"a chain cannot draw for {layout.name!r}"
+        yield Finding("sampler.1", "type", message, code="wrong-layout")
 
 
 def check_drawing(model: Component, samplers: Sequence[Component]) -> Iterator[Finding]:
     """Yield a model without the sampler it needs, or with one it has no use for."""
     declaration = model.declared(ModelDeclaration)
     if declaration.uses_samplers and declaration.generation == "stepping" and not samplers:
-        yield "sampler", "", f"{model.name!r} needs a sampler"
+        yield Finding("sampler", "", f"{model.name!r} needs a sampler", code="needs-sampler")
     if samplers and not declaration.uses_samplers:
-        yield "sampler.0", "type", f"{model.name!r} draws by itself; leave it out"
+        message = f"{model.name!r} draws by itself; leave it out"
+        yield Finding("sampler.0", "type", message, code="component-superfluous")
 
 
 def _check_loss(layout: Layout, loss: Component, model: Component | None) -> Iterator[Finding]:
     layouts = loss.declared(LossDeclaration).layouts
     if model is not None and model.declared(ModelDeclaration).own_loss:
-        yield "loss", "type", f"{model.name!r} has a loss of its own; leave it out"
+        message = f"{model.name!r} has a loss of its own; leave it out"
+        yield Finding("loss", "type", message, code="component-superfluous")
     elif layouts and layout.name not in layouts:
         message = f"{loss.name!r} is a loss for {_either(layouts)}, not for {layout.name}"
-        yield "loss", "type", message
+        yield Finding("loss", "type", message, code="wrong-layout")
 
 
 def _check_outputs(
@@ -135,13 +137,14 @@ def _check_outputs(
             wanted = " or ".join(_CONTENTS.get(kind, kind) for kind in content)
             made = " and ".join(_CONTENTS.get(kind, kind) for kind in produced)
             message = f"{writer.name!r} writes {wanted}, but this pipeline makes {made}"
-            yield f"output.{index}", "type", message
+            yield Finding(f"output.{index}", "type", message, code="wrong-content")
 
 
 def check_generation(generate: GenerateConfig, encoder: EncoderConfig) -> Iterator[Finding]:
     """Yield first characters and lengths that the encoder has no notion of."""
     if generate.prompt_text is not None and "text" not in encoder.accepts():
-        yield "generate", "prompt_text", "this encoder makes music from notes, not from text"
+        message = "this encoder makes music from notes, not from text"
+        yield Finding("generate", "prompt_text", message, code="wrong-content")
     if encoder.tells_time():
         return
     lengths = {"length": generate.length}
@@ -152,7 +155,7 @@ def check_generation(generate: GenerateConfig, encoder: EncoderConfig) -> Iterat
     for key, length in lengths.items():
         if length.number and length.unit not in ("steps", "tokens"):
             message = "this encoder does not tell how long a token lasts; give a number of tokens"
-            yield "generate", key, message
+            yield Finding("generate", key, message, code="no-time")
 
 
 def check_training(
@@ -171,13 +174,14 @@ def _check_batching(
 ) -> Iterator[Finding]:
     if batching.stateful and not model.declared(ModelDeclaration).stateful:
         message = f"model {model.name!r} cannot carry its state from batch to batch"
-        yield "training", "batching", message
+        yield Finding("training", "batching", message, code="not-stateful")
     if training.rate_per_piece and training.batch_size != 1:
-        yield "training", "rate_per_piece", "works with batch_size = 1 only"
+        message = "works with batch_size = 1 only"
+        yield Finding("training", "rate_per_piece", message, code="settings-conflict")
     repeats = "fill" in batching.uses and training.fill == "repeat"
     if repeats and training.sequence_length is None:
         message = 'fill = "repeat" needs a length to fill up to'
-        yield "training", "sequence_length", message
+        yield Finding("training", "sequence_length", message, code="settings-conflict")
 
 
 def _check_switches(
@@ -193,7 +197,8 @@ def _check_switches(
             for entry in registry.of_kind(kind)
             if key in entry.declared(TrainingPartDeclaration).uses
         ]
-        yield "training", key, f"{chosen.name} has none; it is for {', '.join(users)}"
+        message = f"{chosen.name} has none; it is for {', '.join(users)}"
+        yield Finding("training", key, message, code="key-unused")
 
 
 def check_metrics(metrics: Sequence[Component]) -> Iterator[Finding]:
@@ -202,7 +207,7 @@ def check_metrics(metrics: Sequence[Component]) -> Iterator[Finding]:
     for index, metric in enumerate(metrics):
         if metric.name in names:
             message = f"{metric.name!r} is measured already; its figures can be there only once"
-            yield f"metric.{index}", "type", message
+            yield Finding(f"metric.{index}", "type", message, code="component-twice")
         names.append(metric.name)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from musengine.encoding.layouts import Layout
-from musengine.errors import UserError, did_you_mean
+from musengine.errors import Finding, UserError, did_you_mean
 from musengine.pipeline.layers import Layer, LayeredTables, known_tables, merged
 from musengine.pipeline.sections import LISTS, SECTIONS, SINGLE
 from musengine.plugins.declarations import EncoderConfig, ModelDeclaration
@@ -20,13 +20,12 @@ class Defaults:
         omitted: a line for each component that is a default and cannot be used, and why.
     """
 
-    def __init__(self, registry: Registry, problem: Callable[[str, str, str, str], None]) -> None:
+    def __init__(self, registry: Registry, problem: Callable[[Finding, str], None]) -> None:
         """Choose among what is installed.
 
         Args:
             registry: the components that can be used.
-            problem: called with the table, the key and the message of a mistake, and with who made
-                it; that is empty where the user did.
+            problem: called with a mistake and who made it; that is empty where the user did.
         """
         self.registry, self.problem = registry, problem
         self.omitted: list[str] = []
@@ -79,8 +78,8 @@ class Defaults:
     def _known(self, origin: str, tables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tables of a declaration that there can be."""
         known, wrong = known_tables(tables)
-        for name, message in wrong:
-            self.problem("", name, message, origin)
+        for finding in wrong:
+            self.problem(finding, origin)
         return known
 
     def _preset(self, table: str, entry: RegistryEntry, name: object) -> Mapping[str, Any]:
@@ -89,7 +88,8 @@ class Defaults:
             return presets[name]
         there = f"; there are: {', '.join(presets)}" if presets else "; it has none"
         near = did_you_mean(str(name), presets) or there
-        self.problem(table, "preset", f"{entry.name!r} has no preset {name!r}{near}", "")
+        message = f"{entry.name!r} has no preset {name!r}{near}"
+        self.problem(Finding(table, "preset", message, code="unknown-preset"), "")
         return {}
 
     def _usable(self, table: str, item: Mapping[str, Any], owner: Layer) -> bool:
@@ -170,7 +170,8 @@ class Defaults:
             return
         names = ", ".join(entry.name for entry in entries)
         what = f"choose one of {names}" if entries else "none is installed"
-        self.problem(table, "type", f"missing for the layout {layout.name!r}; {what}", "")
+        message = f"missing for the layout {layout.name!r}; {what}"
+        self.problem(Finding(table, "type", message, code="missing-key"), "")
 
     def inside(self, layers: LayeredTables, section: str, key: str, kind: str) -> None:
         """Give a section the default component of one of its keys, where it names none."""

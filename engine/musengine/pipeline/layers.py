@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from musengine.errors import did_you_mean
+from musengine.errors import Finding, did_you_mean
 from musengine.pipeline.sections import FORMER_TABLES, INSIDE, LISTS, ORDER
 
 
@@ -84,26 +84,30 @@ def merged(layers: Sequence[Layer]) -> LayeredTables:
     return result
 
 
-def known_tables(tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def known_tables(tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     """Return the tables that a pipeline can have, and what is wrong with the others.
 
     A single table stands for a list of one.
 
     Returns:
-        The tables by name, and for each of the others its name and a message.
+        The tables by name, and for each of the others what is wrong with it.
     """
     known: dict[str, Any] = {}
-    wrong = []
+    wrong: list[Finding] = []
     for name, value in tables.items():
         items = value if isinstance(value, (list, tuple)) else [value]
         if name in FORMER_TABLES:
-            wrong.append((name, f"is called {FORMER_TABLES[name]!r} now"))
+            message = f"is called {FORMER_TABLES[name]!r} now"
+            wrong.append(Finding("", name, message, code="former-name"))
         elif name not in ORDER:
-            wrong.append((name, "unknown table" + did_you_mean(name, ORDER)))
+            message = "unknown table" + did_you_mean(name, ORDER)
+            wrong.append(Finding("", name, message, code="unknown-table"))
         elif name not in LISTS and not isinstance(value, Mapping):
-            wrong.append((name, f"expected a table [{name}], got {value!r}"))
+            message = f"expected a table [{name}], got {value!r}"
+            wrong.append(Finding("", name, message, code="invalid-value"))
         elif not all(isinstance(item, Mapping) for item in items):
-            wrong.append((name, f"expected [[{name}]], a list of tables"))
+            message = f"expected [[{name}]], a list of tables"
+            wrong.append(Finding("", name, message, code="invalid-value"))
         else:
             known[name] = items if name in LISTS else value
     return known, wrong

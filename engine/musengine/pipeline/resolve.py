@@ -12,7 +12,7 @@ from musengine.config import toml
 from musengine.config.fields import Config, build, to_table
 from musengine.config.toml import SettingsSource
 from musengine.encoding.layouts import Layout
-from musengine.errors import ConfigError, Problem, UserError
+from musengine.errors import ConfigError, Finding, Problem, UserError
 from musengine.interfaces.training import DEFAULT_STEPS, TrainingConfig
 from musengine.pipeline import compatibility
 from musengine.pipeline.defaults import Defaults
@@ -109,7 +109,7 @@ class Pipeline:
         return {name: tables[name] for name in ORDER if name in tables}
 
 
-SourceCheck = Callable[[Sequence[Source], Registry], list[str]]
+SourceCheck = Callable[[Sequence[Source], Registry], list[UserError]]
 """Returns what is wrong with the sources of a corpus, without reading them."""
 
 
@@ -164,7 +164,7 @@ class _Resolver:
         self.check_sources = check_sources
         self.source, self.registry = source, registry
         self.problems: list[Problem] = []
-        self.defaults = Defaults(registry, self._problem)
+        self.defaults = Defaults(registry, self._add)
         self.layers = LayeredTables()
 
     def resolve(self) -> Pipeline:
@@ -198,21 +198,25 @@ class _Resolver:
             **_with_limit(sections),
         )
 
-    def _problem(self, table: str, key: str, message: str, whose: str = "") -> None:
+    def _add(self, finding: Finding, whose: str = "") -> None:
         """Add a problem, once, under the name of who set the key: the user, or a declaration."""
-        file = whose or self.layers.origins.get((table, key)) or self.source.label(table, key)
-        problem = Problem(file, table, key, message)
+        place = (finding.table, finding.key)
+        file = whose or self.layers.origins.get(place) or self.source.label(*place)
+        problem = Problem(file, *finding)
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def _note(self, findings: Iterable[compatibility.Finding]) -> None:
-        for table, key, message in findings:
-            self._problem(table, key, message)
+    def _problem(self, table: str, key: str, message: str, *, code: str) -> None:
+        self._add(Finding(table, key, message, code))
+
+    def _note(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self._add(finding)
 
     def _users(self) -> dict[str, Any]:
         """Return the user's tables, without those that there cannot be."""
         known, wrong = known_tables(self.source.tables)
-        self._note(("", name, message) for name, message in wrong)
+        self._note(wrong)
         return known
 
     def _refuse_former_metrics(self, evaluate: dict[str, Any]) -> None:
@@ -220,7 +224,8 @@ class _Resolver:
         for key, value in [*evaluate.items()]:
             if key == "metrics" or isinstance(value, Mapping):
                 name = key if isinstance(value, Mapping) else "NAME"
-                self._problem("evaluate", key, f'is written [[metric]] type = "{name}" now')
+                message = f'is written [[metric]] type = "{name}" now'
+                self._problem("evaluate", key, message, code="former-name")
                 del evaluate[key]
 
     def _inside(self, section: str, key: str) -> Component | None:
@@ -234,7 +239,8 @@ class _Resolver:
             return self._component(f"{section}.{key}", kind, table)
         if table is None:
             return None
-        self._problem(section, key, f"expected the name of a {kind} or a table, got {table!r}")
+        message = f"expected the name of a {kind} or a table, got {table!r}"
+        self._problem(section, key, message, code="invalid-value")
         return None
 
     def _section(self, name: str) -> Config | None:
@@ -256,16 +262,20 @@ class _Resolver:
         name = settings.pop("type", None)
         if not isinstance(name, str):
             there = ", ".join(self.registry.names(kind))
-            wrong = "missing" if name is None else f"got {name!r}"
-            self._problem(place, "type", f"{wrong}; name one of: {there}")
+            if name is None:
+                message = f"missing; name one of: {there}"
+                self._problem(place, "type", message, code="missing-key")
+            else:
+                message = f"got {name!r}; name one of: {there}"
+                self._problem(place, "type", message, code="invalid-value")
             return None
         try:
             entry = self.registry.get(kind, name)
         except UserError as error:
-            self._problem(place, "type", str(error))
+            self._problem(place, "type", str(error), code=error.code)
             return None
         for message in entry.missing_requirements():
-            self._problem(place, "type", message)
+            self._problem(place, "type", message, code="library-missing")
         config = self._built(place, entry.declaration.config, settings)
         return None if config is None else Component(entry, config)
 
@@ -277,7 +287,7 @@ class _Resolver:
             name=place,
             base_of=lambda key: self.source.base(place, key),
         )
-        self._note((problem.table, problem.key, problem.message) for problem in problems)
+        self._note(Finding(each.table, each.key, each.message, each.code) for each in problems)
         return built
 
     def _layout(self, encoder: Component | None) -> Layout | None:
@@ -313,8 +323,8 @@ class _Resolver:
             assert isinstance(encoder.config, EncoderConfig)
             self._note(compatibility.check_generation(generate, encoder.config))
         if self.check_sources is not None and isinstance(corpus, CorpusConfig):
-            messages = self.check_sources(corpus.path, self.registry)
-            self._note(("corpus", "path", message) for message in messages)
+            errors = self.check_sources(corpus.path, self.registry)
+            self._note(Finding("corpus", "path", str(each), each.code) for each in errors)
 
     def _check_training(
         self,

@@ -96,7 +96,7 @@ class CorpusConfig(Config):
         value = self.valid if part == "valid" else self.test
         return 0.0 if isinstance(value, tuple) else float(value)
 
-    def problems(self) -> Iterable[tuple[str, str]]:
+    def problems(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:
         """Yield held-out shares that leave nothing, an empty path, shifts that are none."""
         if self.share("valid") + self.share("test") >= 1:
             yield "valid", "valid and test together must leave a share to train on"
@@ -104,11 +104,15 @@ class CorpusConfig(Config):
             if isinstance(getattr(self, key), tuple) and self.split != "shares":
                 yield key, f"names are for split = 'shares', not {str(self.split)!r}"
         if not self.path:
-            yield "path", "an empty list; name a file, a folder or a built-in corpus"
+            yield (
+                "path",
+                "an empty list; name a file, a folder or a built-in corpus",
+                "invalid-value",
+            )
         try:
             _semitones(self.transpose)
         except ValueError as error:
-            yield "transpose", str(error)
+            yield "transpose", str(error), "invalid-value"
 
 
 def _semitones(value: tuple[int, ...] | str) -> tuple[int, ...]:
@@ -179,10 +183,10 @@ class GenerateConfig(Config):
         "best", doc="Which weights are used: best on the validation part, or last."
     )
 
-    def problems(self) -> Iterable[tuple[str, str]]:
+    def problems(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:
         """Yield a piece of no length, and two ways to begin."""
         if not self.length.number:
-            yield "length", "must be more than nothing"
+            yield "length", "must be more than nothing", "out-of-range"
         if self.prompt_text and self.prompt.kind == "path":
             yield "prompt_text", "takes the place of prompt; leave one of them out"
 

@@ -62,7 +62,7 @@ class RegistryEntry:
             UserError: the import fails; names the distribution and the reason.
         """
         if missing := self.missing_requirements():
-            raise UserError(missing[0])
+            raise UserError(missing[0], code="library-missing")
         return self.load_part(self.declaration.target)
 
     def load_part(self, target: str) -> Any:
@@ -78,7 +78,8 @@ class RegistryEntry:
             raise UserError(
                 f"{self.declaration.kind} {self.name!r} of {self.origin} cannot be loaded from "
                 f"{target!r}: {type(error).__name__}: {error}; "
-                f"update or reinstall {self.origin.distribution}"
+                f"update or reinstall {self.origin.distribution}",
+                code="component-broken",
             ) from error
 
     def configured(self, settings: Mapping[str, Any], *, where: str = "--set") -> Component:
@@ -202,11 +203,12 @@ class Registry:
         if (kind, name) in self.contested:
             raise UserError(
                 f"{kind} {name!r} is claimed by {self._claimants((kind, name))}; uninstall one, "
-                "or choose plugins with MUSENGINE_PLUGINS"
+                "or choose plugins with MUSENGINE_PLUGINS",
+                code="component-contested",
             )
         message = f"no {kind} {name!r} is installed" + did_you_mean(name, self.names(kind))
         if self.absent:
             message += "; not loaded: " + "; ".join(self.absent)
         elif not message.endswith("?"):
             message += "; there are: " + (", ".join(self.names(kind)) or "none")
-        raise UserError(message)
+        raise UserError(message, code="unknown-component")

@@ -44,7 +44,8 @@ def refuse_changes(folder: Path, stored: Mapping[str, Any], pipeline: Pipeline) 
     if refused:
         raise UserError(
             f"{folder} was begun with other settings: {', '.join(refused)}; change them back, "
-            "or start a new run with --new"
+            "or start a new run with --new",
+            code="settings-changed",
         )
     return allowed
 

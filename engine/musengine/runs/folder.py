@@ -70,10 +70,13 @@ class RunFolder:
             if others:
                 raise UserError(
                     f"{self.path} is not a run folder (it holds {sorted(others)[0]}); "
-                    "name another with --run-dir"
+                    "name another with --run-dir",
+                    code="folder-not-empty",
                 )
         elif self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; name another folder with --run-dir")
+            raise UserError(
+                f"{self.path} is a file; name another folder with --run-dir", code="file-not-folder"
+            )
         message = f"{self.path} is in use by another musengine process; wait for it, or use --new"
         try:
             with locked(self.path / "run.lock", message):
@@ -126,7 +129,8 @@ class RunFolder:
         new = {print_ for part in now.values() for print_ in part.values()}
         raise UserError(
             f"the music is not what {self.path} was begun with ({counted(len(new - old), 'piece')} "
-            f"new, {len(old - new)} gone); put it back as it was, or start afresh with --new"
+            f"new, {len(old - new)} gone); put it back as it was, or start afresh with --new",
+            code="music-changed",
         )
 
     def read_pipeline(self, registry: Registry, settings: Sequence[str] = ()) -> Pipeline:
@@ -149,16 +153,19 @@ class RunFolder:
 
     def _source(self) -> SettingsSource:
         if not self.exists:
-            raise UserError(f"{self.path} is not a run folder: it has no pipeline.toml")
+            raise UserError(
+                f"{self.path} is not a run folder: it has no pipeline.toml", code="not-a-run-folder"
+            )
         return read(self.pipeline_file)
 
     def _where_from(self, error: ConfigError) -> list[Problem]:
         """Say which distributions the run's components came from, where one is not there now."""
-        if not any("is installed" in problem.message for problem in error.problems):
+        if all(problem.code != "unknown-component" for problem in error.problems):
             return []
         known = read_json(self.path / "versions.json").get("components", {})
         told = ", ".join(f"{name} from {origin}" for name, origin in sorted(known.items()))
-        return [Problem(str(self.path), "", "", f"this run was made with {told}")]
+        message = f"this run was made with {told}"
+        return [Problem(str(self.path), "", "", message, code="unknown-component")]
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
@@ -208,7 +215,10 @@ class RunFolder:
         if which == "best" and best in paths:
             return best
         if not paths:
-            raise UserError(f"{self.path} holds no checkpoint yet; train it with `musengine train`")
+            raise UserError(
+                f"{self.path} holds no checkpoint yet; train it with `musengine train`",
+                code="no-checkpoint",
+            )
         return paths[-1]
 
     def remove_old_checkpoints(self, keep: int) -> None:
@@ -252,7 +262,7 @@ def newest_run() -> RunFolder:
     """
     found = [RunFolder(path) for path in RUNS.glob("*") if (path / "pipeline.toml").is_file()]
     if not found:
-        raise UserError(f"no run in {RUNS.resolve()}; name a run folder")
+        raise UserError(f"no run in {RUNS.resolve()}; name a run folder", code="not-a-run-folder")
     return max(found, key=_last_change)
 
 

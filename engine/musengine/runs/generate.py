@@ -250,7 +250,9 @@ def _prompts(
     if config.prompt.kind == "corpus":
         pieces = read_prompts(run.prompts)
         if not pieces:
-            raise UserError(f'{run.path} holds no prompts; use generate.prompt = "none"')
+            raise UserError(
+                f'{run.path} holds no prompts; use generate.prompt = "none"', code="no-prompts"
+            )
     else:
         pieces = _read_prompts(pipeline, registry, encoder)
     chosen = [pieces[index % len(pieces)] for index in range(config.count)]
@@ -274,7 +276,7 @@ def _prompt_of_text(text: str, encoder: Encoder[Any]) -> Encoded:
     try:
         prompt = encoder.encode_prompt(text)
     except UnreadableError as error:
-        raise UserError(f"generate.prompt_text: {error.lines[0]}") from error
+        raise UserError(f"generate.prompt_text: {error.lines[0]}", code=error.code) from error
     for what, count in prompt.dropped.items():
         logger.warning(f"generate.prompt_text: {count} {what}")
     return prompt
@@ -301,7 +303,7 @@ def _read_prompts(
             reasons.append(f"{piece.id}: {error}")
     if not pieces:
         why = "; ".join(reasons[:10]) or "no music files found"
-        raise UserError(f"generate.prompt: nothing in {path} can be used: {why}")
+        raise UserError(f"generate.prompt: nothing in {path} can be used: {why}", code="no-prompts")
     return pieces
 
 

@@ -90,7 +90,10 @@ class Run:
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
         if not self._folder.exists:
-            raise UserError(f"{self.path} is not a run folder: it has no pipeline.toml")
+            raise UserError(
+                f"{self.path} is not a run folder: it has no pipeline.toml",
+                code="not-a-run-folder",
+            )
 
     @property
     def _folder(self) -> RunFolder:

@@ -304,7 +304,10 @@ def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
     if wanted is None or wanted.is_file():
         return wanted
     if not RunFolder(wanted).exists:
-        raise UserError(f"training.init_from: {wanted} is neither a run folder nor a checkpoint")
+        raise UserError(
+            f"training.init_from: {wanted} is neither a run folder nor a checkpoint",
+            code="no-checkpoint",
+        )
     return RunFolder(wanted).checkpoint_for("best")
 
 
@@ -401,7 +404,8 @@ def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:
         longest = max((len(piece) for piece in batches.pieces), default=0)
         raise UserError(
             f"every training piece is too short for batching = {strategy!r}: "
-            f"the longest has {longest} steps; set a smaller training.sequence_length"
+            f"the longest has {longest} steps; set a smaller training.sequence_length",
+            code="training-pieces-too-short",
         )
     reason = "too short for training.sequence_length"
     dataset.skipped.extend(Skipped(name, reason) for name in short)

@@ -55,7 +55,8 @@ def explained(path: Path, option: str = "--run-dir") -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"cannot write {path}: {reason}; make room or choose another folder with {option}"
+            f"cannot write {path}: {reason}; make room or choose another folder with {option}",
+            code="cannot-write",
         ) from error
 
 
@@ -86,12 +87,14 @@ def read_json(path: Path, limit: int = 64 * 2**20) -> Any:
     """
     try:
         if path.stat().st_size > limit:
-            raise UserError(f"{path} is too large to be one of musengine's files")
+            raise UserError(f"{path} is too large to be one of musengine's files", code="too-large")
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        raise UserError(
+            f"cannot read {path}: {error.strerror or error}", code="cannot-read"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {error}", code="file-damaged") from error
 
 
 @contextlib.contextmanager
@@ -110,7 +113,7 @@ def locked(path: Path, message: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise UserError(message) from error
+            raise UserError(message, code="run-folder-in-use") from error
     try:
         yield
     finally:

@@ -254,7 +254,8 @@ class _Pool(Generic[T, R]):
         if not worker.ready and not self.any_started:
             raise UserError(
                 f"worker processes do not start ({reason}); a script that uses musengine must do "
-                'so under `if __name__ == "__main__":`'
+                'so under `if __name__ == "__main__":`',
+                code="workers-do-not-start",
             )
         index, _ = worker.queue.popleft()
         self.received[index] = Failure(reason)

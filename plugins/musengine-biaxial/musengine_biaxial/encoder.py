@@ -51,7 +51,9 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
                 pieces are skipped; no notes in range; too long.
         """
         if not isinstance(content, Score):
-            raise UnreadableError("a state matrix is made from notes, not from text")
+            raise UnreadableError(
+                "a state matrix is made from notes, not from text", code="text-not-score"
+            )
         score = content if self.config.drums else content.take(~content.is_drum)
         kept = self._in_wanted_meters(score)
         roll_TPC, dropped = encode_piano_roll(kept, self.grid)
@@ -71,7 +73,9 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
             return score
         tick, (numerator, denominator) = score.meter_tick[unwanted[0]], score.meter[unwanted[0]]
         if self.config.meters == "skip" or tick == 0:
-            raise UnreadableError(f"meter {numerator}/{denominator}, which is not wanted")
+            raise UnreadableError(
+                f"meter {numerator}/{denominator}, which is not wanted", code="meter-unwanted"
+            )
         return excerpt(score, 0, int(tick), "ticks")
 
     def _beat_of(self, score: Score, count: int) -> Beat:

@@ -37,9 +37,11 @@ class Chars(Encoder[CharsConfig]):
     def encode(self, content: Score | Text) -> Encoded:
         """Return (T + 1,) tokens, the last of them the end; unknown characters are counted."""
         if not isinstance(content, Text):
-            raise UnreadableError("characters are read from texts, not from notes")
+            raise UnreadableError(
+                "characters are read from texts, not from notes", code="score-not-text"
+            )
         if not content.text:
-            raise UnreadableError("the text is empty")
+            raise UnreadableError("the text is empty", code="file-empty")
         prompt = self.encode_prompt(content.text)
         return Encoded(np.append(prompt.steps, END), dropped=prompt.dropped)
 

@@ -77,7 +77,9 @@ class TextRoll(Encoder[TextRollConfig]):
         tokens, unknown = self._known(text)
         if unknown:
             strange = "".join(sorted(set(text) - set(self.config.alphabet + self.config.separator)))
-            raise UnreadableError(f"{strange!r} are no characters of a text-roll")
+            raise UnreadableError(
+                f"{strange!r} are no characters of a text-roll", code="unknown-characters"
+            )
         return Encoded(tokens)
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Text:
@@ -95,10 +97,12 @@ class TextRoll(Encoder[TextRollConfig]):
         step = self._steps_before(tokens)
         notes = tokens != self.pitches
         if not notes.any():
-            raise UnreadableError("no notes in it")
+            raise UnreadableError("no notes in it", code="no-notes")
         total = int(step[-1]) + 1
         if total > MAX_GRID_STEPS:
-            raise UnreadableError(f"{total} time steps are more than {MAX_GRID_STEPS}")
+            raise UnreadableError(
+                f"{total} time steps are more than {MAX_GRID_STEPS}", code="piece-too-long"
+            )
         roll_TPC = np.zeros((total, self.pitches, 2), dtype=np.uint8)
         roll_TPC[step[notes], tokens[notes], 0] = 1
         # What MIDI can write is rounded, and the ticks must be those of the tempo as written.
@@ -144,7 +148,8 @@ class TextRoll(Encoder[TextRollConfig]):
         tokens, unknown = self._known(text.text)
         if self.pitches not in tokens:
             raise UnreadableError(
-                f"no text-roll: there is no separator {self.config.separator!r} in it"
+                f"no text-roll: there is no separator {self.config.separator!r} in it",
+                code="not-a-text-roll",
             )
         return tokens, unknown
 

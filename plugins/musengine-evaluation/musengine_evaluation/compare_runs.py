@@ -96,13 +96,17 @@ def _message(run: Path) -> str:
 
 def _figures(run: Path) -> Iterator[tuple[tuple[str, str], Interval]]:
     if not (run / "pipeline.toml").is_file():
-        raise UserError(f"{run} is not a run folder: it has no pipeline.toml")
+        raise UserError(
+            f"{run} is not a run folder: it has no pipeline.toml", code="not-a-run-folder"
+        )
     path = run / "evaluation.json"
     if not path.is_file():
-        raise UserError(f"{run} has no figures yet; `musengine evaluate {run}` makes them")
+        raise UserError(
+            f"{run} has no figures yet; `musengine evaluate {run}` makes them", code="no-evaluation"
+        )
     evaluation = read_json(path)
     if not isinstance(evaluation, dict):
-        raise UserError(f"{path} is no evaluation of this program")
+        raise UserError(f"{path} is no evaluation of this program", code="file-damaged")
     for part, figures in evaluation.items():
         if isinstance(figures, dict):
             for name, figure in _flattened(figures):

@@ -72,7 +72,9 @@ def _scores(path: str, context: CommandContext) -> ReadResult:
     )
     if not reading.pieces:
         reasons = [f"{entry.path}: {entry.reason}" for entry in reading.skipped[:10]]
-        raise UserError(f"no music in {path}: {'; '.join(reasons) or 'no music files'}")
+        raise UserError(
+            f"no music in {path}: {'; '.join(reasons) or 'no music files'}", code="no-music"
+        )
     return reading
 
 

@@ -239,7 +239,8 @@ def notes_of(score: Score, step: GridStep = STEP) -> Notes:
     steps = int(first.max(initial=-1)) + 1
     if steps > MAX_GRID_STEPS:
         raise UnreadableError(
-            f"{steps} time steps are more than the {MAX_GRID_STEPS} a piece may have"
+            f"{steps} time steps are more than the {MAX_GRID_STEPS} a piece may have",
+            code="piece-too-long",
         )
     place = np.unique(first * 128 + pitched.pitch)
     return Notes(place // 128, place % 128)

@@ -41,12 +41,13 @@ class WavWriter(Writer[WavConfig]):
             raise TypeError("sound is made of scores")
         soundfont = self.config.soundfont or soundfonts.find()
         if soundfont is None or self.config.lacks():
-            raise UnwritableError(self.config.lacks())
+            raise UnwritableError(self.config.lacks(), code="writer-lacks")
         seconds = float(content.seconds(content.length))
         if seconds > self.config.longest:
             raise UnwritableError(
                 f"a sound file of {seconds:.0f} seconds is longer than "
-                f"longest = {self.config.longest:.0f} allows"
+                f"longest = {self.config.longest:.0f} allows",
+                code="piece-too-long",
             )
         sound_CT = _play(content, soundfont, self.config.rate)
         _write(sound_CT, round((seconds + TAIL) * self.config.rate), self.config.rate, path)
@@ -64,7 +65,9 @@ def _play(score: Score, soundfont: Path, rate: int) -> Sound:
         sound_CT: Sound = synthesizer.render(music, stereo=True)
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UnwritableError(f"the SoundFont {soundfont} cannot be used: {reason}") from error
+        raise UnwritableError(
+            f"the SoundFont {soundfont} cannot be used: {reason}", code="soundfont-unusable"
+        ) from error
     return sound_CT
 
 

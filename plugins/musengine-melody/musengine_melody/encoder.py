@@ -53,7 +53,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
         score = _notes(piece.content)
         chosen, reason = self._melodies(score)
         if not chosen:
-            raise UnreadableError(reason)
+            raise UnreadableError(reason, code="no-melody")
         if len(score.tracks) == 1:
             return [piece]
         return [
@@ -93,12 +93,13 @@ class Melody(Encoder[MelodyEncoderConfig]):
         score = _notes(content)
         score = score.take(~score.is_drum)
         if not len(score):
-            raise UnreadableError("no pitched notes")
+            raise UnreadableError("no pitched notes", code="no-notes")
         line = (top_line if self.config.skyline else one_after_another)(score, self.config.step)
         begin, total = line.first[0], int(line.after[-1] - line.first[0])
         if total > MAX_STEPS:
             raise UnreadableError(
-                f"{total} time steps are more than the {MAX_STEPS} a piece may have"
+                f"{total} time steps are more than the {MAX_STEPS} a piece may have",
+                code="piece-too-long",
             )
         steps_T = np.full(total, REST, dtype=np.int16)
         notes = zip(line.first - begin, line.after - begin, line.pitch, strict=True)
@@ -147,7 +148,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
 
 def _notes(content: Score | Text) -> Score:
     if not isinstance(content, Score):
-        raise UnreadableError("a melody is made from notes, not from text")
+        raise UnreadableError("a melody is made from notes, not from text", code="text-not-score")
     return content
 
 

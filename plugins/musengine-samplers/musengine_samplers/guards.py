@@ -48,7 +48,7 @@ class Guard(GridSampler[C], TokenSampler[C]):
     def __init__(self, config: C, layout: Layout) -> None:
         super().__init__(config, layout)
         for message in config.incompatibilities(layout):
-            raise UserError(f"sampler {self.name!r}: {message}")
+            raise UserError(f"sampler {self.name!r}: {message}", code="settings-conflict")
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return the thresholds as they are."""

@@ -127,7 +127,7 @@ def convert(
     ]
     outcome.notices += found.notices
     if not tasks:
-        raise UserError(_nothing(source, plan, found))
+        raise UserError(_nothing(source, plan, found), code="no-music")
     distinct = list(_without_clashes(tasks, outcome))
     results = process_files(
         partial(convert_one, plan),
@@ -186,7 +186,8 @@ def _items(
             notations = ", ".join(plan.origin.known) or "none is installed"
             raise UserError(
                 f"{source.text} holds scores and no texts; "
-                f"--to with a text notation makes texts of them ({notations})"
+                f"--to with a text notation makes texts of them ({notations})",
+                code="score-not-text",
             )
     if problem is not None:
         raise problem
@@ -246,13 +247,15 @@ def _write(
         UserError: the file is there, the piece cannot be converted, or the disk is full.
     """
     if out.exists() and not plan.overwrite:
-        raise UserError(f"{out} is there already; --overwrite replaces it")
+        raise UserError(f"{out} is there already; --overwrite replaces it", code="file-exists")
     dropped: Counter[str] = Counter()
     notes = 0
     if isinstance(content, Score) or plan.adjustments.any or not plan.target.takes_texts:
         if not plan.target.takes_scores:
             name = plan.target.writer.name
-            raise UnreadableError(f"the writer {name!r} writes no scores; name a text notation")
+            raise UnreadableError(
+                f"the writer {name!r} writes no scores; name a text notation", code="score-not-text"
+            )
         score, dropped = plan.adjustments.apply(to_score(content, plan.origin))
         notes = len(score)
         content, left_out = from_score(score, plan.target)

@@ -174,7 +174,9 @@ def _checked(out: Path, source: Source, *, single: bool, suffix: str) -> Path:
     if single and out.is_dir():
         return out / (Path(source.text).stem + suffix)
     if not single and out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file, and {source.text} holds many; name a folder")
+        raise UserError(
+            f"{out} is a file, and {source.text} holds many; name a folder", code="file-not-folder"
+        )
     return out
 
 
@@ -215,7 +217,7 @@ def _tell(outcome: ConversionResult, out: Path) -> None:
         what = counted(outcome.warnings, "warning")
         logger.warning(f"{what} on reading; `musengine inspect` shows what was odd")
     if not outcome.files:
-        raise UserError(f"nothing was written to {out}")
+        raise UserError(f"nothing was written to {out}", code="nothing-written")
     notes = f", {counted(outcome.notes, 'note')}" if outcome.notes else ""
     left = f", {len(outcome.skipped):,} skipped" if outcome.skipped else ""
     files = outcome.files

@@ -68,11 +68,13 @@ class Adjustments:
         score = score.transpose(self.transpose)
         dropped["notes beyond the range of MIDI"] = asked - len(score)
         if not len(score):
-            raise UnreadableError("no notes are left")
+            raise UnreadableError("no notes are left", code="no-notes")
         if self.flatten and not self.keep_drums:
             dropped["drum notes"] = int(score.is_drum.sum())
             if dropped["drum notes"] == len(score):
-                raise UnreadableError("it has nothing but drums; --keep-drums keeps them")
+                raise UnreadableError(
+                    "it has nothing but drums; --keep-drums keeps them", code="only-drums"
+                )
         if self.flatten:
             score = flatten(score, longest=None, keep_drums=self.keep_drums)
         score = self._timed(score)
@@ -128,7 +130,9 @@ def find_tracks(score: Score, wanted: str, *, missing_ok: bool = False) -> list[
             names = [track.name for track in score.tracks]
             there = ", ".join(f"{index} {name!r}" for index, name in enumerate(names[:16]))
             near = did_you_mean(part, names)
-            raise UnreadableError(f"no track {part!r}{near}; its tracks are {there or 'none'}")
+            raise UnreadableError(
+                f"no track {part!r}{near}; its tracks are {there or 'none'}", code="unknown-track"
+            )
         found += tracks
     return found
 
@@ -149,5 +153,7 @@ def _on_channels(score: Score, channels: Sequence[int]) -> list[int]:
         known = {track.channel + 1 for track in score.tracks if track.channel is not None}
         there = ", ".join(map(str, sorted(known)))
         wanted = ", ".join(map(str, channels))
-        raise UnreadableError(f"no track on channel {wanted}; it uses {there or 'no channels'}")
+        raise UnreadableError(
+            f"no track on channel {wanted}; it uses {there or 'no channels'}", code="unknown-track"
+        )
     return found

@@ -71,7 +71,7 @@ def at_constant_tempo(score: Score) -> Score:
     resolution = min(-(-score.ticks_per_beat // _MULTIPLE) * _MULTIPLE, _FINEST)
     per_second = resolution * DEFAULT_BPM / 60.0
     if float(score.seconds(score.length)) * per_second > LAST_TICK:
-        raise UnreadableError("it lasts too long to be written at one tempo")
+        raise UnreadableError("it lasts too long to be written at one tempo", code="piece-too-long")
 
     def moved(ticks: npt.ArrayLike) -> IntArray:
         return np.floor(score.seconds(ticks) * per_second + 0.5).astype(np.int64)

@@ -107,7 +107,8 @@ def _meaning(registry: Registry, word: str) -> RegistryEntry:
         known = [*named, *endings]
         raise UserError(
             f"nothing can be converted to {word!r}{did_you_mean(name, known)}; there are: "
-            + ", ".join(dict.fromkeys(known))
+            + ", ".join(dict.fromkeys(known)),
+            code="unknown-format",
         )
     return found
 
@@ -127,7 +128,10 @@ def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -
     known = {name: entry.configured({}) for name, entry in notations.items()}
     if word is None:
         if settings:
-            raise UserError(f"--set from.{settings[0]}: say with --from what it is a setting of")
+            raise UserError(
+                f"--set from.{settings[0]}: say with --from what it is a setting of",
+                code="assignment-malformed",
+            )
         return SourceFormat(None, None, known)
     readers = {entry.name: entry for entry in registry.of_kind("reader")}
     values = _parsed(settings)
@@ -138,7 +142,8 @@ def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -
     names = [*readers, *notations]
     raise UserError(
         f"no reader and no notation {word!r} is installed{did_you_mean(word, names)}; there are: "
-        + ", ".join(dict.fromkeys(names))
+        + ", ".join(dict.fromkeys(names)),
+        code="unknown-format",
     )
 
 
@@ -158,7 +163,9 @@ def to_score(content: Score | Text, origin: SourceFormat) -> Score:
         different = {id(component.entry): component for component in origin.known.values()}
         if len(different) != 1 or content.notation != "plain":
             names = ", ".join(origin.known) or "none is installed"
-            raise UnreadableError(f"a text; name its notation with --from ({names})")
+            raise UnreadableError(
+                f"a text; name its notation with --from ({names})", code="notation-unknown"
+            )
         (notation,) = different.values()
     encoder: Encoder[Any] = notation.create()
     return encoder.from_text(content)
@@ -206,6 +213,9 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
     for assignment in settings:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"--set {assignment}: expected KEY=VALUE, as width=2000")
+            raise UserError(
+                f"--set {assignment}: expected KEY=VALUE, as width=2000",
+                code="assignment-malformed",
+            )
         values[key.strip()] = parse_value(assignment, text.strip())
     return values

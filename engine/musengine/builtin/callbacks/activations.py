@@ -49,7 +49,8 @@ class RecordCallback(Callback[RecordConfig]):
                 recorded = activations.record(model, batch.to(device))
         except NotImplementedError as error:
             raise UserError(
-                "callback 'record': this model cannot show what goes on inside it; leave it out"
+                "callback 'record': this model cannot show what goes on inside it; leave it out",
+                code="nothing-to-record",
             ) from error
         path = self._folder / f"step-{progress.step:09}.{self.config.format}"
         activations.write(recorded, self._writer, path, "--run-dir")

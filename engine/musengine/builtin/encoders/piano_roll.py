@@ -29,7 +29,9 @@ class PianoRoll(Encoder[PianoRollConfig]):
     def encode(self, content: Score | Text) -> Encoded:
         """Return the roll (T, pitches, channels); notes outside the range are counted."""
         if not isinstance(content, Score):
-            raise UnreadableError("a piano-roll is made from notes, not from text")
+            raise UnreadableError(
+                "a piano-roll is made from notes, not from text", code="text-not-score"
+            )
         score = content if self.config.drums else content.take(~content.is_drum)
         roll_TPC, dropped = pianoroll.encode_piano_roll(score, self.grid)
         return Encoded(steps=roll_TPC, dropped=dropped)

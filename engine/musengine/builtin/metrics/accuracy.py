@@ -26,7 +26,10 @@ class Accuracy(Metric[NoSettings]):
         told = evidence.once(predictions)
         if told.right is None:
             what = "note" if isinstance(layout, Grid) else "token"
-            raise UserError(f"accuracy: the model does not say how probable each {what} is")
+            raise UserError(
+                f"accuracy: the model does not say how probable each {what} is",
+                code="likelihood-missing",
+            )
         return {"frame_accuracy" if isinstance(layout, Grid) else "accuracy": told.accuracy}
 
 

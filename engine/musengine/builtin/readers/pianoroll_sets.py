@@ -34,7 +34,7 @@ class RollsReader(Reader[RollsReaderConfig]):
             UnreadableError: not a roll collection, or damaged.
         """
         if item.path.stat().st_size > MAX_BYTES:
-            raise UnreadableError(f"larger than {MAX_BYTES} bytes")
+            raise UnreadableError(f"larger than {MAX_BYTES} bytes", code="too-large")
         sequences = _from_npz if item.path.suffix.lower() == ".npz" else _from_json
         pieces = []
         try:
@@ -47,7 +47,9 @@ class RollsReader(Reader[RollsReaderConfig]):
         # alone.
         except Exception as error:
             reason = str(error) or type(error).__name__
-            raise UnreadableError(f"not a piano-roll collection: {reason}") from error
+            raise UnreadableError(
+                f"not a piano-roll collection: {reason}", code="not-a-piano-roll-set"
+            ) from error
         return pieces
 
     def _score(self, roll_TP: np.ndarray[Any, Any], lowest: int) -> Score:
@@ -74,7 +76,7 @@ Sequence = tuple[SplitName, int, "np.ndarray[Any, Any]", int]
 def _from_npz(item: Item) -> Iterator[Sequence]:
     with zipfile.ZipFile(item.path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-            raise UnreadableError(f"unpacks to more than {MAX_BYTES} bytes")
+            raise UnreadableError(f"unpacks to more than {MAX_BYTES} bytes", code="too-large")
     with np.load(item.path, allow_pickle=False) as arrays:
         pitches, lowest = int(arrays["n_pitches"]), int(arrays["pitch_of_column_0"])
         if not (pitches > 0 and lowest >= 0 and lowest + pitches <= MAX_PITCHES):

@@ -23,5 +23,5 @@ class TextReader(Reader[NoSettings]):
         """
         text = item.read_text(MAX_BYTES)
         if not text.strip():
-            raise UnreadableError("the file is empty")
+            raise UnreadableError("the file is empty", code="file-empty")
         return [Piece(item.id, Text(text), item.style, format="plain text")]

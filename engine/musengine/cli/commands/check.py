@@ -27,6 +27,7 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine check`."""
     parser.add_argument("file", type=Path, metavar="PIPELINE.toml", help="the pipeline file")
     add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="print the problems, with their codes")
 
 
 def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +64,8 @@ def check(parsed: argparse.Namespace, context: CommandContext) -> int:
         f"{parsed.file}: fine: encoder {loaded.encoder.name}, model {loaded.model.name}, "
         f"samplers {chain}"
     )
+    if parsed.json:
+        print(json.dumps({"problems": []}))
     return ExitStatus.DONE
 
 

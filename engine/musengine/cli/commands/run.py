@@ -155,7 +155,9 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
     parts: Sequence[SplitName] = parsed.split or pipeline.evaluate.parts
     results = evaluate_run(pipeline, run, registry, parts, context.reporter)
     if not results:
-        raise UserError(f"{run.path} has nothing to measure in {' or '.join(parts)}")
+        raise UserError(
+            f"{run.path} has nothing to measure in {' or '.join(parts)}", code="nothing-to-measure"
+        )
     run.write_evaluation(results)
     if parsed.json:
         print(json.dumps(without_nan(results), indent=1))
