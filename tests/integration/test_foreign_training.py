@@ -274,7 +274,7 @@ class TestParts:
             (("training.momentum=0.5",), "[training] momentum"),
             (("training.optimizer.shrink=0",), "[training.optimizer] shrink"),
             (("training.schedule=warm-up",), "[training.schedule] steps"),
-            (("training.batching=backward",), "[training] batching"),
+            (("training.batching=backward",), "[training.batching] type"),
         ],
     )
     def test_check_finds_what_does_not_fit(

@@ -25,7 +25,7 @@ from musengine.config.toml import SettingsSource
 from musengine.errors import ConfigError
 from musengine.pipeline.json_schema import pipeline_schema, table_schema
 from musengine.pipeline.resolve import resolve_pipeline
-from musengine.pipeline.sections import LISTS, SECTIONS, SINGLE
+from musengine.pipeline.sections import INSIDE, LISTS, SECTIONS, SINGLE
 from musengine.pipeline.values import Prompt, Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
@@ -549,15 +549,19 @@ def offered(schema: dict[str, Any], part: dict[str, Any]) -> Iterator[dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("table", "kind"),
+    ("place", "kind"),
     [
-        *SINGLE.items(),
-        *LISTS.items(),
+        *(((table,), kind) for table, kind in {**SINGLE, **LISTS}.items()),
+        *INSIDE.items(),
     ],
 )
-def test_editors_find_every_component_and_key(table: str, kind: str, installed: Registry) -> None:
+def test_editors_find_every_component_and_key(
+    place: tuple[str, ...], kind: str, installed: Registry
+) -> None:
     schema = installed_schema()
-    part = schema["properties"][table]
+    part = schema
+    for name in place:
+        part = part["properties"][name]
     found: dict[str, set[str]] = {}
     for thing in offered(schema, part.get("items", part)):
         properties = thing.get("properties", {})

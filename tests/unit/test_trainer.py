@@ -558,6 +558,37 @@ class TestRestoring:
         # The first gradient was -6, so x is 1.5; the second is -3, with half of the first -6.
         assert position(task) == 1.5 + 0.125 * 6
 
+    @pytest.mark.parametrize(
+        ("before", "after", "rate"),
+        [
+            (PlateauSchedule, PlateauSchedule, 0.5),
+            (PlateauSchedule, ConstantSchedule, 1.0),
+            (ConstantSchedule, PlateauSchedule, 1.0),
+        ],
+    )
+    def test_another_schedule_begins_anew(
+        self,
+        tmp_path: Path,
+        before: type[Schedule[NoSettings]],
+        after: type[Schedule[NoSettings]],
+        rate: float,
+    ) -> None:
+        every = Period(1, "steps")
+        config = TrainingConfig(
+            steps=2, learning_rate=1.0, checkpoint_every=every, plateau_patience=1
+        )
+        # To and fro between 6 and 0: the second validation is no better than the first.
+        task = task_of(tmp_path, config, valid=tunes(4))
+        trainer_of(task, schedule=before).train()
+        assert list(store_of(task).validated().values()) == [9.0, 9.0]
+        stored = checkpoints.load(store_of(task).checkpoint_paths()[-1])
+        events = Events()
+        task = task_of(tmp_path, replace(config, steps=3), callbacks=[events])
+        trainer = trainer_of(task, schedule=after)
+        trainer.restore(stored)
+        trainer.train()
+        assert [each.learning_rate for each in events.progress] == [rate]
+
     def test_each_callback_gets_the_state_of_its_own_class(self, tmp_path: Path) -> None:
         class Counter(Callback[NoSettings]):
             def __init__(self, count: int) -> None:

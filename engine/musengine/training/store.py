@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class RunStore(Protocol):
-    """A place for checkpoints, the log of figures, and the state of a run.
+    """What keeps the checkpoints, the log of figures and the state of a run.
 
     A run folder is one; so is anything else with these members, such as a temporary folder in a
     test or a notebook.

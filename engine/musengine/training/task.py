@@ -97,7 +97,7 @@ class TrainingTask:
             **self.meta,
             "state": vars(state),
             "valid": figures,
-            "callbacks": [[_class_name(each), each.state()] for each in self.callbacks],
+            "callbacks": [[class_name(each), each.state()] for each in self.callbacks],
         }
         checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
         best = self.store.state().get("best")
@@ -114,14 +114,15 @@ class TrainingTask:
         """
         left = list(stored)
         for callback in self.callbacks:
-            own = next((each for each in left if each[0] == _class_name(callback)), None)
+            own = next((each for each in left if each[0] == class_name(callback)), None)
             if own is not None:
                 left.remove(own)
                 callback.load_state(own[1])
 
 
-def _class_name(callback: Callback[Any]) -> str:
-    return f"{type(callback).__module__}:{type(callback).__qualname__}"
+def class_name(component: object) -> str:
+    """Return the name by which a component's state finds the component again."""
+    return f"{type(component).__module__}:{type(component).__qualname__}"
 
 
 def checkpoint_name(state: TrainerState, figure: float | None) -> str:

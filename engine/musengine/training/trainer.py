@@ -33,7 +33,7 @@ from musengine.training.stopping import (
     is_due,
     limit_reached,
 )
-from musengine.training.task import TrainingTask
+from musengine.training.task import TrainingTask, class_name
 from musengine.utils.signals import StopRequest
 
 _LOG_EVERY = 10
@@ -182,7 +182,7 @@ class Trainer:
             "validation_due": due and not validate,
             "losses": self._losses,
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state(),
+            "schedule": (class_name(self.schedule), self.schedule.state()),
             "carried": self.carried,
             "random": checkpoints.random_state(),
         }
@@ -195,7 +195,10 @@ class Trainer:
         self.saved = replace(self.state)
         self._began = time.monotonic() - self.state.seconds
         load_optimizer(self.optimizer, stored.extra["optimizer"])
-        self.schedule.load_state(stored.extra["schedule"])
+        kind, state = stored.extra["schedule"]
+        # A run may go on with another schedule, which begins anew.
+        if kind == class_name(self.schedule):
+            self.schedule.load_state(state)
         self._validation_due = stored.extra["validation_due"]
         self._losses = stored.extra["losses"]
         self.carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
