@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pytest
 
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
@@ -18,13 +20,23 @@ from musengine.data.cache import Cache, key_of
 from musengine.data.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.serialization import pack_pieces
-from musengine.errors import UnreadableError
+from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.score import Piece, Score
 from musengine.testing import write_midi
 
 Thing = TypeVar("Thing")
+
+
+@contextlib.contextmanager
+def refused(code: str, *values: object) -> Iterator[None]:
+    """Expect a problem of this code, told in one line that has these values in it."""
+    with pytest.raises(UserError) as caught:
+        yield
+    assert [problem.code for problem in caught.value.problems] == [code]
+    assert len(caught.value.lines) == 1
+    assert [value for value in values if str(value) not in str(caught.value)] == []
 
 
 def write_random_midi(folder: Path, files: int, *, beats: int, notes: int) -> None:

@@ -80,9 +80,9 @@ class TestCheck:
     def test_a_fine_pipeline(self, musengine: Command) -> None:
         done = musengine("check", "pipe.toml")
         assert (done.returncode, done.stdout) == (0, "")
-        assert done.stderr == (
-            "pipe.toml: fine: encoder piano-roll, model frequencies, samplers bernoulli\n"
-        )
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("pipe.toml: ")
+        assert all(name in line for name in ("piano-roll", "frequencies", "bernoulli"))
 
     def test_a_fine_pipeline_as_json(self, musengine: Command) -> None:
         done = musengine("check", "pipe.toml", "--json")
@@ -147,9 +147,11 @@ class TestMessages:
     ) -> None:
         key = ":smile: [bold] \x1b[31m" + "long " * 200 + "end"
         (folder / "pipe.toml").write_text(f"{PIPELINE}{json.dumps(key)} = 1\n")
-        done = musengine("check", "pipe.toml")
+        done = musengine("check", "pipe.toml", "--json")
         assert done.returncode == 1
-        assert done.stderr == f"error: pipe.toml: [model] {key}: unknown key\n"
+        assert places(done) == [("pipe.toml", "model", key, "unknown-key")]
+        assert done.stderr.startswith(f"error: pipe.toml: [model] {key}: ")
+        assert done.stderr.count("\n") == 1
 
 
 class TestUsage:

@@ -199,5 +199,6 @@ class TestInit:
         done = musengine("init", "--corpus", "nowhere")
         assert done.returncode == 1
         missing = (tmp_path / "work" / "nowhere").resolve()
-        assert done.stderr == f"error: --corpus: {missing} does not exist\n"
+        assert done.stderr.startswith(f"error: --corpus: {missing} ")
+        assert done.stderr.count("\n") == 1
         assert list((tmp_path / "work").iterdir()) == []

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from helpers import manifest_of
+from helpers import manifest_of, refused
 from musengine.data.cache import corpus_cache
 from musengine.data.dataset import (
     Dataset,
@@ -126,10 +126,11 @@ class TestPreparing:
         pieces = [Piece(f"low {n}", score_of([(0, n + 1, 20)])) for n in range(25)]
         with pytest.raises(UserError) as caught:
             made_of(pipeline_of(tmp_path), pieces)
+        assert caught.value.code == "no-music"
         (line,) = caught.value.lines
-        assert line.startswith(f"no usable music in {tmp_path / 'music'}: low ")
-        assert line.count("no notes in the encoder's pitch range") == 20
-        assert line.endswith("; and 5 more")
+        assert f" {tmp_path / 'music'}: low " in line
+        assert line.count("low ") == 20
+        assert "5" in line.rpartition(";")[2]
 
 
 class TestReading:
@@ -159,12 +160,8 @@ class TestReading:
         (tmp_path / "music").mkdir()
         for name in ("a.txt", "b.txt", "c.pdf"):
             (tmp_path / "music" / name).write_text("", encoding="utf-8")
-        with pytest.raises(UserError) as caught:
+        with refused("no-music", tmp_path / "music", "2 .txt, 1 .pdf"):
             read_corpus(pipeline_of(tmp_path), manager.load_from([]).registry)
-        assert caught.value.lines == [
-            f"no usable music in {tmp_path / 'music'}: no music files found "
-            "(there are 2 .txt, 1 .pdf)"
-        ]
 
 
 def test_where_the_cache_is(tmp_path, monkeypatch):
@@ -221,12 +218,8 @@ class TestChoosing:
         (music / "irish/a.mid").write_bytes(b"unreadable")
         pipeline = pipeline_of(tmp_path, 'styles = ["bach", "irsh/*"]')
         for look in (read_corpus, check_choices):
-            with pytest.raises(UserError) as caught:
+            with refused("pattern-unused", "corpus.styles", "'irsh/*'", "'irish'", "bach, irish"):
                 look(pipeline, manager.load_from([]).registry)
-            assert caught.value.lines == [
-                "corpus.styles: 'irsh/*' stands for nothing; did you mean 'irish'?; "
-                "there are: bach, irish"
-            ]
 
     def test_folders_divide(self, tmp_path):
         music_of(tmp_path, "train/a.mid", "train/b.mid", "valid/c.mid")
@@ -237,7 +230,7 @@ class TestChoosing:
         music_of(tmp_path, "a.mid")
         pipeline = pipeline_of(tmp_path, 'split = "folders"')
         for look in (read_corpus, check_choices):
-            with pytest.raises(UserError, match="no folder called train, valid or test"):
+            with refused("split-folders-missing"):
                 look(pipeline, manager.load_from([]).registry)
 
     def test_a_list_divides(self, tmp_path):
@@ -246,13 +239,11 @@ class TestChoosing:
         expected = {"train": ["a.mid", "c.mid"], "valid": ["b.mid"], "test": []}
         assert names_in(pipeline_of(tmp_path, 'split = "list.toml"')) == expected
         pipeline = pipeline_of(tmp_path, 'split = "folder"')
-        with pytest.raises(
-            UserError, match=r'corpus.split: neither "shares" nor "folders" nor a list: .*folder'
-        ):
+        with refused("split-unreadable", "corpus.split: ", "folder"):
             check_choices(pipeline, manager.load_from([]).registry)
 
     def test_names_and_another_split_contradict_each_other(self, tmp_path):
-        with pytest.raises(UserError, match="names are for split = 'shares'"):
+        with refused("settings-conflict", "[corpus] valid"):
             pipeline_of(tmp_path, 'split = "folders"\nvalid = ["a.mid"]')
 
 
@@ -272,7 +263,7 @@ class TestTransposing:
 
     @pytest.mark.parametrize("notation", ['"3..-3"', '"-30..2"', '"some"', '"1"', '"..3"'])
     def test_what_is_none_is_an_error(self, notation, tmp_path):
-        with pytest.raises(UserError, match=r"transpose: expected a list of semitones, a range"):
+        with refused("invalid-value", "[corpus] transpose"):
             pipeline_of(tmp_path, f"transpose = {notation}")
 
     def test_shifts_come_on_top_of_the_common_key(self, tmp_path):

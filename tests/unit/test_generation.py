@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers import refused
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
 from musengine.config.quantities import GridStep, Length, Meter
 from musengine.encoding.layouts import Layout, Tokens
-from musengine.errors import UserError
 from musengine.generation.engine import GenerationPlan, generate, piece_seeds, steps_in
 from musengine.generation.prompts import cut_prompt
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
@@ -222,7 +222,7 @@ def test_cutting_a_prompt() -> None:
     assert cut.conditioning["bar"].tolist() == [2, 3, 4, 5]
     cut, _ = cut_prompt(piece, Length(6, "steps"), Length(9, "beats"), encoder, SETTINGS, "tune")
     assert len(cut.steps) == 2
-    with pytest.raises(UserError, match="tune is shorter than 8 steps"):
+    with refused("prompt-too-short", "generate.prompt_offset: ", "tune", "8 steps"):
         cut_prompt(piece, Length(8, "steps"), Length(1, "steps"), encoder, SETTINGS, "tune")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,13 @@ BASE = Path("/music/here").resolve()
 
 def read(kind: type[Any], value: object) -> Any:
     return kind.from_toml(value, BASE)
+
+
+def refusal(kind: type[Any], value: object) -> str:
+    """What is said of a value that cannot be read; it shows the value."""
+    with pytest.raises(ValueError, match=re.escape(repr(value))) as caught:
+        read(kind, value)
+    return str(caught.value)
 
 
 class TestLength:
@@ -42,25 +50,21 @@ class TestLength:
         assert read(Length, text) == Length(number, unit)
 
     def test_the_unit_nearest_to_a_wrong_one(self) -> None:
-        with pytest.raises(ValueError, match=r"unknown unit 'second', expected") as caught:
-            read(Period, "3 second")
-        assert "did you mean" not in str(caught.value)
-        with pytest.raises(ValueError, match=r"unknown unit 'baers', .*; did you mean 'bars'\?$"):
+        with pytest.raises(ValueError, match=r"'baers'.*'bars'"):
             read(Length, "3 baers")
+        with pytest.raises(ValueError, match="'second'") as caught:
+            read(Period, "3 second")
+        assert not str(caught.value).endswith("?")
 
     def test_parts_of_a_step(self) -> None:
-        with pytest.raises(
-            ValueError, match=r"^expected a whole number of steps, got '1\.5 step'$"
-        ):
-            read(Length, "1.5 step")
+        assert "steps" in refusal(Length, "1.5 step")
 
     @pytest.mark.parametrize("value", [64, 6.4, True, "", "64", "-3 bars", "1e3 steps", "bars", []])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r"^expected a length such as "):
-            read(Length, value)
+        assert Length.notation in refusal(Length, value)
 
     def test_more_digits_than_a_number_can_have(self) -> None:
-        with pytest.raises(ValueError, match="too large to count with"):
+        with pytest.raises(ValueError, match=re.escape(Length.notation)):
             read(Length, "9" * 400 + " steps")
 
 
@@ -71,7 +75,7 @@ class TestOffset:
 
     @pytest.mark.parametrize("value", ["randomly", "", 5, "3 miles"])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r'; or "random"$'):
+        with pytest.raises(ValueError, match=r'"random"$'):
             read(Offset, value)
 
 
@@ -90,8 +94,7 @@ class TestPeriod:
 
     @pytest.mark.parametrize("value", [0, -1, True, 2.0, "0 steps", "0.5 epochs", "often", None])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r"^expected a whole number of steps, or a period"):
-            read(Period, value)
+        assert Period.notation in refusal(Period, value)
 
     def test_steps_are_written_as_a_number(self) -> None:
         assert Period(500, "steps").to_toml() == 500
@@ -120,17 +123,15 @@ class TestGridStep:
 
     @pytest.mark.parametrize("value", ["1/4", "beat", "1/4 bar", "-1/4 beat", 0.25, None])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r'^expected a step such as "1/4 beat"'):
-            read(GridStep, value)
+        assert GridStep.notation in refusal(GridStep, value)
 
     @pytest.mark.parametrize("value", ["0 beat", "1/0 beat", "0/5 beat", "1001 beats"])
     def test_what_is_out_of_range(self, value: str) -> None:
-        with pytest.raises(ValueError, match="a step must lie between 1/1000 and 1000, got"):
-            read(GridStep, value)
+        assert "1/1000 and 1000" in refusal(GridStep, value)
 
     def test_what_is_too_fine_to_quantise_by(self) -> None:
-        with pytest.raises(ValueError, match=r"^a step's denominator may be a million at most"):
-            read(GridStep, "1234567/1000001 beat")
+        assert "a million" in refusal(GridStep, "1234567/1000001 beat")
+        assert read(GridStep, "1234567/1000000 beat").size == Fraction(1234567, 10**6)
 
 
 class TestMeter:
@@ -142,8 +143,7 @@ class TestMeter:
 
     @pytest.mark.parametrize("value", ["0/4", "4/3", "4/0", "4", "4/4/4", "-4/4", 1.0, None])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r'^expected a meter such as "4/4" or "6/8", got'):
-            read(Meter, value)
+        assert Meter.notation in refusal(Meter, value)
 
 
 class TestInstrument:
@@ -156,12 +156,10 @@ class TestInstrument:
 
     @pytest.mark.parametrize("value", [-1, 128, True, 1.0, None, [], "19"])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r"^expected a General MIDI program number"):
-            read(Instrument, value)
+        assert Instrument.notation in refusal(Instrument, value)
 
     def test_the_name_nearest_to_a_wrong_one(self) -> None:
-        with pytest.raises(ValueError, match=r"got 'chruch organ'; did you mean 'church organ'\?$"):
-            read(Instrument, "chruch organ")
+        assert "'church organ'" in refusal(Instrument, "chruch organ")
 
     def test_every_program_has_a_name_of_its_own(self) -> None:
         assert len({name.lower() for name in GENERAL_MIDI}) == 128
@@ -180,8 +178,7 @@ class TestSource:
 
     def test_the_home_folder(self) -> None:
         assert read(Source, "~/tunes") == Source(str((Path.home() / "tunes").resolve()))
-        with pytest.raises(ValueError, match=r"^no home folder for '~no-such-user-here/x'$"):
-            read(Source, "~no-such-user-here/x")
+        assert refusal(Source, "~no-such-user-here/x")
 
     def test_a_corpus_by_its_scheme(self) -> None:
         source = read(Source, "music21:bach-chorales")
@@ -193,8 +190,7 @@ class TestSource:
 
     @pytest.mark.parametrize("value", ["", "  ", 5, None, ["a"]])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r"^expected a file, a folder or a built-in corpus"):
-            read(Source, value)
+        assert Source.notation in refusal(Source, value)
 
     def test_links_that_lead_round_in_a_circle(self, tmp_path: Path) -> None:
         try:
@@ -204,7 +200,7 @@ class TestSource:
             pytest.skip(f"no symbolic links here: {error}")
         # Resolving notices it in Python before 3.13 only; later the path is just not there.
         if sys.version_info < (3, 13):
-            with pytest.raises(ValueError, match=r"^'one/tunes' leads nowhere: "):
+            with pytest.raises(ValueError, match="'one/tunes'"):
                 Source.from_toml("one/tunes", tmp_path)
         else:
             assert not Path(Source.from_toml("one/tunes", tmp_path).text).exists()
@@ -219,8 +215,7 @@ class TestPrompt:
 
     @pytest.mark.parametrize("value", ["", " ", 5, False, []])
     def test_what_it_refuses(self, value: object) -> None:
-        with pytest.raises(ValueError, match=r'^expected "corpus"'):
-            read(Prompt, value)
+        assert Prompt.notation in refusal(Prompt, value)
 
 
 plain_numbers = st.one_of(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from safetensors.numpy import load_file
 
+from helpers import refused
 from musengine.data import shards as module
 from musengine.data.shards import Shards, storable, write_shards
-from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.testing.strategies import few
 
@@ -184,7 +184,7 @@ def test_a_shard_that_vanishes_in_use_is_told(tmp_path, monkeypatch):
     pieces = [shards.piece(str(n), "", str(n)) for n in range(2)]
     for path in paths:
         Path(path).unlink()
-    with pytest.raises(UserError, match="it was deleted or damaged in use: start again"):
+    with refused("shard-lost"):
         [piece.encoded for piece in pieces]
 
 

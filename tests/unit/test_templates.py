@@ -12,6 +12,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers import refused
 from musengine.cli.templates import Template, as_lines, choose, start, templates, write_new
 from musengine.errors import UserError
 from musengine.plugins import manager
@@ -102,10 +103,8 @@ class TestTheMusicsPlace:
         package("no_path", first=text)
         with pytest.raises(UserError) as caught:
             template("no_path").with_music("there")
-        assert str(caught.value) == (
-            "template 'first' of test-plugin 1.0 has no line of its own for the music: expected "
-            'path = "..." in [corpus]'
-        )
+        assert caught.value.code == "template-broken"
+        assert "'first' of test-plugin 1.0" in str(caught.value)
 
 
 class TestReading:
@@ -163,25 +162,17 @@ class TestChoosing:
 
     def test_the_nearest_name_or_all(self) -> None:
         registry = registry_of(net={"templates": {"slow": "a:s", "fast": "a:f"}})
-        with pytest.raises(
-            UserError, match=r"^no template 'slwo' is installed; did you mean 'slow'\?$"
-        ):
+        with refused("unknown-template", "'slwo'", "'slow'"):
             choose(registry, "slwo")
-        with pytest.raises(
-            UserError, match=r"^no template 'x' is installed; there are: fast, slow$"
-        ):
+        with refused("unknown-template", "'x'", "fast, slow"):
             choose(registry, "x")
 
     def test_where_there_is_none(self) -> None:
         registry = registry_of(net={})
         registry.absent = ["grand (musengine-grand 2.0) failed: no"]
         for name in (None, "net"):
-            with pytest.raises(UserError) as caught:
+            with refused("unknown-template", "grand (musengine-grand 2.0) failed: no"):
                 choose(registry, name)
-            assert str(caught.value) == (
-                "no installed model brings a template; not loaded: "
-                "grand (musengine-grand 2.0) failed: no"
-            )
 
     def test_a_name_that_two_claim(self) -> None:
         registry = registry_of(
@@ -189,12 +180,9 @@ class TestChoosing:
             two={"templates": {"same": "b:1"}, "origin": Distribution("other-plugin", "2.0")},
         )
         assert choose(registry, "own").resource == "a:2"
-        with pytest.raises(UserError) as caught:
+        claimed = "test-plugin 1.0 and other-plugin 2.0"
+        with refused("component-contested", "'same'", claimed, "MUSENGINE_PLUGINS"):
             choose(registry, "same")
-        assert str(caught.value) == (
-            "template 'same' is claimed by test-plugin 1.0 and other-plugin 2.0; uninstall one, "
-            "or choose plugins with MUSENGINE_PLUGINS"
-        )
 
     def test_the_list(self, package: Any) -> None:
         package("listed", slow="# Large\n", faster="# Small\n")
@@ -308,24 +296,24 @@ class TestStarting:
         assert path_in(Path("z.toml")) == "tunes"
 
     @pytest.mark.parametrize(
-        ("corpus", "message"),
+        ("corpus", "code", "named"),
         [
-            ("tnues", "{here}tnues does not exist; did you mean 'tunes'?"),
-            ("sogns:all", "no reader for the corpus 'sogns'; did you mean 'songs'?"),
-            ("", "expected a file, a folder or a built-in corpus such as \"music21:bach\", got ''"),
+            ("tnues", "path-missing", "'tunes'"),
+            ("sogns:all", "no-reader", "'songs'"),
+            ("", "invalid-value", "''"),
         ],
     )
-    def test_music_that_is_not_there(self, starter: Registry, corpus: str, message: str) -> None:
+    def test_music_that_is_not_there(
+        self, starter: Registry, corpus: str, code: str, named: str
+    ) -> None:
         Path("tunes").mkdir()
-        with pytest.raises(UserError) as caught:
+        with refused(code, "--corpus: ", named):
             start(starter, None, corpus, None)
-        here = str(Path("x").resolve()).removesuffix("x")
-        assert str(caught.value) == f"--corpus: {message.format(here=here)}"
         assert not Path("first.toml").exists()
 
     def test_a_file_of_no_readers_kind(self, starter: Registry) -> None:
         Path("song.flac").touch()
-        with pytest.raises(UserError, match=r"^no reader for .*song\.flac: known endings are "):
+        with refused("no-reader", "song.flac", ".mid"):
             start(starter, None, "song.flac", None)
         assert not Path("first.toml").exists()
 
@@ -337,9 +325,8 @@ class TestWriting:
         for out in ("first.toml", "folder.toml"):
             with pytest.raises(UserError) as caught:
                 start(starter, None, None, Path(out))
-            assert str(caught.value) == (
-                f"{out} is there already and stays as it is; name another file with --out"
-            )
+            assert caught.value.code == "file-exists"
+            assert f"{out} " in str(caught.value)
         assert Path("first.toml").read_text() == "mine"
 
     def test_no_such_folder(self, starter: Registry) -> None:
@@ -350,7 +337,7 @@ class TestWriting:
 
     def test_a_path_that_is_no_text(self, tmp_path: Path) -> None:
         # A name that is not UTF-8 on disk comes as a lone surrogate.
-        with pytest.raises(UserError, match="the music's path is no text"):
+        with refused("path-not-text", tmp_path / "x.toml"):
             write_new(tmp_path / "x.toml", 'path = "\udcff"')
         assert list(tmp_path.iterdir()) == []
 
@@ -365,6 +352,6 @@ class TestWriting:
             return real(Path("/dev/full"), "wb", buffering=0)
 
         monkeypatch.setattr(Path, "open", open_full)
-        with pytest.raises(UserError, match=r"^cannot write .*x\.toml: No space left on device; "):
+        with refused("cannot-write", "x.toml", "No space left on device"):
             write_new(tmp_path / "x.toml", "text")
         assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers import refused
 from musengine.cli.terminal import Terminal, shown_on
-from musengine.errors import UserError
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_log_file_has_everything(tmp_path: Path) -> None:
 
 def test_a_log_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="--log-file"), shown_on(Terminal(), tmp_path / "file/x"):
+    with refused("cannot-write", "--log-file"), shown_on(Terminal(), tmp_path / "file/x"):
         pass
 
 

@@ -62,11 +62,13 @@ class Extraction:
         extracted: list[Piece] = []
         infos: list[PieceInfo] = []
         skipped: list[Skipped] = []
+        codes: list[str] = []
         for piece in pieces:
             try:
                 parts = self._extract(piece)
             except UnreadableError as error:
                 skipped.append(Skipped(piece.id, error.lines[0]))
+                codes.append(error.code)
                 continue
             for part in parts:
                 notes_hash = self.encoder.copy_key(part.content)
@@ -75,7 +77,7 @@ class Extraction:
                 )
             extracted += parts
         if not extracted:
-            raise UnreadableError(skipped[0].reason, code="nothing-extracted")
+            raise UnreadableError(skipped[0].reason, code=codes[0])
         arrays, entries = pack_pieces(extracted, infos)
         return arrays, [*entries, *map(pack_skipped, skipped)]
 
