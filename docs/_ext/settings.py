@@ -36,6 +36,7 @@ CONTENTS = {
     "score": "a score",
     "text": "a text",
     "probabilities": "what the model thought at every step",
+    "activations": "what went on inside the model",
 }
 
 

@@ -43,8 +43,7 @@ class Item:
         """Return a UTF-8 file's text, without a byte order mark, lines ended by a line feed alone.
 
         Raises:
-            UnreadableError: the file is empty, larger than so many bytes, or not UTF-8; names the
-                first byte that is not, and its line.
+            UnreadableError: the file is empty, larger than so many bytes, or not UTF-8; says where.
         """
         data = self.read_bytes(limit)
         try:

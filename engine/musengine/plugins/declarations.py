@@ -245,7 +245,7 @@ class WriterDeclaration(Declaration):
     """A writer. Its config derives from WriterConfig where the system may lack what it needs.
 
     Attributes:
-        content: what it writes, scores, texts, or probabilities.
+        content: what it writes: scores, texts, probabilities or activations.
         suffixes: file name endings, with the dot, by which `musengine convert` chooses it, each
             with the settings that make it write such files.
     """
