@@ -68,7 +68,8 @@ def _found(name: str) -> ast.stmt:
 
 def _source(node: ast.AST) -> str:
     """Return the source of a node, with double quotation marks where there can be."""
-    return re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
+    quoted = re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
+    return re.sub(r"(\d) \*\* (\d)", r"\1**\2", quoted)  # as ruff formats powers
 
 
 @cache

@@ -63,6 +63,7 @@ def test_a_pipeline_from_tables_is_that_of_the_file(folder: Path) -> None:
         "model": {"type": "frequencies"},
         "training": {"batch_size": 4},
         "generate": {"count": 2, "length": "16 steps", "prompt_length": "4 steps"},
+        "output": [{"type": "midi"}],
     }
     before = json.dumps(tables)
     settings = ["generate.count=3", "sampler.0.type=greedy"]
@@ -79,7 +80,7 @@ def test_more_pieces_as_scores_and_as_files(folder: Path) -> None:
     run = run_pipeline(load_pipeline("pipe.toml"))
     pieces = run.generate(count=3, length="8 steps", seed=5)
     assert [type(piece) for piece in pieces] == [Score] * 3
-    assert len(run.samples) == 4  # two pieces, MIDI and picture each: nothing was added
+    assert len(run.samples) == 2  # those of the run: nothing was added
     again = run.generate(["generate.seed=5"], count=3, length="8 steps", folder="more", name="x")
     assert [piece.pitch.tolist() for piece in again] == [piece.pitch.tolist() for piece in pieces]
     # 8 steps of a beat; the prompt is not part of a piece.
