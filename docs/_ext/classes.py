@@ -67,8 +67,9 @@ def _found(name: str) -> ast.stmt:
 
 
 def _source(node: ast.AST) -> str:
-    """Return the source of a node, with double quotation marks where there can be."""
-    return re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
+    """Return the source of a node as it is formatted: double quotation marks, close powers."""
+    quoted = re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
+    return re.sub(r"(?<=\w) \*\* (?=\w)", "**", quoted)
 
 
 @cache
