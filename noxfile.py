@@ -187,13 +187,14 @@ def install_everything(session: nox.Session, *what: str) -> None:
     install(session, *what, wheel("musengine", "[all]"), *map(wheel, PLUGINS))
 
 
-@nox.session(python=list(TORCHLESS))
+@nox.session(python=list(TORCHLESS), requires=["build"])
 def python(session: nox.Session) -> None:
     """What needs no torch, on the other supported versions of Python."""
     plugins = without_torch()
     extras = [library for name in plugins for library in optional(name)]
     session.install(*group("test"), *libraries("musengine", *plugins), *extras)
-    session.install("--no-deps", ".", *(f"./{PLUGINS[name]}" for name in plugins))
+    # The core's wheel holds a module compiled for one version of Python.
+    session.install("--no-deps", ".", *map(wheel, plugins))
     tests = tests_without_torch("tests/unit", *(f"{PLUGINS[name]}/tests" for name in plugins))
     session.run(*PYTEST, "-m", "not slow", *tests, *session.posargs)
 

@@ -67,9 +67,9 @@ def _found(name: str) -> ast.stmt:
 
 
 def _source(node: ast.AST) -> str:
-    """Return the source of a node, with double quotation marks where there can be."""
+    """Return the source of a node as it is formatted: double quotation marks, close powers."""
     quoted = re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
-    return re.sub(r"(\d) \*\* (\d)", r"\1**\2", quoted)  # as ruff formats powers
+    return re.sub(r"(?<=\w) \*\* (?=\w)", "**", quoted)
 
 
 @cache
