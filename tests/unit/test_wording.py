@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 
-from helpers import score_of
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.cli import templates
@@ -38,6 +37,7 @@ from musengine.plugins.declarations import ModelDeclaration, Requirement
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder, newest_run
+from musengine.testing import score_of
 from musengine.training import checkpoint
 from musengine.training.device import choose_device, memory_explained
 from musengine.utils.files import explained, read_json
