@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         WriterDeclaration,
     )
     from musengine.plugins.hookspecs import hookimpl
+    from musengine.plugins.manager import load_registry
     from musengine.plugins.registry import Component, Registry, RegistryEntry
     from musengine.runs.folder import is_run_folder
     from musengine.runs.pipelines import build_pipeline, load_pipeline
@@ -269,6 +270,7 @@ _HOME = {
     "RegistryEntry": "plugins.registry",
     "Registry": "plugins.registry",
     "Component": "plugins.registry",
+    "load_registry": "plugins.manager",
     "whole_file": "utils.files",
     "Failure": "utils.parallel",
     "process_files": "data.reading",
@@ -408,6 +410,7 @@ __all__ = [
     "keep_tracks",
     "key_map",
     "load_pipeline",
+    "load_registry",
     "meter_map",
     "midi_bytes",
     "mixed_precision",

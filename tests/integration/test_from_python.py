@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import tomli
 
 from musengine.api import (
     Callback,
@@ -24,7 +25,14 @@ from musengine.api import (
     run_pipeline,
 )
 from musengine.errors import ConfigError, UserError
-from musengine.testing import run_command, score_of, write_midi
+from musengine.testing import load_checkpoint, run_command, score_of, write_midi
+
+LSTM = {
+    "corpus": {"path": "tunes.json"},
+    "encoder": {"step": "1 beat", "lowest": 60, "highest": 72},
+    "model": {"type": "lstm3", "layers": [4]},
+    "training": {"steps": 6, "sequence_length": 8, "batch_size": 4},
+}
 
 
 def test_the_same_run_as_the_command_lines_without_a_word(
@@ -57,14 +65,7 @@ def test_a_run_is_gone_on_with_or_begun_anew(folder: Path) -> None:
 
 
 def test_a_pipeline_from_tables_is_that_of_the_file(folder: Path) -> None:
-    tables = {
-        "corpus": {"path": "tunes.json"},
-        "encoder": {"step": "1 beat", "lowest": 60, "highest": 72},
-        "model": {"type": "frequencies"},
-        "training": {"batch_size": 4},
-        "generate": {"count": 2, "length": "16 steps", "prompt_length": "4 steps"},
-        "output": [{"type": "midi"}],
-    }
+    tables = tomli.loads(Path("pipe.toml").read_text("utf-8"))
     before = json.dumps(tables)
     settings = ["generate.count=3", "sampler.0.type=greedy"]
     built = build_pipeline(tables, settings, name="pipe")
@@ -80,7 +81,7 @@ def test_more_pieces_as_scores_and_as_files(folder: Path) -> None:
     run = run_pipeline(load_pipeline("pipe.toml"))
     pieces = run.generate(count=3, length="8 steps", seed=5)
     assert [type(piece) for piece in pieces] == [Score] * 3
-    assert len(run.samples) == 2  # those of the run: nothing was added
+    assert {path.stem for path in run.samples} == {"piece-001", "piece-002"}  # nothing was added
     again = run.generate(["generate.seed=5"], count=3, length="8 steps", folder="more", name="x")
     assert [piece.pitch.tolist() for piece in again] == [piece.pitch.tolist() for piece in pieces]
     # 8 steps of a beat; the prompt is not part of a piece.
@@ -129,6 +130,22 @@ def test_callbacks_are_told(folder: Path) -> None:
     assert listener.heard == ["nll", "end"]
 
 
+class Content(Listener):
+    """Ends the training after a step, once."""
+
+    def should_stop(self, progress: Progress) -> str | None:
+        return "enough" if progress.step == 1 else None
+
+
+def test_a_callback_that_ends_the_training_is_not_there_when_it_goes_on(folder: Path) -> None:
+    pytest.importorskip("musengine_lstm3")
+    pipeline = build_pipeline(LSTM)
+    run = run_pipeline(pipeline, train_only=True, callbacks=[Content()])
+    assert load_checkpoint(run.path).meta["state"]["step"] == 1
+    run_pipeline(pipeline, train_only=True)
+    assert load_checkpoint(run.path).meta["state"]["step"] == 6
+
+
 def test_the_dataset_as_training_sees_it(folder: Path) -> None:
     dataset = read_dataset(load_pipeline("pipe.toml"))
     assert {part: len(pieces) for part, pieces in dataset.parts.items()} == {
@@ -164,12 +181,6 @@ def test_ctrl_c_ends_the_call_and_the_next_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("musengine_lstm3")
-    tables = {
-        "corpus": {"path": "tunes.json"},
-        "encoder": {"step": "1 beat", "lowest": 60, "highest": 72},
-        "model": {"type": "lstm3", "layers": [4]},
-        "training": {"steps": 6, "sequence_length": 8, "batch_size": 4},
-    }
 
     class Stopping(Listener):
         def on_step(self, progress: Progress) -> None:
@@ -179,9 +190,9 @@ def test_ctrl_c_ends_the_call_and_the_next_goes_on(
                 signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        run_pipeline(build_pipeline(tables), callbacks=[Stopping()])
+        run_pipeline(build_pipeline(LSTM), callbacks=[Stopping()])
     listener = Listener()
-    run = run_pipeline(build_pipeline(tables), train_only=True, callbacks=[listener])
+    run = run_pipeline(build_pipeline(LSTM), train_only=True, callbacks=[listener])
     assert listener.heard[-1] == "end"
     assert json.loads((run.path / "state.json").read_text())["trained"]
 

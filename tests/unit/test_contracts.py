@@ -75,6 +75,13 @@ def test_names_are_found() -> None:
     assert list(names_of('program = "import musengine; 1"')) == ["musengine"]
 
 
+def test_plugins_tests_use_nothing_of_the_cores_tests() -> None:
+    own = {path.stem for path in (ROOT / "tests").glob("*.py")}
+    assert "helpers" in own
+    pattern = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(own)})\b", re.MULTILINE)
+    assert [path for path in texts() if pattern.search(path.read_text("utf-8"))] == []
+
+
 def test_strangers_import_the_public_places_alone() -> None:
     private = {
         f"{path.relative_to(ROOT).as_posix()}: {name}"

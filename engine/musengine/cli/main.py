@@ -93,10 +93,7 @@ def load_registry() -> Registry:
     """Load the plugins; a broken one is a warning, and the rest goes on."""
     from musengine.plugins import manager
 
-    loaded = manager.load()
-    for plugin in loaded.broken:
-        logger.warning(f"plugin {plugin}")
-    return loaded.registry
+    return manager.load_registry()
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

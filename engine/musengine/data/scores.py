@@ -9,7 +9,7 @@ from musengine.data.reading import read_sources
 from musengine.errors import UserError
 from musengine.music.score import Score
 from musengine.pipeline.values import Source
-from musengine.plugins import manager
+from musengine.plugins.manager import load_registry
 from musengine.plugins.registry import Registry
 from musengine.utils.progress import SILENT, ProgressReporter
 
@@ -40,7 +40,7 @@ def read_scores(
         UserError: a path does not exist, a file has no reader, or there is no music at all.
     """
     sources = [Source.from_toml(str(path), Path.cwd()) for path in paths]
-    registry = manager.load().registry if registry is None else registry
+    registry = load_registry() if registry is None else registry
     reading = read_sources(sources, registry, accepts=("score",), jobs=jobs, reporter=reporter)
     reasons = [f"{entry.path}: {entry.reason}" for entry in reading.skipped]
     if not reading.pieces:

@@ -31,6 +31,8 @@ from musengine.plugins.declarations import (
 )
 from musengine.plugins.registry import CORE, Distribution, Registry, RegistryEntry
 
+logger = logging.getLogger(__name__)
+
 GROUP = "musengine"
 Status = Literal["ok", "failed", "conflict", "disabled", "missing"]
 
@@ -79,6 +81,14 @@ def load() -> Plugins:
     chosen = None if selection is None else {name.strip() for name in selection.split(",")} - {""}
     points, damaged = _entry_points()
     return load_from(points, damaged=damaged, chosen=chosen, strict=is_strict())
+
+
+def load_registry() -> Registry:
+    """Return the components that are installed; a broken plugin is a warning, the rest goes on."""
+    loaded = load()
+    for plugin in loaded.broken:
+        logger.warning(f"plugin {plugin}")
+    return loaded.registry
 
 
 def _entry_points() -> tuple[list[importlib.metadata.EntryPoint], list[Plugin]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,7 @@ from musengine.config import toml
 from musengine.data.discovery import check_sources
 from musengine.pipeline import resolve
 from musengine.pipeline.resolve import Pipeline
-from musengine.plugins import manager
-from musengine.plugins.registry import Registry
-
-logger = logging.getLogger(__name__)
+from musengine.plugins.manager import load_registry
 
 
 def load_pipeline(path: str | Path, settings: Sequence[str] = ()) -> Pipeline:
@@ -29,7 +25,7 @@ def load_pipeline(path: str | Path, settings: Sequence[str] = ()) -> Pipeline:
         ConfigError: everything that is wrong with it, all at once.
         UserError: the file cannot be read.
     """
-    return resolve.load_pipeline(Path(path), installed(), settings, check_sources=check_sources)
+    return resolve.load_pipeline(Path(path), load_registry(), settings, check_sources=check_sources)
 
 
 def build_pipeline(
@@ -50,12 +46,4 @@ def build_pipeline(
     )
     for assignment in settings:
         toml.apply(source, assignment)
-    return resolve.resolve_pipeline(source, installed(), check_sources=check_sources)
-
-
-def installed() -> Registry:
-    """Return the components that are installed; a broken plugin is a warning."""
-    loaded = manager.load()
-    for plugin in loaded.broken:
-        logger.warning(f"plugin {plugin}")
-    return loaded.registry
+    return resolve.resolve_pipeline(source, load_registry(), check_sources=check_sources)

@@ -16,9 +16,9 @@ from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.music.score import Score, SplitName, Text
 from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.manager import load_registry
 from musengine.runs import generate, trained
 from musengine.runs.folder import RunFolder, find_folder
-from musengine.runs.pipelines import installed
 from musengine.runs.session import Interrupted, Session
 from musengine.runs.trained import Figures, Trained
 from musengine.utils.files import read_json
@@ -31,7 +31,7 @@ def read_dataset(pipeline: Pipeline, *, reporter: ProgressReporter = SILENT) -> 
     Raises:
         UserError: there is no music to train on; says what was found and why it was left out.
     """
-    manifest = read_corpus(pipeline, installed(), reporter)
+    manifest = read_corpus(pipeline, load_registry(), reporter)
     return prepare(pipeline, manifest, pipeline.encoder.create(), reporter=reporter)
 
 
@@ -60,7 +60,7 @@ def run_pipeline(
         UserError: what the user can mend.
         KeyboardInterrupt: after Ctrl-C; all is saved, and the same call goes on from there.
     """
-    registry = installed()
+    registry = load_registry()
     folder = find_folder(pipeline.name, None if run_dir is None else Path(run_dir), new=new)
     session = Session(pipeline, folder, registry, reporter=reporter)
     session.callbacks.extend(callbacks)
@@ -130,7 +130,7 @@ class Run:
         Raises:
             UserError: a plugin is missing, or a setting decides what the run is.
         """
-        return self._folder.read_pipeline(installed(), settings)
+        return self._folder.read_pipeline(load_registry(), settings)
 
     def load(self, settings: Sequence[str] = ()) -> Trained:
         """Return its model, in evaluation mode, with its encoder, device and checkpoint.
@@ -165,7 +165,7 @@ class Run:
             UserError: what the user can mend.
         """
         own = [f"generate.{key}={json.dumps(value)}" for key, value in keys.items()]
-        pipeline, registry = self.pipeline([*settings, *own]), installed()
+        pipeline, registry = self.pipeline([*settings, *own]), load_registry()
         seed = generate.fresh_seed(pipeline)
         made = generate.make_pieces(pipeline, self._folder, registry, seed=seed, reporter=reporter)
         if folder is not None:
@@ -191,7 +191,7 @@ class Run:
             UserError: its music is not there any more, or is not the same.
         """
         pipeline = self.pipeline(settings)
-        measured = trained.evaluate(pipeline, self._folder, installed(), parts, reporter)
+        measured = trained.evaluate(pipeline, self._folder, load_registry(), parts, reporter)
         self._folder.write_evaluation(measured)
         figures = self.figures
         return {part: figures[part] for part in measured}

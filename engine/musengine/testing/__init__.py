@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from musengine.testing.archives import unpack
 from musengine.testing.commands import CommandResult, load_checkpoint, run_command
-from musengine.testing.components import create, declarations, only_plugins, registry
+from musengine.testing.components import create, declarations, only_plugins
 from musengine.testing.models import (
     batch_of,
     batches_of,
@@ -31,7 +31,6 @@ __all__ = [
     "load_checkpoint",
     "only_plugins",
     "read_midi",
-    "registry",
     "rows_of",
     "run_command",
     "score_of",

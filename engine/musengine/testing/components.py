@@ -10,7 +10,6 @@ from unittest import mock
 
 from musengine.plugins import manager
 from musengine.plugins.declarations import Declaration
-from musengine.plugins.registry import Registry
 
 
 def create(kind: str, name: str, *arguments: Any, **settings: Any) -> Any:
@@ -30,11 +29,6 @@ def create(kind: str, name: str, *arguments: Any, **settings: Any) -> Any:
     """
     component = manager.load().registry.get(kind, name).configured(settings, where=kind)
     return component.create(*arguments)
-
-
-def registry() -> Registry:
-    """Return the components of the core and of every plugin that is loaded."""
-    return manager.load().registry
 
 
 def declarations(kind: str, distribution: str | None = None) -> dict[str, Declaration]:

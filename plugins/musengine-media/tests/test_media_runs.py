@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from musengine.testing import run_command
+from musengine.testing import CommandResult, run_command
 
 PIPELINE = """
 [corpus]
@@ -31,18 +31,16 @@ prompt_length = "4 steps"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """A working directory with a pipeline and a corpus of scales."""
     scale = [[60 + step % 12] for step in range(40)]
-    (tmp_path / "tunes.json").write_text(json.dumps({"train": [scale] * 3, "valid": [scale]}))
-    (tmp_path / "pipe.toml").write_text(PIPELINE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MUSENGINE_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+    (workplace / "tunes.json").write_text(json.dumps({"train": [scale] * 3, "valid": [scale]}))
+    (workplace / "pipe.toml").write_text(PIPELINE)
+    return workplace
 
 
-def run(*settings: str, command: str = "run") -> int:
-    return run_command(command, "pipe.toml", "--quiet", settings=settings).status
+def run(*settings: str, command: str = "run") -> CommandResult:
+    return run_command(command, "pipe.toml", "--quiet", settings=settings)
 
 
 def names(folder: Path) -> list[str]:
@@ -50,7 +48,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_piece_is_pictured_where_nothing_else_is_asked_for(folder: Path) -> None:
-    assert run() == 0
+    assert run().status == 0
     samples = folder / "runs/pipe/samples"
     assert names(samples) == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in ("mid", "svg")]
     # The same pipeline and seed draw the same picture.
@@ -60,7 +58,7 @@ def test_a_piece_is_pictured_where_nothing_else_is_asked_for(folder: Path) -> No
 
 
 def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
-    assert run(command="train") == 0
+    assert run(command="train").status == 0
     outputs = 'output=[{type="probabilities"}, {type="heatmap"}, {type="picture", format="png"}]'
     assert run_command("generate", "--quiet", "--out", "made", settings=[outputs]).status == 0
     kinds = ("heatmap.png", "npz", "png")
@@ -75,10 +73,8 @@ def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
         assert image.size == (1200, 420)
 
 
-def test_what_goes_on_inside_is_no_output_of_a_pipeline(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run('output.0.type="activations-picture"', command="check") == 1
-    assert "'activations-picture' writes activations, but this pipeline makes a score" in (
-        capsys.readouterr().err
-    )
+def test_what_goes_on_inside_is_no_output_of_a_pipeline() -> None:
+    done = run('output.0.type="activations-picture"', command="check")
+    assert done.status == 1
+    told = "'activations-picture' writes activations, but this pipeline makes a score"
+    assert told in done.err

@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from musengine.api import DiscoveryNotes, Item, NoSettings, Piece, Source, Text, find_items
+from musengine.api import (
+    DiscoveryNotes,
+    Item,
+    NoSettings,
+    Piece,
+    Source,
+    Text,
+    find_items,
+    load_registry,
+)
 from musengine.errors import UnreadableError
-from musengine.testing import registry as installed
 from musengine_notation.abc import AbcTextReader, Tune, tunes_of
 
 BOOK = """%abc-2.1
@@ -112,8 +120,7 @@ def test_what_the_encoder_takes_decides_whether_tunes_are_scores_or_texts(tmp_pa
         (tmp_path / name).touch()
 
     def readers(*accepts: str) -> dict[str, str]:
-        registry = installed()
-        items = find_items(Source(str(tmp_path)), registry, None, DiscoveryNotes(), accepts)
+        items = find_items(Source(str(tmp_path)), load_registry(), None, DiscoveryNotes(), accepts)
         return {item.id: component.name for component, item in items}
 
     assert readers("text") == {"a.ABC": "abc-text", "b.txt": "text"}

@@ -9,9 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from musengine.api import DiscoveryNotes, Item, NoSettings, Piece, Score, Source, Text, find_items
+from musengine.api import (
+    DiscoveryNotes,
+    Item,
+    NoSettings,
+    Piece,
+    Score,
+    Source,
+    Text,
+    find_items,
+    load_registry,
+)
 from musengine.errors import UnreadableError, UserError
-from musengine.testing import registry as installed
 from musengine.testing import rows_of
 from musengine_notation.corpus import Music21CorpusReader, Music21TunesReader
 from musengine_notation.stream import TICKS_PER_BEAT, score_of
@@ -248,7 +257,7 @@ def test_nothing_is_pickled(tmp_path):
 
 
 def test_a_book_of_tunes_is_scores_or_texts_by_what_is_wanted():
-    registry, found = installed(), DiscoveryNotes()
+    registry, found = load_registry(), DiscoveryNotes()
     source = Source("music21:airdsAirs")
     for accepts, reader in (
         (("score",), "music21"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import beats
-from musengine.api import Instrument, Length, Track
+from musengine.api import GridStep, Instrument, Length, Track
 from musengine.errors import UnreadableError
 from musengine.testing import rows_of, score_of
 from musengine.testing.strategies import few, scores
@@ -21,6 +22,10 @@ TRACKS = (
 BAND = score_of(
     [(0, 4, 72, 80, 0), (0, 4, 40, 80, 1), (0, 1, 38, 80, 2), (4, 4, 74, 80, 0)], tracks=TRACKS
 )
+
+
+def beats(size: str) -> GridStep:
+    return GridStep(Fraction(size), "beat")
 
 
 def names_of(**changes) -> list[str]:
