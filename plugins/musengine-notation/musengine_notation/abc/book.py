@@ -43,6 +43,11 @@ class Tune:
         return match[1] if match else ""
 
     @property
+    def name(self) -> str:
+        """The tune in front of what is said of it: `X:17`, else its place."""
+        return f"X:{self.number}" if self.number else f"tune #{self.place}"
+
+    @property
     def label(self) -> str:
         """The tune as a warning names it: `tune #3 (X:17, Nancy)`."""
         words = [f"X:{self.number}"] if self.text.startswith("X:") else []
@@ -148,9 +153,8 @@ def _with_header(
     return [*lines[:after], *header, *lines[after:]]
 
 
-def with_unit_length(text: str) -> str:
-    """Return a tune that says how long a note is: an eighth where it gives no meter either."""
-    if re.search("^[LM]:", text, re.MULTILINE):
-        return text
-    lines = _with_header(list(enumerate(text.split("\n"))), [(0, "L:1/8")])
-    return "\n".join(line for _, line in lines)
+def encoding_told(tune: Tune, encoding: str) -> tuple[str, ...]:
+    """Return a warning that a book is not UTF-8, for those of its tunes in which it matters."""
+    if not encoding or tune.text.isascii():
+        return ()
+    return (f"{tune.name}: not UTF-8; read as {encoding}",)

@@ -84,10 +84,11 @@ class Properties:
     problems: list[str] = field(default_factory=list)
 
 
-_PRINTED = frozenset(
-    "snm subname stem stems gstem dyn lyrics middle m stafflines staffscale cue merge up down "
-    "space score sound shift gchords instr instrument style map brace bracket staffsep".split()
-)
+_PRINTED_WORDS = """
+snm subname stem stems gstem dyn lyrics middle m stafflines staffscale cue merge up down space
+score sound shift gchords instr instrument style map brace bracket staffsep
+"""
+_PRINTED = frozenset(_PRINTED_WORDS.split())
 """Words of key and voice fields that say how the music is printed."""
 
 
@@ -206,9 +207,7 @@ def _standard(signature: Sequence[int], otherwise: int) -> int:
         sign = 1 if fifths > 0 else -1
         if fifths == 0:
             letters = ()
-        if all(
-            semitones == (sign if n in letters else 0) for n, semitones in enumerate(signature)
-        ):
+        if all(semitones == (sign if n in letters else 0) for n, semitones in enumerate(signature)):
             return fifths
     return otherwise
 

@@ -14,7 +14,7 @@ TOKEN = re.compile(
       (?P<letter>[A-Ga-g])(?P<octave>[,']*)(?P<length>[\d/]*))
     |(?P<space>[\s`$\\]+)
     |(?P<inline>\[\s?[A-Za-z]:[^\]]{0,1000}\])
-    |(?P<bar>(?P<lines>(?:\[(?=\|))?(?:\||:[:|])[:|]*\]?[:|]*)
+    |(?P<bar>(?P<lines>(?:\[(?=\|))?(?:\||:[:|])[:|\]]*)
       (?P<endings>\[?[1-9]\d*(?:[,-][1-9]\d*)*)?)
     |(?P<ending>\[[1-9]\d*(?:[,-][1-9]\d*)*|\[(?="))
     |(?P<rest>[zx](?P<rest_length>[\d/]*))
@@ -39,16 +39,17 @@ TOKEN = re.compile(
 )
 NOTES_OF_OLD = re.compile(r"(?:[\^_=]*[A-Ga-g][,']*[\d/]*){2,}")
 """What a chord between plus signs holds, as ABC had them before its decorations."""
-DECORATIONS = frozenset(
-    """. ~ trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx
-    invertedturn invertedturnx arpeggio > accent emphasis fermata invertedfermata tenuto 0 1 2 3 4
-    5 + plus snap slide wedge upbow downbow open thumb breath pppp ppp pp p mp mf f ff fff ffff sfz
-    crescendo( <( crescendo) <) diminuendo( >( diminuendo) >) segno coda D.S. D.C. D.S D.C dacoda
-    dacapo fine shortphrase mediumphrase longphrase editorial courtesy nil none marcato ^ v umarcato
-    staccato cresc( cresc) dim( dim) - / // /// //// xstem beambr1 beambr2 rbstop sfp fz fp rfz
-    crescendo diminuendo cresc dim slur tremolo D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda
-    dalsegno daccapo ped ped-up 8va( 8va) 8vb( 8vb) 15ma( 15ma) 15mb( 15mb) gmark head-x""".split()
-)
+_DECORATION_NAMES = """
+. ~ trill trill( trill) lowermordent uppermordent mordent pralltriller roll turn turnx
+invertedturn invertedturnx arpeggio > accent emphasis fermata invertedfermata tenuto 0 1 2 3 4 5
++ plus snap slide wedge upbow downbow open thumb breath pppp ppp pp p mp mf f ff fff ffff sfz
+crescendo( <( crescendo) <) diminuendo( >( diminuendo) >) segno coda D.S. D.C. D.S D.C dacoda
+dacapo fine shortphrase mediumphrase longphrase editorial courtesy nil none marcato ^ v umarcato
+staccato cresc( cresc) dim( dim) - / // /// //// xstem beambr1 beambr2 rbstop sfp fz fp rfz
+crescendo diminuendo cresc dim slur tremolo D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda dalsegno
+daccapo ped ped-up 8va( 8va) 8vb( 8vb) 15ma( 15ma) 15mb( 15mb) gmark head-x
+"""
+DECORATIONS = frozenset(_DECORATION_NAMES.split())
 SYMBOLS = frozenset("~.HLMOPSTuv")
 """Letters that stand for a decoration without being defined by the tune."""
 _LONGEST_NUMBER = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ def expanded(line: str, macros: list[Macro]) -> str:
             raise UnreadableError("macros make a line of more than a million characters")
         pieces = _QUOTED.split(line) if '"' in line else [line]
         for place in range(0, len(pieces), 2):
-            pieces[place] = macro.pattern.sub(lambda match: _text(macro, match), pieces[place])
+            pieces[place] = macro.pattern.sub(functools.partial(_text, macro), pieces[place])
         line = "".join(pieces)
     return line
 

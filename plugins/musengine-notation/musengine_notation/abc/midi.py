@@ -6,15 +6,16 @@ import re
 
 from musengine_notation.abc.voice import Voice
 
-_PLAYED_OTHERWISE = frozenset(
-    """barlines bassprog bassvol beat beataccents beatmod beatstring bendstring bendvelocity
-    chordattack chordname chordprog chordvol control controlcombo controlstring deltaloudness
-    drone droneoff droneon drum drumbars drumoff drumon expand fermatafixed fermataproportional
-    gchord gchordbars gchordoff gchordon grace gracedivider makechordchannels nobarlines
-    nobeataccents noportamento pitchbend portamento ptstress randomchordattack ratio snt
-    stressmodel temperament temperamentlinear temperamentnormal trim tuningsystem vol volinc
-    gchordattack chordattack bendoff programbase stress beatmodel""".split()
-)
+_OTHER_NAMES = """
+barlines bassprog bassvol beat beataccents beatmod beatstring bendstring bendvelocity
+chordattack chordname chordprog chordvol control controlcombo controlstring deltaloudness drone
+droneoff droneon drum drumbars drumoff drumon expand fermatafixed fermataproportional gchord
+gchordbars gchordoff gchordon grace gracedivider makechordchannels nobarlines nobeataccents
+noportamento pitchbend portamento ptstress randomchordattack ratio snt stressmodel temperament
+temperamentlinear temperamentnormal trim tuningsystem vol volinc gchordattack chordattack
+bendoff programbase stress beatmodel
+"""
+_PLAYED_OTHERWISE = frozenset(_OTHER_NAMES.split())
 """Directives about accompaniment, expression and tuning, which add nothing to the written notes."""
 
 

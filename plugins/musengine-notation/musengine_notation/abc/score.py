@@ -45,12 +45,14 @@ class ScoredTune:
         words: chord symbols and annotations: ticks and text, in the order of time.
         joined: notes that a tie joined to the one before.
         left_out: notes too high or too low for MIDI.
+        written: whether each note is there once.
     """
 
     score: Score
     words: tuple[tuple[int, str], ...]
     joined: int
     left_out: int
+    written: bool
 
 
 @dataclass
@@ -98,7 +100,7 @@ def scored(tune: ParsedTune, repeats: Repeats = "written") -> ScoredTune:
         tracks=tracks or [Track()],
         tempos=[(tick, float(bpm)) for tick, bpm in tempos if isinstance(bpm, float)],
         meters=_meters(tune, first) if timelines and whole[0] else _changes_of("meter", first),
-        keys=_changes_of("key", first),
+        keys=[(tick, sharps, bool(minor)) for tick, sharps, minor in _changes_of("key", first)],
         length=max((_tick(timeline.end) for timeline in timelines), default=0),
     )
     words = sorted((_tick(at), text) for timeline in timelines for at, text in timeline.words)
@@ -107,6 +109,7 @@ def scored(tune: ParsedTune, repeats: Repeats = "written") -> ScoredTune:
         tuple(words),
         sum(timeline.joined for timeline in timelines),
         sum(timeline.left_out for timeline in timelines),
+        repeats == "written",
     )
 
 
@@ -145,9 +148,7 @@ def _changes_of(what: str, changes: Sequence[tuple[int, Change]]) -> list[tuple[
     ]
 
 
-def _meters(
-    tune: ParsedTune, changes: Sequence[tuple[int, Change]]
-) -> list[tuple[int, int, int]]:
+def _meters(tune: ParsedTune, changes: Sequence[tuple[int, Change]]) -> list[tuple[int, int, int]]:
     """Return the meters, an upbeat's own first."""
     meters = _changes_of("meter", changes)
     bars = tune.bars[0]

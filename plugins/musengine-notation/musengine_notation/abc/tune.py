@@ -59,6 +59,7 @@ class ParsedTune:
         bars: of each voice as it is written.
         order: parts as the header's `P:` asks for them; empty for as written.
         letters: note letters in its music, grace notes left out.
+        music: the lines of it.
         warnings: what was not understood.
     """
 
@@ -109,14 +110,16 @@ class TuneParser:
         """Return what the lines say.
 
         Raises:
-            UnreadableError: more notes or voices than a tune may have, or notes too long.
+            UnreadableError: no key, more notes or voices than a tune may have, or notes too long.
         """
-        has_key = any(text.startswith("K:") for _, text in lines)
+        # Without a key it is no tune, but the letters of any words would be notes.
+        if not any(text.startswith("K:") for _, text in lines):
+            raise UnreadableError("no ABC tune: no line begins with K:")
         for self._line, letter, text in logical_lines(lines):
             if letter == "%":
                 self._directive(text)
             elif letter == "" or (self._in_body and _MUSIC_LIKE_FIELD.match(f"{letter}:{text}")):
-                self._text(f"{letter}:{text}" if letter else text, has_key=has_key)
+                self._text(f"{letter}:{text}" if letter else text)
             elif self._in_body:
                 self._body_field(letter, text)
             else:
@@ -139,7 +142,7 @@ class TuneParser:
         heard = [voice for voice in self._voices.values() if voice.bars]
         self.tune.voices = [voice.written for voice in heard]
         self.tune.bars = [voice.bars for voice in heard]
-        self.tune.letters = sum(voice.letters for voice in heard)
+        self.tune.letters = sum(map(note_letters, self.tune.music))
         return self.tune
 
     # The header.
@@ -237,14 +240,13 @@ class TuneParser:
 
     def _switch(self, value: str) -> None:
         name, *words = fields.words_of(value) or ["1"]
-        if name not in self._voices:
+        lone = self._voices.pop("", None)
+        if lone is not None:
             # Music before the first `V:` is that of voice 1.
-            lone = self._voices.get("")
-            if name == "1" and lone is not None:
-                self._voices = {"1": lone}
-                lone.written.id = lone.written.name = "1"
-            else:
-                self._new_voice(name)
+            self._voices["1"] = lone
+            lone.written.id = lone.written.name = "1"
+        if name not in self._voices:
+            self._new_voice(name)
         self._current = self._voices[name]
         properties = fields.properties_of(words)
         self._tell(properties)
@@ -324,14 +326,10 @@ class TuneParser:
 
     # Music.
 
-    def _text(self, text: str, *, has_key: bool) -> None:
+    def _text(self, text: str) -> None:
         if not self._in_body:
-            if has_key:
-                if text.strip():
-                    self.warn("the line is no field, and stands before the key")
-                return
-            self.warn("no K: field stands before the music")
-            self._begin_body()
+            self.warn("the line is no field, and stands before the key")
+            return
         line = expanded(text, self._macros)
         self.tune.music.append(line)
         for match in tokens_of(line):
@@ -424,6 +422,24 @@ class TuneParser:
 def _says_anything(properties: Properties) -> bool:
     found = (properties.transpose, properties.octave, properties.clef)
     return any(value is not None for value in found) or bool(properties.problems)
+
+
+_NO_LETTERS = re.compile(
+    r'"[^"]*"|\{[^{}]*\}|\[\s?[A-Za-z]:[^\]]{0,1000}\]|![^\s!|]*!|![^"!|]*!(?=[A-Ga-g^_=\[])'
+)
+
+
+def note_letters(line: str) -> int:
+    """Return how many note letters a line of music has, apart from how it is parsed.
+
+    Quoted text, grace notes, fields and decorations have none.
+    """
+    bare = _NO_LETTERS.sub("", line)
+    return sum(map(bare.count, "ABCDEFGabcdefg")) - sum(
+        len(re.findall("[A-Ga-g]", name))
+        for name in re.findall(r"\+([^+|]*)\+", bare)
+        if not NOTES_OF_OLD.fullmatch(name) or name in DECORATIONS
+    )
 
 
 def logical_lines(lines: Sequence[Line]) -> Iterator[tuple[int, str, str]]:

@@ -50,7 +50,6 @@ class Voice:
     ) -> None:
         self.written = VoiceEvents(name, name)
         self.bars: list[WrittenBar] = []
-        self.letters = 0
         self.key, self.meter, self.warn = key, meter, warn
         self.transpose = self.octave = self.clef = 0
         self.midi_transpose = self.midi_more = 0
@@ -66,6 +65,7 @@ class Voice:
         self._broken: tuple[int, int] | None = None
         self._last: Sound | None = None
         self._chord: Sound | None = None
+        self._broken_chord = ""
         self._position = self._furthest = 0
         self._overlaid = 0
         self._region: list[int] | None = None
@@ -135,7 +135,6 @@ class Voice:
 
     def note(self, match: re.Match[str], line: int) -> None:
         """Add a note, to the chord where one is open."""
-        self.letters += 1
         letter, octave = match["letter"], match["octave"]
         index = LETTERS.index(letter.upper())
         octaves = (5 if letter.islower() else 4) + octave.count("'") - octave.count(",")
@@ -235,7 +234,10 @@ class Voice:
 
     def break_rhythm(self, text: str) -> None:
         """Lengthen the last note and shorten the next, or the other way: `>`, `<<`."""
-        if self._last is None or self._chord is not None:
+        if self._chord is not None:
+            self._broken_chord = text  # within a chord it is meant for the whole of it
+            return
+        if self._last is None:
             self.warn(f"{text} stands behind no note")
             return
         part = 2 ** len(text)
@@ -274,6 +276,9 @@ class Voice:
         else:
             chord.scale(*length_of(text))
             self._sound(chord)
+            if self._broken_chord:
+                self.break_rhythm(self._broken_chord)
+        self._broken_chord = ""
 
     def end_line(self) -> None:
         """Close what must not go on in another line."""
