@@ -45,9 +45,7 @@ def notes(text: str) -> Notes:
 def notes_of(score: Score) -> Notes:
     """Onset, pitch and length in quarter notes of a score, to the nearest 10,080th."""
     ticks = score.ticks_per_beat
-    rows = zip(
-        score.onset.tolist(), score.pitch.tolist(), score.duration.tolist(), strict=True
-    )
+    rows = zip(score.onset.tolist(), score.pitch.tolist(), score.duration.tolist(), strict=True)
     return sorted((Fraction(a, ticks), p, Fraction(d, ticks)) for a, p, d in rows)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,24 @@ def test_old_encodings_are_read_with_a_note(tmp_path, data, title, encoding):
     assert score.warnings == text.warnings
     assert score.content.tracks[0].name == title
     assert not read(tmp_path, "b.abc", "X:1\nT:\u00c9tude\nK:C\nC\n")[0].warnings
+
+
+def test_real_tunes_are_read_in_their_meters(data_folder):
+    folder = data_folder / "nottingham" / "ABC_cleaned"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    count = 0
+    for path in sorted(folder.glob("*.abc"))[::4]:
+        tunes = tunes_of(path.read_text(encoding="utf-8"))
+        pieces = list(AbcReader(AbcConfig()).read(Item(path, path.name)))
+        assert len(pieces) == len(tunes)
+        count += len(tunes)
+        for tune, piece in zip(tunes, pieces, strict=True):
+            score = piece.content
+            assert len(score) > 20
+            assert score.length >= score.end.max() > 0
+            named = re.search(r"^M: *(\d+)/(\d+)", tune.text, re.MULTILINE)
+            assert named is not None
+            # Beside it may stand an upbeat's, and those it changes to.
+            assert [int(named[1]), int(named[2])] in score.meter.tolist()
+    assert count > 150

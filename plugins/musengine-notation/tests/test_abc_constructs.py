@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-
 from abc_rows import notes, notes_of, read, rows
+
 from musengine_notation import abc_to_score
 
 

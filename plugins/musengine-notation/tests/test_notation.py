@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import io
-import os
 import random
-import re
 import zipfile
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from musengine.api import Item, NoSettings, Piece, Score
 from musengine.errors import UnreadableError
 from musengine.testing import rows_of
 from musengine_notation import musicxml
-from musengine_notation.abc import tunes_of
 from musengine_notation.musicxml import musicxml_text
 from musengine_notation.reader import NotationReader
 from musengine_notation.stream import TICKS_PER_BEAT
@@ -59,33 +56,6 @@ KERN = """**kern\t**kern
 2GG\t2g
 ==\t==
 *-\t*-
-"""
-
-BOOK = """L:1/4
-
-X:1
-T:First
-M:2/4
-K:C
-CD|EF|]
-
-X:2
-T:Broken
-M:2/4
-K:C
-^^^^^^C D|
-
-X:3
-T:Silence
-M:2/4
-K:C
-z2|]
-
-X:4
-T:Last
-M:2/4
-K:C
-G2|]
 """
 
 
@@ -235,7 +205,7 @@ def test_a_compressed_file_is_bounded_by_what_comes_out_of_it(monkeypatch):
     assert "score-partwise" in musicxml_text(zipped(a__xml=XML))
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.xml", XML), ("a.krn", KERN), ("a.abc", BOOK)])
+@pytest.mark.parametrize(("name", "text"), [("a.xml", XML), ("a.krn", KERN)])
 def test_damaged_files_are_read_or_refused(tmp_path, name, text):
     chance = random.Random(7)
     for _ in range(12):
@@ -251,38 +221,3 @@ def test_damaged_files_are_read_or_refused(tmp_path, name, text):
         except UnreadableError as error:
             lines = error.lines
         assert len(lines) == 1
-
-
-def test_real_tunes_are_read(data_folder):
-    path = data_folder / "nottingham" / "ABC_cleaned" / "xmas.abc"
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    reader = NotationReader(NoSettings())
-    assert reader.library().startswith("music21 ")
-    pieces = list(reader.read(Item(path, path.name)))
-    # As many as its X: lines; none is left out.
-    assert len(pieces) == path.read_text(encoding="utf-8").count("X:") > 5
-    assert pieces[0].warnings == ()
-    assert all(piece.content.length >= piece.content.end.max() > 0 for piece in pieces)
-
-
-@pytest.mark.slow
-def test_the_tunes_of_a_real_collection_are_read_in_their_meters(data_folder, tmp_path):
-    folder = data_folder / "nottingham" / "ABC_cleaned"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}")
-    books = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.abc"))]
-    tunes = [tune.text for book in books for tune in tunes_of(book)]
-    texts = (
-        tunes if os.environ.get("MUSENGINE_ALL_FILES", "0") != "0" else tunes[:: len(tunes) // 60]
-    )
-    path = tmp_path / "book.abc"
-    path.write_text("\n".join(texts), encoding="utf-8")
-    pieces = list(NotationReader(NoSettings()).read(Item(path, path.name)))
-    assert len(pieces) == len(texts) >= 60
-    for text, piece in zip(texts, pieces, strict=True):
-        assert len(piece.content) > 20
-        named = re.search(r"^M: *(\d+)/(\d+)", text, re.MULTILINE)
-        assert named is not None
-        # Bars that are not full have meters of their own, such as an upbeat.
-        assert [int(named[1]), int(named[2])] in piece.content.meter.tolist()
