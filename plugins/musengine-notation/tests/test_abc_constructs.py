@@ -162,3 +162,15 @@ def test_velocity_is_even_and_rests_at_the_end_count():
 
 def test_a_field_like_line_of_music_is_music():
     assert notes_of(quarter("|:C D\nE:|\nG:|")) == notes("C4@0 D4@1 E4@2 G4@3")
+
+
+def test_exclamation_marks_are_decorations_or_ends_of_lines():
+    assert notes_of(quarter("C!D.C. al fine!|D !fine!E")) == notes("C4@0 D4@1 E4@2")
+    assert notes_of(quarter("C! D E F! G")) == notes("C4@0 D4@1 E4@2 F4@3 G4@4")
+
+
+def test_endings_stand_once_each_where_repeats_are_not_played():
+    wanted = notes("C4@0:4 D4@4:4 E4@8:4 F4@12:4")
+    assert notes_of(quarter("|:C4|[1,2 D4:|[3 E4||F4|]")) == wanted
+    assert notes_of(quarter("|:C4|[1-3 D4:|[4 E4||F4|]")) == wanted
+    assert notes_of(quarter("|:C4|1 D4:|2 E4||F4|]")) == wanted

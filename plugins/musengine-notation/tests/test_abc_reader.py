@@ -10,9 +10,9 @@ from abc_rows import notes, notes_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.testing.strategies import few
 from musengine.api import Item, Piece
 from musengine.errors import UnreadableError
+from musengine.testing.strategies import few
 from musengine_notation import abc_bars, abc_to_score
 from musengine_notation.abc.reader import AbcReader, read_tune
 from musengine_notation.abc.tune import note_letters

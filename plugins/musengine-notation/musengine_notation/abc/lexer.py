@@ -50,6 +50,10 @@ crescendo diminuendo cresc dim slur tremolo D.C.alfine D.C.alcoda D.S.alfine D.S
 daccapo ped ped-up 8va( 8va) 8vb( 8vb) 15ma( 15ma) 15mb( 15mb) gmark head-x
 """
 DECORATIONS = frozenset(_DECORATION_NAMES.split())
+_WORDS_OF_SIGNS = frozenset(
+    ["d.c", "d.s", "dc", "ds", "da", "dal", "al", "capo", "segno", "fine", "coda", "to"]
+)
+"""Words of decorations such as `!D.C. al fine!`, the only ones with blanks."""
 SYMBOLS = frozenset("~.HLMOPSTuv")
 """Letters that stand for a decoration without being defined by the tune."""
 _LONGEST_NUMBER = 5
@@ -96,7 +100,15 @@ def tokens_of(line: str) -> Iterator[re.Match[str]]:
 
 def is_decoration(name: str) -> bool:
     """Return whether text between two exclamation marks is a decoration, known or not."""
-    return " ".join(name.split()) in DECORATIONS or bool(name and not re.search(r"\s", name))
+    words = name.split()
+    if len(words) > 1:
+        return all(word.lower().strip(".") in _WORDS_OF_SIGNS for word in words)
+    return words == [name]
+
+
+def is_known(name: str) -> bool:
+    """Return whether a decoration is one that the standard or common programs have."""
+    return name in DECORATIONS or " " in name
 
 
 def without_comment(line: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from musengine.errors import UnreadableError
-from musengine_notation.abc.events import BarLine, Event, PartLabel
+from musengine_notation.abc.events import BarLine, Event, PartLabel, Sound
 
 MAX_EVENTS = 500_000
 """Events of a voice that are played, repeats counted."""
@@ -127,7 +127,7 @@ def _ending_follows(events: Sequence[Event], place: int, end: int) -> bool:
         event = events[place]
         if isinstance(event, BarLine):
             return bool(event.endings)
-        if type(event).__name__ == "Sound":
+        if isinstance(event, Sound):
             return False
         place += 1
     return False

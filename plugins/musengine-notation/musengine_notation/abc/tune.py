@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -17,9 +18,10 @@ from musengine_notation.abc.lexer import (
     SYMBOLS,
     TOKEN,
     ending_numbers,
+    is_known,
     tokens_of,
-    without_comment,
 )
+from musengine_notation.abc.lines import Line, logical_lines, note_letters
 from musengine_notation.abc.macros import Macro, expanded, macro_of
 from musengine_notation.abc.midi import directive
 from musengine_notation.abc.voice import Voice
@@ -28,16 +30,11 @@ MAX_NOTES = 200_000
 """Notes and rests that a tune may have."""
 MAX_VOICES = 100
 MAX_WARNINGS = 50
-_LONGEST_FIELD = 1000
 
-_FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
 _MUSIC_LIKE_FIELD = re.compile(r"[A-Ga-gxzXZ]:[|:\]\s]*[|:\]]")
 """A line such as `G:|` of a tune's body."""
 _SAYING_NOTHING = frozenset("ABCDEFGHNORSTWXZdrsw")
 """Fields that say nothing of what sounds."""
-
-Line = tuple[int, str]
-"""The number of a line in its file, from 1, and its text."""
 
 
 @dataclass(frozen=True, order=True)
@@ -104,7 +101,7 @@ class TuneParser:
         self._macros: list[Macro] = []
         self._line = 0
         self._sounds = 0
-        self._told: set[str] = set()
+        self._told: Counter[str] = Counter()
 
     def parse(self, lines: Sequence[Line]) -> ParsedTune:
         """Return what the lines say.
@@ -131,9 +128,8 @@ class TuneParser:
     def warn(self, what: str) -> None:
         """Note what was not understood; the same is told of no more than three lines."""
         kind = re.sub(r"\d+", "#", what)
-        told = sum(1 for place in range(3) if f"{place}{kind}" in self._told)
-        if told < 3 and len(self.tune.warnings) < MAX_WARNINGS:
-            self._told.add(f"{told}{kind}")
+        self._told[kind] += 1
+        if self._told[kind] <= 3 and len(self.tune.warnings) < MAX_WARNINGS:
             self.tune.warnings.append(Warned(self._line, what))
 
     def _finished(self) -> ParsedTune:
@@ -398,7 +394,7 @@ class TuneParser:
         """Pass over what adds no notes; tell of what is not known."""
         if kind == "symbol" and text not in self._symbols:
             self.warn(f"the letter {text} stands for nothing")
-        elif kind == "mark" and " ".join(text[1:-1].split()) not in DECORATIONS:
+        elif kind == "mark" and not is_known(text[1:-1]):
             self.warn(f"the decoration {text[:40]} is not known")
         elif kind == "plus":
             self._plus(voice, text[1:-1])
@@ -422,67 +418,3 @@ class TuneParser:
 def _says_anything(properties: Properties) -> bool:
     found = (properties.transpose, properties.octave, properties.clef)
     return any(value is not None for value in found) or bool(properties.problems)
-
-
-_NO_LETTERS = re.compile(
-    r'"[^"]*"|\{[^{}]*\}|\[\s?[A-Za-z]:[^\]]{0,1000}\]|![^\s!|]*!|![^"!|]*!(?=[A-Ga-g^_=\[])'
-)
-
-
-def note_letters(line: str) -> int:
-    """Return how many note letters a line of music has, apart from how it is parsed.
-
-    Quoted text, grace notes, fields and decorations have none.
-    """
-    bare = _NO_LETTERS.sub("", line)
-    return sum(map(bare.count, "ABCDEFGabcdefg")) - sum(
-        len(re.findall("[A-Ga-g]", name))
-        for name in re.findall(r"\+([^+|]*)\+", bare)
-        if not NOTES_OF_OLD.fullmatch(name) or name in DECORATIONS
-    )
-
-
-def logical_lines(lines: Sequence[Line]) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, field letter and text: empty for music, `%` for a directive.
-
-    Comments, typeset text and free text between `%%begin...` and `%%end...` are left out, and
-    fields that `+:` goes on with are joined.
-    """
-    pending: tuple[int, str, str] | None = None
-    block = ""
-    for number, raw in lines:
-        if raw.startswith("%%"):
-            name = raw[2:].strip()
-            if block:
-                block = "" if name.lower().startswith(f"end{block}") else block
-                continue
-            begun = re.match(r"begin(\w{1,20})", name, re.IGNORECASE)
-            if begun is not None:
-                block = begun[1].lower()
-                continue
-            if pending:
-                yield pending
-                pending = None
-            yield number, "%", without_comment(name)[:_LONGEST_FIELD].strip()
-            continue
-        if block:
-            continue
-        text = without_comment(raw)
-        match = _FIELD.match(text)
-        if match is None:
-            if text.strip():
-                if pending:
-                    yield pending
-                    pending = None
-                yield number, "", text
-            continue
-        if match[1] == "+":
-            if pending:
-                joined = f"{pending[2].rstrip()} {match[2].strip()}"[:_LONGEST_FIELD]
-                pending = (pending[0], pending[1], joined)
-            continue
-        if pending:
-            yield pending
-        pending = (number, match[1], match[2])
-    if pending:
-        yield pending
