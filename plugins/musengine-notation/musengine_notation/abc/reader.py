@@ -40,7 +40,7 @@ class AbcReader(Reader[AbcConfig]):
         text, encoding = read_book(item)
         tunes = tunes_of(text)
         if not tunes:
-            raise UnreadableError("no tunes in it")
+            raise UnreadableError("no tunes in it", code="no-pieces")
         many = len(tunes) > 1
         pieces: list[Piece] = []
         left_out: list[UnreadableError] = []
@@ -85,7 +85,7 @@ def read_tune(
     parsed = TuneParser().parse(lines)
     result = scored(parsed, repeats)
     if not len(result.score):
-        raise UnreadableError("no notes in it")
+        raise UnreadableError("no notes in it", code="no-notes")
     return parsed, result
 
 
@@ -111,7 +111,7 @@ def abc_bars(text: str) -> list[Bar]:
 def _first_tune(text: str) -> list[tuple[int, str]]:
     tunes = tunes_of(text)
     if not tunes:
-        raise UnreadableError("no tunes in it")
+        raise UnreadableError("no tunes in it", code="no-pieces")
     return tunes[0].numbered_lines
 
 
