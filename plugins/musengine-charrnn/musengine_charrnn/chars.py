@@ -11,7 +11,7 @@ import numpy.typing as npt
 from musengine.api import Array, DecodeSettings, Encoded, Encoder, Piece, Score, Text, Tokens
 from musengine.errors import UnreadableError
 from musengine_charrnn.config import END, FIRST_CHARACTER, UNKNOWN, CharsConfig
-from musengine_notation.abc_score import abc_to_score
+from musengine_notation import abc_to_score
 
 
 class Chars(Encoder[CharsConfig]):
@@ -62,7 +62,7 @@ class Chars(Encoder[CharsConfig]):
         """Return the score of an ABC tune; its tempo is its own.
 
         Raises:
-            UnreadableError: music21 cannot read it, or there are no notes in it.
+            UnreadableError: it is no tune, or there are no notes in it.
         """
         return abc_to_score(text.text)
 

@@ -183,7 +183,7 @@ def test_what_is_no_tune_is_kept_as_text_and_the_reason_told(folder: Path) -> No
     samples = {path.name for path in (folder / "runs/tunes/samples").iterdir()}
     assert {"piece-001.txt", "piece-002.txt", "piece-003.txt"} <= samples
     assert not any(name.endswith(".mid") for name in samples)
-    assert "piece-001: only the text is written: music21 cannot read it" in done.err
+    assert "piece-001: only the text is written: no ABC tune" in done.err
 
 
 def test_plain_texts_are_not_made_midi_of(folder: Path) -> None:

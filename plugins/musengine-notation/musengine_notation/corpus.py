@@ -9,7 +9,9 @@ from typing import Any
 
 from musengine.api import Item, NoSettings, Piece, Reader
 from musengine.errors import UserError, did_you_mean
-from musengine_notation.abc import AbcTextReader
+from musengine_notation.abc.reader import AbcReader
+from musengine_notation.abc.text import AbcTextReader
+from musengine_notation.config import AbcConfig
 from musengine_notation.stream import scores_in
 
 CHORALES = "bach-chorales"
@@ -55,8 +57,10 @@ class Music21CorpusReader(Reader[NoSettings]):
         """Return the scores of one work; a book of tunes holds many.
 
         Raises:
-            UnreadableError: music21 cannot parse it, or it holds no notes.
+            UnreadableError: it cannot be parsed, or it holds no notes.
         """
+        if item.path.suffix.lower() == ".abc":
+            return AbcReader(AbcConfig()).read(item)
         from music21 import converter
 
         scores = scores_in(lambda: converter.parse(item.path, forceSource=True, storePickle=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from musengine.api import ReaderDeclaration, hookimpl
+from musengine_notation.config import AbcConfig
 
 
 @hookimpl
@@ -11,14 +12,21 @@ def musengine_readers() -> list[ReaderDeclaration]:
     return [
         ReaderDeclaration(
             name="notation",
-            summary="MusicXML, Humdrum and ABC files as scores, through music21",
+            summary="MusicXML and Humdrum files as scores, through music21",
             target="musengine_notation.reader:NotationReader",
-            suffixes=(".musicxml", ".mxl", ".xml", ".krn", ".abc"),
+            suffixes=(".musicxml", ".mxl", ".xml", ".krn"),
+        ),
+        ReaderDeclaration(
+            name="abc",
+            summary="ABC tunes as scores, a piece for each, by the standard 2.1",
+            target="musengine_notation.abc.reader:AbcReader",
+            config=AbcConfig,
+            suffixes=(".abc",),
         ),
         ReaderDeclaration(
             name="abc-text",
-            summary="ABC tunes as they are written, a text for each, UTF-8",
-            target="musengine_notation.abc:AbcTextReader",
+            summary="ABC tunes as they are written, a text for each",
+            target="musengine_notation.abc.text:AbcTextReader",
             suffixes=(".abc",),
             content=("text",),
             # Where an encoder takes both, what the text stands for goes first.

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import io
-import os
 import random
-import re
 import zipfile
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from musengine.api import Item, NoSettings, Piece, Score
 from musengine.errors import UnreadableError
 from musengine.testing import rows_of
 from musengine_notation import musicxml
-from musengine_notation.abc import tunes_of
 from musengine_notation.musicxml import musicxml_text
 from musengine_notation.reader import NotationReader
 from musengine_notation.stream import TICKS_PER_BEAT
@@ -59,33 +56,6 @@ KERN = """**kern\t**kern
 2GG\t2g
 ==\t==
 *-\t*-
-"""
-
-BOOK = """L:1/4
-
-X:1
-T:First
-M:2/4
-K:C
-CD|EF|]
-
-X:2
-T:Broken
-M:2/4
-K:C
-^^^^^^C D|
-
-X:3
-T:Silence
-M:2/4
-K:C
-z2|]
-
-X:4
-T:Last
-M:2/4
-K:C
-G2|]
 """
 
 
@@ -178,47 +148,11 @@ def test_old_humdrum_files_need_not_be_utf8(tmp_path):
     assert len(piece.content) == 7
 
 
-def test_a_book_of_tunes_is_read_tune_by_tune(tmp_path):
-    first, last = read(tmp_path, "book.abc", BOOK)
-    assert [first.id, last.id] == ["book.abc#0", "book.abc#3"]
-    # The book's own header says that notes are quarters.
-    assert in_beats(first.content) == [(n, 1, p) for n, p in enumerate((60, 62, 64, 65))]
-    assert in_beats(last.content) == [(0, 2, 67)]
-    broken, silent = first.warnings
-    assert broken.startswith("tune #1 (X:2, Broken) is left out: music21 cannot read it: ")
-    assert silent == "tune #2 (X:3, Silence) is left out: no notes"
-    assert last.warnings == ()
-
-
-def test_a_tune_alone_has_the_name_of_its_file(tmp_path):
-    (piece,) = read(tmp_path, "one.abc", "X:1\nM:4/4\nL:1/4\nK:C\nC4|]\n")
-    assert (piece.id, piece.format) == ("one.abc", "ABC")
-
-
 def test_a_meter_that_changes_at_the_first_full_bar_counts_there(tmp_path):
     time = "<attributes><time><beats>2</beats><beat-type>4</beat-type></time></attributes>"
     changed = XML.replace('<measure number="1">', f'<measure number="1">{time}')
     (piece,) = read(tmp_path, "a.xml", changed)
     assert piece.content.meter.tolist() == [[1, 8], [2, 4]]
-
-
-def test_a_note_is_an_eighth_where_neither_length_nor_meter_is_given(tmp_path):
-    (piece,) = read(tmp_path, "one.abc", "X:1\nT:Plain\nK:C\nCD|\n")
-    assert in_beats(piece.content) == [(0, 0.5, 60), (0.5, 0.5, 62)]
-
-
-def test_an_upbeat_is_a_bar_of_its_own_where_a_meter_can_say_so(tmp_path):
-    def meters(music: str, meter: str = "3/4") -> list[list[int]]:
-        text = f"X:1\nM:{meter}\nL:1/4\nK:C\n{music}"
-        (piece,) = read(tmp_path, "a.abc", text)
-        ticks = [tick / TICKS_PER_BEAT for tick in piece.content.meter_tick.tolist()]
-        return [[tick, *m] for tick, m in zip(ticks, piece.content.meter.tolist(), strict=True)]
-
-    assert meters("CDE|FGA|") == [[0, 3, 4]]
-    assert meters("C|DEF|GAB|") == [[0, 1, 4], [1, 3, 4]]
-    assert meters("C/|DEF|GAB|") == [[0, 1, 8], [0.5, 3, 4]]
-    # A third of a quarter is no fraction that a meter can have.
-    assert meters("(3C/2D/2E/2 C/4C/4C/12|DEF|GAB|")[0][1:] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -232,10 +166,6 @@ def test_an_upbeat_is_a_bar_of_its_own_where_a_meter_can_say_so(tmp_path):
         ("a.mxl", b"PK\3\4 and no more", "a damaged compressed file: "),
         ("a.mxl", zipped(read__me=b"hello"), "no score in the compressed file"),
         ("a.krn", b"**dynam\n*-\n", "not a Humdrum file with notes: no **kern in it"),
-        ("a.abc", "É".encode("latin-1"), "not UTF-8: byte 0 is 0xc9, in line 1"),
-        ("a.abc", b"X:1\nK:C\nz4|\n", "no notes"),
-        ("a.abc", b"hello", "no ABC tune: no line begins with K:"),
-        ("a.abc", b"X:1\nM:99999/4\nK:C\nC|\n", "a meter of 99999/4 is not read"),
         ("a.krn", b"**kern\n*M4/999999\n4c\n*-\n", "a meter of 4/999999 is not read"),
         (
             "a.xml",
@@ -275,7 +205,7 @@ def test_a_compressed_file_is_bounded_by_what_comes_out_of_it(monkeypatch):
     assert "score-partwise" in musicxml_text(zipped(a__xml=XML))
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.xml", XML), ("a.krn", KERN), ("a.abc", BOOK)])
+@pytest.mark.parametrize(("name", "text"), [("a.xml", XML), ("a.krn", KERN)])
 def test_damaged_files_are_read_or_refused(tmp_path, name, text):
     chance = random.Random(7)
     for _ in range(12):
@@ -291,38 +221,3 @@ def test_damaged_files_are_read_or_refused(tmp_path, name, text):
         except UnreadableError as error:
             lines = error.lines
         assert len(lines) == 1
-
-
-def test_real_tunes_are_read(data_folder):
-    path = data_folder / "nottingham" / "ABC_cleaned" / "xmas.abc"
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    reader = NotationReader(NoSettings())
-    assert reader.library().startswith("music21 ")
-    pieces = list(reader.read(Item(path, path.name)))
-    # As many as its X: lines; none is left out.
-    assert len(pieces) == path.read_text(encoding="utf-8").count("X:") > 5
-    assert pieces[0].warnings == ()
-    assert all(piece.content.length >= piece.content.end.max() > 0 for piece in pieces)
-
-
-@pytest.mark.slow
-def test_the_tunes_of_a_real_collection_are_read_in_their_meters(data_folder, tmp_path):
-    folder = data_folder / "nottingham" / "ABC_cleaned"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}")
-    books = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.abc"))]
-    tunes = [tune.text for book in books for tune in tunes_of(book)]
-    texts = (
-        tunes if os.environ.get("MUSENGINE_ALL_FILES", "0") != "0" else tunes[:: len(tunes) // 60]
-    )
-    path = tmp_path / "book.abc"
-    path.write_text("\n".join(texts), encoding="utf-8")
-    pieces = list(NotationReader(NoSettings()).read(Item(path, path.name)))
-    assert len(pieces) == len(texts) >= 60
-    for text, piece in zip(texts, pieces, strict=True):
-        assert len(piece.content) > 20
-        named = re.search(r"^M: *(\d+)/(\d+)", text, re.MULTILINE)
-        assert named is not None
-        # Bars that are not full have meters of their own, such as an upbeat.
-        assert [int(named[1]), int(named[2])] in piece.content.meter.tolist()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from musengine.api import (
     load_registry,
 )
 from musengine.errors import UnreadableError
-from musengine_notation.abc import AbcTextReader, Tune, tunes_of
+from musengine_notation.abc.book import Tune, tunes_of
+from musengine_notation.abc.reader import AbcReader
+from musengine_notation.abc.text import AbcTextReader
+from musengine_notation.config import AbcConfig
 
 BOOK = """%abc-2.1
 M:6/8
@@ -62,11 +66,15 @@ def test_a_book_is_split_into_tunes_with_the_books_own_header():
     own = ["M:4/4", "K:D", "|:d2 e2|", "% half-way", "f4:|", ""]
     titles = ["X: 17 % of them", "T: Nancy", "T: or Nan"]
     assert second.text.split("\n") == [*titles, *header, *own]
+    assert [number for number, _ in first.numbered_lines] == [9, 10, 2, 3, 4, 11, 12]
+    assert second.numbered_lines[-1] == (24, "f4:|")
     assert [first.label, second.label] == ["tune #0 (X:1, First)", "tune #1 (X:17, Nancy)"]
 
 
 def test_a_text_without_numbers_is_one_tune():
-    assert tunes_of("T:Alone\nK:C\nC\n\nD\n\n") == [Tune("T:Alone\nK:C\nC\n\nD\n", 0)]
+    (alone,) = tunes_of("\nT:Alone\nK:C\nC\n\nD\n\n")
+    assert (alone.text, alone.place) == ("T:Alone\nK:C\nC\n\nD\n", 0)
+    assert alone.numbered_lines[:2] == [(2, "T:Alone"), (3, "K:C")]
     assert tunes_of("  \n\n") == []
     assert Tune("K:C\nC\n", 4).label == "tune #4"
 
@@ -105,7 +113,7 @@ def test_a_book_of_real_tunes_is_split_into_all_of_them(data_folder):
     [
         (b"", "the file is empty"),
         (b"\r\n \r\n", "the file is empty"),
-        (b"X:1\nT:\xc9tude\n", "not UTF-8: byte 6 is 0xc9, in line 2; save it as UTF-8"),
+        ("\ufeffX:1\n".encode("utf-16-le"), "UTF-16; save it as UTF-8"),
         (b"X:\n" * 100_001, "100001 tunes are more than the 100000 a book may have"),
     ],
 )
@@ -124,7 +132,46 @@ def test_what_the_encoder_takes_decides_whether_tunes_are_scores_or_texts(tmp_pa
         return {item.id: component.name for component, item in items}
 
     assert readers("text") == {"a.ABC": "abc-text", "b.txt": "text"}
-    notated = {"a.ABC": "notation", "c.mxl": "notation", "d.krn": "notation"}
+    notated = {"a.ABC": "abc", "c.mxl": "notation", "d.krn": "notation"}
     assert readers("score") == notated
     # Where both are welcome, the notes a text stands for go first.
     assert readers("score", "text") == notated | {"b.txt": "text"}
+
+
+@pytest.mark.parametrize(
+    ("data", "title", "encoding"),
+    [
+        (b"X:1\nT:\xc9tude \x96 caf\xe9\nK:C\nC\n", "\u00c9tude \u2013 caf\u00e9", "Windows-1252"),
+        (b"X:1\nT:\xc9 \x81\nK:C\nC\n", "\u00c9 \x81", "Latin-1"),
+        (b"%%abc-charset iso-8859-2\n\nX:1\nT:\xb3\nK:C\nC\n", "\u0142", "iso8859-2"),
+    ],
+)
+def test_old_encodings_are_read_with_a_note(tmp_path, data, title, encoding):
+    (text,) = read(tmp_path, "a.abc", data)
+    assert f"T:{title}\n" in text.content.text
+    assert text.warnings == (f"X:1: not UTF-8; read as {encoding}",)
+    (score,) = AbcReader(AbcConfig(strict=True)).read(Item(tmp_path / "a.abc", "a.abc"))
+    assert score.warnings == text.warnings
+    assert score.content.tracks[0].name == title
+    assert not read(tmp_path, "b.abc", "X:1\nT:\u00c9tude\nK:C\nC\n")[0].warnings
+
+
+def test_real_tunes_are_read_in_their_meters(data_folder):
+    folder = data_folder / "nottingham" / "ABC_cleaned"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    count = 0
+    for path in sorted(folder.glob("*.abc"))[::4]:
+        tunes = tunes_of(path.read_text(encoding="utf-8"))
+        pieces = list(AbcReader(AbcConfig()).read(Item(path, path.name)))
+        assert len(pieces) == len(tunes)
+        count += len(tunes)
+        for tune, piece in zip(tunes, pieces, strict=True):
+            score = piece.content
+            assert len(score) > 20
+            assert score.length >= score.end.max() > 0
+            named = re.search(r"^M: *(\d+)/(\d+)", tune.text, re.MULTILINE)
+            assert named is not None
+            # Beside it may stand an upbeat's, and those it changes to.
+            assert [int(named[1]), int(named[2])] in score.meter.tolist()
+    assert count > 150

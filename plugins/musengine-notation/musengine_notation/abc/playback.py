@@ -1,0 +1,133 @@
+"""In which order the events of a voice sound: as written, or with repeats and parts played."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from musengine.errors import UnreadableError
+from musengine_notation.abc.events import BarLine, Event, PartLabel, Sound
+
+MAX_EVENTS = 500_000
+"""Events of a voice that are played, repeats counted."""
+
+Span = tuple[int, int]
+"""First event of a run of events, and the one after its last."""
+
+
+@dataclass
+class _Section:
+    """A part of the tune that is played once or more.
+
+    Attributes:
+        begin: its first event.
+        body: the event after those played in every pass.
+        endings: passes, and the events played in them.
+        plays: how often, where there are no endings.
+        closed: whether an ending of it was followed by a repeat sign.
+    """
+
+    begin: int
+    body: int = -1
+    endings: list[tuple[tuple[int, ...], Span]] = field(default_factory=list)
+    plays: int = 1
+    closed: bool = False
+
+    def spans(self, end: int) -> list[Span]:
+        """Return what is played, the section ending before an event."""
+        if not self.endings:
+            return [(self.begin, end)] * self.plays
+        passes = max(max(numbers) for numbers, _ in self.endings)
+        # A lone first ending with a repeat sign: the last pass goes by it.
+        if self.closed and len(self.endings) == 1:
+            passes += 1
+        found = []
+        for number in range(1, passes + 1):
+            found.append((self.begin, self.body))
+            found += [span for numbers, span in self.endings if number in numbers]
+        return found
+
+
+def spans_written(events: Sequence[Event]) -> list[Span]:
+    """Return the events once, as they are written."""
+    return [(0, len(events))]
+
+
+def spans_played(events: Sequence[Event], order: str) -> list[Span]:
+    """Return the events in the order they sound.
+
+    Args:
+        events: of one voice.
+        order: the parts that the tune's header asks for, in turn; empty for as written.
+
+    Raises:
+        UnreadableError: more events than a voice may have.
+    """
+    spans: list[Span] = []
+    for begin, end in _parts(events, order):
+        spans += _repeated(events, begin, end)
+        if sum(last - first + 1 for first, last in spans) > MAX_EVENTS:
+            raise UnreadableError(f"repeats make more than {MAX_EVENTS} notes of it")
+    return spans
+
+
+def _parts(events: Sequence[Event], order: str) -> list[Span]:
+    """Return the parts in the order they are asked for; what stands before the first goes first."""
+    begins = [(n, event.label) for n, event in enumerate(events) if isinstance(event, PartLabel)]
+    if not begins or not order:
+        return [(0, len(events))]
+    ends = [*(n for n, _ in begins[1:]), len(events)]
+    parts: dict[str, Span] = {}
+    for (begin, label), end in zip(begins, ends, strict=True):
+        parts.setdefault(label, (begin, end))
+    return [(0, begins[0][0]), *(parts[label] for label in order if label in parts)]
+
+
+def _repeated(events: Sequence[Event], begin: int, end: int) -> list[Span]:
+    """Return a run of events with its repeats and endings played.
+
+    Where no sign says where a repeated part begins, it begins after the repeat before it.
+    """
+    spans: list[Span] = []
+    section = _Section(begin)
+    opened = -1
+    numbers: tuple[int, ...] = ()
+    for place in range(begin, end):
+        event = events[place]
+        if not isinstance(event, BarLine):
+            continue
+        after = place + 1
+        if opened >= 0 and (event.repeats or event.begins or event.endings or event.parts):
+            section.endings.append((numbers, (opened, after)))
+            section.closed = section.closed or bool(event.repeats)
+            opened = -1
+            if not event.endings and not _ending_follows(events, after, end):
+                spans += section.spans(after)
+                section = _Section(after)
+        elif event.repeats and not section.endings:
+            section.plays = event.repeats + 1
+            if not event.endings and not _ending_follows(events, after, end):
+                spans += section.spans(after)
+                section = _Section(after)
+        elif event.begins:
+            spans += section.spans(after)
+            section = _Section(after)
+        if event.endings:
+            if section.body < 0:
+                section.body = after
+            opened, numbers = after, event.endings
+    if opened >= 0:
+        section.endings.append((numbers, (opened, end)))
+    return spans + section.spans(end)
+
+
+def _ending_follows(events: Sequence[Event], place: int, end: int) -> bool:
+    """Return whether nothing but a bar line parts an event from another ending."""
+    while place < end:
+        event = events[place]
+        if isinstance(event, BarLine):
+            return bool(event.endings)
+        if isinstance(event, Sound):
+            return False
+        place += 1
+    return False
