@@ -10,440 +10,225 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from musengine.builtin.midi.writer import midi_bytes
-    from musengine.cli.options import add_jobs, add_settings, tempo, value_of
-    from musengine.config.fields import Config, build_config, setting, to_table
-    from musengine.config.general_midi import GENERAL_MIDI
-    from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
-    from musengine.config.setting_types import Quantity
-    from musengine.config.toml import parse_value, read_tables
-    from musengine.data.dataset import Dataset
-    from musengine.data.discovery import DiscoveryNotes, find_items
-    from musengine.data.filters import Patterns
-    from musengine.data.manifest import Skipped
-    from musengine.data.reading import (
-        MusicFile,
-        ReadResult,
-        open_file,
-        process_files,
-        read_sources,
-        shown_name,
-    )
-    from musengine.data.scores import read_scores
-    from musengine.encoding.layouts import Grid, Layout, Tokens
-    from musengine.encoding.pianoroll import (
-        MAX_GRID_STEPS,
-        decode_piano_roll,
-        encode_piano_roll,
-        grid_times,
-    )
-    from musengine.evaluation.likelihood import Predictions, predictions
-    from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan, Row
-    from musengine.interfaces.callback import Callback, Progress
-    from musengine.interfaces.command import CommandContext, ExitStatus
-    from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
-    from musengine.interfaces.loss import Loss, negative_log_likelihood
-    from musengine.interfaces.metric import Evidence, Metric, Reference
-    from musengine.interfaces.model import (
-        Batch,
-        Model,
-        Output,
-        Proposal,
-        Recorded,
-        Request,
-        onset_weights,
-    )
-    from musengine.interfaces.optimizer import OptimizerFactory
-    from musengine.interfaces.reader import Item, Reader
-    from musengine.interfaces.sampler import (
-        Draw,
-        GridDraw,
-        GridSampler,
-        History,
-        LayoutSampler,
-        Limits,
-        PieceRandom,
-        Sampler,
-        TokenSampler,
-    )
-    from musengine.interfaces.schedule import Schedule
-    from musengine.interfaces.training import TrainingConfig
-    from musengine.interfaces.writer import Activations, Probabilities, Writable, Writer
-    from musengine.music.pitch_names import parse_pitches, pitch_name
-    from musengine.music.score import LAST_TICK, Piece, Score, Text, Track
-    from musengine.music.timing import DEFAULT_BPM, key_map, meter_map, steps_to_ticks, tempo_map
-    from musengine.music.transforms import (
-        excerpt,
-        keep_tracks,
-        mute_tracks,
-        one_note_per_key,
-        overlap,
-        snap,
-        tracks_on,
-    )
-    from musengine.nn import LayerTrace, LSTMLayer, LSTMStack, StackOutput, StackState, draw_along
-    from musengine.pipeline.resolve import Pipeline
-    from musengine.pipeline.values import Source
-    from musengine.plugins.declarations import (
-        BatchingDeclaration,
-        CallbackDeclaration,
-        CommandDeclaration,
-        Content,
-        Declaration,
-        EncoderConfig,
-        EncoderDeclaration,
-        LossDeclaration,
-        MetricDeclaration,
-        ModelConfig,
-        ModelDeclaration,
-        NoSettings,
-        OptimizerDeclaration,
-        ReaderDeclaration,
-        Requirement,
-        SamplerConfig,
-        SamplerDeclaration,
-        ScheduleDeclaration,
-        WriterConfig,
-        WriterDeclaration,
-    )
-    from musengine.plugins.hookspecs import hookimpl
-    from musengine.plugins.manager import load_registry
-    from musengine.plugins.registry import Component, Registry, RegistryEntry
-    from musengine.runs.folder import is_run_folder
-    from musengine.runs.pipelines import build_pipeline, load_pipeline
-    from musengine.runs.run import Run, read_dataset, run_pipeline
-    from musengine.runs.trained import Trained, music_of_run
-    from musengine.training.device import mixed_precision, supports_bfloat16
-    from musengine.utils.arrays import Array, FloatArray, IntArray
-    from musengine.utils.files import read_json, whole_file
-    from musengine.utils.format import counted, duration
-    from musengine.utils.parallel import Failure
-    from musengine.utils.progress import SILENT, ProgressBar, ProgressReporter
+    from musengine.builtin.midi.writer import midi_bytes as midi_bytes
+    from musengine.cli.options import add_jobs as add_jobs
+    from musengine.cli.options import add_settings as add_settings
+    from musengine.cli.options import tempo as tempo
+    from musengine.cli.options import value_of as value_of
+    from musengine.config.fields import Config as Config
+    from musengine.config.fields import build_config as build_config
+    from musengine.config.fields import setting as setting
+    from musengine.config.fields import to_table as to_table
+    from musengine.config.general_midi import GENERAL_MIDI as GENERAL_MIDI
+    from musengine.config.quantities import GridStep as GridStep
+    from musengine.config.quantities import Instrument as Instrument
+    from musengine.config.quantities import Length as Length
+    from musengine.config.quantities import Meter as Meter
+    from musengine.config.quantities import Period as Period
+    from musengine.config.setting_types import Quantity as Quantity
+    from musengine.config.toml import parse_value as parse_value
+    from musengine.config.toml import read_tables as read_tables
+    from musengine.data.dataset import Dataset as Dataset
+    from musengine.data.discovery import DiscoveryNotes as DiscoveryNotes
+    from musengine.data.discovery import find_items as find_items
+    from musengine.data.filters import Patterns as Patterns
+    from musengine.data.manifest import Skipped as Skipped
+    from musengine.data.reading import MusicFile as MusicFile
+    from musengine.data.reading import ReadResult as ReadResult
+    from musengine.data.reading import open_file as open_file
+    from musengine.data.reading import process_files as process_files
+    from musengine.data.reading import read_sources as read_sources
+    from musengine.data.reading import shown_name as shown_name
+    from musengine.data.scores import read_scores as read_scores
+    from musengine.encoding.layouts import Grid as Grid
+    from musengine.encoding.layouts import Layout as Layout
+    from musengine.encoding.layouts import Tokens as Tokens
+    from musengine.encoding.pianoroll import MAX_GRID_STEPS as MAX_GRID_STEPS
+    from musengine.encoding.pianoroll import decode_piano_roll as decode_piano_roll
+    from musengine.encoding.pianoroll import encode_piano_roll as encode_piano_roll
+    from musengine.encoding.pianoroll import grid_times as grid_times
+    from musengine.evaluation.likelihood import Predictions as Predictions
+    from musengine.evaluation.likelihood import predictions as predictions
+    from musengine.interfaces.batching import IDLE_ROW as IDLE_ROW
+    from musengine.interfaces.batching import BatchingStrategy as BatchingStrategy
+    from musengine.interfaces.batching import EpochPlan as EpochPlan
+    from musengine.interfaces.batching import Row as Row
+    from musengine.interfaces.callback import Callback as Callback
+    from musengine.interfaces.callback import Progress as Progress
+    from musengine.interfaces.command import CommandContext as CommandContext
+    from musengine.interfaces.command import ExitStatus as ExitStatus
+    from musengine.interfaces.encoder import DecodeSettings as DecodeSettings
+    from musengine.interfaces.encoder import Encoded as Encoded
+    from musengine.interfaces.encoder import EncodedPiece as EncodedPiece
+    from musengine.interfaces.encoder import Encoder as Encoder
+    from musengine.interfaces.loss import Loss as Loss
+    from musengine.interfaces.loss import negative_log_likelihood as negative_log_likelihood
+    from musengine.interfaces.metric import Evidence as Evidence
+    from musengine.interfaces.metric import Metric as Metric
+    from musengine.interfaces.metric import Reference as Reference
+    from musengine.interfaces.model import Batch as Batch
+    from musengine.interfaces.model import Model as Model
+    from musengine.interfaces.model import Output as Output
+    from musengine.interfaces.model import Proposal as Proposal
+    from musengine.interfaces.model import Recorded as Recorded
+    from musengine.interfaces.model import Request as Request
+    from musengine.interfaces.model import onset_weights as onset_weights
+    from musengine.interfaces.optimizer import OptimizerFactory as OptimizerFactory
+    from musengine.interfaces.reader import Item as Item
+    from musengine.interfaces.reader import Reader as Reader
+    from musengine.interfaces.sampler import Draw as Draw
+    from musengine.interfaces.sampler import GridDraw as GridDraw
+    from musengine.interfaces.sampler import GridSampler as GridSampler
+    from musengine.interfaces.sampler import History as History
+    from musengine.interfaces.sampler import LayoutSampler as LayoutSampler
+    from musengine.interfaces.sampler import Limits as Limits
+    from musengine.interfaces.sampler import PieceRandom as PieceRandom
+    from musengine.interfaces.sampler import Sampler as Sampler
+    from musengine.interfaces.sampler import TokenSampler as TokenSampler
+    from musengine.interfaces.schedule import Schedule as Schedule
+    from musengine.interfaces.training import TrainingConfig as TrainingConfig
+    from musengine.interfaces.writer import Activations as Activations
+    from musengine.interfaces.writer import Probabilities as Probabilities
+    from musengine.interfaces.writer import Writable as Writable
+    from musengine.interfaces.writer import Writer as Writer
+    from musengine.music.pitch_names import parse_pitches as parse_pitches
+    from musengine.music.pitch_names import pitch_name as pitch_name
+    from musengine.music.score import LAST_TICK as LAST_TICK
+    from musengine.music.score import Piece as Piece
+    from musengine.music.score import Score as Score
+    from musengine.music.score import Text as Text
+    from musengine.music.score import Track as Track
+    from musengine.music.timing import DEFAULT_BPM as DEFAULT_BPM
+    from musengine.music.timing import key_map as key_map
+    from musengine.music.timing import meter_map as meter_map
+    from musengine.music.timing import steps_to_ticks as steps_to_ticks
+    from musengine.music.timing import tempo_map as tempo_map
+    from musengine.music.transforms import excerpt as excerpt
+    from musengine.music.transforms import keep_tracks as keep_tracks
+    from musengine.music.transforms import mute_tracks as mute_tracks
+    from musengine.music.transforms import one_note_per_key as one_note_per_key
+    from musengine.music.transforms import overlap as overlap
+    from musengine.music.transforms import snap as snap
+    from musengine.music.transforms import tracks_on as tracks_on
+    from musengine.nn import LayerTrace as LayerTrace
+    from musengine.nn import LSTMLayer as LSTMLayer
+    from musengine.nn import LSTMStack as LSTMStack
+    from musengine.nn import StackOutput as StackOutput
+    from musengine.nn import StackState as StackState
+    from musengine.nn import draw_along as draw_along
+    from musengine.pipeline.resolve import Pipeline as Pipeline
+    from musengine.pipeline.values import Source as Source
+    from musengine.plugins.declarations import BatchingDeclaration as BatchingDeclaration
+    from musengine.plugins.declarations import CallbackDeclaration as CallbackDeclaration
+    from musengine.plugins.declarations import CommandDeclaration as CommandDeclaration
+    from musengine.plugins.declarations import Content as Content
+    from musengine.plugins.declarations import Declaration as Declaration
+    from musengine.plugins.declarations import EncoderConfig as EncoderConfig
+    from musengine.plugins.declarations import EncoderDeclaration as EncoderDeclaration
+    from musengine.plugins.declarations import LossDeclaration as LossDeclaration
+    from musengine.plugins.declarations import MetricDeclaration as MetricDeclaration
+    from musengine.plugins.declarations import ModelConfig as ModelConfig
+    from musengine.plugins.declarations import ModelDeclaration as ModelDeclaration
+    from musengine.plugins.declarations import NoSettings as NoSettings
+    from musengine.plugins.declarations import OptimizerDeclaration as OptimizerDeclaration
+    from musengine.plugins.declarations import ReaderDeclaration as ReaderDeclaration
+    from musengine.plugins.declarations import Requirement as Requirement
+    from musengine.plugins.declarations import SamplerConfig as SamplerConfig
+    from musengine.plugins.declarations import SamplerDeclaration as SamplerDeclaration
+    from musengine.plugins.declarations import ScheduleDeclaration as ScheduleDeclaration
+    from musengine.plugins.declarations import WriterConfig as WriterConfig
+    from musengine.plugins.declarations import WriterDeclaration as WriterDeclaration
+    from musengine.plugins.hookspecs import hookimpl as hookimpl
+    from musengine.plugins.manager import load_registry as load_registry
+    from musengine.plugins.registry import Component as Component
+    from musengine.plugins.registry import Registry as Registry
+    from musengine.plugins.registry import RegistryEntry as RegistryEntry
+    from musengine.runs.folder import is_run_folder as is_run_folder
+    from musengine.runs.pipelines import build_pipeline as build_pipeline
+    from musengine.runs.pipelines import load_pipeline as load_pipeline
+    from musengine.runs.run import Run as Run
+    from musengine.runs.run import read_dataset as read_dataset
+    from musengine.runs.run import run_pipeline as run_pipeline
+    from musengine.runs.trained import Trained as Trained
+    from musengine.runs.trained import music_of_run as music_of_run
+    from musengine.training.device import mixed_precision as mixed_precision
+    from musengine.training.device import supports_bfloat16 as supports_bfloat16
+    from musengine.utils.arrays import Array as Array
+    from musengine.utils.arrays import FloatArray as FloatArray
+    from musengine.utils.arrays import IntArray as IntArray
+    from musengine.utils.files import read_json as read_json
+    from musengine.utils.files import whole_file as whole_file
+    from musengine.utils.format import counted as counted
+    from musengine.utils.format import duration as duration
+    from musengine.utils.parallel import Failure as Failure
+    from musengine.utils.progress import SILENT as SILENT
+    from musengine.utils.progress import ProgressBar as ProgressBar
+    from musengine.utils.progress import ProgressReporter as ProgressReporter
 
-_HOME = {
-    # Settings.
-    "Config": "config.fields",
-    "Quantity": "config.setting_types",
-    "setting": "config.fields",
-    "GridStep": "config.quantities",
-    "Instrument": "config.quantities",
-    "Length": "config.quantities",
-    "Meter": "config.quantities",
-    "Period": "config.quantities",
-    # Declarations and hooks.
-    "BatchingDeclaration": "plugins.declarations",
-    "CommandDeclaration": "plugins.declarations",
-    "CallbackDeclaration": "plugins.declarations",
-    "Content": "plugins.declarations",
-    "Declaration": "plugins.declarations",
-    "EncoderConfig": "plugins.declarations",
-    "EncoderDeclaration": "plugins.declarations",
-    "LossDeclaration": "plugins.declarations",
-    "MetricDeclaration": "plugins.declarations",
-    "ModelConfig": "plugins.declarations",
-    "ModelDeclaration": "plugins.declarations",
-    "NoSettings": "plugins.declarations",
-    "OptimizerDeclaration": "plugins.declarations",
-    "ReaderDeclaration": "plugins.declarations",
-    "Requirement": "plugins.declarations",
-    "SamplerConfig": "plugins.declarations",
-    "SamplerDeclaration": "plugins.declarations",
-    "ScheduleDeclaration": "plugins.declarations",
-    "WriterConfig": "plugins.declarations",
-    "WriterDeclaration": "plugins.declarations",
-    "hookimpl": "plugins.hookspecs",
-    # Layouts of arrays.
-    "Grid": "encoding.layouts",
-    "Layout": "encoding.layouts",
-    "Tokens": "encoding.layouts",
-    "MAX_GRID_STEPS": "encoding.pianoroll",
-    "decode_piano_roll": "encoding.pianoroll",
-    "encode_piano_roll": "encoding.pianoroll",
-    "grid_times": "encoding.pianoroll",
-    # Music.
-    "midi_bytes": "builtin.midi.writer",
-    "LAST_TICK": "music.score",
-    "key_map": "music.timing",
-    "meter_map": "music.timing",
-    "IntArray": "utils.arrays",
-    "FloatArray": "utils.arrays",
-    "DEFAULT_BPM": "music.timing",
-    "one_note_per_key": "music.transforms",
-    "mute_tracks": "music.transforms",
-    "snap": "music.transforms",
-    "tracks_on": "music.transforms",
-    "tempo_map": "music.timing",
-    "parse_pitches": "music.pitch_names",
-    "pitch_name": "music.pitch_names",
-    "GENERAL_MIDI": "config.general_midi",
-    "Piece": "music.score",
-    "Score": "music.score",
-    "Text": "music.score",
-    "Track": "music.score",
-    "steps_to_ticks": "music.timing",
-    "excerpt": "music.transforms",
-    "keep_tracks": "music.transforms",
-    "overlap": "music.transforms",
-    # Base classes of components.
-    "BatchingStrategy": "interfaces.batching",
-    "EpochPlan": "interfaces.batching",
-    "IDLE_ROW": "interfaces.batching",
-    "Row": "interfaces.batching",
-    "Callback": "interfaces.callback",
-    "Progress": "interfaces.callback",
-    "Array": "utils.arrays",
-    "DecodeSettings": "interfaces.encoder",
-    "Encoded": "interfaces.encoder",
-    "EncodedPiece": "interfaces.encoder",
-    "Encoder": "interfaces.encoder",
-    "Loss": "interfaces.loss",
-    "negative_log_likelihood": "interfaces.loss",
-    "Evidence": "interfaces.metric",
-    "Metric": "interfaces.metric",
-    "Reference": "interfaces.metric",
-    "Batch": "interfaces.model",
-    "Model": "interfaces.model",
-    "Output": "interfaces.model",
-    "Proposal": "interfaces.model",
-    "Recorded": "interfaces.model",
-    "Request": "interfaces.model",
-    "onset_weights": "interfaces.model",
-    "OptimizerFactory": "interfaces.optimizer",
-    "Item": "interfaces.reader",
-    "Reader": "interfaces.reader",
-    "Draw": "interfaces.sampler",
-    "GridDraw": "interfaces.sampler",
-    "GridSampler": "interfaces.sampler",
-    "History": "interfaces.sampler",
-    "LayoutSampler": "interfaces.sampler",
-    "Limits": "interfaces.sampler",
-    "PieceRandom": "interfaces.sampler",
-    "Sampler": "interfaces.sampler",
-    "TokenSampler": "interfaces.sampler",
-    "Activations": "interfaces.writer",
-    "Schedule": "interfaces.schedule",
-    "TrainingConfig": "interfaces.training",
-    "Probabilities": "interfaces.writer",
-    "Writable": "interfaces.writer",
-    "Writer": "interfaces.writer",
-    # Recurrent layers.
-    "LSTMLayer": "nn",
-    "LSTMStack": "nn",
-    "LayerTrace": "nn",
-    "StackOutput": "nn",
-    "StackState": "nn",
-    "draw_along": "nn",
-    # Mixed precision.
-    "mixed_precision": "training.device",
-    "supports_bfloat16": "training.device",
-    # Likelihood.
-    "predictions": "evaluation.likelihood",
-    "Predictions": "evaluation.likelihood",
-    # Commands.
-    "value_of": "cli.options",
-    "tempo": "cli.options",
-    "add_settings": "cli.options",
-    "add_jobs": "cli.options",
-    "duration": "utils.format",
-    "counted": "utils.format",
-    "SILENT": "utils.progress",
-    "ProgressReporter": "utils.progress",
-    "ProgressBar": "utils.progress",
-    "ExitStatus": "interfaces.command",
-    "CommandContext": "interfaces.command",
-    # Files of music.
-    "to_table": "config.fields",
-    "ReadResult": "data.reading",
-    "read_tables": "config.toml",
-    "read_json": "utils.files",
-    "build_config": "config.fields",
-    "music_of_run": "runs.trained",
-    "Trained": "runs.trained",
-    "is_run_folder": "runs.folder",
-    "Run": "runs.run",
-    "run_pipeline": "runs.run",
-    "read_dataset": "runs.run",
-    "load_pipeline": "runs.pipelines",
-    "build_pipeline": "runs.pipelines",
-    "read_sources": "data.reading",
-    "parse_value": "config.toml",
-    "RegistryEntry": "plugins.registry",
-    "Registry": "plugins.registry",
-    "Component": "plugins.registry",
-    "load_registry": "plugins.manager",
-    "whole_file": "utils.files",
-    "Failure": "utils.parallel",
-    "process_files": "data.reading",
-    "MusicFile": "data.reading",
-    "Patterns": "data.filters",
-    "Skipped": "data.manifest",
-    "shown_name": "data.reading",
-    "open_file": "data.reading",
-    "find_items": "data.discovery",
-    "DiscoveryNotes": "data.discovery",
-    "read_scores": "data.scores",
-    "Dataset": "data.dataset",
-    "Source": "pipeline.values",
-    "Pipeline": "pipeline.resolve",
+_NAMES = {
+    "builtin.midi.writer": "midi_bytes",
+    "cli.options": "add_jobs add_settings tempo value_of",
+    "config.fields": "Config build_config setting to_table",
+    "config.general_midi": "GENERAL_MIDI",
+    "config.quantities": "GridStep Instrument Length Meter Period",
+    "config.setting_types": "Quantity",
+    "config.toml": "parse_value read_tables",
+    "data.dataset": "Dataset",
+    "data.discovery": "DiscoveryNotes find_items",
+    "data.filters": "Patterns",
+    "data.manifest": "Skipped",
+    "data.reading": "MusicFile ReadResult open_file process_files read_sources shown_name",
+    "data.scores": "read_scores",
+    "encoding.layouts": "Grid Layout Tokens",
+    "encoding.pianoroll": "MAX_GRID_STEPS decode_piano_roll encode_piano_roll grid_times",
+    "evaluation.likelihood": "Predictions predictions",
+    "interfaces.batching": "BatchingStrategy EpochPlan IDLE_ROW Row",
+    "interfaces.callback": "Callback Progress",
+    "interfaces.command": "CommandContext ExitStatus",
+    "interfaces.encoder": "DecodeSettings Encoded EncodedPiece Encoder",
+    "interfaces.loss": "Loss negative_log_likelihood",
+    "interfaces.metric": "Evidence Metric Reference",
+    "interfaces.model": "Batch Model Output Proposal Recorded Request onset_weights",
+    "interfaces.optimizer": "OptimizerFactory",
+    "interfaces.reader": "Item Reader",
+    "interfaces.sampler": (
+        "Draw GridDraw GridSampler History LayoutSampler Limits PieceRandom Sampler TokenSampler"
+    ),
+    "interfaces.schedule": "Schedule",
+    "interfaces.training": "TrainingConfig",
+    "interfaces.writer": "Activations Probabilities Writable Writer",
+    "music.pitch_names": "parse_pitches pitch_name",
+    "music.score": "LAST_TICK Piece Score Text Track",
+    "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
+    "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
+    "nn": "LSTMLayer LSTMStack LayerTrace StackOutput StackState draw_along",
+    "pipeline.resolve": "Pipeline",
+    "pipeline.values": "Source",
+    "plugins.declarations": (
+        "BatchingDeclaration CallbackDeclaration CommandDeclaration Content Declaration "
+        "EncoderConfig EncoderDeclaration LossDeclaration MetricDeclaration ModelConfig "
+        "ModelDeclaration NoSettings OptimizerDeclaration ReaderDeclaration Requirement "
+        "SamplerConfig SamplerDeclaration ScheduleDeclaration WriterConfig WriterDeclaration"
+    ),
+    "plugins.hookspecs": "hookimpl",
+    "plugins.manager": "load_registry",
+    "plugins.registry": "Component Registry RegistryEntry",
+    "runs.folder": "is_run_folder",
+    "runs.pipelines": "build_pipeline load_pipeline",
+    "runs.run": "Run read_dataset run_pipeline",
+    "runs.trained": "Trained music_of_run",
+    "training.device": "mixed_precision supports_bfloat16",
+    "utils.arrays": "Array FloatArray IntArray",
+    "utils.files": "read_json whole_file",
+    "utils.format": "counted duration",
+    "utils.parallel": "Failure",
+    "utils.progress": "ProgressBar ProgressReporter SILENT",
 }
-"""The module inside the core that holds each name."""
+"""Each module of the core that holds public names, and these names."""
 
-__all__ = [
-    "DEFAULT_BPM",
-    "GENERAL_MIDI",
-    "IDLE_ROW",
-    "LAST_TICK",
-    "MAX_GRID_STEPS",
-    "SILENT",
-    "Activations",
-    "Array",
-    "Batch",
-    "BatchingDeclaration",
-    "BatchingStrategy",
-    "Callback",
-    "CallbackDeclaration",
-    "CommandContext",
-    "CommandDeclaration",
-    "Component",
-    "Config",
-    "Content",
-    "Dataset",
-    "Declaration",
-    "DecodeSettings",
-    "DiscoveryNotes",
-    "Draw",
-    "Encoded",
-    "EncodedPiece",
-    "Encoder",
-    "EncoderConfig",
-    "EncoderDeclaration",
-    "EpochPlan",
-    "Evidence",
-    "ExitStatus",
-    "Failure",
-    "FloatArray",
-    "Grid",
-    "GridDraw",
-    "GridSampler",
-    "GridStep",
-    "History",
-    "Instrument",
-    "IntArray",
-    "Item",
-    "LSTMLayer",
-    "LSTMStack",
-    "LayerTrace",
-    "Layout",
-    "LayoutSampler",
-    "Length",
-    "Limits",
-    "Loss",
-    "LossDeclaration",
-    "Meter",
-    "Metric",
-    "MetricDeclaration",
-    "Model",
-    "ModelConfig",
-    "ModelDeclaration",
-    "MusicFile",
-    "NoSettings",
-    "OptimizerDeclaration",
-    "OptimizerFactory",
-    "Output",
-    "Patterns",
-    "Period",
-    "Piece",
-    "PieceRandom",
-    "Pipeline",
-    "Predictions",
-    "Probabilities",
-    "Progress",
-    "ProgressBar",
-    "ProgressReporter",
-    "Proposal",
-    "Quantity",
-    "ReadResult",
-    "Reader",
-    "ReaderDeclaration",
-    "Recorded",
-    "Reference",
-    "Registry",
-    "RegistryEntry",
-    "Request",
-    "Requirement",
-    "Row",
-    "Run",
-    "Sampler",
-    "SamplerConfig",
-    "SamplerDeclaration",
-    "Schedule",
-    "ScheduleDeclaration",
-    "Score",
-    "Skipped",
-    "Source",
-    "StackOutput",
-    "StackState",
-    "Text",
-    "TokenSampler",
-    "Tokens",
-    "Track",
-    "Trained",
-    "TrainingConfig",
-    "Writable",
-    "Writer",
-    "WriterConfig",
-    "WriterDeclaration",
-    "add_jobs",
-    "add_settings",
-    "build_config",
-    "build_pipeline",
-    "counted",
-    "decode_piano_roll",
-    "draw_along",
-    "duration",
-    "encode_piano_roll",
-    "excerpt",
-    "find_items",
-    "grid_times",
-    "hookimpl",
-    "is_run_folder",
-    "keep_tracks",
-    "key_map",
-    "load_pipeline",
-    "load_registry",
-    "meter_map",
-    "midi_bytes",
-    "mixed_precision",
-    "music_of_run",
-    "mute_tracks",
-    "negative_log_likelihood",
-    "one_note_per_key",
-    "onset_weights",
-    "open_file",
-    "overlap",
-    "parse_pitches",
-    "parse_value",
-    "pitch_name",
-    "predictions",
-    "process_files",
-    "read_dataset",
-    "read_json",
-    "read_scores",
-    "read_sources",
-    "read_tables",
-    "run_pipeline",
-    "setting",
-    "shown_name",
-    "snap",
-    "steps_to_ticks",
-    "supports_bfloat16",
-    "tempo",
-    "tempo_map",
-    "to_table",
-    "tracks_on",
-    "value_of",
-    "whole_file",
-]
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
@@ -455,4 +240,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -25,7 +25,7 @@ def test_a_name_that_is_not_there() -> None:
 def test_type_checkers_see_what_there_is() -> None:
     tree = ast.parse(Path(api.__file__).read_text("utf-8"))
     seen = {
-        alias.name: node.module
+        alias.asname: node.module
         for block in tree.body
         if isinstance(block, ast.If)
         for node in ast.walk(block)
