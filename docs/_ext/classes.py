@@ -9,6 +9,7 @@ import ast
 import importlib.util
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ Function = ast.FunctionDef
 
 def one_class(name: str, level: int) -> str:
     """Return a class of `musengine.api`: how it is imported, what it is, its methods."""
-    node = _found(name)
+    node = _found(name).node
     if not isinstance(node, ast.ClassDef):
         raise ValueError(f"musengine.api has no class {name}")
     shown = markdown.code(f"from musengine.api import {name}")
@@ -60,7 +61,7 @@ def _exported(tree: ast.Module) -> list[str]:
     return []
 
 
-def _found(name: str) -> ast.stmt:
+def _found(name: str) -> Definition:
     if name not in public._HOME:
         raise ValueError(f"musengine.api has no {name}")
     return _definition(f"musengine.{public._HOME[name]}", name)
@@ -80,19 +81,25 @@ def _tree(module: str) -> ast.Module:
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
-def _definition(module: str, name: str) -> ast.stmt:
-    """Return the statement that makes a name, through modules that only import it."""
+@dataclass(frozen=True)
+class Definition:
+    """The statement that makes a name, and what is said of it."""
+
+    node: ast.stmt
+    doc: str
+
+
+def _definition(module: str, name: str) -> Definition:
+    """Return where a name is made, through modules that only import it."""
     body = _tree(module).body
-    for index, node in enumerate(body):
+    for node, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.ClassDef | Function) and node.name == name:
-            return node
+            return Definition(node, ast.get_docstring(node) or "")
         if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
             return _definition(str(node.module), name)
         if _assigned(node) == name:
-            after = body[index + 1] if index + 1 < len(body) else None
-            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                node.type_comment = str(after.value.value)  # its docstring
-            return node
+            said = following.value if isinstance(following, ast.Expr) else None
+            return Definition(node, str(said.value) if isinstance(said, ast.Constant) else "")
     raise ValueError(f"{module} has no {name}")
 
 
@@ -102,18 +109,17 @@ def _assigned(node: ast.stmt) -> str | None:
     return _source(node.target) if isinstance(node, ast.AnnAssign) else None
 
 
-def _entry(name: str, node: ast.stmt, level: int) -> str:
+def _entry(name: str, found: Definition, level: int) -> str:
+    node = found.node
     parts = [f"{'#' * level} `{name}`"]
     if isinstance(node, ast.ClassDef):
         parts += [markdown.code(_class_signature(node)), *_class_text(node)]
     elif isinstance(node, Function):
         if "pytest.fixture" not in _decorators(node):  # its arguments are other fixtures
             parts.append(markdown.code(_signature(node)))
-        parts.append(markdown.docstring(ast.get_docstring(node) or ""))
+        parts.append(markdown.docstring(found.doc))
     else:
-        doc = getattr(node, "type_comment", None) or ""
-        node.type_comment = None  # type: ignore[attr-defined]
-        parts += [markdown.code(_short(node)), markdown.docstring(doc)]
+        parts += [markdown.code(_short(node)), markdown.docstring(found.doc)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -180,11 +186,9 @@ def _short(node: ast.stmt) -> str:
     text = _source(node)
     if len(text) <= markdown.WIDTH - 4:
         return text
-    return (
-        _source(node.target) + f": {_source(node.annotation)}"
-        if isinstance(node, ast.AnnAssign)
-        else text.partition(" = ")[0] + " = ..."
-    )
+    if isinstance(node, ast.AnnAssign):
+        return f"{_source(node.target)}: {_source(node.annotation)}"
+    return text.partition(" = ")[0] + " = ..."
 
 
 def _arguments(arguments: ast.arguments, *, skip: bool = False) -> list[str]:
