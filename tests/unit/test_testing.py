@@ -12,8 +12,21 @@ import numpy as np
 import pytest
 import torch
 
-from musengine.api import Batch, Grid, GridStep, Model, ModelConfig, Output, Tokens
+from musengine.api import (
+    Batch,
+    DecodeSettings,
+    Encoded,
+    EncodedPiece,
+    Grid,
+    GridStep,
+    Model,
+    ModelConfig,
+    Output,
+    Tokens,
+)
+from musengine.data.batching import Batches
 from musengine.errors import ConfigError, UserError
+from musengine.interfaces.training import TrainingConfig
 from musengine.testing import (
     SitePackages,
     batch_of,
@@ -156,6 +169,13 @@ def test_batches_of_an_epoch() -> None:
     rows = [row for batch in batches for row in batch.steps.tolist()]
     assert sorted(rows) == [list(range(k, k + 5)) for k in range(6)]
     assert [len(batch.steps) for batch in batches] == [2, 2, 2]
+    # The segments of an epoch follow from the seed and the epoch's number.
+    keys = {"sequence_length": 4, "batch_size": 8, "seed": 3}
+    piece = EncodedPiece("", Encoded(steps=np.arange(99)), "")
+    plan = Batches([piece], create("batching", "segments", TrainingConfig(**keys), [99]), seed=3)
+    for epoch in (0, 1):
+        places = [batch.position.tolist() for batch in batches_of([range(99)], epoch=epoch, **keys)]
+        assert places == [batch.position.tolist() for batch in plan.epoch(epoch)]
     with pytest.raises(ConfigError):
         batches_of([range(10)], batchsize=2)
 
@@ -170,6 +190,9 @@ def test_pieces_go_on_from_their_prompts_and_depend_on_their_seeds() -> None:
     made = generate_steps(model, [greedy], length="1 bar", seeds=[0, 1], prompts=prompts)
     # Without an encoder a step is a quarter of a beat: 16 of them make a bar.
     assert [steps.ravel().tolist() for steps in made] == [[1, 0] * 8, [0, 1] * 8]
+    slow = DecodeSettings(tempo=30.0)
+    (steps,) = generate_steps(model, [greedy], length="3 seconds", settings=slow)
+    assert len(steps) == 6
     even = create("model", "frequencies", layout, given="nothing")
     even.fit([batch_of(np.array([0, 1], np.uint8)[:, None, None])])
     draw = create("sampler", "bernoulli", layout)
