@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import tomli
 
+pytest.importorskip("torch")
+
 from musengine.api import Batch, Model, Output, Run, Score, to_table
 from musengine.testing import run_command, score_of, write_midi
 from musengine_evaluation.corpus_index import similarities
