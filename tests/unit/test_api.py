@@ -14,7 +14,12 @@ from musengine import api
 
 @pytest.mark.parametrize("name", api.__all__)
 def test_every_name_is_there(name: str) -> None:
-    assert getattr(api, name) is not None
+    try:
+        assert getattr(api, name) is not None
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        pytest.skip("PyTorch is not installed")
 
 
 def test_a_name_that_is_not_there() -> None:
