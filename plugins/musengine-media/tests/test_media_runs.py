@@ -48,6 +48,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_piece_is_pictured_where_nothing_else_is_asked_for(folder: Path) -> None:
+    pytest.importorskip("torch")
     assert run().status == 0
     samples = folder / "runs/pipe/samples"
     assert names(samples) == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in ("mid", "svg")]
@@ -58,6 +59,7 @@ def test_a_piece_is_pictured_where_nothing_else_is_asked_for(folder: Path) -> No
 
 
 def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
+    pytest.importorskip("torch")
     assert run(command="train").status == 0
     outputs = 'output=[{type="probabilities"}, {type="heatmap"}, {type="picture", format="png"}]'
     assert run_command("generate", "--quiet", "--out", "made", settings=[outputs]).status == 0
