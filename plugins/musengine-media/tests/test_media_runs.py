@@ -11,6 +11,8 @@ from PIL import Image
 
 from musengine.testing import CommandResult, run_command
 
+pytest.importorskip("torch")
+
 PIPELINE = """
 [corpus]
 path = "tunes.json"
