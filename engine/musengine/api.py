@@ -69,8 +69,9 @@ if TYPE_CHECKING:
     from musengine.interfaces.schedule import Schedule
     from musengine.interfaces.training import TrainingConfig
     from musengine.interfaces.writer import Activations, Probabilities, Writable, Writer
+    from musengine.music.miditoolkit_objects import from_miditoolkit, to_miditoolkit
     from musengine.music.pitch_names import parse_pitches, pitch_name
-    from musengine.music.score import LAST_TICK, Piece, Score, Text, Track
+    from musengine.music.score import BEND, LAST_TICK, Piece, Score, Text, Track
     from musengine.music.timing import DEFAULT_BPM, key_map, meter_map, steps_to_ticks, tempo_map
     from musengine.music.transforms import (
         excerpt,
@@ -162,7 +163,10 @@ _HOME = {
     "grid_times": "encoding.pianoroll",
     # Music.
     "midi_bytes": "builtin.midi.writer",
+    "BEND": "music.score",
     "LAST_TICK": "music.score",
+    "from_miditoolkit": "music.miditoolkit_objects",
+    "to_miditoolkit": "music.miditoolkit_objects",
     "key_map": "music.timing",
     "meter_map": "music.timing",
     "IntArray": "utils.arrays",
@@ -289,6 +293,7 @@ _HOME = {
 """The module inside the core that holds each name."""
 
 __all__ = [
+    "BEND",
     "DEFAULT_BPM",
     "GENERAL_MIDI",
     "IDLE_ROW",
@@ -404,6 +409,7 @@ __all__ = [
     "encode_piano_roll",
     "excerpt",
     "find_items",
+    "from_miditoolkit",
     "grid_times",
     "hookimpl",
     "is_run_folder",
@@ -439,6 +445,7 @@ __all__ = [
     "supports_bfloat16",
     "tempo",
     "tempo_map",
+    "to_miditoolkit",
     "to_table",
     "tracks_on",
     "value_of",
