@@ -130,7 +130,10 @@ def _silences(controls: IntArray) -> IntArray | None:
     All sound off, all notes off, and those that change the mode, which end them, too.
     """
     number = controls[3]
-    silent = (number >= 120) & (number != 121) & (number != 122) & (number < BEND)
+    silent = number >= 120
+    if not silent.any():
+        return None
+    silent &= (number != 121) & (number != 122) & (number < BEND)
     return controls[:3, silent] if silent.any() else None
 
 

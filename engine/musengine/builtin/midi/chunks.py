@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
 from musengine.builtin.midi.warnings import Warnings
@@ -14,6 +15,8 @@ MOST_CHUNKS = 2**16 - 1
 _SEARCHED = 2**12
 """How far into a file a header is looked for: mail and old Macintosh disks put theirs before it."""
 _HEADER, _TRACK = b"MThd", b"MTrk"
+_SOUND = _HEADER + b"\0\0\0\6"
+_CHUNK, _CONTENT = struct.Struct(">4sI"), struct.Struct(">HHH")
 
 
 @dataclass
@@ -55,6 +58,8 @@ def split_chunks(data: bytes, warnings: Warnings) -> Chunks:
     Raises:
         UnreadableError: there is neither a header nor a track.
     """
+    if (sound := _sound(data)) is not None:
+        return sound
     position, chunks, declared = _header(data, warnings)
     tracks = chunks.tracks
     for _ in range(MOST_CHUNKS):
@@ -77,6 +82,24 @@ def split_chunks(data: bytes, warnings: Warnings) -> Chunks:
         warnings.say("the header gives format 0, which has one track: read as format 1")
         chunks.format = 1
     return chunks
+
+
+def _sound(data: bytes) -> Chunks | None:
+    """Return the chunks of a file of format 0 or 1 that says of itself what is true, as most do."""
+    if data[:8] != _SOUND or len(data) < 14:
+        return None
+    form, count, division = _CONTENT.unpack_from(data, 8)
+    if not division or form > 1 or (form == 0 and count != 1):
+        return None
+    position, tracks = 14, []
+    while position + 8 <= len(data) and len(tracks) < count:
+        name, length = _CHUNK.unpack_from(data, position)
+        if name != _TRACK:
+            return None
+        begin, position = position + 8, position + 8 + length
+        tracks.append((begin, position))
+    sound = position == len(data) and len(tracks) == count
+    return Chunks(data, form, division, tracks) if sound else None
 
 
 def _header(data: bytes, warnings: Warnings) -> tuple[int, Chunks, int | None]:

@@ -62,17 +62,21 @@ def pair(
         track_end: (T,) ticks.
         silences: how many events stand before each, its tick, and its track × 16 + channel.
     """
-    by_key = key.argsort(kind="stable")  # NumPy counts short numbers instead of comparing them
-    by_key = by_key[: len(key) - np.count_nonzero(key == no_note(key))]
-    strikes = velocity.take(by_key) > 0
-    note_on = by_key.take(strikes.nonzero()[0])
-    note_off = by_key.take((~strikes).nonzero()[0])
-    keys, onset = key.take(note_on), tick.take(note_on)
-    hangs = None
-    if _balance(keys, key.take(note_off), note_on, note_off):
+    is_note = key != no_note(key)
+    strikes = velocity > 0
+    strikes &= is_note
+    (struck,) = strikes.nonzero()
+    (released,) = (is_note > strikes).nonzero()
+    struck_key, released_key = key.take(struck), key.take(released)
+    by_key = struck_key.argsort(kind="stable")  # NumPy counts short numbers, not comparing them
+    off_by_key = released_key.argsort(kind="stable")
+    note_on, keys = struck.take(by_key), struck_key.take(by_key)
+    note_off = released.take(off_by_key)
+    onset, hangs = tick.take(note_on), None
+    if _balance(keys, released_key.take(off_by_key), note_on, note_off):
         end = tick.take(note_off)
     else:
-        end, hangs = _ends(by_key, strikes, tick, key, track_end)
+        end, hangs = _ends(tick, key, is_note, strikes, track_end)
     if silences is not None:
         silent = _next_silence(note_on, keys >> 7, silences)
         if hangs is not None:
@@ -80,13 +84,10 @@ def pair(
         end = np.minimum(end, silent)
     duration = end - onset
     cut = _cut_at_next(onset, duration, keys)
-    by_event = np.empty(len(key), dtype=np.int64)
-    by_event[note_on] = duration
-    is_note = np.zeros(len(key), dtype=np.bool_)
-    is_note[note_on] = True
-    (in_file,) = is_note.nonzero()
-    hanging = 0 if hangs is None else np.count_nonzero(hangs)
-    return Paired(in_file, by_event.take(in_file), hanging, cut)
+    in_file = np.empty_like(duration)
+    in_file[by_key] = duration
+    hanging = 0 if hangs is None else int(np.count_nonzero(hangs))
+    return Paired(struck, in_file, hanging, cut)
 
 
 def _balance(on_key: KeyArray, off_key: KeyArray, note_on: IntArray, note_off: IntArray) -> bool:
@@ -99,17 +100,19 @@ def _balance(on_key: KeyArray, off_key: KeyArray, note_on: IntArray, note_off: I
 
 
 def _ends(
-    by_key: IntArray, strikes: BoolArray, tick: IntArray, key: KeyArray, track_end: IntArray
+    tick: IntArray, key: KeyArray, is_note: BoolArray, strikes: BoolArray, track_end: IntArray
 ) -> tuple[IntArray, BoolArray]:
-    """Return (N,) where notes end some of which have no note-off, and which these are.
+    """Return (N,) where notes end some of which have no note-off, and which these are, by key.
 
     Args:
-        by_key: (E,) indices of events by key.
-        strikes: (E,) whether they are note-ons.
-        tick: of each event in the file.
-        key: likewise.
+        tick: (E,) of each event.
+        key: (E,) as in `pair`.
+        is_note: (E,) whether it begins or ends a note.
+        strikes: (E,) whether it begins one.
         track_end: (T,) ticks.
     """
+    by_key = key.argsort(kind="stable")[: np.count_nonzero(is_note)]
+    strikes = strikes.take(by_key)
     keys = key.take(by_key).astype(np.int64)
     some = ~_idle(keys, strikes)
     by_key, keys, strikes = by_key[some], keys[some], strikes[some]

@@ -31,12 +31,18 @@ ByteArray = npt.NDArray[np.uint8]
 _BLOCK = re.compile(rb"[\xf0\xf7\xff]").search
 _LENGTHS = {0x00: 2, 0x20: 1, 0x21: 1, 0x2F: 0, 0x51: 3, 0x54: 5, 0x58: 4, 0x59: 2}
 """Of the data of meta events; texts (1 to 15) and what makers of instruments add (127) have any."""
+_USUAL = {bytes([0xFF, kind, length]): kind for kind, length in _LENGTHS.items()}
+"""The kinds of those meta events by their first bytes."""
 _LARGEST = 2**22
 """Bytes of a file. The arrays take some thirty times as many."""
 _MOST_SHORT_KEYS = 2**5 - 1
 """So many tracks, and the key of other events, fit into keys of sixteen bits."""
 _MOST_GUESSES = 2**4
 """After so many wrong ones about what a block is, a file is left to others."""
+_PROGRAM, _CONTROL, _BEND = 1, 2, 3
+_KIND = np.zeros(256, dtype=np.uint8)
+"""What a status is the status of, by its byte."""
+_KIND[0xC0:0xD0], _KIND[0xB0:0xC0], _KIND[0xE0:0xF0] = _PROGRAM, _CONTROL, _BEND
 _NO_CONTROLS: IntArray = np.zeros((5, 0), dtype=np.int64)
 
 
@@ -117,9 +123,16 @@ def _without_blocks(chunks: Chunks, times: set[int]) -> tuple[bytes, _Blocks] | 
                 return None
             position = at + 1
             # Before a status stands the last byte of a time.
-            if data[at - 1] > 127 or (found := _content(data, at, stop)) is None or at in times:
+            if data[at - 1] > 127 or at in times:
                 continue
-            kind, content, position = found
+            usual = _USUAL.get(data[at : at + 3])
+            if usual is not None and at + 3 + data[at + 2] <= stop:
+                kind, content = usual, at + 3
+                position = content + data[at + 2]
+            elif (found := _content(data, at, stop)) is None:
+                continue
+            else:
+                kind, content, position = found
             if kind in KEPT:
                 blocks.kept.append((len(blocks.begin), track, kind, content, position))
             pieces += (data[begin : at + 1], b"\0\0")
@@ -192,23 +205,21 @@ def _divide(data: ByteArray, blocks: _Blocks) -> tuple[_High, ByteArray, int | N
     block = at.searchsorted(blocks.place)
     low_at = np.logical_not(above, out=above)
     (short,) = ((value & 0xE0) == 0xC0).nonzero()
-    fillers: list[int] = []
+    missing: list[int] = []
     if len(short):
-        ends = block[np.array(blocks.after) - 1]
-        own, fillers = _lengthen(short.tolist(), at, before, {*block.tolist()}, {*ends.tolist()})
+        own, missing = _lengthen(short, value, at, before, block, blocks.after)
         low_at[at[own]] = True
     low = data.take(low_at.nonzero()[0])
-    if fillers:
-        low = np.insert(low, fillers, 0)
+    if missing:
+        low = np.insert(low, missing, 0)
     event = before // 3
     place = before - event * 3
     is_status = place == 1
     goes_on = np.zeros(len(at), dtype=np.bool_)
     np.equal(before[1:], before[:-1], out=goes_on[:-1])
-    wrong = is_status & (goes_on | (value >= 0xF0))
-    wrong[block] = False
-    wrong |= place != is_status
-    wrong[block] |= ~is_status[block]
+    wrong = place > 1
+    wrong |= is_status & (goes_on | (value >= 0xF0))
+    wrong[block] = ~is_status[block]
     first = int(wrong.argmax())
     return (
         _High(value, event, is_status, goes_on, block),
@@ -218,16 +229,22 @@ def _divide(data: ByteArray, blocks: _Blocks) -> tuple[_High, ByteArray, int | N
 
 
 def _lengthen(
-    rare: list[int], at: IntArray, before: IntArray, blocks: set[int], ends: set[int]
+    rare: IntArray,
+    value: ByteArray,
+    at: IntArray,
+    before: IntArray,
+    block: IntArray,
+    after: list[int],
 ) -> tuple[list[int], list[int]]:
     """Give events with one data byte another one.
 
     Args:
         rare: the high bytes from 0xC0 to 0xDF.
+        value: the high bytes.
         at: where the high bytes stand.
         before: how many low bytes come before each; those that are added are counted in.
-        blocks: which are the status of a block.
-        ends: which of these end a track.
+        block: which are the status of a block.
+        after: how many blocks there are up to the end of each track.
 
     Returns:
         The statuses of such events, which are to be taken for low bytes, too; and where among all
@@ -235,20 +252,27 @@ def _lengthen(
     """
     own: list[int] = []
     missing: list[int] = []
+    blocks: set[int] = set()
+    ends: set[int] = set()
     added = np.zeros(len(at) + 1, dtype=np.int64)
     shift = place = 0
-    for high in rare:
-        if high < place or (before[high] + shift) % 3 != 1 or at[high + 1] == at[high] + 1:
+    columns = (rare, before.take(rare), at.take(rare + 1) - at.take(rare), value.take(rare + 1))
+    for high, low, to_next, following in zip(*(each.tolist() for each in columns), strict=True):
+        if high < place or (low + shift) % 3 != 1 or to_next == 1:
             continue  # looked at already; of a time; wrong
         own.append(high)
         shift += 1
         added[high + 1] = 1
+        if to_next == 3 and following < 0xF0:
+            continue  # its data byte, a time of one byte, and another status
+        if not blocks:
+            blocks.update(block.tolist())
+            ends.update(block[np.array(after) - 1].tolist())
         place, skipped = high, 1
         while place < len(at) - 1:
             first = int(before[place]) + len(own) + skipped + 1
-            rest = (
-                int(at[place + 1] - at[place]) - 1 - skipped
-            )  # the last bytes of times, and data, in turn
+            # The last bytes of times, and data bytes, in turn.
+            rest = int(at[place + 1] - at[place]) - 1 - skipped
             missing += range(first, first + rest - 1, 2)
             shift += rest // 2
             added[place + 1] += rest // 2
@@ -282,9 +306,8 @@ def _events(chunks: Chunks, blocks: _Blocks, high: _High, low: ByteArray) -> Eve
     key[others] = no_note(key)
     controls, programs = _NO_CONTROLS, list[tuple[int, int, int]]()
     if len(others) > len(block):
-        others = others[status.take(others) < 0xF0]
         controls, programs = _others(others, status, tick, channel, first, second)
-    velocity = second * (status >= 0x90)
+    velocity = np.where(status < 0x90, 0, second)
     if len(programs) + len(blocks.kept) > MAX_CHANGES or max(ends) > LAST_TICK:
         return None
     when = tick.take(block).tolist()
@@ -306,10 +329,12 @@ def _ticks(high: _High, last_of_time: ByteArray) -> IntArray | None:
     time = ~high.is_status
     (level,) = (time & ~high.goes_on).nonzero()
     more = time & high.goes_on
+    several = more.any()
     for shift in (7, 14, 21):
         tick[high.event.take(level)] += (high.value.take(level) & 127).astype(np.int64) << shift
-        level = level[more.take(level - 1)] - 1  # the last high byte is never of a time
-        if not len(level):
+        if several:
+            level = level[more.take(level - 1)] - 1  # the last high byte is never of a time
+        if not several or not len(level):
             return tick.cumsum(out=tick)
     return None
 
@@ -336,9 +361,10 @@ def _statuses(high: _High, block: IntArray, begin: list[int], total: int) -> Byt
     length[-1] = total - first[-1]
     length[0] += first[0]
     status = high.value.take(changes).repeat(length)
+    # What comes before the first status of a track has none.
     following = np.append(first, total).take(first.searchsorted(begin)).tolist()
-    for without, after in zip(begin, following, strict=True):
-        status[without:after] = 0
+    for start, stop in zip(begin, following, strict=True):
+        status[start:stop] = 0
     status[block] = 0xFF
     return status if status.all() else None
 
@@ -363,7 +389,7 @@ def _by_track(bounds: list[int], tick: IntArray, channel: KeyArray) -> list[int]
 
 
 def _others(
-    event: IntArray,
+    other: IntArray,
     status: ByteArray,
     tick: IntArray,
     channel: KeyArray,
@@ -373,25 +399,26 @@ def _others(
     """Return the controllers and the changes of program as in Events.
 
     Args:
-        event: (O,) the events with a channel that are no notes.
+        other: (O,) the events that are no notes.
         status: (E,) of all events, as all others.
         tick: (E,) ticks.
         channel: (E,) as in Events.
         first: (E,) the first of two data bytes.
         second: (E,) the second, or the only one.
     """
-    kind = status.take(event) & 0xF0
-    change = event[kind == 0xC0]
-    columns = [column.take(change).tolist() for column in (channel, second)]
-    programs = list(zip(change.tolist(), *columns, strict=True))
-    some = (kind == 0xB0) | (kind == 0xE0)
-    event, kind = event[some], kind[some]
+    kind = _KIND.take(status.take(other))
+    change = other[kind == _PROGRAM]
+    columns = (change, channel.take(change), second.take(change))
+    programs = list(zip(*(column.tolist() for column in columns), strict=True))
+    event = other[kind >= _CONTROL]
     controls = np.empty((5, len(event)), dtype=np.int64)
     controls[0] = event
-    for row, values in zip(controls[1:], (tick, channel, first, second), strict=True):
-        row[:] = np.take(values, event)
-    if kind.max(initial=0) == 0xE0:
-        bend = kind == 0xE0
+    controls[1] = tick.take(event)
+    controls[2] = channel.take(event)
+    controls[3] = first.take(event)
+    controls[4] = second.take(event)
+    if kind.max() == _BEND:
+        bend = kind[kind >= _CONTROL] == _BEND
         number, value = controls[3:]
         value[bend] = (value[bend] << 7 | number[bend]) - 8192
         number[bend] = BEND
