@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from musengine.builtin.midi import chunks, clean, libraries, marking, reader, tolerant
-from musengine.builtin.midi.oddities import Oddities
+from musengine.builtin.midi import reader, tolerant_events, vectorised_events
+from musengine.builtin.midi.assemble import Song, score_of, song_of
+from musengine.builtin.midi.chunks import Chunks, split_chunks
+from musengine.builtin.midi.warnings import Warnings
 from musengine.music.score import Score
 
-Found = tuple[Score, tuple[str, ...]]
-"""A score, and what was odd about its file."""
-
-
-def reads_by_symusic() -> Any:
-    """The library symusic where it is installed and new enough to read with; skips elsewhere."""
-    pytest.importorskip("symusic")
-    try:
-        return libraries.Symusic()
-    except ImportError as error:
-        pytest.skip(str(error))
-
+Reading = tuple[Score, tuple[str, ...]]
+"""A score, and what was wrong with its file."""
 
 END = b"\x00\xff\x2f\x00"
 """The end of a track of a MIDI file."""
+
+WAYS_OF_READING = ["compiled", "vectorised", "tolerant"]
+"""MIDI files."""
 
 
 def chunk(body: bytes, name: bytes = b"MTrk", length: int | None = None) -> bytes:
@@ -44,38 +37,40 @@ def midi(*bodies: bytes, form: int = 1, division: int = 96, count: int | None = 
     )
 
 
-WAYS_OF_READING = ["symusic", "miditoolkit", "compiled"]
-"""MIDI files."""
+def read_in(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MIDI files be read in one way, and byte by byte where that leaves them to others."""
+    if way == "compiled":
+        pytest.importorskip("musengine.builtin.midi.native_reader")
+    else:
+        monkeypatch.setattr(reader, "native_reader", None)
+    if way != "vectorised":
+        monkeypatch.setattr(vectorised_events, "events_of", lambda chunks: None)
 
 
-def use_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let clean MIDI files be read through a library, or by our own reading compiled."""
-    if name == "compiled":
-        pytest.importorskip("musengine.builtin.midi.compiled")
-        return
-    monkeypatch.setattr(reader, "compiled", None)
-    chosen = reads_by_symusic() if name == "symusic" else libraries.Miditoolkit()
-    monkeypatch.setattr(libraries, "chosen", lambda: chosen)
+def by_tolerant(data: bytes) -> Reading:
+    """What is read byte by byte in a file of one song."""
+    warnings = Warnings()
+    chunks = split_chunks(data, warnings)
+    (events,) = tolerant_events.events_of(chunks, warnings)
+    return _reading(song_of(events), chunks, warnings)
 
 
-def by_own_means(data: bytes) -> Found:
-    """What our own reading of the bytes, the slow one, finds in a file of one song."""
-    odd = Oddities()
-    (song,) = tolerant.songs_of(chunks.take_apart(data, odd), odd)
-    return song.score(odd), odd.warnings()
+def by_vectorised(data: bytes) -> Reading | None:
+    """What is read all at once; None where the file is left to others."""
+    warnings = Warnings()
+    chunks = split_chunks(data, warnings)
+    events = vectorised_events.events_of(chunks)
+    return None if events is None else _reading(song_of(events), chunks, warnings)
 
 
-def by_library(library: libraries.Library, data: bytes) -> Found | None:
-    """What is found through a library; None where the file is left to others."""
-    file = marking.examined(data)
-    song = None if file is None else clean.song_of(file, library)
-    odd = Oddities()
-    return None if song is None else (song.score(odd), odd.warnings())
+def by_compiled(data: bytes) -> Reading | None:
+    """What the compiled reader reads; None where the file is left to others."""
+    native_reader = pytest.importorskip("musengine.builtin.midi.native_reader")
+    warnings = Warnings()
+    chunks = split_chunks(data, warnings)
+    song = native_reader.song_of(chunks)
+    return None if song is None else _reading(song, chunks, warnings)
 
 
-def by_compiled(data: bytes) -> Found | None:
-    """What the compiled reader finds; None where the file is left to others."""
-    compiled = pytest.importorskip("musengine.builtin.midi.compiled")
-    odd = Oddities()
-    song = compiled.song_of(data, odd)
-    return None if song is None else (song.score(odd), odd.warnings())
+def _reading(song: Song, chunks: Chunks, warnings: Warnings) -> Reading:
+    return score_of(song, chunks.division, warnings), warnings.lines()

@@ -91,8 +91,11 @@ if TYPE_CHECKING:
     from musengine.interfaces.writer import Probabilities as Probabilities
     from musengine.interfaces.writer import Writable as Writable
     from musengine.interfaces.writer import Writer as Writer
+    from musengine.music.miditoolkit_objects import from_miditoolkit as from_miditoolkit
+    from musengine.music.miditoolkit_objects import to_miditoolkit as to_miditoolkit
     from musengine.music.pitch_names import parse_pitches as parse_pitches
     from musengine.music.pitch_names import pitch_name as pitch_name
+    from musengine.music.score import BEND as BEND
     from musengine.music.score import LAST_TICK as LAST_TICK
     from musengine.music.score import Piece as Piece
     from musengine.music.score import Score as Score
@@ -197,8 +200,9 @@ _NAMES = {
     "interfaces.schedule": "Schedule",
     "interfaces.training": "TrainingConfig",
     "interfaces.writer": "Activations Probabilities Writable Writer",
+    "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",
     "music.pitch_names": "parse_pitches pitch_name",
-    "music.score": "LAST_TICK Piece Score Text Track",
+    "music.score": "BEND LAST_TICK Piece Score Text Track",
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
     "nn": "LSTMLayer LSTMStack LayerTrace StackOutput StackState draw_along",

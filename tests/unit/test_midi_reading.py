@@ -6,32 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from midi_ways import (
-    END,
-    WAYS_OF_READING,
-    Found,
-    by_library,
-    by_own_means,
-    midi,
-    reads_by_symusic,
-    use_library,
-)
+from midi_ways import END, WAYS_OF_READING, midi, read_in
 from musengine.builtin.midi.reader import MidiReader
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
-from musengine.music.score import Piece, Score, Track
+from musengine.music.score import BEND, Piece, Score, Track
 from musengine.plugins.declarations import NoSettings
 from musengine.testing import rows_of
-from musengine.testing.strategies import few
 
 
 @pytest.fixture(params=WAYS_OF_READING, autouse=True)
-def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each test runs through either library, and through our own reading compiled."""
-    use_library(request.param, monkeypatch)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each test runs in every way of reading."""
+    read_in(request.param, monkeypatch)
     return request.param
 
 
@@ -56,8 +44,10 @@ def notes(data: bytes, folder: Path) -> list[tuple[int, ...]]:
 NOTE = b"\x00\x90\x3c\x50" + b"\x0a\x80\x3c\x40"
 
 
-def test_which_library_is_said(library):
-    assert f"{library} " in MidiReader(NoSettings()).library()
+def test_what_it_reads_through_is_said(way):
+    library = MidiReader(NoSettings()).library()
+    assert library.startswith("numpy ")
+    assert library.endswith("compiled reader") == (way == "compiled")
 
 
 def test_a_clean_file_of_each_format(tmp_path):
@@ -152,54 +142,6 @@ def test_a_note_never_released_nor_struck_again_ends_with_its_track(tmp_path):
     assert piece.warnings == ("1 note never released",)
 
 
-strokes = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.booleans()), max_size=24)
-
-
-def through_symusic(data: bytes) -> Found | None:
-    return by_library(reads_by_symusic(), data)
-
-
-@given(tracks=st.lists(strokes, min_size=1, max_size=2), rest=st.integers(0, 9))
-@few(300)
-def test_hanging_notes_are_the_same_through_the_library_that_drops_them(tracks, rest):
-    # Pitches 0 and 1 on channels 0 and 1: marks look alike.
-    bodies = [
-        b"".join(
-            (on if strike else off)(wait, pitch, channel=number) for wait, pitch, strike in one
-        )
-        for number, one in enumerate(tracks)
-    ]
-    data = midi(*[body + bytes([rest]) + END[1:] for body in bodies])
-    own, warnings = by_own_means(data)
-    if (found := through_symusic(data)) is not None and len(own):
-        assert rows_of(found[0]) == rows_of(own)
-        assert (found[0].length, found[1]) == (own.length, warnings)
-
-
-@pytest.mark.parametrize(("hanging", "told"), [(7, True), (8, False)])
-def test_a_few_hanging_notes_of_one_pitch_are_counted_without_our_own_reading(hanging, told):
-    # Strikes at 5, 10, ...; a release 5 ticks after the last, which is that one's.
-    body = b"".join(on(5, 60, 1 + number) for number in range(hanging + 1)) + off(5, 60)
-    found = through_symusic(midi(body + END))
-    assert (found is not None) == told
-    if found is not None:
-        assert rows_of(found[0]) == [(5 * n, 5, 60, n, 0) for n in range(1, hanging + 2)]
-        assert found[1] == ("7 notes never released",)
-
-
-def test_a_hanging_note_struck_where_another_ends_is_our_own_to_read():
-    # Whether the release at 10 or the strike at 10 comes first is not told by notes alone.
-    body = on(0, 60) + off(10, 60) + on(0, 60) + on(5, 60) + off(5, 60)
-    assert through_symusic(midi(body + END)) is None
-
-
-def test_a_hanging_note_of_the_pitch_that_a_mark_has_is_found_too(tmp_path):
-    # Pitch 0 on channel 0 and pitch 3 on channel 3 are what marks look like.
-    body = on(0, 0, 1) + on(0, 3, 1, channel=3) + on(10, 60, 80) + off(10, 60) + END
-    found = notes(midi(body), tmp_path)
-    assert found == [(0, 20, 0, 1, 0), (0, 20, 3, 1, 1), (10, 10, 60, 80, 0)]
-
-
 def test_a_release_without_a_strike_is_passed_over(tmp_path):
     body = off(5, 60) + on(5, 60) + off(5, 60) + off(1, 60) + on(1, 60) + off(2, 60)
     assert notes(midi(body + END), tmp_path) == [(10, 5, 60, 80, 0), (17, 2, 60, 80, 0)]
@@ -234,6 +176,89 @@ def test_a_track_for_each_channel_and_program(tmp_path):
 def test_a_note_has_the_program_of_its_strike(tmp_path):
     body = on(0, 60) + b"\x05\xc0\x07" + off(5, 60) + END
     assert read(midi(body), tmp_path).content.tracks == (Track("", 0, False, 0),)
+
+
+def controls_of(score: Score) -> list[tuple[int, ...]]:
+    """Tick, track, number and value of the controllers of a score."""
+    ticks, changes = score.control_tick.tolist(), score.control.tolist()
+    return [(tick, *change) for tick, change in zip(ticks, changes, strict=True)]
+
+
+def test_controllers_and_bends(tmp_path):
+    body = b"\x00\xb0\x40\x7f" + on(0, 60) + b"\x05\xe0\x01\x41" + off(5, 60) + b"\x02\xb0\x40\x00"
+    # Pressure of a channel and of a key are no controllers.
+    piece = read(midi(body + b"\x01\xa0\x3c\x10\x01\xd0\x20" + END), tmp_path)
+    # 0x41 × 128 + 1 - 8,192 is 129.
+    assert controls_of(piece.content) == [(0, 0, 64, 127), (5, 0, BEND, 129), (12, 0, 64, 0)]
+    assert piece.warnings == ()
+
+
+def test_a_controller_is_of_the_part_of_the_next_note_else_of_the_last(tmp_path):
+    body = (
+        b"\x00\xb1\x07\x01"  # before any program: of the first part, which has program 5
+        + b"\x00\xc1\x05"
+        + (on(0, 60, 80, 1) + off(4, 60, 1))
+        + b"\x00\xb1\x00\x02"  # the bank of the next program
+        + b"\x00\xc1\x09"
+        + (on(0, 62, 80, 1) + b"\x01\xb1\x07\x03" + off(1, 62, 1))
+        + b"\x00\xb2\x07\x04"  # no note is on this channel
+        + (on(0, 64, 80, 0) + b"\x00\xb0\x07\x05" + off(4, 64, 0))
+        + b"\x00\xb1\x07\x06"
+        + END
+    )
+    score = read(midi(body), tmp_path).content
+    assert [(track.channel, track.program) for track in score.tracks] == [(0, 0), (1, 5), (1, 9)]
+    assert controls_of(score) == [
+        (0, 1, 7, 1),
+        (4, 2, 0, 2),
+        (5, 2, 7, 3),
+        (6, 0, 7, 5),
+        (10, 2, 7, 6),
+    ]
+
+
+def test_controllers_in_a_track_of_their_own_are_of_the_first_part_on_their_channel(tmp_path):
+    setup = b"\x00\xb1\x07\x01\x00\xb3\x07\x02" + END
+    notes = on(0, 60, 80, 0) + on(0, 60, 80, 1) + off(4, 60, 0) + off(0, 60, 1) + END
+    score = read(midi(setup, notes, notes), tmp_path).content
+    assert [track.channel for track in score.tracks] == [0, 1, 0, 1]
+    assert controls_of(score) == [(0, 1, 7, 1)]
+
+
+@pytest.mark.parametrize("number", [120, 123, 124, 125, 126, 127])
+def test_a_controller_ends_all_notes_of_its_channel(tmp_path, number):
+    silence = bytes([5, 0xB0, number, 0])
+    body = (
+        on(0, 60) + on(0, 64) + on(0, 67, 80, 1) + silence + on(5, 64) + off(5, 64) + off(5, 67, 1)
+    )
+    piece = read(midi(body + END, on(0, 72) + off(9, 72) + END), tmp_path)
+    # On another channel and in another track notes go on.
+    assert rows_of(piece.content) == [
+        (0, 5, 60, 80, 0),
+        (0, 5, 64, 80, 0),
+        (0, 20, 67, 80, 1),
+        (0, 9, 72, 80, 2),
+        (10, 5, 64, 80, 0),
+    ]
+    assert piece.warnings == ()
+
+
+def test_a_controller_that_comes_when_nothing_sounds_ends_nothing(tmp_path):
+    silence = b"\x00\xb0\x7b\x00"
+    piece = read(midi(silence + NOTE + silence + NOTE + END), tmp_path)
+    assert rows_of(piece.content) == [(0, 10, 60, 80, 0), (10, 10, 60, 80, 0)]
+
+
+@pytest.mark.parametrize("number", [121, 122, 7])
+def test_other_controllers_end_nothing(tmp_path, number):
+    body = on(0, 60) + bytes([5, 0xB0, number, 0]) + off(5, 60)
+    assert notes(midi(body + END), tmp_path) == [(0, 10, 60, 80, 0)]
+
+
+def test_a_note_off_after_all_were_ended_is_nobodys(tmp_path):
+    silence = b"\x05\xb0\x7b\x00"
+    body = on(0, 60) + silence + off(1, 60) + on(1, 60) + off(3, 60)
+    assert notes(midi(body + END), tmp_path) == [(0, 5, 60, 80, 0), (7, 3, 60, 80, 0)]
 
 
 def test_tempos_in_several_tracks_are_one_map(tmp_path):
@@ -295,7 +320,7 @@ def test_silence_at_the_end_is_kept_unless_it_is_absurd(tmp_path):
 
 
 def test_a_century_of_ticks_costs_nothing(tmp_path):
-    # Nine waits of 2**28 - 1 ticks: libraries that count in 32 bits would come round.
+    # Nine waits of 2**28 - 1 ticks: what counts in 32 bits would come round.
     body = b"".join(b"\xff\xff\xff\x7f" + note for note in [b"\x90\x3c\x50", b"\x3c\x00"] * 5)
     wait = 2**28 - 1
     found = notes(midi(body + END), tmp_path)

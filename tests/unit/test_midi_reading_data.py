@@ -1,18 +1,15 @@
-"""All the real MIDI files: every way of reading gives the same Score as our own of the bytes."""
+"""All the real MIDI files: every way of reading gives the same Score as that byte by byte."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers import sampled
-from midi_ways import Found, by_compiled, by_library, by_own_means, reads_by_symusic
-from musengine.builtin.midi import libraries
+from midi_ways import Reading, by_compiled, by_tolerant, by_vectorised
 from musengine.music.score import Score
 from musengine.testing import unpack
 
@@ -28,14 +25,10 @@ ARCHIVES = {
 }
 
 
-Way = Callable[[bytes], "Found | None"]
+Way = Callable[[bytes], "Reading | None"]
 
 
-def all_ways() -> list[Way]:
-    """Through symusic, compiled, and through miditoolkit, which takes some ten times as long."""
-    pytest.importorskip("musengine.builtin.midi.compiled")
-    symusic, miditoolkit = reads_by_symusic(), libraries.Miditoolkit()
-    return [partial(by_library, symusic), by_compiled, partial(by_library, miditoolkit)]
+WAYS: list[Way] = [by_vectorised, by_compiled]
 
 
 def assert_equal(first: Score, second: Score) -> None:
@@ -49,11 +42,11 @@ def assert_equal(first: Score, second: Score) -> None:
 
 
 def compare(paths: list[Path], ways: list[Way]) -> tuple[int, list[int]]:
-    """Compare them with our own reading; returns notes, and files that each way read."""
+    """Compare them with reading byte by byte; returns notes, and files that each way read."""
     notes, read = 0, [0] * len(ways)
     for path in paths:
         data = path.read_bytes()
-        score, warnings = by_own_means(data)
+        score, warnings = by_tolerant(data)
         notes += len(score)
         for index, way in enumerate(ways):
             if (found := way(data)) is not None:
@@ -66,8 +59,9 @@ def compare(paths: list[Path], ways: list[Way]) -> tuple[int, list[int]]:
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_some_real_files_are_the_same_in_every_way(data_folder, tmp_path, archive):
     paths = unpack(data_folder / archive, tmp_path, 6)
-    _, read = compare(paths, all_ways())
-    assert min(read[:2]) > len(paths) // 2
+    _, (vectorised, compiled) = compare(paths, WAYS)
+    assert vectorised == len(paths)
+    assert compiled > len(paths) // 2
 
 
 @pytest.mark.slow
@@ -76,9 +70,8 @@ def test_all_real_files_are_the_same_in_every_way(data_folder, tmp_path, archive
     files, expected = ARCHIVES[archive]
     paths = unpack(data_folder / archive, tmp_path, files)
     assert len(paths) == files
-    *fast, slow = all_ways()
-    notes, read = compare(paths, fast)
+    notes, (vectorised, compiled) = compare(paths, WAYS)
     assert expected in (None, notes)
-    # Those with hanging notes or, through symusic, changing programs take another way.
-    assert min(read) > 0.7 * files
-    compare(sampled(paths, 200), [slow])
+    # One file has data bytes above 127; those with hanging notes are not for the compiled reader.
+    assert vectorised >= files - 1
+    assert compiled > 0.8 * files

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midi_ways import END, chunk, header
-from musengine.builtin.midi import chunks, pairing, repair
-from musengine.builtin.midi.oddities import Oddities
+from midi_ways import END, WAYS_OF_READING, chunk, header, read_in
+from musengine.builtin.midi import tolerant_events
+from musengine.builtin.midi.chunks import split_chunks
+from musengine.builtin.midi.note_pairing import no_note, pair
 from musengine.builtin.midi.reader import MidiReader
+from musengine.builtin.midi.warnings import Warnings
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import LAST_TICK
@@ -23,6 +25,12 @@ from musengine.testing.strategies import few
 
 NOTE = b"\x00\x90\x3c\x50" + b"\x0a\x80\x3c\x40"  # C4, velocity 80, 10 ticks long
 ONE = [(0, 10, 60, 80, 0)]
+
+
+@pytest.fixture(params=WAYS_OF_READING, autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs in every way of reading."""
+    read_in(request.param, monkeypatch)
 
 
 def read(data: bytes, folder: Path) -> tuple[list[tuple[int, ...]], tuple[str, ...]]:
@@ -166,23 +174,30 @@ def test_a_track_that_runs_past_all_time_is_cut(tmp_path):
 
 
 def test_a_million_notes_are_read_and_more_than_a_file_may_have_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(repair, "MAX_NOTES", 1000)
-    monkeypatch.setattr(repair.Room, "__init__", small_room)
+    monkeypatch.setattr(tolerant_events, "MAX_NOTES", 1000)
     few_notes = b"\0\x90\x3c\x40" + b"\0\x3c\x00\0\x3c\x40" * 999
     notes, _ = read(header() + chunk(few_notes), tmp_path)
     assert len(notes) == 1000
     with pytest.raises(UnreadableError, match="more than 1000 notes"):
         read(header() + chunk(few_notes + b"\0\x3c\x00\0\x3c\x40"), tmp_path)
+    half = chunk(few_notes[:-3000])
+    with pytest.raises(UnreadableError, match="more than 1000 notes"):
+        read(header(form=2, tracks=3) + half * 3, tmp_path)
 
 
-def small_room(self: repair.Room) -> None:
-    self.strokes, self.changes = 2000, 100
-
-
-def test_too_many_changes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(repair.Room, "__init__", small_room)
-    with pytest.raises(UnreadableError, match="changes of program, tempo, meter, key"):
-        read(header() + chunk(NOTE + b"\0\xc0\x05" * 101), tmp_path)
+@pytest.mark.parametrize(
+    ("limit", "event", "reason"),
+    [
+        ("MAX_CHANGES", b"\0\xc0\x05", "more than 100 changes of program, tempo, meter, key"),
+        ("MAX_CHANGES", b"\0\xff\x03\1A", "more than 100 changes of program, tempo, meter, key"),
+        ("MAX_CONTROLS", b"\0\xb0\x07\x40", "more than 100 controllers"),
+    ],
+)
+def test_too_many_changes_and_controllers_are_refused(tmp_path, monkeypatch, limit, event, reason):
+    monkeypatch.setattr(tolerant_events, limit, 100)
+    read(header() + chunk(NOTE + event * 100), tmp_path)
+    with pytest.raises(UnreadableError, match=reason):
+        read(header() + chunk(NOTE + event * 101), tmp_path)
 
 
 def test_65535_tracks_in_a_kilobyte(tmp_path):
@@ -197,17 +212,21 @@ def test_deep_riff_is_no_music(tmp_path):
 
 
 def test_parts_of_a_file_beyond_its_end_are_not_there():
-    odd = Oddities()
-    found = chunks.take_apart(header(tracks=3) + b"MTrk\x7f\xff\xff\xff" + b"MTr", odd)
-    assert found.tracks == [b"MTr"]
+    data = header(tracks=3) + b"MTrk\x7f\xff\xff\xff" + b"MTr"
+    found = split_chunks(data, Warnings())
+    assert [data[begin:stop] for begin, stop in found.tracks] == [b"MTr"]
+
+
+Event = tuple[int, int, bool]
+"""Its tick, its key, and whether it is a note-on."""
 
 
 def pairs_by_hand(
-    events: list[tuple[int, int, bool]], track_end: int
-) -> tuple[list[tuple[int, int]], int]:
+    events: list[Event], track_end: list[int]
+) -> tuple[list[tuple[int, int]], int, int]:
     """The rule, event by event: brackets tell who hangs, the others are first in, first out."""
     ends: dict[int, int] = {}
-    hanging = 0
+    hanging = cut = 0
     for key in {key for _, key, _ in events}:
         own = [(at, tick, strike) for at, (tick, k, strike) in enumerate(events) if k == key]
         brackets: list[int] = []
@@ -223,43 +242,35 @@ def pairs_by_hand(
             ends[at] = events[release][0]
         for at in brackets:
             later = [s for s in strikes if s > at]
-            ends[at] = events[later[0]][0] if later else track_end
+            ends[at] = events[later[0]][0] if later else track_end[key // 2048]
         hanging += len(brackets)
-    return sorted(ends.items()), hanging
+        for at in strikes:
+            later = [events[s][0] for s in strikes if events[s][0] > events[at][0]]
+            if later and later[0] < ends[at]:
+                ends[at], cut = later[0], cut + 1
+    return sorted((at, end - events[at][0]) for at, end in ends.items()), hanging, cut
 
 
-event = st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans())
+event = st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 2048 + 1, None]), st.booleans())
 
 
+@pytest.mark.parametrize("width", [np.uint16, np.uint32])
 @given(steps=st.lists(event, max_size=40), rest=st.integers(0, 3))
-@few(400)
-def test_pairing_is_the_rule_event_by_event(steps, rest):
+@few(300)
+def test_pairing_is_the_rule_event_by_event(width, steps, rest):
     ticks = list(itertools.accumulate(wait for wait, _, _ in steps))
-    events = [(tick, key, strike) for tick, (_, key, strike) in zip(ticks, steps, strict=True)]
-    track_end = (ticks[-1] if ticks else 0) + rest
-    struck, end, hanging = pairing.pair(
-        np.array(ticks, dtype=np.int64),
-        np.array([key for _, key, _ in events], dtype=np.int64),
-        np.array([strike for _, _, strike in events], dtype=bool),
-        track_end,
-    )
-    found = list(zip(struck.tolist(), end.tolist(), strict=True))
-    assert (found, hanging) == pairs_by_hand(events, track_end)
-
-
-note = st.tuples(st.integers(0, 4), st.integers(0, 12), st.integers(0, 2))
-
-
-@given(notes=st.lists(note, max_size=30), wide=st.booleans())
-@few(400)
-def test_cutting_is_the_rule_note_by_note(notes, wide):
-    onset, length = list(itertools.accumulate(note[0] for note in notes)), [n[1] for n in notes]
-    key = [each * (100_000 if wide else 1) for _, _, each in notes]
-    by_hand = [
-        min([long, *(o - start for o, k in zip(onset, key, strict=True) if k == own and o > start)])
-        for start, long, own in zip(onset, length, key, strict=True)
+    end = (ticks[-1] if ticks else 0) + rest
+    none = no_note(np.zeros(0, dtype=width))
+    keys = np.array([none if key is None else key for _, key, _ in steps], dtype=width)
+    velocity = np.array([90 * strike for _, _, strike in steps], dtype=np.uint8)
+    found = pair(np.array(ticks, dtype=np.int64), keys, velocity, np.array([end, end + 7]))
+    events = [
+        (tick, key, strike)
+        for tick, (_, key, strike) in zip(ticks, steps, strict=True)
+        if key is not None
     ]
-    arrays = [np.array(values, dtype=np.int64) for values in (onset, length, key)]
-    cut = pairing.cut_at_next_strike(*arrays)
-    assert arrays[1].tolist() == by_hand
-    assert cut == sum(a < b for a, b in zip(by_hand, length, strict=True))
+    places = [at for at, (_, key, _) in enumerate(steps) if key is not None]
+    notes, hanging, cut = pairs_by_hand(events, [end, end + 7])
+    by_hand = [(places[at], duration) for at, duration in notes]
+    assert list(zip(found.note_on.tolist(), found.duration.tolist(), strict=True)) == by_hand
+    assert (found.hanging, found.cut) == (hanging, cut)

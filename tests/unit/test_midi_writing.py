@@ -5,23 +5,23 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import miditoolkit
 import mido
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midi_ways import reads_by_symusic
-from musengine.builtin.midi import libraries
-from musengine.builtin.midi.events import LONGEST_WAIT, quantity
+from midi_ways import WAYS_OF_READING, read_in
 from musengine.builtin.midi.reader import MidiReader
-from musengine.builtin.midi.writer import MidiWriter, midi_bytes
+from musengine.builtin.midi.writer import LONGEST_WAIT, MidiWriter, midi_bytes, quantity
 from musengine.interfaces.reader import Item
-from musengine.music.score import Score, Text, Track
+from musengine.music.miditoolkit_objects import to_miditoolkit
+from musengine.music.score import BEND, Score, Text, Track
 from musengine.music.transforms import one_note_per_key
 from musengine.plugins.declarations import NoSettings
 from musengine.testing import rows_of, score_of
-from musengine.testing.strategies import few, scores
+from musengine.testing.strategies import controls, few, scores
 
 
 def parsed(score: Score) -> mido.MidiFile:
@@ -128,7 +128,8 @@ tempo_maps = st.lists(st.tuples(st.integers(0, 400), st.floats(3.6, 5000.0)), ma
 def whole_scores(draw: st.DrawFn) -> Score:
     """Scores of any maps whose notes do not overlap on one pitch of a track; every track has one.
 
-    The maps lie within the music, and the silence after it is no longer than readers believe.
+    Maps and controllers lie within the music, and the silence after it is no longer than readers
+    believe.
     """
     tracks = draw(track_lists)
     notes = draw(
@@ -153,19 +154,28 @@ def whole_scores(draw: st.DrawFn) -> Score:
         tempos=draw(tempo_maps),
         meters=draw(meter_maps),
         keys=draw(key_maps),
+        controls=draw(st.lists(controls(len(tracks)), max_size=20)),
         length=end + draw(st.integers(0, 900 * resolution)),
     )
     return one_note_per_key(score)
 
 
-@pytest.mark.parametrize("library", ["miditoolkit", "symusic"])
+def controls_of(score: Score) -> list[list[tuple[int, ...]]]:
+    """(tick, number, value) of the controllers of each track, those of banks first in a tick."""
+    rows: list[list[tuple[int, ...]]] = [[] for _ in score.tracks]
+    for tick, (track, *change) in zip(
+        score.control_tick.tolist(), score.control.tolist(), strict=True
+    ):
+        rows[track].append((tick, *change))
+    return [sorted(own, key=lambda row: (row[0], row[0] or row[1] not in (0, 32))) for own in rows]
+
+
+@pytest.mark.parametrize("way", WAYS_OF_READING)
 @given(score=whole_scores())
 @few(80)
-def test_writing_and_reading_gives_the_same_score(library, score, tmp_path):
-    reads = {"miditoolkit": libraries.Miditoolkit, "symusic": reads_by_symusic}[library]
-    library_read_with = reads()
+def test_writing_and_reading_gives_the_same_score(way, score, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(libraries, "chosen", lambda: library_read_with)
+        read_in(way, patch)
         found = there_and_back(score, tmp_path)
     expected = [replace(track, channel=None) for track in score.tracks]
     assert [replace(track, channel=None) for track in found.tracks] == expected
@@ -174,8 +184,42 @@ def test_writing_and_reading_gives_the_same_score(library, score, tmp_path):
     for name in ("tempo_tick", "tempo_bpm", "meter_tick", "meter", "key_tick", "key"):
         assert getattr(found, name).tolist() == getattr(score, name).tolist(), name
     assert (found.ticks_per_beat, found.length) == (score.ticks_per_beat, score.length)
+    assert controls_of(found) == controls_of(score)
     # And what was read is written as the same bytes.
     assert midi_bytes(found) == midi_bytes(replace(score, tracks=found.tracks))
+
+
+@given(score=whole_scores())
+@few(80)
+def test_another_library_reads_what_is_written(score):
+    file = miditoolkit.MidiFile(file=io.BytesIO(midi_bytes(score)), charset="utf-8")
+    assert file.ticks_per_beat == score.ticks_per_beat
+    assert file.max_tick == score.length + 1
+    parts = [(each.name, int(each.program), each.is_drum) for each in file.instruments]
+    assert parts == [(track.name, track.program, track.is_drum) for track in score.tracks]
+    found = [
+        (note.start, note.end - note.start, note.pitch, note.velocity, track)
+        for track, instrument in enumerate(file.instruments)
+        for note in instrument.notes
+    ]
+    assert sorted(found) == sorted(rows_of(score))
+    # It gives the default of 120 where no tempo is told, and every meter and key as it is written.
+    assert {(change.time, change.tempo) for change in file.tempo_changes} == set(
+        zip(score.tempo_tick.tolist(), score.tempo_bpm.tolist(), strict=True)
+    )
+    meters = [
+        (change.time, [change.numerator, change.denominator])
+        for change in file.time_signature_changes
+    ]
+    assert meters == list(zip(score.meter_tick.tolist(), score.meter.tolist(), strict=True))
+    names = [(change.time, change.key_name) for change in file.key_signature_changes]
+    keys = to_miditoolkit(score).key_signature_changes
+    assert names == [(change.time, change.key_name) for change in keys]
+    for instrument, own in zip(file.instruments, controls_of(score), strict=True):
+        changes = [(each.time, each.number, each.value) for each in instrument.control_changes]
+        bends = [(each.time, BEND, each.pitch) for each in instrument.pitch_bends]
+        assert changes == [row for row in own if row[1] != BEND]
+        assert bends == [row for row in own if row[1] == BEND]
 
 
 @given(score=scores())
@@ -313,6 +357,27 @@ def test_waits_longer_than_the_format_has_room_for_are_divided():
         *((0, 60), (1, 60), (2**29, 62), (2**29 + 2**28, 62), (2**40, 64), (2**40 + 5, 64))
     ]
     assert max(m.time for m in notes) == LONGEST_WAIT
+
+
+def test_controllers_stand_between_the_ends_and_the_beginnings_of_notes():
+    score = score_of(
+        [(0, 4, 60), (4, 4, 62)],
+        tracks=[Track("", 5, channel=2)],
+        # Too late: the music is over.
+        controls=[(9, 0, 7, 1), (4, 0, 64, 127), (4, 0, BEND, -8192), (0, 0, 64, 0), (0, 0, 32, 3)],
+    )
+    _, notes = parsed(score).tracks
+    assert [(tick, message.bytes()) for tick, message in timed(notes)[:-1]] == [
+        (0, [0xB2, 32, 3]),  # the bank, before the program
+        (0, [0xC2, 5]),
+        (0, [0xB2, 64, 0]),
+        (0, [0x92, 60, 80]),
+        (4, [0x82, 60, 64]),
+        (4, [0xB2, 64, 127]),
+        (4, [0xE2, 0, 0]),
+        (4, [0x92, 62, 80]),
+        (8, [0x82, 62, 64]),
+    ]
 
 
 def test_odd_names_and_programs_are_written_all_the_same():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers import beats, seconds
 from musengine.config.quantities import GridStep
-from musengine.music.score import Piece, Score, Text, Track
+from musengine.music.score import BEND, Piece, Score, Text, Track
 from musengine.testing import rows_of, score_of
 from musengine.testing.strategies import few, scores
 
@@ -88,6 +88,45 @@ def test_length_reaches_at_least_to_the_end_of_the_last_note():
 def test_values_outside_their_range_are_refused(notes, wrong):
     with pytest.raises(ValueError, match=wrong):
         score_of(notes)
+
+
+def test_controllers_are_kept_in_order_of_time():
+    score = score_of(
+        [(0, 4, 60)],
+        tracks=[Track("a"), Track("b")],
+        controls=[(9, 1, 64, 0), (2, 0, BEND, -8192), (2, 1, 64, 127), (0, 0, 7, 100)],
+    )
+    assert score.control_tick.tolist() == [0, 2, 2, 9]
+    assert score.control.tolist() == [[0, 7, 100], [0, BEND, -8192], [1, 64, 127], [1, 64, 0]]
+    assert score.length == 4
+    # What is heard of the notes alone is the same.
+    assert score.fingerprint() == score_of([(0, 4, 60)], tracks=score.tracks).fingerprint()
+
+
+def test_most_scores_have_no_controllers():
+    score = score_of([(0, 4, 60)])
+    assert (score.control_tick.shape, score.control.shape) == ((0,), (0, 3))
+    assert score.control.dtype == score.control_tick.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        (-1, 0, 7, 0),
+        (2**40 + 1, 0, 7, 0),
+        (0, -1, 7, 0),
+        (0, 1, 7, 0),
+        (0, 0, -1, 0),
+        (0, 0, 129, 0),
+        (0, 0, 7, -1),
+        (0, 0, 7, 128),
+        (0, 0, BEND, -8193),
+        (0, 0, BEND, 8192),
+    ],
+)
+def test_impossible_controllers_are_refused(control):
+    with pytest.raises(ValueError, match="controller"):
+        score_of([(0, 4, 60)], controls=[control])
 
 
 def test_a_resolution_of_nothing_is_refused():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import beats, seconds
-from musengine.music.score import Score, Track
+from musengine.music.score import BEND, Score, Track
 from musengine.music.transforms import (
     at_resolution,
     excerpt,
@@ -123,6 +123,46 @@ BAND = score_of(
         Track("choir", 52),
     ],
 )
+
+
+PEDALLED = score_of(
+    [(0, 40, 60, 80, 0), (0, 40, 62, 80, 1)],
+    tracks=[Track("a"), Track("b")],
+    controls=[
+        (0, 0, 7, 90),
+        (0, 1, 7, 50),
+        (4, 0, 64, 127),
+        (6, 0, 7, 100),
+        (12, 0, 64, 0),
+        (20, 1, BEND, 5),
+    ],
+)
+
+
+def controls_of(score: Score) -> list[tuple[int, ...]]:
+    ticks, changes = score.control_tick.tolist(), score.control.tolist()
+    return [(tick, *change) for tick, change in zip(ticks, changes, strict=True)]
+
+
+def test_an_excerpt_has_the_controllers_that_were_in_force():
+    # From tick 8 to before tick 20.
+    assert controls_of(excerpt(PEDALLED, 2, 5)) == [
+        (0, 1, 7, 50),
+        (0, 0, 64, 127),
+        (0, 0, 7, 100),
+        (4, 0, 64, 0),
+    ]
+    assert controls_of(excerpt(PEDALLED, 0, 99)) == controls_of(PEDALLED)
+
+
+def test_controllers_go_with_their_tracks():
+    assert controls_of(keep_tracks(PEDALLED, [1])) == [(0, 0, 7, 50), (20, 0, BEND, 5)]
+    assert controls_of(mute_tracks(PEDALLED, [0, 1])) == []
+
+
+def test_controllers_at_another_resolution():
+    ticks = at_resolution(PEDALLED, 2).control_tick.tolist()
+    assert ticks == [0, 0, 2, 3, 6, 10]
 
 
 def test_tracks_are_kept_and_muted_by_index():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from musengine.data.discovery import DiscoveryNotes
-from musengine.music.score import MAPS, Piece, SplitName, Text
+from musengine.music.score import CONTROLS, MAPS, Piece, SplitName, Text
 
 if TYPE_CHECKING:
     from musengine.data.cache import Scratch
@@ -101,7 +101,7 @@ class PieceInfo:
         else:
             kind, size = "score", 4 * content.length // content.ticks_per_beat
             digest = hashlib.sha256(fingerprint.encode())
-            for name in MAPS:
+            for name in (*MAPS, *CONTROLS):
                 digest.update(repr(getattr(content, name).shape).encode())
                 digest.update(getattr(content, name).tobytes())
             digest.update(repr(content.tracks).encode())

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from musengine.data.manifest import PieceInfo, Skipped
-from musengine.music.score import COLUMNS, MAPS, Piece, Score, Text, Track
+from musengine.music.score import COLUMNS, CONTROLS, MAPS, Piece, Score, Text, Track
 from musengine.utils.arrays import Array
 
 JSONObject = dict[str, Any]
@@ -32,7 +32,7 @@ def pack_pieces(
         if isinstance(content, Text):
             entry["text"] = [content.text, content.notation]
         else:
-            for name in (*COLUMNS, *MAPS):
+            for name in (*COLUMNS, *MAPS, *CONTROLS):
                 arrays[f"{index}.{name}"] = getattr(content, name)
             entry["score"] = [content.ticks_per_beat, content.length]
             entry["tracks"] = [asdict(track) for track in content.tracks]
@@ -66,7 +66,7 @@ def _content(arrays: Mapping[str, Array], index: int, entry: JSONObject) -> Scor
         return Text(*entry["text"])
     ticks_per_beat, length = entry["score"]
     return Score(
-        **{name: arrays[f"{index}.{name}"] for name in (*COLUMNS, *MAPS)},
+        **{name: arrays[f"{index}.{name}"] for name in (*COLUMNS, *MAPS, *CONTROLS)},
         ticks_per_beat=ticks_per_beat,
         length=length,
         tracks=tuple(Track(**track) for track in entry["tracks"]),

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -21,8 +22,13 @@ COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
 """The arrays of a Score with an entry for each note."""
 MAPS = ("tempo_tick", "tempo_bpm", "meter_tick", "meter", "key_tick", "key")
 """The arrays of a Score that give ticks their meaning."""
+CONTROLS = ("control_tick", "control")
+"""The arrays of a Score with an entry for each controller."""
 LAST_TICK = 2**40
 """No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
+BEND = 128
+"""The number that pitch bends have among controllers, whose own are 0 to 127."""
+_NO_CONTROLS: IntArray = np.zeros((4, 0), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,10 @@ class Score:
         key_tick: (J,) ticks at which a key signature begins; none may be known.
         key: (J, 2) sharps (flats negative), and 0 for major or 1 for minor.
         length: ticks; no note ends later.
+        control_tick: (C,) ticks of controllers and pitch bends, of which those of each track are in
+            order; most music has none.
+        control: (C, 3) index into `tracks`, number, and value: 0 to 127 of a controller, -8,192 to
+            8,191 of a bend, whose number is `BEND`.
     """
 
     onset: IntArray
@@ -80,6 +90,8 @@ class Score:
     key_tick: IntArray
     key: IntArray
     length: int
+    control_tick: IntArray = field(default_factory=lambda: _NO_CONTROLS[0])
+    control: IntArray = field(default_factory=lambda: _NO_CONTROLS[1:].T)
 
     @classmethod
     def from_notes(
@@ -95,6 +107,7 @@ class Score:
         tempos: Sequence[tuple[int, float]] = (),
         meters: Sequence[tuple[int, int, int]] = (),
         keys: Sequence[tuple[int, int, bool]] = (),
+        controls: Sequence[tuple[int, int, int, int]] = (),
         length: int | None = None,
     ) -> Score:
         """Build a score from arrays in any order; scalars are repeated for every note.
@@ -111,6 +124,7 @@ class Score:
                 Kept in whole microseconds per quarter note, as MIDI keeps them.
             meters: (tick, numerator, denominator); 4/4 from the start where none is given.
             keys: (tick, sharps with flats negative, whether minor).
+            controls: (tick, track, number, value) of controllers, and of bends as number `BEND`.
             length: ticks; by default where the last note ends.
 
         Raises:
@@ -128,6 +142,7 @@ class Score:
             tempos=tempos,
             meters=meters,
             keys=keys,
+            controls_4C=_by_tick(controls, len(tracks)) if controls else None,
             length=length,
         )
 
@@ -141,6 +156,7 @@ class Score:
         tempos: Sequence[tuple[int, float]] = (),
         meters: Sequence[tuple[int, int, int]] = (),
         keys: Sequence[tuple[int, int, bool]] = (),
+        controls_4C: IntArray | None = None,
         length: int | None = None,
     ) -> Score:
         """Build a score from one table of notes in any order, which is faster than from arrays.
@@ -152,6 +168,7 @@ class Score:
             tempos: (tick, quarter notes per minute).
             meters: (tick, numerator, denominator).
             keys: (tick, sharps with flats negative, whether minor).
+            controls_4C: tick, track, number and value, a row each, not looked at.
             length: ticks.
 
         Raises:
@@ -164,6 +181,7 @@ class Score:
         tempo_tick, tempo_bpm = timing.tempo_map(tempos)
         meter_tick, meter = timing.meter_map(meters)
         key_tick, key = timing.key_map(keys)
+        controls_4C = _NO_CONTROLS if controls_4C is None else controls_4C
         return cls(
             onset=onset,
             duration=duration,
@@ -179,6 +197,8 @@ class Score:
             key_tick=key_tick,
             key=key,
             length=max(int((onset + duration).max(initial=0)), int(length or 0)),
+            control_tick=controls_4C[0],
+            control=controls_4C[1:].T,
         )
 
     def __len__(self) -> int:
@@ -394,3 +414,19 @@ def _checked(notes_5N: IntArray, n_tracks: int) -> list[int]:
         if least < low or most > high:
             raise ValueError(f"{name} must lie between {low} and {high}")
     return largest
+
+
+def _by_tick(controls: Sequence[tuple[int, int, int, int]], n_tracks: int) -> IntArray:
+    """Return (4, C) tick, track, number and value by tick, those of one tick in the order given.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+    for tick, track, number, value in controls:
+        low, high = (-8192, 8191) if number == BEND else (0, 127)
+        if not (0 <= tick <= LAST_TICK and 0 <= track < n_tracks and 0 <= number <= BEND):
+            raise ValueError(f"a controller ({tick}, {track}, {number}, {value}) is impossible")
+        if not low <= value <= high:
+            raise ValueError(f"the value {value} of a controller must lie between {low} and {high}")
+    by_tick = sorted(controls, key=itemgetter(0))
+    return np.array(by_tick, dtype=np.int64).reshape(-1, 4).T

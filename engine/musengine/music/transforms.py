@@ -11,7 +11,7 @@ import numpy as np
 
 from musengine.config.quantities import GridStep
 from musengine.music import timing
-from musengine.music.score import Score
+from musengine.music.score import BEND, Score
 from musengine.utils.arrays import Array, FloatArray, IntArray
 
 Unit = Literal["ticks", "beats", "bars", "seconds"]
@@ -20,8 +20,8 @@ Unit = Literal["ticks", "beats", "bars", "seconds"]
 def excerpt(score: Score, start: float, stop: float, unit: Unit = "beats") -> Score:
     """Return what sounds from `start` to before `stop`, beginning at tick 0.
 
-    Notes that sound across a border are cut there. Tempo, meter and key are those in force; where
-    the start lies within a bar, bars are counted from there.
+    Notes that sound across a border are cut there. Tempo, meter, key and controllers are those in
+    force; where the start lies within a bar, bars are counted from there.
 
     Args:
         score: what is cut.
@@ -40,6 +40,7 @@ def excerpt(score: Score, start: float, stop: float, unit: Unit = "beats") -> Sc
     tempo_tick, tempo_bpm = _in_force(score.tempo_tick, score.tempo_bpm, first, after)
     meter_tick, meter = _in_force(score.meter_tick, score.meter, first, after)
     key_tick, key = _in_force(score.key_tick, score.key, first, after)
+    controls = _controls_in_force(score, first, after)
     cut = replace(
         within,
         onset=onset - first,
@@ -51,6 +52,8 @@ def excerpt(score: Score, start: float, stop: float, unit: Unit = "beats") -> Sc
         key_tick=key_tick,
         key=key,
         length=after - first,
+        control_tick=np.maximum(score.control_tick[controls] - first, 0),
+        control=score.control[controls],
     )
     return cut.in_order()
 
@@ -73,14 +76,33 @@ def _in_force(ticks: IntArray, values: Array, first: int, after: int) -> tuple[I
     return np.maximum(ticks[begin:stop] - first, 0), values[begin:stop]
 
 
+def _controls_in_force(score: Score, first: int, after: int) -> IntArray:
+    """Return the indices of controllers from `first` to before `after`, and of those in force then.
+
+    In force is the last of each track and number.
+    """
+    before = np.flatnonzero(score.control_tick <= first)[::-1]
+    kinds = score.control[before, 0] * (BEND + 1) + score.control[before, 1]
+    last = before[np.unique(kinds, return_index=True)[1]]
+    within = (score.control_tick > first) & (score.control_tick < after)
+    return np.concatenate([np.sort(last), np.flatnonzero(within)])
+
+
 def keep_tracks(score: Score, indices: Collection[int]) -> Score:
     """Return the score with only these tracks, by index; the others are gone from the list too."""
     kept = sorted(set(indices) & set(range(len(score.tracks))))
     new_index = np.full(max(len(score.tracks), 1), -1, dtype=np.int64)
     new_index[kept] = np.arange(len(kept))
     chosen = score.take(new_index[score.track] >= 0)
+    control = score.control.copy()
+    control[:, 0] = new_index[control[:, 0]]
+    kept_C = control[:, 0] >= 0
     return replace(
-        chosen, track=new_index[chosen.track], tracks=tuple(score.tracks[index] for index in kept)
+        chosen,
+        track=new_index[chosen.track],
+        tracks=tuple(score.tracks[index] for index in kept),
+        control_tick=score.control_tick[kept_C],
+        control=control[kept_C],
     )
 
 
@@ -219,5 +241,6 @@ def at_resolution(score: Score, ticks_per_beat: int) -> Score:
         length=max(
             int(rescaled(np.array([score.length]))[0]), int((onset + duration).max(initial=0))
         ),
+        control_tick=rescaled(score.control_tick),
     )
     return changed.in_order()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from musengine.music.score import Score, Track
+from musengine.music.score import BEND, Score, Track
 from musengine.testing.scores import score_of
 
 
@@ -21,8 +21,8 @@ def few(examples: int) -> settings:
 def scores(*, drums: bool = True) -> st.SearchStrategy[Score]:
     """Return a strategy for scores of up to three tracks; notes may overlap and coincide.
 
-    They have up to 12 notes of any pitch and up to 3 tempo changes, 12 ticks to a beat, and last
-    up to 10 beats or to the end of the last note.
+    They have up to 12 notes of any pitch, up to 3 tempo changes and up to 4 controllers, 12 ticks
+    to a beat, and last up to 10 beats or to the end of the last note.
 
     Args:
         drums: whether the third track is one of drums.
@@ -40,11 +40,29 @@ def scores(*, drums: bool = True) -> st.SearchStrategy[Score]:
     )
     tempos = st.lists(st.tuples(st.integers(0, 50), st.integers(20, 300)), max_size=3)
     return st.builds(
-        lambda notes, tracks, tempos, length: score_of(
-            notes, ticks_per_beat=12, tracks=tracks, tempos=tempos, length=length
+        lambda notes, tracks, tempos, controls, length: score_of(
+            notes,
+            ticks_per_beat=12,
+            tracks=tracks,
+            tempos=tempos,
+            controls=controls,
+            length=length,
         ),
         st.lists(note, max_size=12),
         tracks,
         tempos,
+        st.lists(controls(3), max_size=4),
         st.integers(0, 120),
     )
+
+
+def controls(tracks: int) -> st.SearchStrategy[tuple[int, int, int, int]]:
+    """Return a strategy for controllers and bends: tick up to 100, track, number and value.
+
+    Args:
+        tracks: how many tracks there are.
+    """
+    controller = st.tuples(st.integers(0, 119), st.integers(0, 127))
+    bend = st.tuples(st.just(BEND), st.integers(-8192, 8191))
+    drawn = st.tuples(st.integers(0, 100), st.integers(0, tracks - 1), controller | bend)
+    return drawn.map(lambda row: (row[0], row[1], *row[2]))

@@ -107,7 +107,14 @@ class Adjustments:
                 track if track.is_drum else replace(track, program=program)
                 for track in score.tracks
             )
-            score = replace(score, tracks=tuple(tracks))
+            # A bank (controllers 0 and 32) would make another instrument of the program.
+            others = (score.control[:, 1] != 0) & (score.control[:, 1] != 32)
+            score = replace(
+                score,
+                tracks=tuple(tracks),
+                control_tick=score.control_tick[others],
+                control=score.control[others],
+            )
         return score
 
 

@@ -37,9 +37,9 @@ def flatten(
     The tempo map is resolved: every onset sounds at the same second as before, within half a tick
     of the result. The resolution is the score's own, raised to a multiple of 16. A pitch struck by
     several tracks at once is one note, as long as the longest and as loud as the loudest; one
-    struck while it sounds ends the earlier note. Keys are dropped. Time signatures stand at the
-    moments they stood at, but where the tempo was not 120 their bars are no longer those of the
-    music.
+    struck while it sounds ends the earlier note. Keys and controllers are dropped. Time signatures
+    stand at the moments they stood at, but where the tempo was not 120 their bars are no longer
+    those of the music.
 
     Args:
         score: what is flattened.
@@ -63,7 +63,7 @@ def flatten(
 def at_constant_tempo(score: Score) -> Score:
     """Return the score at 120 quarter notes per minute, everything at the second it was at.
 
-    The resolution is raised to a multiple of 16, and the keys are dropped.
+    The resolution is raised to a multiple of 16; keys and controllers are dropped.
 
     Raises:
         UnreadableError: it lasts so long that ticks cannot count it.
@@ -94,6 +94,8 @@ def at_constant_tempo(score: Score) -> Score:
         key_tick=key_tick,
         key=key,
         length=max(int(moved(score.length)), int((onset + duration).max(initial=0))),
+        control_tick=score.control_tick[:0],
+        control=score.control[:0],
     )
     return changed.in_order()
 

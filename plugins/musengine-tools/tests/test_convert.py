@@ -116,6 +116,14 @@ class TestOneFile:
         assert np.allclose(score.tempo_bpm, 90, atol=0.001)
         assert [track.program for track in score.tracks] == [19]
 
+    def test_the_pedal_stays(self, folder: Path, convert: Run) -> None:
+        pedal = [(0, 0, 64, 127), (4, 0, 64, 0)]
+        write_midi(score_of([(0, 2, 60), (2, 4, 64)], controls=pedal), folder / "p.mid")
+        assert convert("p.mid", "q.mid", "--transpose", "2")[0] == 0
+        score = read_midi(folder / "q.mid")
+        assert score.control_tick.tolist() == [0, 4]
+        assert score.control.tolist() == [[0, 64, 127], [0, 64, 0]]
+
     def test_flattened_it_is_one_piano_at_120(self, folder: Path, convert: Run) -> None:
         # 60 BPM: the second note begins at 1 s.
         write_midi(score_of([(0, 4, 60), (4, 40, 62)], tempos=[(0, 60.0)]), folder / "slow.mid")

@@ -113,6 +113,14 @@ class TestChanges:
         score, _ = Adjustments(instrument=Instrument(19)).apply(BAND)
         assert [track.program for track in score.tracks] == [19, 19, 0]
 
+    def test_an_instrument_is_of_no_bank(self) -> None:
+        # Banks are chosen by the controllers 0 and 32.
+        controls = [(0, 0, 0, 8), (0, 0, 32, 1), (0, 0, 7, 100)]
+        banked = score_of([(0, 4, 60)], controls=controls)
+        score, _ = Adjustments(instrument=Instrument(19)).apply(banked)
+        assert score.control.tolist() == [[0, 7, 100]]
+        assert score.control_tick.tolist() == [0]
+
     @pytest.mark.parametrize(
         ("changes", "durations"),
         [

@@ -54,9 +54,11 @@ class TestFlatten:
             [(0, 4, 60, 50, 0), (0, 8, 60, 70, 1), (2, 4, 36, 90, 2)],
             ticks_per_beat=16,
             tracks=(Track("a", 40), Track("b", 73), Track("kit", 0, is_drum=True)),
+            controls=[(0, 1, 7, 100)],
         )
         flat = flatten(score)
         assert flat.tracks == (Track("piano"),)
+        assert len(flat.control) == len(flat.control_tick) == 0
         # Struck together by two tracks: one note, as long and as loud as the larger.
         assert rows_of(flat) == [(0, 8, 60, 70, 0)]
 

@@ -8,7 +8,8 @@ class Scan:
         data: bytes,
         notes: IntArray,
         parts: IntArray,
+        controls: IntArray,
         metas: IntArray,
         found: IntArray,
     ) -> None: ...
-    def read(self, n_tracks: int) -> None: ...
+    def read(self, tracks: IntArray) -> None: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The events of a clean MIDI file to tables, compiled.
+"""The events of a sound MIDI file to tables, compiled.
 
 The bytes are a stranger's: every index into the file and the tables is looked at, and one outside is
 an IndexError. Those into `keys` and `programs` are made of four and seven bits.
@@ -12,11 +12,12 @@ cdef enum:
     SOUNDS, FIRST, LAST, PART
 
 cdef enum:
-    N_NOTES, N_PARTS, N_METAS, END_TICK, N_CUT
+    N_NOTES, N_PARTS, N_CONTROLS, N_METAS, END_TICK, N_CUT
 
 cdef enum:
     NONE = -1
     KEYS = 2048
+    BEND = 128
     META = 0xFF
     NAME = 0x03
     END = 0x2F
@@ -35,52 +36,51 @@ cdef class Scan:
         data: the file.
         notes: (7, N) is filled with onset, duration, pitch, velocity and part of each note, the
             place of the next note of its key, and when one is struck that is later than itself.
-        parts: (3, P) with track, channel and program, in the order of first strikes.
+        parts: (2, P) with track × 16 + channel and program, in the order of first strikes.
+        controls: (4, C) with tick, part, number and value of each controller; bends have the number
+            128. The part is that of the next note on the channel in the track, else of the last; -1
+            less the channel where there is none.
         metas: (5, M) with track, tick, kind, and where its data begin and end in the file.
-        found: (5,) with how many notes, parts and metas there are, where the longest track ends,
-            and how many notes are cut where their pitch is struck again; to be 0 beforehand.
+        found: (6,) with how many notes, parts, controls and metas there are, where the longest
+            track ends, and how many notes are cut where their pitch is struck again; to be 0
+            beforehand.
     """
 
     cdef const unsigned char[::1] data
     cdef long long[:, ::1] notes
     cdef long long[:, ::1] parts
+    cdef long long[:, ::1] controls
     cdef long long[:, ::1] metas
     cdef long long[::1] found
     # Of each pitch on each channel of a track the first note that still sounds, and the first and
     # the last of those struck last at one time; of each program on each channel its part.
     cdef long long keys[4][KEYS]
     cdef long long programs[16]
+    # Of each channel the part of the last note, and how many controllers wait for the next one.
+    cdef long long sounding[16]
+    cdef long long waiting[16]
     cdef Py_ssize_t position
     cdef Py_ssize_t stop
 
-    def __init__(self, data, notes, parts, metas, found):
-        self.data, self.notes, self.parts, self.metas, self.found = data, notes, parts, metas, found
+    def __init__(self, data, notes, parts, controls, metas, found):
+        self.data, self.notes, self.parts = data, notes, parts
+        self.controls, self.metas, self.found = controls, metas, found
 
-    def read(self, int n_tracks):
-        """Read so many tracks.
+    def read(self, long long[:, ::1] tracks):
+        """Read tracks.
+
+        Args:
+            tracks: (T, 2) where each begins and ends in the file.
 
         Raises:
             IndexError: something ends too early, or there is more than the tables hold.
             ValueError: something else is odd.
         """
         cdef int track
-        self.position = 14
-        for track in range(n_tracks):
-            self.stop = self.data.shape[0]
-            if self.word() != 0x4D54726B:  # MTrk
-                raise ValueError("not a track")
-            self.stop = self.word()
-            self.stop += self.position
+        for track in range(tracks.shape[0]):
+            self.position, self.stop = tracks[track, 0], tracks[track, 1]
             self.track(track)
-        if self.position != self.data.shape[0]:
-            raise ValueError("something after the last track")
         self.cut()
-
-    cdef long long word(self) except -1:
-        cdef long long value = 0
-        for _ in range(4):
-            value = value << 8 | self.byte()
-        return value
 
     cdef inline int byte(self) except -1:
         if self.position >= self.stop:
@@ -105,7 +105,8 @@ cdef class Scan:
         for key in range(KEYS):
             self.keys[SOUNDS][key] = self.keys[LAST][key] = self.keys[PART][key] = NONE
         for channel in range(16):
-            self.programs[channel] = 0
+            self.programs[channel] = self.waiting[channel] = 0
+            self.sounding[channel] = NONE
         while True:
             tick += self.number()
             byte = self.byte()
@@ -122,17 +123,24 @@ cdef class Scan:
             if status == 0 or first > 127 or second > 127:
                 raise ValueError("a byte of no event, or a data byte above 127")
             channel = status & 15
-            if status >= 0xC0:
-                if status < 0xD0:
-                    self.programs[channel] = first
-            elif status < 0xA0:
+            if status < 0xA0:
                 if status >= 0x90 and second:
                     self.strike(tick, channel << 7 | first, second, self.part(track, channel))
                 else:
                     self.release(tick, channel << 7 | first)
+            elif status >= 0xE0:
+                self.control(tick, channel, BEND, (second << 7 | first) - 8192)
+            elif status >= 0xC0:
+                if status < 0xD0:
+                    self.programs[channel] = first
+            elif status >= 0xB0:
+                self.control(tick, channel, first, second)
         for key in range(KEYS):
             if self.keys[SOUNDS][key] != NONE:
                 raise ValueError("a note is never released")
+        for channel in range(16):
+            if self.sounding[channel] != NONE:
+                self.assign(channel, self.sounding[channel])
         self.found[END_TICK] = max(self.found[END_TICK], tick)
         return 0
 
@@ -161,14 +169,40 @@ cdef class Scan:
         self.position += length
         return False
 
+    cdef inline int control(
+        self, long long tick, int channel, int number, int value
+    ) except -1:
+        cdef long long place = self.found[N_CONTROLS]
+        cdef int key
+        if number == 120 or 123 <= number <= 127:
+            for key in range(channel << 7, (channel + 1) << 7):
+                if self.keys[SOUNDS][key] != NONE:
+                    raise ValueError("all notes are ended at once")
+        self.controls[0, place] = tick
+        self.controls[1, place] = NONE - channel
+        self.controls[2, place] = number
+        self.controls[3, place] = value
+        self.found[N_CONTROLS] += 1
+        self.waiting[channel] += 1
+        return 0
+
+    cdef int assign(self, int channel, long long part) except -1:
+        """Give the controllers of a channel that wait for its next note to a part."""
+        cdef long long place = self.found[N_CONTROLS]
+        while self.waiting[channel]:
+            place -= 1
+            if self.controls[1, place] == NONE - channel:
+                self.controls[1, place] = part
+                self.waiting[channel] -= 1
+        return 0
+
     cdef inline long long part(self, int track, int channel) except -1:
         """Return the part of the program that a channel has."""
         cdef long long *part = &self.keys[PART][channel << 7 | self.programs[channel]]
         if part[0] == NONE:
             part[0] = self.found[N_PARTS]
-            self.parts[0, part[0]] = track
-            self.parts[1, part[0]] = channel
-            self.parts[2, part[0]] = self.programs[channel]
+            self.parts[0, part[0]] = track << 4 | channel
+            self.parts[1, part[0]] = self.programs[channel]
             self.found[N_PARTS] += 1
         return part[0]
 
@@ -178,6 +212,9 @@ cdef class Scan:
         cdef long long note = self.found[N_NOTES]
         cdef long long last = self.keys[LAST][key]
         cdef long long earlier
+        if self.waiting[key >> 7]:
+            self.assign(key >> 7, part)
+        self.sounding[key >> 7] = part
         self.notes[ONSET, note] = tick
         self.notes[PITCH, note] = key & 127
         self.notes[VELOCITY, note] = velocity

@@ -1,11 +1,11 @@
-"""What a MIDI file consists of, however damaged: its header and the bytes of its tracks."""
+"""The chunks of a MIDI file, however damaged: its header and where its tracks lie."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
 
-from musengine.builtin.midi.oddities import Oddities
+from musengine.builtin.midi.warnings import Warnings
 from musengine.errors import UnreadableError
 from musengine.utils.format import counted
 
@@ -15,22 +15,25 @@ MOST_CHUNKS = 2**16 - 1
 _SEARCHED = 2**12
 """How far into a file a header is looked for: mail and old Macintosh disks put theirs before it."""
 _HEADER, _TRACK = b"MThd", b"MTrk"
-_CLEAN = _HEADER + b"\x00\x00\x00\x06"
+_SOUND = _HEADER + b"\0\0\0\6"
+_CHUNK, _CONTENT = struct.Struct(">4sI"), struct.Struct(">HHH")
 
 
 @dataclass
 class Chunks:
-    """A file taken apart.
+    """The parts of a file.
 
     Attributes:
+        data: the whole file.
         format: 0, 1 or 2.
         division: the header's two bytes that say what a tick is, 1 to 65,535.
-        tracks: the bytes of each track, without its header.
+        tracks: where the bytes of each track begin and end, without its header.
     """
 
-    format: int
-    division: int
-    tracks: list[bytes] = field(default_factory=list)
+    data: bytes
+    format: int = 1
+    division: int = DEFAULT_TICKS_PER_BEAT
+    tracks: list[tuple[int, int]] = field(default_factory=list)
 
 
 def unwrapped(data: bytes) -> tuple[bytes, bool]:
@@ -49,76 +52,88 @@ def unwrapped(data: bytes) -> tuple[bytes, bool]:
     return (inside if size >= 22 else data[start:]), True
 
 
-def clean_header(data: bytes) -> tuple[int, int, int] | None:
-    """Return a file's format (0 or 1), number of tracks and ticks to a beat; None where odd."""
-    if data[:8] != _CLEAN or len(data) < 14:
-        return None
-    form, n_tracks, division = struct.unpack_from(">HHH", data, 8)
-    if form > 1 or not 1 <= n_tracks <= (MOST_CHUNKS if form else 1) or not 0 < division < 0x8000:
-        return None
-    return form, n_tracks, division
-
-
-def take_apart(data: bytes, odd: Oddities) -> Chunks:
-    """Return the header and the tracks of a MIDI file, telling what was odd.
+def split_chunks(data: bytes, warnings: Warnings) -> Chunks:
+    """Return the header and the tracks of a MIDI file, noting what was wrong with them.
 
     Raises:
         UnreadableError: there is neither a header nor a track.
     """
-    position, chunks, declared = _header(data, odd)
-    looked_at = 0
-    while position < len(data) and (looked_at := looked_at + 1) <= MOST_CHUNKS:
-        following = _end_of_chunk(data, position)
-        if data[position : position + 4] == _TRACK and position + 8 <= len(data):
-            end = _end_of_track(data, position, len(chunks.tracks) + 1, odd)
-            chunks.tracks.append(data[position + 8 : end])
-        elif following is not None:
+    if (sound := _sound(data)) is not None:
+        return sound
+    position, chunks, declared = _header(data, warnings)
+    tracks = chunks.tracks
+    for _ in range(MOST_CHUNKS):
+        if position >= len(data):
+            break
+        if data.startswith(_TRACK, position) and position + 8 <= len(data):
+            end = _end_of_track(data, position, len(tracks) + 1, warnings)
+            tracks.append((position + 8, end))
+        elif (following := _end_of_chunk(data, position)) is not None:
             end = following
-            odd.count("chunk", "of an unknown kind ignored")
+            warnings.count("chunk", "of an unknown kind ignored")
         else:
             end = _next_track(data, position + 1)
-            odd.count("byte", "between or after the tracks ignored", end - position)
+            warnings.count("byte", "between or after the tracks ignored", end - position)
         position = end
-    if declared is not None and declared != len(chunks.tracks):
-        there = len(chunks.tracks)
-        odd.say(f"the header counts {counted(declared, 'track')}, there are {there:,}")
-    if chunks.format == 0 and len(chunks.tracks) > 1:
-        odd.say("the header gives format 0, which has one track: read as format 1")
+    if declared not in (None, len(tracks)):
+        there = len(tracks)
+        warnings.say(f"the header counts {counted(declared or 0, 'track')}, there are {there:,}")
+    if chunks.format == 0 and len(tracks) > 1:
+        warnings.say("the header gives format 0, which has one track: read as format 1")
         chunks.format = 1
     return chunks
 
 
-def _header(data: bytes, odd: Oddities) -> tuple[int, Chunks, int | None]:
+def _sound(data: bytes) -> Chunks | None:
+    """Return the chunks of a file of format 0 or 1 that says of itself what is true, as most do."""
+    if data[:8] != _SOUND or len(data) < 14:
+        return None
+    form, count, division = _CONTENT.unpack_from(data, 8)
+    if not division or form > 1 or (form == 0 and count != 1):
+        return None
+    position = 14
+    tracks: list[tuple[int, int]] = []
+    while position + 8 <= len(data) and len(tracks) < count:
+        name, length = _CHUNK.unpack_from(data, position)
+        if name != _TRACK:
+            return None
+        begin, position = position + 8, position + 8 + length
+        tracks.append((begin, position))
+    sound = position == len(data) and len(tracks) == count
+    return Chunks(data, form, division, tracks) if sound else None
+
+
+def _header(data: bytes, warnings: Warnings) -> tuple[int, Chunks, int | None]:
     """Return where the first chunk begins, the header, and how many tracks it counts."""
     start = data.find(_HEADER, 0, _SEARCHED)
     if start < 0:
         start = data.find(_TRACK, 0, _SEARCHED)
         if start < 0:
             raise UnreadableError("not a MIDI file: it does not begin with MThd")
-        odd.say("there is no header")
-        return start, Chunks(1, DEFAULT_TICKS_PER_BEAT), None
+        warnings.say("there is no header")
+        return start, Chunks(data), None
     if start:
-        odd.count("byte", "before the header ignored", start)
+        warnings.count("byte", "before the header ignored", start)
     content = data[start + 8 : start + 14]
     if len(content) < 6:
         raise UnreadableError("a damaged MIDI file: it ends within its header")
     form, tracks, division = (int.from_bytes(content[i : i + 2], "big") for i in (0, 2, 4))
     if form > 2:
-        odd.say(f"the header gives format {form}, which there is not: read as format 1")
+        warnings.say(f"the header gives format {form}, which there is not: read as format 1")
         form = 1
     if not division:
-        odd.say(
+        warnings.say(
             f"the header gives no time division: {DEFAULT_TICKS_PER_BEAT} ticks to a beat are taken"
         )
         division = DEFAULT_TICKS_PER_BEAT
     end = start + 8 + int.from_bytes(data[start + 4 : start + 8], "big")
     if end < start + 14 or not _chunk_begins(data, end):
-        odd.say("the header has a wrong length")
+        warnings.say("the header has a wrong length")
         end = start + 14
-    return end, Chunks(form, division), tracks
+    return end, Chunks(data, form, division), tracks
 
 
-def _end_of_track(data: bytes, position: int, number: int, odd: Oddities) -> int:
+def _end_of_track(data: bytes, position: int, number: int, warnings: Warnings) -> int:
     """Return where a track ends: where its header says, unless no chunk begins there."""
     end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "big")
     if end == len(data) or (end < len(data) and _chunk_begins(data, end)):
@@ -126,12 +141,12 @@ def _end_of_track(data: bytes, position: int, number: int, odd: Oddities) -> int
     following = _next_track(data, position + 8)
     if end < len(data) and following == len(data) and _ends_whole(data, position + 8, end):
         return end  # the last track is sound; what comes after it is not MIDI
-    odd.of_track("has a wrong length", number)
+    warnings.of_track("has a wrong length", number)
     return following
 
 
 def _chunk_begins(data: bytes, position: int) -> bool:
-    return data[position : position + 4] == _TRACK or _end_of_chunk(data, position) is not None
+    return data.startswith(_TRACK, position) or _end_of_chunk(data, position) is not None
 
 
 def _end_of_chunk(data: bytes, position: int) -> int | None:

@@ -1,25 +1,25 @@
-"""Standard MIDI files in: clean ones compiled or through a library, others byte by byte."""
+"""Standard MIDI files in: sound ones by fast readers, all others byte by byte."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
-from musengine.builtin.midi import chunks, clean, libraries, marking, tolerant
-from musengine.builtin.midi.oddities import Oddities
-from musengine.builtin.midi.song import Song
+from musengine.builtin.midi import tolerant_events, vectorised_events
+from musengine.builtin.midi.assemble import Song, score_of, song_of
+from musengine.builtin.midi.chunks import Chunks, split_chunks, unwrapped
+from musengine.builtin.midi.warnings import Warnings
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.score import Piece, Score
 from musengine.plugins.declarations import NoSettings
 
 try:
-    from musengine.builtin.midi.compiled import song_of
+    from musengine.builtin.midi import native_reader
 except ImportError:  # built without a C compiler
-    compiled: Callable[[bytes, Oddities], Song | None] | None = None
-else:
-    compiled = song_of
+    native_reader = None  # type: ignore[assignment]
 
 MAX_BYTES = 64 * 2**20
 
@@ -28,12 +28,12 @@ class MidiReader(Reader[NoSettings]):
     """Reads one Score from each file; of format 2, one from each track that has notes."""
 
     def library(self) -> str:
-        """Return the library that reads clean files, and its version; ours where it is compiled."""
-        label = libraries.chosen().label
-        return label if compiled is None else f"{label}, compiled reader"
+        """Return NumPy and its version, and whether the compiled reader is there."""
+        label = f"numpy {version('numpy')}"
+        return label if native_reader is None else f"{label}, compiled reader"
 
     def read(self, item: Item) -> Iterable[Piece]:
-        """Return the pieces of a file, with what was odd about it.
+        """Return the pieces of a file, with what was wrong with it.
 
         Raises:
             UnreadableError: not MIDI, larger than 64 MiB, more than 2,097,152 notes, or none.
@@ -46,8 +46,8 @@ class MidiReader(Reader[NoSettings]):
             raise UnreadableError("no notes")
         names = [item.id] if len(read) == 1 else [f"{item.id}#{n}" for n in range(1, len(read) + 1)]
         return [
-            Piece(name, score, item.style, warnings=odd.warnings(), format=form)
-            for name, (score, odd, form) in zip(names, read, strict=True)
+            Piece(name, score, item.style, warnings=warnings.lines(), format=form)
+            for name, (score, warnings, form) in zip(names, read, strict=True)
         ]
 
 
@@ -66,25 +66,22 @@ def _bytes_of(path: Path) -> bytes:
         os.close(file)
 
 
-def _clean_song(data: bytes, odd: Oddities) -> Song | None:
-    if compiled is not None and (song := compiled(data, odd)) is not None:
-        return song
-    file = marking.examined(data)
-    return None if file is None else clean.song_of(file, libraries.chosen())
+def _scores(data: bytes) -> Iterator[tuple[Score, Warnings, str]]:
+    """Yield each score with notes, what was wrong with it, and what format it had."""
+    inside, in_riff = unwrapped(data)
+    warnings = Warnings()
+    chunks = split_chunks(inside, warnings)
+    songs = _songs(chunks, warnings)
+    for song in songs:
+        if song.notes.size:
+            own = warnings.copy() if len(songs) > 1 else warnings
+            score = score_of(song, chunks.division, own)
+            yield score, own, f"MIDI format {chunks.format}{' in RIFF' if in_riff else ''}"
 
 
-def _scores(data: bytes) -> Iterator[tuple[Score, Oddities, str]]:
-    """Yield each score with notes, what was odd about it, and what format it had."""
-    inside, in_riff = chunks.unwrapped(data)
-    odd = Oddities()
-    song = _clean_song(inside, odd)
-    if song is not None:
-        form, songs = inside[9], [song]
-    else:
-        found = chunks.take_apart(inside, odd)
-        form, songs = found.format, tolerant.songs_of(found, odd)
-    for each in songs:
-        if each.notes.size:
-            own = odd.copy() if len(songs) > 1 else odd
-            score = each.score(own)
-            yield score, own, f"MIDI format {form}{' in RIFF' if in_riff else ''}"
+def _songs(chunks: Chunks, warnings: Warnings) -> list[Song]:
+    if native_reader is not None and (song := native_reader.song_of(chunks)) is not None:
+        return [song]
+    if (events := vectorised_events.events_of(chunks)) is not None:
+        return [song_of(events)]
+    return [song_of(each) for each in tolerant_events.events_of(chunks, warnings)]

@@ -1,4 +1,4 @@
-"""What was odd about a file, gathered into a line for each kind."""
+"""What was wrong with a file, gathered into a line for each kind of fault."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _NAMED = 5
 
 
 @dataclass
-class Oddities:
-    """Notes what is odd while a file is read; a kind of fault is one line, however often it is met.
+class Warnings:
+    """The faults of a file; a kind of fault is one line, however often it is met.
 
     Attributes:
-        lines: what is said once.
+        once: whole lines.
         counts: how often what: (`note`, `never released`).
         tracks: the numbers of the tracks by what they do: `ends too early`.
     """
 
-    lines: list[str] = field(default_factory=list)
+    once: list[str] = field(default_factory=list)
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     tracks: dict[str, list[int]] = field(default_factory=dict)
 
     def say(self, line: str) -> None:
         """Note something that is met once."""
-        self.lines.append(line)
+        self.once.append(line)
 
     def count(self, noun: str, what: str, times: int = 1) -> None:
         """Note something that may be met often: `3 notes never released`."""
@@ -37,16 +37,16 @@ class Oddities:
         """Note something about a track, the first being 1."""
         self.tracks.setdefault(kind, []).append(number)
 
-    def copy(self) -> Oddities:
+    def copy(self) -> Warnings:
         """Return what was noted so far, to go on from by itself."""
         tracks = {kind: list(numbers) for kind, numbers in self.tracks.items()}
-        return Oddities(list(self.lines), dict(self.counts), tracks)
+        return Warnings(list(self.once), dict(self.counts), tracks)
 
-    def warnings(self) -> tuple[str, ...]:
+    def lines(self) -> tuple[str, ...]:
         """Return a line for each kind."""
         tracks = [_of_tracks(kind, numbers) for kind, numbers in self.tracks.items()]
         counts = [f"{counted(times, noun)} {what}" for (noun, what), times in self.counts.items()]
-        return (*self.lines, *tracks, *counts)
+        return (*self.once, *tracks, *counts)
 
 
 def _of_tracks(kind: str, numbers: list[int]) -> str:

@@ -1,0 +1,356 @@
+"""From the events of a MIDI file to a Score, by the same rules however they were read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.builtin.midi.chunks import DEFAULT_TICKS_PER_BEAT
+from musengine.builtin.midi.note_pairing import KeyArray, pair
+from musengine.builtin.midi.warnings import Warnings
+from musengine.music.score import BEND, Score, Track
+from musengine.utils.arrays import IntArray
+
+MAX_NOTES = 2**21
+"""Files with more notes are refused: they take memory."""
+MAX_CHANGES = 2**18
+"""Files with more names, programs, tempos, meters and keys are refused."""
+NAME, END, TEMPO, METER, KEY = 0x03, 0x2F, 0x51, 0x58, 0x59
+KEPT = frozenset((NAME, TEMPO, METER, KEY))
+"""The meta events that a Score can hold."""
+DRUM_CHANNEL = 9
+LONGEST_SILENCE = 1000
+"""Beats. A track that ends later than so long after the last note does so by mistake."""
+
+_FILM_SPEEDS = (24, 25, 29, 30)
+_LARGEST_POWER = 15
+"""Of two, as the denominator of a meter."""
+# Kana (also of half width), kanji, full-width letters and Japanese marks, at least two in a row:
+# single ones are what an accented letter of Western Europe and its neighbour look like.
+_JAPANESE = re.compile(r"(?:[\x00-\x7f]|[\u3000-\u30ff\u4e00-\u9fff\uff01-\uff9f]{2,})*")
+
+
+Meta = tuple[int, int, int, bytes]
+"""A meta event: its track, the first being 0, its tick, its kind, and its data."""
+
+
+class Events(NamedTuple):
+    """The events of a song, those of each track in order.
+
+    A channel here is one of a track: the track's number, from 0, × 16 + the MIDI channel.
+
+    Attributes:
+        tick: (E,) of each event.
+        key: (E,) channel × 128 + pitch; `no_note` where it is another event.
+        velocity: (E,) 0 for a note-off.
+        programs: (how many events stand before it, channel, program) of each change.
+        controls: (5, C) how many events stand before it, tick, channel, number and value of each
+            controller; bends have the number `BEND`.
+        metas: those of `KEPT`.
+        ends: the tick at which each track ends.
+    """
+
+    tick: IntArray
+    key: KeyArray
+    velocity: npt.NDArray[np.uint8]
+    programs: Sequence[tuple[int, int, int]]
+    controls: IntArray
+    metas: Sequence[Meta]
+    ends: Sequence[int]
+
+
+class Part(NamedTuple):
+    """The notes of one program on one channel of one of the file's tracks."""
+
+    channel: int
+    program: int
+
+
+class Song(NamedTuple):
+    """The notes of a song, and what else a Score is made of.
+
+    Attributes:
+        notes: (5, N) onset, duration, pitch, velocity from 1, and index into `parts`, in the order
+            of the file.
+        parts: in the order that the Score's tracks will have.
+        controls: (4, C) tick, part, number and value of each controller or bend. Where its track
+            has no notes on its channel, the part is -1 less the MIDI channel.
+        metas: as in Events.
+        length: ticks; where the longest track ends.
+        hanging: how many notes have no note-off.
+        cut: how many notes end because their pitch is struck again before their note-off.
+    """
+
+    notes: IntArray
+    parts: Sequence[Part]
+    controls: IntArray
+    metas: Sequence[Meta]
+    length: int
+    hanging: int = 0
+    cut: int = 0
+
+
+class _Maps(NamedTuple):
+    """The names of the tracks, and the changes of tempo, meter and key with their ticks."""
+
+    names: dict[int, str]
+    tempos: list[tuple[int, float]]
+    meters: list[tuple[int, int, int]]
+    keys: list[tuple[int, int, bool]]
+
+
+def song_of(events: Events) -> Song:
+    """Return the song that events make: note-ons and note-offs paired, notes divided into parts."""
+    ends = np.array(events.ends, dtype=np.int64)
+    silences = _silences(events.controls) if events.controls.size else None
+    paired = pair(events.tick, events.key, events.velocity, ends, silences)
+    note_on = paired.note_on
+    notes_5N = np.empty((5, len(note_on)), dtype=np.int64)
+    events.tick.take(note_on, out=notes_5N[0], mode="clip")
+    notes_5N[1] = paired.duration
+    key = events.key.take(note_on).astype(np.int64)
+    np.bitwise_and(key, 127, out=notes_5N[2])
+    notes_5N[3] = events.velocity.take(note_on)
+    channel_N = key >> 7
+    parts = _divide(channel_N, note_on, events.programs, notes_5N[4])
+    controls = events.controls[1:]
+    if controls.size:
+        controls = _assign(events.controls, parts, channel_N, note_on, notes_5N[4])
+    length = max(events.ends, default=0)
+    return Song(notes_5N, parts, controls, events.metas, length, paired.hanging, paired.cut)
+
+
+def _silences(controls: IntArray) -> IntArray | None:
+    """Return order, tick and channel of the controllers that end all notes of their channel.
+
+    All sound off, all notes off, and those that change the mode, which end them, too.
+    """
+    number = controls[3]
+    silent = number >= 120
+    if not np.count_nonzero(silent):
+        return None
+    silent &= (number != 121) & (number != 122) & (number < BEND)
+    return controls[:3, silent] if silent.any() else None
+
+
+def _divide(
+    channel_N: IntArray,
+    note_on: IntArray,
+    changes: Sequence[tuple[int, int, int]],
+    part_N: IntArray,
+) -> list[Part]:
+    """Return the parts by channel, those of one channel by their first notes.
+
+    A note has the program that its channel has when it begins.
+
+    Args:
+        channel_N: of each note.
+        note_on: (N,) the event that begins it.
+        changes: as in Events.
+        part_N: is filled with the index of each note's part.
+    """
+    counts = np.bincount(channel_N)
+    (channels,) = counts.nonzero()
+    place_of = np.zeros_like(counts)
+    place_of[channels] = np.arange(len(channels))
+    place_of.take(channel_N, out=part_N, mode="clip")
+    first = np.empty(len(channels), dtype=np.int64)
+    first[part_N[::-1]] = note_on[::-1]  # of several values for one place the last one stays
+    begins = dict(zip(channels.tolist(), first.tolist(), strict=True))
+    programs = dict.fromkeys(begins, 0)
+    for position, channel, program in changes:
+        if channel in begins:
+            if position > begins[channel]:
+                return _divide_again(channel_N, note_on, changes, part_N)
+            programs[channel] = program
+    return [Part(*each) for each in programs.items()]
+
+
+def _divide_again(
+    channel_N: IntArray,
+    note_on: IntArray,
+    changes: Sequence[tuple[int, int, int]],
+    part_N: IntArray,
+) -> list[Part]:
+    """Return the parts where a channel changes its program between its notes; as `_divide`."""
+    position, channel, program = np.array(changes, dtype=np.int64).T
+    order = np.lexsort((position, channel))
+    channel, program = channel[order], program[order]
+    width = max(int(position.max()), int(note_on.max())) + 1
+    place = channel * width + position[order]
+    last = place.searchsorted(channel_N * width + note_on, side="right") - 1
+    program_N = np.where((last >= 0) & (channel[last] == channel_N), program[last], 0)
+    voices, first, number_N = np.unique(
+        channel_N * 128 + program_N, return_index=True, return_inverse=True
+    )
+    by_first = np.lexsort((first, voices // 128))
+    np.argsort(by_first).take(number_N, out=part_N)
+    return [Part(voice // 128, voice % 128) for voice in voices[by_first].tolist()]
+
+
+def _assign(
+    controls: IntArray,
+    parts: Sequence[Part],
+    channel_N: IntArray,
+    note_on: IntArray,
+    part_N: IntArray,
+) -> IntArray:
+    """Return controllers as in Song; they are changed.
+
+    One belongs to the part of its channel in its track; where several programs make several parts,
+    to that of the next note, else of the last.
+
+    Args:
+        controls: as in Events.
+        parts: as in Song.
+        channel_N: of each note.
+        note_on: (N,) the event that begins it.
+        part_N: the index of its part.
+    """
+    order_C, _, channel_C, _, _ = controls
+    channels = [part.channel for part in parts]
+    part_of = -1 - np.arange(max([*channels, int(channel_C.max())]) + 1) % 16
+    part_of[channels] = range(len(channels))
+    part_C = part_of.take(channel_C)
+    if len(set(channels)) < len(channels):
+        width = max(int(note_on.max()), int(order_C.max())) + 1
+        by_channel = channel_N.argsort(kind="stable")
+        place_N = (channel_N * width + note_on)[by_channel]
+        found = np.minimum(place_N.searchsorted(channel_C * width + order_C), len(place_N) - 1)
+        found -= (channel_N[by_channel[found]] != channel_C) & (found > 0)
+        np.copyto(part_C, part_N[by_channel[found]], where=part_C >= 0)
+    controls[2] = part_C
+    return controls[1:]
+
+
+def score_of(song: Song, division: int, warnings: Warnings) -> Score:
+    """Return the Score of a song.
+
+    Every note lasts a tick at least.
+
+    Args:
+        song: its notes are changed so.
+        division: the header's, 1 to 65,535.
+        warnings: takes what was wrong.
+    """
+    ticks_per_beat, tempo = _time_division(division, warnings)
+    maps = _read(song.metas, warnings)
+    if tempo is not None:
+        warnings.count("tempo change", "ignored, since times are in frames", len(maps.tempos))
+    warnings.count("note", "never released", song.hanging)
+    warnings.count("note", "struck again before release, and cut there", song.cut)
+    length = _length(song, ticks_per_beat, warnings)
+    duration_N = song.notes[1]
+    if empty := int(np.count_nonzero(duration_N < 1)):
+        warnings.count("note", "without length, made one tick long", empty)
+        np.maximum(duration_N, 1, out=duration_N)
+    return Score.from_table(
+        song.notes,
+        ticks_per_beat=ticks_per_beat,
+        tracks=[_track(part, maps.names) for part in song.parts],
+        tempos=maps.tempos if tempo is None else [(0, tempo)],
+        meters=maps.meters,
+        keys=maps.keys,
+        controls_4C=_controls(song) if song.controls.size else None,
+        length=length,
+    )
+
+
+def _track(part: Part, names: dict[int, str]) -> Track:
+    source, channel = divmod(part.channel, 16)
+    return Track(names.get(source, ""), part.program, channel == DRUM_CHANNEL, channel)
+
+
+def _time_division(division: int, warnings: Warnings) -> tuple[int, float | None]:
+    """Return ticks per beat, and the tempo where the division settles it: frames of film."""
+    if division < 0x8000:
+        return division, None
+    frames, ticks = 256 - (division >> 8), division & 255
+    if not ticks or frames not in _FILM_SPEEDS:
+        warnings.say(
+            f"the header's time division, {frames} frames a second of {ticks} ticks each, is none: "
+            f"{DEFAULT_TICKS_PER_BEAT} ticks to a beat are taken"
+        )
+        return DEFAULT_TICKS_PER_BEAT, None
+    warnings.say(
+        f"times are in frames, {frames} a second of {ticks} ticks each: a second is taken as a beat"
+    )
+    # The speed called 29 has 30 frames in 1.001 seconds.
+    return (30 * ticks, 60 / 1.001) if frames == 29 else (frames * ticks, 60.0)
+
+
+def _length(song: Song, ticks_per_beat: int, warnings: Warnings) -> int:
+    """Return the length without absurd silence at the end."""
+    if song.length <= LONGEST_SILENCE * ticks_per_beat:
+        return song.length
+    music_ends = int((song.notes[0] + song.notes[1]).max(initial=0))
+    beats = (song.length - music_ends) // ticks_per_beat
+    if beats <= LONGEST_SILENCE:
+        return song.length
+    warnings.say(f"{beats:,} beats of silence at the end left out")
+    return music_ends
+
+
+def _controls(song: Song) -> IntArray:
+    """Return the controllers, each with a part.
+
+    Those of a channel that only other tracks have notes on go to the first part that has it; where
+    none has, they are left out.
+    """
+    part_C = song.controls[1]
+    absent = part_C < 0
+    if not np.count_nonzero(absent):
+        return song.controls
+    part_of = np.full(16, -1)
+    channels = [part.channel % 16 for part in song.parts]
+    part_of[channels[::-1]] = np.arange(len(channels))[::-1]
+    part_C[absent] = part_of[-1 - part_C[absent]]
+    return song.controls[:, part_C >= 0]
+
+
+def _read(metas: Sequence[Meta], warnings: Warnings) -> _Maps:
+    """Return what meta events say; a track has the last of its names."""
+    maps = _Maps({}, [], [], [])
+    for track, tick, kind, data in metas:
+        if kind == NAME:
+            maps.names[track] = _decoded(data)
+        elif kind == TEMPO:
+            beat_us = int.from_bytes(data[:3], "big") if len(data) >= 3 else 0
+            if beat_us:
+                maps.tempos.append((tick, 60e6 / beat_us))
+            else:
+                warnings.count("impossible tempo", "left out")
+        elif kind == METER:
+            if len(data) >= 2 and data[0] and data[1] <= _LARGEST_POWER:
+                maps.meters.append((tick, data[0], 2 ** data[1]))
+            else:
+                warnings.count("impossible meter", "left out")
+        elif kind == KEY:
+            sharps = int.from_bytes(data[:1], "big", signed=True)
+            if len(data) >= 2 and -7 <= sharps <= 7 and data[1] <= 1:
+                maps.keys.append((tick, sharps, data[1] == 1))
+            else:
+                warnings.count("impossible key", "left out")
+    return maps
+
+
+def _decoded(name: bytes) -> str:
+    """Return a name as text: UTF-8, else Shift-JIS where that looks right, else Windows-1252."""
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    try:
+        japanese = name.decode("cp932")
+        if _JAPANESE.fullmatch(japanese):
+            return japanese
+    except UnicodeDecodeError:
+        pass
+    try:
+        return name.decode("cp1252")
+    except UnicodeDecodeError:
+        return name.decode("latin-1")

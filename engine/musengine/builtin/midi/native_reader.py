@@ -1,0 +1,53 @@
+"""Sound MIDI files read by a compiled module, where the package was built with a C compiler."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from musengine.builtin.midi._scan import Scan
+from musengine.builtin.midi.assemble import MAX_NOTES, Part, Song
+from musengine.builtin.midi.chunks import Chunks
+
+_MOST_PARTS = 2**8
+_MOST_METAS = 2**12
+_MOST_CONTROLS = 2**18
+
+
+def song_of(chunks: Chunks) -> Song | None:
+    """Return the song in a file, or None where it is odd in any way but what its metas say.
+
+    A note that is never released is odd, and so is more than the tables here hold.
+    """
+    if chunks.format == 2:
+        return None
+    data, most = chunks.data, len(chunks.data) // 3
+    notes_7N = np.empty((7, min(most, MAX_NOTES)), dtype=np.int64)
+    parts_2P = np.empty((2, _MOST_PARTS), dtype=np.int64)
+    controls_4C = np.empty((4, min(most, _MOST_CONTROLS)), dtype=np.int64)
+    metas_5M = np.empty((5, _MOST_METAS), dtype=np.int64)
+    found = np.zeros(6, dtype=np.int64)
+    tracks_T2 = np.array(chunks.tracks, dtype=np.int64).reshape(-1, 2)
+    try:
+        Scan(data, notes_7N, parts_2P, controls_4C, metas_5M, found).read(tracks_T2)
+    except (IndexError, ValueError):
+        return None
+    n_notes, n_parts, n_controls, n_metas, length, cut = found.tolist()
+    parts = [Part(*each) for each in parts_2P[:, :n_parts].T.tolist()]
+    notes_5N, controls_4C = notes_7N[:5, :n_notes], controls_4C[:, :n_controls]
+    order = sorted(range(n_parts), key=lambda place: parts[place].channel)
+    if order != list(range(n_parts)):
+        place_of = np.argsort(order)
+        notes_5N[4] = place_of[notes_5N[4]]
+        there = controls_4C[1] >= 0
+        controls_4C[1, there] = place_of[controls_4C[1, there]]
+    return Song(
+        notes_5N,
+        parts=[parts[place] for place in order],
+        controls=controls_4C,
+        metas=[
+            (track, tick, kind, data[begin:stop])
+            for track, tick, kind, begin, stop in metas_5M[:, :n_metas].T.tolist()
+        ],
+        length=length,
+        cut=cut,
+    )

@@ -1,0 +1,193 @@
+"""Which note-off ends which note-on, for all notes of a song at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.music.score import LAST_TICK
+from musengine.utils.arrays import Array, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+KeyArray = Array
+"""Of unsigned integers of 16 or 32 bits."""
+_NEVER = 2 * LAST_TICK
+"""Ticks. No note lasts so long."""
+
+
+class Paired(NamedTuple):
+    """The notes of a song, in the order of the file.
+
+    Attributes:
+        note_on: (N,) the index of the event that begins each.
+        duration: (N,) ticks.
+        hanging: how many have no note-off.
+        cut: how many end because their key is struck again before their note-off.
+    """
+
+    note_on: IntArray
+    duration: IntArray
+    hanging: int
+    cut: int
+
+
+def no_note(key: KeyArray) -> int:
+    """Return the key of events that neither begin nor end a note: the largest there is."""
+    return (1 << 8 * key.itemsize) - 1
+
+
+def pair(
+    tick: IntArray,
+    key: KeyArray,
+    velocity: npt.NDArray[np.uint8],
+    track_end: IntArray,
+    silences: IntArray | None = None,
+) -> Paired:
+    """Return the notes that note-ons and note-offs make.
+
+    A note-off belongs to a note-on of its key before it. Where those of a key balance, the first
+    note-on is the first to be ended. Where note-offs are missing, the two are matched as brackets
+    are, and the note-ons left over are those never ended: a note that hangs does not shift the
+    ends of all later ones. It ends at the next note-on of its key, else at the track's end. A
+    note-off without a note-on before it is passed over. No note lasts beyond the next later
+    note-on of its key, nor beyond the next silence of its channel; notes that begin together do not
+    end each other.
+
+    Args:
+        tick: (E,) of each event, in the order of the file.
+        key: (E,) track × 2,048 + channel × 128 + pitch; `no_note` where it is another event.
+        velocity: (E,) 0 for a note-off.
+        track_end: (T,) ticks.
+        silences: how many events stand before each, its tick, and its track × 16 + channel.
+    """
+    is_note = key != no_note(key)
+    strikes = velocity > 0
+    strikes &= is_note
+    (struck,) = strikes.nonzero()
+    (released,) = (is_note > strikes).nonzero()
+    struck_key, released_key = key.take(struck), key.take(released)
+    by_key = struck_key.argsort(kind="stable")  # NumPy counts short numbers, not comparing them
+    off_by_key = released_key.argsort(kind="stable")
+    note_on, keys = struck.take(by_key), struck_key.take(by_key)
+    note_off = released.take(off_by_key)
+    onset, hangs = tick.take(note_on), None
+    if _balance(keys, released_key.take(off_by_key), note_on, note_off):
+        end = tick.take(note_off)
+    else:
+        end, hangs = _ends(tick, key, is_note, strikes, track_end)
+    if silences is not None:
+        silent = _next_silence(note_on, keys >> 7, silences)
+        if hangs is not None:
+            hangs &= silent == _NEVER
+        end = np.minimum(end, silent)
+    duration = end - onset
+    cut = _cut_at_next(onset, duration, keys)
+    in_file = np.empty_like(duration)
+    in_file[by_key] = duration
+    hanging = 0 if hangs is None else int(np.count_nonzero(hangs))
+    return Paired(struck, in_file, hanging, cut)
+
+
+def _balance(on_key: KeyArray, off_key: KeyArray, note_on: IntArray, note_off: IntArray) -> bool:
+    """Return whether each key has as many note-offs as note-ons, none before its note-on."""
+    return (
+        len(on_key) == len(off_key)
+        and not np.count_nonzero(on_key != off_key)
+        and not np.count_nonzero(note_on > note_off)
+    )
+
+
+def _ends(
+    tick: IntArray, key: KeyArray, is_note: BoolArray, strikes: BoolArray, track_end: IntArray
+) -> tuple[IntArray, BoolArray]:
+    """Return (N,) where notes end some of which have no note-off, and which these are, by key.
+
+    Args:
+        tick: (E,) of each event.
+        key: (E,) as in `pair`.
+        is_note: (E,) whether it begins or ends a note.
+        strikes: (E,) whether it begins one.
+        track_end: (T,) ticks.
+    """
+    by_key = key.argsort(kind="stable")[: np.count_nonzero(is_note)]
+    strikes = strikes.take(by_key)
+    keys = key.take(by_key).astype(np.int64)
+    some = ~_idle(keys, strikes)
+    by_key, keys, strikes = by_key[some], keys[some], strikes[some]
+    hangs = _hangs(keys, strikes)
+    end = np.zeros(len(keys), dtype=np.int64)
+    end[strikes & ~hangs] = tick.take(by_key[~strikes])
+    note_on, keys, hangs = by_key[strikes], keys[strikes], hangs[strikes]
+    following = track_end.take(keys >> 11)
+    again = np.flatnonzero(keys[1:] == keys[:-1])
+    following[again] = tick.take(note_on[again + 1])
+    return np.where(hangs, following, end[strikes]), hangs
+
+
+def _next_silence(note_on: IntArray, channel: KeyArray, silences: IntArray) -> IntArray:
+    """Return (N,) the tick of the next silence on each note's channel, `_NEVER` for none."""
+    order, tick, channel_S = silences
+    width = max(int(note_on.max(initial=0)), int(order.max())) + 1
+    by_channel = np.lexsort((order, channel_S))
+    place = (channel_S * width + order)[by_channel]
+    channel = channel.astype(np.int64)
+    found = place.searchsorted(channel * width + note_on, side="right")
+    there = found < len(place)
+    by_channel = by_channel[np.where(there, found, 0)]
+    return np.where(there & (channel_S[by_channel] == channel), tick[by_channel], _NEVER)
+
+
+def _idle(key: IntArray, strikes: BoolArray) -> BoolArray:
+    """Return which events end what has not begun: those of a depth never had before."""
+    depth, apart = _depth(key, strikes)
+    # Each key's depths lie below those of the keys before it: a minimum over all is one within.
+    lower = depth - apart * key
+    before = lower - np.where(strikes, 1, -1)
+    result: BoolArray = lower < np.minimum.accumulate(before)
+    return result
+
+
+def _hangs(key: IntArray, strikes: BoolArray) -> BoolArray:
+    """Return which events are note-ons after which the depth never falls below theirs again."""
+    depth, apart = _depth(key, strikes)
+    higher = depth + apart * key
+    result: BoolArray = strikes & (np.minimum.accumulate(higher[::-1])[::-1] >= higher)
+    return result
+
+
+def _depth(key: IntArray, strikes: BoolArray) -> tuple[IntArray, int]:
+    """Return how many more note-ons than note-offs of its key there were, and more than any depth.
+
+    Args:
+        key: (E,) in ascending order.
+        strikes: (E,) whether the event is a note-on.
+    """
+    total = np.cumsum(np.where(strikes, 1, -1))
+    begins = np.flatnonzero(np.diff(key, prepend=-1))
+    before = np.concatenate([[0], total])[begins]
+    depth: IntArray = total - np.repeat(before, np.diff(np.append(begins, len(key))))
+    return depth, 2 * len(key) + 4
+
+
+def _cut_at_next(onset: IntArray, duration: IntArray, key: KeyArray) -> int:
+    """Shorten the durations that reach beyond the next later onset of the key; returns how many.
+
+    Args:
+        onset: (N,) ticks, by key and in order for each.
+        duration: (N,) ticks; changed.
+        key: (N,) in ascending order.
+    """
+    wait, again = onset[1:] - onset[:-1], key[1:] == key[:-1]
+    (cut,) = (again & (wait < duration[:-1])).nonzero()
+    shorter = wait.take(cut)
+    if np.count_nonzero(shorter) < len(shorter):
+        # Each of those that begin together waits for what follows the last of them.
+        wait = np.append(np.where(again, wait, _NEVER), _NEVER)
+        (last,) = wait.nonzero()
+        shorter = wait[last[last.searchsorted(cut)]]
+        sooner = shorter < duration[cut]
+        cut, shorter = cut[sooner], shorter[sooner]
+    duration[cut] = shorter
+    return len(cut)

@@ -1,0 +1,299 @@
+"""The events of all tracks of a sound MIDI file at once, with NumPy.
+
+An event is a time, of bytes above 127 and a last one below, perhaps a status, which is above, and
+two data bytes, which are below: (high ...) low (high) low low. So how many low bytes come before a
+high one tells what it is: a multiple of three before a byte of a time, one more before a status.
+That holds for the whole file once the other events have two data bytes as well: for what a meta
+event holds there are two zeros instead, and an event with one data byte, which is rare, gets
+another. Where a high byte stands elsewhere the file is odd, and left to others.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.builtin.midi.assemble import MAX_CHANGES, Events
+from musengine.builtin.midi.chunks import Chunks
+from musengine.builtin.midi.meta_events import MetaEvents, without_contents
+from musengine.builtin.midi.note_pairing import KeyArray, no_note
+from musengine.music.score import BEND, LAST_TICK
+from musengine.utils.arrays import IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+ByteArray = npt.NDArray[np.uint8]
+
+_LARGEST = 2**22
+"""Bytes of a file. The arrays take some thirty times as many."""
+_MOST_SHORT_KEYS = 2**5 - 1
+"""So many tracks, and the key of other events, fit into keys of sixteen bits."""
+_MOST_GUESSES = 2**4
+"""After so many wrong ones about what a meta event is, a file is left to others."""
+_PROGRAM, _CONTROL, _BEND = 1, 2, 3
+_KIND = np.zeros(256, dtype=np.uint8)
+"""What a status is the status of, by its byte."""
+_KIND[0xC0:0xD0], _KIND[0xB0:0xC0], _KIND[0xE0:0xF0] = _PROGRAM, _CONTROL, _BEND
+_NO_CONTROLS: IntArray = np.zeros((5, 0), dtype=np.int64)
+
+
+class _High(NamedTuple):
+    """The bytes above 127.
+
+    Attributes:
+        value: (H,) the bytes.
+        event: (H,) the number of the event that each is of.
+        is_status: (H,) whether it is a status, that of a meta event included; else it is of a time.
+        goes_on: (H,) whether the next one is of the same time.
+        meta: (M,) which are the status of a meta event.
+    """
+
+    value: ByteArray
+    event: IntArray
+    is_status: BoolArray
+    goes_on: BoolArray
+    meta: IntArray
+
+
+def events_of(chunks: Chunks) -> Events | None:
+    """Return the events of a file of format 0 or 1, or None where one of its tracks is odd."""
+    if chunks.format == 2 or not chunks.tracks or len(chunks.data) > _LARGEST:
+        return None
+    times: set[int] = set()
+    for _ in range(_MOST_GUESSES):
+        found = without_contents(chunks, times)
+        if found is None:
+            return None
+        data, metas = found
+        high, low, wrong = _divide(data, metas)
+        if wrong is None:
+            return _events(chunks, metas, high, low)
+        (meta,) = (high.meta == wrong).nonzero()
+        if not len(meta):
+            return None
+        # All before it is right, so this is no meta event: a time goes on there.
+        times.add(metas.begin[int(meta[0])])
+    return None
+
+
+def _divide(data: bytes, metas: MetaEvents) -> tuple[_High, ByteArray, int | None]:
+    """Return the high bytes, the low ones, three to an event, and the first high one that is wrong.
+
+    Args:
+        data: the tracks without what meta events hold.
+        metas: the meta events.
+    """
+    every = np.frombuffer(data, dtype=np.uint8)
+    is_low = every < 128
+    (at,) = (~is_low).nonzero()
+    value = every.take(at)
+    before = at - np.arange(len(at))
+    meta = at.searchsorted(metas.place)
+    low = every.take(is_low.nonzero()[0])  # without a branch, which a mask of bytes has
+    (short,) = ((value & 0xE0) == 0xC0).nonzero()
+    if len(short):
+        missing = _lengthen(short, value, at, before, meta, metas.after)
+        pieces = pairwise([0, *missing, len(low)])
+        lengthened = b"\0".join([low[begin:stop].tobytes() for begin, stop in pieces])
+        low = np.frombuffer(lengthened, dtype=np.uint8)
+    event = before // 3
+    place = before - event * 3
+    is_status = place == 1
+    goes_on = np.zeros(len(at), dtype=np.bool_)
+    np.equal(before[1:], before[:-1], out=goes_on[:-1])
+    wrong = place > 1
+    wrong |= is_status & (goes_on | (value >= 0xF0))
+    wrong[meta] = ~is_status[meta]
+    first = int(wrong.argmax())
+    return (
+        _High(value, event, is_status, goes_on, meta),
+        low,
+        first if wrong[first] else None,
+    )
+
+
+def _lengthen(
+    rare: IntArray,
+    value: ByteArray,
+    at: IntArray,
+    before: IntArray,
+    meta: IntArray,
+    after: list[int],
+) -> list[int]:
+    """Return before which of the low bytes one is missing, where events have one data byte.
+
+    Args:
+        rare: the high bytes from 0xC0 to 0xDF.
+        value: the high bytes.
+        at: where the high bytes stand.
+        before: how many low bytes come before each; those missing are counted in.
+        meta: which are the status of a meta event.
+        after: how many meta events there are up to the end of each track.
+    """
+    missing: list[int] = []
+    metas: set[int] = set()
+    ends: set[int] = set()
+    added = np.zeros(len(at) + 1, dtype=np.int64)
+    place = 0
+    columns = (rare, before.take(rare), at.take(rare + 1) - at.take(rare), value.take(rare + 1))
+    for high, low, to_next, following in zip(*(each.tolist() for each in columns), strict=True):
+        if high < place or (low + len(missing)) % 3 != 1 or to_next == 1:
+            continue  # looked at already; of a time; wrong
+        missing.append(low)
+        added[high + 1] = 1
+        if to_next == 3 and following < 0xF0:
+            continue  # its data byte, a time of one byte, and another status
+        if not metas:
+            metas.update(meta.tolist())
+            ends.update(meta[np.array(after) - 1].tolist())
+        place, skipped = high, 1
+        while place < len(at) - 1:
+            # The last bytes of times, and data bytes of events under running status, in turn.
+            rest = int(at[place + 1] - at[place]) - 1 - skipped
+            first = int(before[place]) + skipped + 1
+            missing += range(first, first + rest - 1, 2)
+            added[place + 1] += rest // 2
+            place += 1
+            if rest % 2 == 0:
+                skipped = 0  # a time comes next
+            elif place in metas and place not in ends:
+                skipped = 2  # what stands for its content
+            else:
+                break
+    before += added.cumsum()[:-1]
+    return missing
+
+
+def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> Events | None:
+    """Return the events, meta events among them, or None where they cannot be or are too many."""
+    last_of_time, first, second = low.reshape(-1, 3).T
+    tick = _ticks(high, last_of_time)
+    meta = high.event.take(high.meta)
+    after = (meta.take(np.array(metas.after) - 1) + 1).tolist()
+    status = _statuses(high, meta, [0, *after[:-1]], len(first))
+    if tick is None or status is None:
+        return None
+    channel: KeyArray = (status & 15).astype(
+        np.uint16 if len(after) <= _MOST_SHORT_KEYS else np.uint32
+    )
+    ends = _by_track([0, *after], tick, channel)
+    key = channel << 7
+    key |= first
+    (others,) = ((status & 0xE0) != 0x80).nonzero()
+    key[others] = no_note(key)
+    controls, programs = _NO_CONTROLS, list[tuple[int, int, int]]()
+    if len(others) > len(meta):
+        controls, programs = _others(others, status, tick, channel, low)
+    velocity = second * (status >= 0x90)
+    if len(programs) + len(metas.kept) > MAX_CHANGES or max(ends) > LAST_TICK:
+        return None
+    when = tick.take(meta).tolist()
+    kept = [
+        (track, when[index], kind, chunks.data[begin:stop])
+        for index, track, kind, begin, stop in metas.kept
+    ]
+    return Events(tick, key, velocity, programs, controls, kept, ends)
+
+
+def _ticks(high: _High, last_of_time: ByteArray) -> IntArray | None:
+    """Return (E,) ticks, going on from track to track; None where a time has more than four bytes.
+
+    Args:
+        high: the high bytes.
+        last_of_time: (E,) the last byte of each event's time.
+    """
+    tick = last_of_time.astype(np.int64)
+    time = ~high.is_status
+    (level,) = (time & ~high.goes_on).nonzero()
+    more = time & high.goes_on
+    several = np.count_nonzero(more)  # sooner than `any`, which is Python
+    for shift in (7, 14, 21):
+        tick[high.event.take(level)] += (high.value.take(level) & 127).astype(np.int64) << shift
+        if several:
+            level = level[more.take(level - 1)] - 1  # the last high byte is never of a time
+        if not several or not len(level):
+            return tick.cumsum(out=tick)
+    return None
+
+
+def _statuses(high: _High, meta: IntArray, begin: list[int], total: int) -> ByteArray | None:
+    """Return (E,) the status of each event, its own or the running one; 255 of a meta event.
+
+    None where an event has none.
+
+    Args:
+        high: the high bytes.
+        meta: (M,) the meta events.
+        begin: the first event of each track, which ends any running status.
+        total: how many events there are.
+    """
+    own = high.is_status.copy()
+    own[high.meta] = False
+    (changes,) = own.nonzero()
+    if not len(changes):
+        return np.full(total, 0xFF, dtype=np.uint8) if len(meta) == total else None
+    first = high.event.take(changes)
+    length = np.empty_like(first)
+    np.subtract(first[1:], first[:-1], out=length[:-1])
+    length[-1] = total - first[-1]
+    length[0] += first[0]
+    status = high.value.take(changes).repeat(length)
+    # What comes before the first status of a track has none.
+    following = np.concatenate([first, [total]]).take(first.searchsorted(begin)).tolist()
+    for start, stop in zip(begin, following, strict=True):
+        status[start:stop] = 0
+    status[meta] = 0xFF
+    return status if np.count_nonzero(status) == total else None
+
+
+def _by_track(bounds: list[int], tick: IntArray, channel: KeyArray) -> list[int]:
+    """Let the ticks of each track begin at 0, add its number to its channels; returns their ends.
+
+    Args:
+        bounds: the first event of each track, and how many there are.
+        tick: (E,) going on from track to track; changed.
+        channel: (E,) 0 to 15; changed.
+    """
+    ends: list[int] = []
+    before = 0
+    for track, (first, after) in enumerate(pairwise(bounds)):
+        if track:
+            tick[first:after] -= before
+            channel[first:after] |= track << 4
+        ends.append(int(tick[after - 1]))
+        before += ends[-1]
+    return ends
+
+
+def _others(
+    other: IntArray, status: ByteArray, tick: IntArray, channel: KeyArray, low: ByteArray
+) -> tuple[IntArray, list[tuple[int, int, int]]]:
+    """Return the controllers and the changes of program as in Events.
+
+    Args:
+        other: (O,) the events that are no notes.
+        status: (E,) of all events.
+        tick: (E,) ticks.
+        channel: (E,) as in Events.
+        low: (3 × E,) the last byte of each event's time, and its two data bytes.
+    """
+    kind = _KIND.take(status.take(other))
+    change = other[kind == _PROGRAM]
+    columns = (change, channel.take(change), low.take(change * 3 + 2))
+    programs = list(zip(*(column.tolist() for column in columns), strict=True))
+    event = other[kind >= _CONTROL]
+    at = event * 3
+    controls = np.empty((5, len(event)), dtype=np.int64)
+    controls[0] = event
+    tick.take(event, out=controls[1], mode="clip")
+    controls[2] = channel.take(event)
+    controls[3] = low.take(at + 1)
+    controls[4] = low.take(at + 2)
+    bend = kind[kind >= _CONTROL] == _BEND
+    if np.count_nonzero(bend):
+        number, value = controls[3:]
+        value[bend] = (value[bend] << 7 | number[bend]) - 8192
+        number[bend] = BEND
+    return controls, programs

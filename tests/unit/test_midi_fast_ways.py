@@ -1,0 +1,228 @@
+"""The fast ways of reading give what is read byte by byte, for all files that they take."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sysconfig
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midi_ways import END, Reading, by_compiled, by_tolerant, by_vectorised, midi
+from musengine.builtin.midi import vectorised_events
+from musengine.builtin.midi.writer import quantity
+from musengine.testing import rows_of
+from musengine.testing.strategies import few
+
+COMPILER = (sysconfig.get_config_var("CC") or "none").split()[0]
+CAN_COMPILE = shutil.which(COMPILER) and Path(sysconfig.get_path("include"), "Python.h").is_file()
+FAST_WAYS = pytest.mark.parametrize("way", [by_compiled, by_vectorised])
+
+
+@pytest.mark.skipif(not CAN_COMPILE, reason="there is no compiler")
+def test_where_it_can_be_compiled_it_is_there():
+    assert import_module("musengine.builtin.midi.native_reader")
+
+
+def told(found: Reading | None) -> object:
+    """Everything that a reading says, to compare it."""
+    if found is None:
+        return None
+    score, warnings = found
+    maps = (score.tempo_tick, score.tempo_bpm, score.meter_tick, score.meter, score.key)
+    controls = (score.key_tick, score.control_tick, score.control)
+    lists = [each.tolist() for each in (*maps, *controls)]
+    return rows_of(score), score.tracks, score.length, lists, warnings
+
+
+time = st.sampled_from([0, 0, 1, 2, 130, 8200, 16_300, 17_000, 2**21, 2**28 - 1])
+message = st.one_of(
+    st.tuples(st.integers(0x90, 0x92), st.integers(60, 62), st.sampled_from([0, 0, 1, 90])),
+    st.tuples(st.integers(0x80, 0x82), st.integers(60, 62), st.just(64)),
+    st.tuples(st.integers(0xC0, 0xC2), st.integers(0, 2)),
+    st.tuples(st.sampled_from([0xA0, 0xB1, 0xE2]), st.integers(0, 127), st.integers(0, 127)),
+    st.tuples(st.just(0xD1), st.integers(0, 127)),
+).map(bytes)
+meta = st.tuples(
+    st.sampled_from([0x01, 0x03, 0x51, 0x58, 0x59]), st.binary(min_size=0, max_size=5)
+).map(lambda pair: b"\xff" + bytes([pair[0], len(pair[1])]) + pair[1])
+system = st.binary(max_size=3).map(lambda data: b"\xf0" + bytes([len(data) + 1]) + data + b"\xf7")
+tracks = st.lists(st.lists(st.tuples(time, message | meta | system), max_size=25), max_size=3)
+
+
+def body(events: list[tuple[int, bytes]], running: bool) -> bytes:
+    """A track in which all notes are released at the end, with running status or without."""
+    written, status = b"", 0
+    released = [
+        (0, bytes((0x80 | channel, pitch, 0))) for channel in range(3) for pitch in (60, 61, 62)
+    ]
+    for wait, event in events + released * len(events):
+        short = running and event[0] == status
+        written += quantity(wait) + event[short:]
+        status = event[0] if event[0] < 0xF0 else status
+    return written + END
+
+
+@FAST_WAYS
+@given(tracks=tracks.filter(bool), running=st.booleans())
+@few(300)
+def test_sound_files_are_read_as_byte_by_byte(way, tracks, running):
+    data = midi(*[body(events, running) for events in tracks])
+    # Meta events of another length than theirs are not for all ways.
+    if (found := way(data)) is not None:
+        assert told(found) == told(by_tolerant(data))
+
+
+@FAST_WAYS
+@given(
+    tracks=st.lists(
+        st.lists(st.tuples(time, message | system), max_size=25), min_size=1, max_size=3
+    ),
+    running=st.booleans(),
+)
+@few(150)
+def test_sound_files_are_left_to_nobody(way, tracks, running):
+    name, tempo = b"\x00\xff\x03\x01A", b"\x05\xff\x51\x03\x07\xa1\x20"
+    assert way(midi(*[name + tempo + body(events, running) for events in tracks])) is not None
+
+
+@FAST_WAYS
+def test_files_of_no_notes_and_of_one(way):
+    (score, _) = way(midi(END))
+    assert len(score) == 0
+    # Struck at 1, released at 1 + 200 (81 48): channel 2, program 7.
+    data = midi(b"\x00\xc2\x07\x01\x92\x3c\x50\x81\x48\x82\x3c\x00" + END, form=0)
+    score, _ = way(data)
+    assert rows_of(score) == [(1, 200, 60, 80, 0)]
+    assert (score.tracks[0].program, score.tracks[0].channel, score.length) == (7, 2, 201)
+
+
+ODD = [
+    (midi(b"\x00\x90\x3c\xd0\x01\x80\x3c\x00" + END), "a data byte above 127"),
+    (midi(b"\x00\x3c\x50" + END), "no status"),
+    (midi(b"\x00\x90\x3c\x50\x01\x3c\x00" + END, b"\x00\x3c\x50" + END), "no status of its own"),
+    (midi(b"\x00\xf1\x00" + END), "an event of the system"),
+    (midi(b"\x81\x81\x81\x81\x00\x90\x3c\x50\x01\x80\x3c\x00" + END), "five bytes of time"),
+    (midi(END + b"\x00"), "an end before the end"),
+    (midi(b"\x00\x90\x3c\x50\x01\x80\x3c\x00"), "no end"),
+    (midi(b"\x00\xff\x01\x7f" + END), "a text longer than its track"),
+    (midi(b"\x00\xff\x01\xff\xff\xff\xff\x7f" + END), "a length of five bytes"),
+    (midi(b"\xff\xff\xff\x7f\xff\x01\x00" * 4097 + END), "more than 2**40 ticks"),
+    (midi(END)[:-1], "cut short"),
+    (midi(END)[:-4], "cut short"),
+    (midi(b"\x00\x90\x90\x3c\x50\x01\x80\x3c\x00" + END), "two statuses"),
+    (midi(b"\x00\xc0\xc0\x05" + END), "two changes of program"),
+    (midi(END, form=2), "format 2"),
+]
+
+
+@FAST_WAYS
+@pytest.mark.parametrize(("data", "why"), ODD)
+def test_what_is_odd_is_left_to_others(way, data, why):
+    assert way(data) is None, why
+
+
+strokes = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.booleans()), max_size=24)
+
+
+@given(tracks=st.lists(strokes, min_size=1, max_size=2), rest=st.integers(0, 9))
+@few(300)
+def test_hanging_notes_are_the_same_all_at_once_and_byte_by_byte(tracks, rest):
+    bodies = [
+        b"".join(
+            bytes([wait, (0x90 if strike else 0x80) | number, pitch, 80])
+            for wait, pitch, strike in one
+        )
+        for number, one in enumerate(tracks)
+    ]
+    data = midi(*[body + bytes([rest]) + END[1:] for body in bodies])
+    if any(strike for one in tracks for _, _, strike in one):
+        assert told(by_vectorised(data)) == told(by_tolerant(data))
+
+
+def test_what_hangs_is_not_for_the_compiled_reader():
+    data = midi(b"\x00\x90\x3c\x50" + END)
+    assert by_compiled(data) is None
+    assert told(by_vectorised(data)) == told(by_tolerant(data))
+
+
+def test_more_than_its_tables_hold_is_left_to_others():
+    names = b"\x00\xff\x03\x00" * 5000
+    assert by_compiled(midi(names + END)) is None
+    strikes = [bytes((0, 0xC0, program, 0, 0x90, 60, 80, 1, 0x80, 60, 0)) for program in range(90)]
+    assert by_compiled(midi(*[b"".join(strikes) + END] * 3)) is None
+
+
+def test_large_files_are_not_read_all_at_once(monkeypatch):
+    data = midi(END)
+    assert by_vectorised(data) is not None
+    monkeypatch.setattr(vectorised_events, "_LARGEST", len(data) - 1)
+    assert by_vectorised(data) is None
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        b"\xff\x7f",  # also what makers of instruments add
+        b"\xff\x01",  # also a text, of 0x90 bytes and more
+        b"\x81\xff\x51",
+        b"\xf0\x01",  # also an exclusive message
+        b"\xf7\x02",
+        b"\xc0\x05",  # also a change of program
+        b"\xc0\xc1\x05",
+        b"\xd1\x90\x05",
+        b"\x90\x05",
+    ],
+)
+def test_times_that_look_like_something_else(time):
+    note = b"\x00\x90\x3c\x50" + time + b"\x80\x3c\x40"
+    again = (
+        time + b"\x90\x3e\x50" + time + b"\x3e\x00" + time + b"\x91\x40\x50" + time + b"\x40\x00"
+    )
+    for data in (midi(note + again + END), midi(time + note[1:] + END, again + END)):
+        assert by_vectorised(data) is not None
+        assert told(by_vectorised(data)) == told(by_tolerant(data)) == told(by_compiled(data))
+
+
+@pytest.mark.parametrize("status", [b"\xd0", b"\xc0"])
+def test_running_status_with_one_data_byte(status):
+    # Four of them, one after a time of two bytes, one after a text; then notes.
+    short = b"\x00" + status + b"\x03\x08\x04\x81\x00\x05\x00\xff\x01\x02\x90\x3c\x07\x06"
+    note = b"\x00\x90\x3c\x50\x0a\x3c\x00"
+    for data in (
+        midi(note + short + note + short + END),
+        midi(short + note + END, note + short + END, note + END),
+    ):
+        assert by_vectorised(data) is not None
+        assert told(by_vectorised(data)) == told(by_tolerant(data)) == told(by_compiled(data))
+
+
+def damageable() -> bytes:
+    events = [
+        (random.Random(n).choice([0, 3, 200]), bytes((0x90 | n % 3, 60 + n % 3, 70)))
+        for n in range(12)
+    ]
+    metas = [(0, b"\xff\x03\x04name"), (5, b"\xff\x51\x03\x07\xa1\x20"), (9, b"\xc1\x05")]
+    metas += [(3, b"\xb1\x40\x7f"), (2, b"\xe1\x00\x50"), (1, b"\xd1\x20")]
+    return midi(body(metas, False), body(events[:6], False), body(events[6:], True))
+
+
+@FAST_WAYS
+def test_damaged_files_are_left_or_read_as_byte_by_byte(way):
+    data, random_ = damageable(), random.Random(3)
+    read = 0
+    for _ in range(3000):
+        changed = bytearray(data)
+        for _ in range(random_.choice([1, 1, 3])):
+            at = random_.randrange(14, len(changed))
+            changed[at : at + random_.choice([0, 1, 1, 4])] = random_.randbytes(
+                random_.choice([0, 1])
+            )
+        if (found := way(bytes(changed))) is not None:
+            assert told(found) == told(by_tolerant(bytes(changed)))
+            read += 1
+    assert 200 < read < 2800
