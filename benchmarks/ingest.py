@@ -70,7 +70,7 @@ class Ours:
         from musengine.builtin.midi import reader
         from musengine.plugins.declarations import NoSettings
 
-        self.compiled = reader.compiled if compiled else None
+        self.compiled = reader.native_reader if compiled else None
         self.reader = reader.MidiReader(NoSettings())
         self.encoder = PianoRoll(PianoRollConfig())
 
@@ -80,7 +80,7 @@ class Ours:
         from musengine.errors import UnreadableError
         from musengine.interfaces.reader import Item
 
-        reader.compiled = self.compiled
+        reader.native_reader = self.compiled
         try:
             (piece,) = self.reader.read(Item(path, path.name))
         except UnreadableError:
@@ -114,8 +114,8 @@ def side_by_side(paths: Sequence[Path]) -> dict[str, float]:
         "symusic": (symusic_reads, paths),
         "musengine to Score, compiled": (compiled.read, paths),
         "musengine to piano-roll, compiled": (compiled.encode, paths),
-        "musengine to Score, through symusic": (plain.read, paths),
-        "musengine to piano-roll, through symusic": (plain.encode, paths),
+        "musengine to Score, without a compiler": (plain.read, paths),
+        "musengine to piano-roll, without a compiler": (plain.encode, paths),
     }
     for work, some in works.values():
         work(some[0])  # what is imported and made once is not counted
@@ -131,7 +131,7 @@ def side_by_side(paths: Sequence[Path]) -> dict[str, float]:
 
 def times(rates: dict[str, float], ours: str, other: str) -> dict[str, float]:
     """Return how many times the rate of another our rates are, both ways of reading."""
-    ways = ("compiled", "through symusic")
+    ways = ("compiled", "without a compiler")
     return {way: round(rates[f"{ours}, {way}"] / rates[other], 1) for way in ways}
 
 

@@ -131,7 +131,7 @@ def _silences(controls: IntArray) -> IntArray | None:
     """
     number = controls[3]
     silent = number >= 120
-    if not silent.any():
+    if not np.count_nonzero(silent):
         return None
     silent &= (number != 121) & (number != 122) & (number < BEND)
     return controls[:3, silent] if silent.any() else None
@@ -153,8 +153,9 @@ def _divide(
         changes: as in Events.
         part_N: is filled with the index of each note's part.
     """
-    channels = np.bincount(channel_N).nonzero()[0]
-    place_of = np.zeros(int(channel_N.max(initial=0)) + 1, dtype=np.int64)
+    counts = np.bincount(channel_N)
+    (channels,) = counts.nonzero()
+    place_of = np.zeros_like(counts)
     place_of[channels] = np.arange(len(channels))
     place_of.take(channel_N, out=part_N, mode="clip")
     first = np.empty(len(channels), dtype=np.int64)
@@ -198,7 +199,7 @@ def _assign(
     note_on: IntArray,
     part_N: IntArray,
 ) -> IntArray:
-    """Return controllers as in Song.
+    """Return controllers as in Song; they are changed.
 
     One belongs to the part of its channel in its track; where several programs make several parts,
     to that of the next note, else of the last.
@@ -211,11 +212,10 @@ def _assign(
         part_N: the index of its part.
     """
     order_C, _, channel_C, _, _ = controls
-    controls_4C = controls[1:].copy()
     channels = [part.channel for part in parts]
     part_of = -1 - np.arange(max([*channels, int(channel_C.max())]) + 1) % 16
     part_of[channels] = range(len(channels))
-    part_C = part_of.take(channel_C, out=controls_4C[1])
+    part_C = part_of.take(channel_C)
     if len(set(channels)) < len(channels):
         width = max(int(note_on.max()), int(order_C.max())) + 1
         by_channel = channel_N.argsort(kind="stable")
@@ -223,7 +223,8 @@ def _assign(
         found = np.minimum(place_N.searchsorted(channel_C * width + order_C), len(place_N) - 1)
         found -= (channel_N[by_channel[found]] != channel_C) & (found > 0)
         np.copyto(part_C, part_N[by_channel[found]], where=part_C >= 0)
-    return controls_4C
+    controls[2] = part_C
+    return controls[1:]
 
 
 def score_of(song: Song, division: int, warnings: Warnings) -> Score:
@@ -244,8 +245,7 @@ def score_of(song: Song, division: int, warnings: Warnings) -> Score:
     warnings.count("note", "struck again before release, and cut there", song.cut)
     length = _length(song, ticks_per_beat, warnings)
     duration_N = song.notes[1]
-    if duration_N.min(initial=1) < 1:
-        empty = int(np.count_nonzero(duration_N < 1))
+    if empty := int(np.count_nonzero(duration_N < 1)):
         warnings.count("note", "without length, made one tick long", empty)
         np.maximum(duration_N, 1, out=duration_N)
     return Score.from_table(
@@ -303,7 +303,7 @@ def _controls(song: Song) -> IntArray:
     """
     part_C = song.controls[1]
     absent = part_C < 0
-    if not absent.any():
+    if not np.count_nonzero(absent):
         return song.controls
     part_of = np.full(16, -1)
     channels = [part.channel % 16 for part in song.parts]

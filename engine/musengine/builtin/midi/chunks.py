@@ -91,7 +91,8 @@ def _sound(data: bytes) -> Chunks | None:
     form, count, division = _CONTENT.unpack_from(data, 8)
     if not division or form > 1 or (form == 0 and count != 1):
         return None
-    position, tracks = 14, []
+    position = 14
+    tracks: list[tuple[int, int]] = []
     while position + 8 <= len(data) and len(tracks) < count:
         name, length = _CHUNK.unpack_from(data, position)
         if name != _TRACK:

@@ -94,8 +94,8 @@ def _balance(on_key: KeyArray, off_key: KeyArray, note_on: IntArray, note_off: I
     """Return whether each key has as many note-offs as note-ons, none before its note-on."""
     return (
         len(on_key) == len(off_key)
-        and bool((on_key == off_key).all())
-        and bool((note_on < note_off).all())
+        and not np.count_nonzero(on_key != off_key)
+        and not np.count_nonzero(note_on > note_off)
     )
 
 
@@ -182,7 +182,7 @@ def _cut_at_next(onset: IntArray, duration: IntArray, key: KeyArray) -> int:
     wait, again = onset[1:] - onset[:-1], key[1:] == key[:-1]
     (cut,) = (again & (wait < duration[:-1])).nonzero()
     shorter = wait.take(cut)
-    if not shorter.all():
+    if np.count_nonzero(shorter) < len(shorter):
         # Each of those that begin together waits for what follows the last of them.
         wait = np.append(np.where(again, wait, _NEVER), _NEVER)
         (last,) = wait.nonzero()
