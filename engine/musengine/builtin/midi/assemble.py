@@ -112,14 +112,16 @@ def song_of(events: Events) -> Song:
     notes_5N = np.empty((5, len(note_on)), dtype=np.int64)
     events.tick.take(note_on, out=notes_5N[0], mode="clip")
     notes_5N[1] = paired.duration
-    key = events.key.take(note_on).astype(np.int64)
+    key = paired.key.astype(np.int64)
     np.bitwise_and(key, 127, out=notes_5N[2])
     notes_5N[3] = events.velocity.take(note_on)
     channel_N = key >> 7
     parts = _divide(channel_N, note_on, events.programs, notes_5N[4])
     controls = events.controls[1:]
     if controls.size:
-        controls = _assign(events.controls, parts, channel_N, note_on, notes_5N[4])
+        controls = _assign(
+            events.controls, parts, channel_N, note_on, notes_5N[4], len(events.ends)
+        )
     length = max(events.ends, default=0)
     return Song(notes_5N, parts, controls, events.metas, length, paired.hanging, paired.cut)
 
@@ -145,13 +147,8 @@ def _divide(
 ) -> list[Part]:
     """Return the parts by channel, those of one channel by their first notes.
 
-    A note has the program that its channel has when it begins.
-
-    Args:
-        channel_N: of each note.
-        note_on: (N,) the event that begins it.
-        changes: as in Events.
-        part_N: is filled with the index of each note's part.
+    A note has the program that its channel has when it begins, at the event `note_on`; `changes`
+    are as in Events. `part_N` is filled with the index of each note's part.
     """
     counts = np.bincount(channel_N)
     (channels,) = counts.nonzero()
@@ -198,31 +195,28 @@ def _assign(
     channel_N: IntArray,
     note_on: IntArray,
     part_N: IntArray,
+    n_tracks: int,
 ) -> IntArray:
     """Return controllers as in Song; they are changed.
 
     One belongs to the part of its channel in its track; where several programs make several parts,
-    to that of the next note, else of the last.
-
-    Args:
-        controls: as in Events.
-        parts: as in Song.
-        channel_N: of each note.
-        note_on: (N,) the event that begins it.
-        part_N: the index of its part.
+    to that of the next note, else of the last. The other arguments are as for `_divide`.
     """
     order_C, _, channel_C, _, _ = controls
     channels = [part.channel for part in parts]
-    part_of = -1 - np.arange(max([*channels, int(channel_C.max())]) + 1) % 16
+    part_of = np.full(16 * n_tracks, -1)
     part_of[channels] = range(len(channels))
     part_C = part_of.take(channel_C)
+    absent = part_C < 0
+    if np.count_nonzero(absent):
+        part_C[absent] = -1 - channel_C[absent] % 16
     if len(set(channels)) < len(channels):
         width = max(int(note_on.max()), int(order_C.max())) + 1
         by_channel = channel_N.argsort(kind="stable")
         place_N = (channel_N * width + note_on)[by_channel]
         found = np.minimum(place_N.searchsorted(channel_C * width + order_C), len(place_N) - 1)
         found -= (channel_N[by_channel[found]] != channel_C) & (found > 0)
-        np.copyto(part_C, part_N[by_channel[found]], where=part_C >= 0)
+        np.copyto(part_C, part_N[by_channel[found]], where=~absent)
     controls[2] = part_C
     return controls[1:]
 

@@ -16,8 +16,9 @@ from musengine.builtin.midi.chunks import Chunks
 _STATUS = re.compile(rb"[\xf0\xf7\xff]").search
 _LENGTHS = {0x00: 2, 0x20: 1, 0x21: 1, 0x2F: 0, 0x51: 3, 0x54: 5, 0x58: 4, 0x59: 2}
 """Of the data of meta events; texts (1 to 15) and what makers of instruments add (127) have any."""
-_USUAL = {bytes([0xFF, kind, length]): kind for kind, length in _LENGTHS.items()}
-"""The kinds of those meta events by their first bytes."""
+_USUAL = {bytes([0xFF, kind, length]): (kind, length) for kind, length in _LENGTHS.items()}
+"""The kinds and lengths of those meta events by their first bytes."""
+_UNUSUAL = (-1, -1)
 
 
 class MetaEvents(NamedTuple):
@@ -45,12 +46,12 @@ def without_contents(chunks: Chunks, times: set[int]) -> tuple[bytes, MetaEvents
         chunks: the file.
         times: where a time stands that looks like a meta event.
     """
-    data, metas = chunks.data, MetaEvents([], [], [], [])
-    find = _finder(data)
+    data, find = chunks.data, _finder(chunks.data)
+    metas = begins, places, kept, after = MetaEvents([], [], [], [])
     pieces: list[bytes] = []
     shorter = 0  # how many bytes those so far have less than the file
     for track, (begin, stop) in enumerate(chunks.tracks):
-        shorter += begin - (metas.begin[-1] + 3 if track else 0)
+        shorter += begin - (begins[-1] + 3 if track else 0)
         position, kind = begin, -1
         while kind != END:
             at = find(position, stop)
@@ -60,26 +61,26 @@ def without_contents(chunks: Chunks, times: set[int]) -> tuple[bytes, MetaEvents
             # Before a status stands the last byte of a time.
             if data[at - 1] > 127 or at in times:
                 continue
-            usual = _USUAL.get(data[at : at + 3])
-            if usual is not None and at + 3 + data[at + 2] <= stop:
-                kind, content = usual, at + 3
-                position = content + data[at + 2]
-            elif (found := _content(data, at, stop)) is None:
-                continue
-            else:
-                kind, content, position = found
+            kind, length = _USUAL.get(data[at : position + 2], _UNUSUAL)
+            content = at + 3
+            if length < 0 or content + length > stop:
+                found = _content(data, at, stop)
+                if found is None:
+                    continue
+                kind, content, length = found
+            position = content + length
             if kind in KEPT:
-                metas.kept.append((len(metas.begin), track, kind, content, position))
-            pieces += (data[begin : at + 1], b"\0\0")
-            metas.begin.append(at)
-            metas.place.append(at - shorter)
+                kept.append((len(begins), track, kind, content, position))
+            pieces.append(data[begin : at + 1])
+            begins.append(at)
+            places.append(at - shorter)
             if kind != END:
                 shorter += position - (at + 3)
             begin = position
         if position != stop:
             return None
-        metas.after.append(len(metas.begin))
-    return b"".join(pieces), metas
+        after.append(len(begins))
+    return b"\0\0".join([*pieces, b""]), metas
 
 
 def _finder(data: bytes) -> Callable[[int, int], int]:
@@ -95,7 +96,7 @@ def _finder(data: bytes) -> Callable[[int, int], int]:
 
 
 def _content(data: bytes, at: int, stop: int) -> tuple[int, int, int] | None:
-    """Return the kind of a meta event, -1 of an exclusive message, and where its data lie.
+    """Return a meta event's kind, where its data begin, and their length; -1 of other messages.
 
     None where it is rather the first byte of a time: it would be of a kind or a length that files
     do not have, or end after the place `stop`.
@@ -112,7 +113,7 @@ def _content(data: bytes, at: int, stop: int) -> tuple[int, int, int] | None:
         return None
     if known is None and not (data[end - 1] == 0xF7 if kind < 0 else kind < 0x10 or kind == 0x7F):
         return None
-    return kind, begin, end
+    return kind, begin, length
 
 
 def _number(data: bytes, position: int) -> tuple[int, int]:

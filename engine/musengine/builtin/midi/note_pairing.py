@@ -22,12 +22,14 @@ class Paired(NamedTuple):
 
     Attributes:
         note_on: (N,) the index of the event that begins each.
+        key: (N,) its key.
         duration: (N,) ticks.
         hanging: how many have no note-off.
         cut: how many end because their key is struck again before their note-off.
     """
 
     note_on: IntArray
+    key: KeyArray
     duration: IntArray
     hanging: int
     cut: int
@@ -87,7 +89,7 @@ def pair(
     in_file = np.empty_like(duration)
     in_file[by_key] = duration
     hanging = 0 if hangs is None else int(np.count_nonzero(hangs))
-    return Paired(struck, in_file, hanging, cut)
+    return Paired(struck, struck_key, in_file, hanging, cut)
 
 
 def _balance(on_key: KeyArray, off_key: KeyArray, note_on: IntArray, note_off: IntArray) -> bool:
@@ -102,15 +104,7 @@ def _balance(on_key: KeyArray, off_key: KeyArray, note_on: IntArray, note_off: I
 def _ends(
     tick: IntArray, key: KeyArray, is_note: BoolArray, strikes: BoolArray, track_end: IntArray
 ) -> tuple[IntArray, BoolArray]:
-    """Return (N,) where notes end some of which have no note-off, and which these are, by key.
-
-    Args:
-        tick: (E,) of each event.
-        key: (E,) as in `pair`.
-        is_note: (E,) whether it begins or ends a note.
-        strikes: (E,) whether it begins one.
-        track_end: (T,) ticks.
-    """
+    """Return (N,) by key where notes end some of which have no note-off, and which these are."""
     by_key = key.argsort(kind="stable")[: np.count_nonzero(is_note)]
     strikes = strikes.take(by_key)
     keys = key.take(by_key).astype(np.int64)
@@ -160,9 +154,7 @@ def _hangs(key: IntArray, strikes: BoolArray) -> BoolArray:
 def _depth(key: IntArray, strikes: BoolArray) -> tuple[IntArray, int]:
     """Return how many more note-ons than note-offs of its key there were, and more than any depth.
 
-    Args:
-        key: (E,) in ascending order.
-        strikes: (E,) whether the event is a note-on.
+    The keys are in ascending order.
     """
     total = np.cumsum(np.where(strikes, 1, -1))
     begins = np.flatnonzero(np.diff(key, prepend=-1))
@@ -174,10 +166,7 @@ def _depth(key: IntArray, strikes: BoolArray) -> tuple[IntArray, int]:
 def _cut_at_next(onset: IntArray, duration: IntArray, key: KeyArray) -> int:
     """Shorten the durations that reach beyond the next later onset of the key; returns how many.
 
-    Args:
-        onset: (N,) ticks, by key and in order for each.
-        duration: (N,) ticks; changed.
-        key: (N,) in ascending order.
+    The keys are in ascending order, the onsets of each as well.
     """
     wait, again = onset[1:] - onset[:-1], key[1:] == key[:-1]
     (cut,) = (again & (wait < duration[:-1])).nonzero()

@@ -36,6 +36,7 @@ _PROGRAM, _CONTROL, _BEND = 1, 2, 3
 _KIND = np.zeros(256, dtype=np.uint8)
 """What a status is the status of, by its byte."""
 _KIND[0xC0:0xD0], _KIND[0xB0:0xC0], _KIND[0xE0:0xF0] = _PROGRAM, _CONTROL, _BEND
+_FEW = 16
 _NO_CONTROLS: IntArray = np.zeros((5, 0), dtype=np.int64)
 
 
@@ -135,14 +136,14 @@ def _lengthen(
     missing: list[int] = []
     metas: set[int] = set()
     ends: set[int] = set()
-    added = np.zeros(len(at) + 1, dtype=np.int64)
+    added: list[tuple[int, int]] = []
     place = 0
     columns = (rare, before.take(rare), at.take(rare + 1) - at.take(rare), value.take(rare + 1))
     for high, low, to_next, following in zip(*(each.tolist() for each in columns), strict=True):
         if high < place or (low + len(missing)) % 3 != 1 or to_next == 1:
             continue  # looked at already; of a time; wrong
         missing.append(low)
-        added[high + 1] = 1
+        added.append((high + 1, 1))
         if to_next == 3 and following < 0xF0:
             continue  # its data byte, a time of one byte, and another status
         if not metas:
@@ -154,15 +155,20 @@ def _lengthen(
             rest = int(at[place + 1] - at[place]) - 1 - skipped
             first = int(before[place]) + skipped + 1
             missing += range(first, first + rest - 1, 2)
-            added[place + 1] += rest // 2
             place += 1
+            added.append((place, rest // 2))
             if rest % 2 == 0:
                 skipped = 0  # a time comes next
             elif place in metas and place not in ends:
                 skipped = 2  # what stands for its content
             else:
                 break
-    before += added.cumsum()[:-1]
+    if len(added) <= _FEW:
+        for place, count in added:
+            before[place:] += count
+    else:
+        places, counts = np.array(added).T
+        before += np.bincount(places, counts, len(at) + 1)[: len(at)].cumsum().astype(np.int64)
     return missing
 
 
@@ -171,14 +177,15 @@ def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> E
     last_of_time, first, second = low.reshape(-1, 3).T
     tick = _ticks(high, last_of_time)
     meta = high.event.take(high.meta)
-    after = (meta.take(np.array(metas.after) - 1) + 1).tolist()
-    status = _statuses(high, meta, [0, *after[:-1]], len(first))
+    bounds = np.zeros(len(metas.after) + 1, dtype=np.int64)
+    np.add(meta.take(np.array(metas.after) - 1), 1, out=bounds[1:])
+    status = _statuses(high, meta, bounds[:-1], len(first))
     if tick is None or status is None:
         return None
     channel: KeyArray = (status & 15).astype(
-        np.uint16 if len(after) <= _MOST_SHORT_KEYS else np.uint32
+        np.uint16 if len(metas.after) <= _MOST_SHORT_KEYS else np.uint32
     )
-    ends = _by_track([0, *after], tick, channel)
+    ends = _by_track(bounds.tolist(), tick, channel)
     key = channel << 7
     key |= first
     (others,) = ((status & 0xE0) != 0x80).nonzero()
@@ -198,12 +205,7 @@ def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> E
 
 
 def _ticks(high: _High, last_of_time: ByteArray) -> IntArray | None:
-    """Return (E,) ticks, going on from track to track; None where a time has more than four bytes.
-
-    Args:
-        high: the high bytes.
-        last_of_time: (E,) the last byte of each event's time.
-    """
+    """Return (E,) ticks, going on from track to track; None for a time of more than four bytes."""
     tick = last_of_time.astype(np.int64)
     time = ~high.is_status
     (level,) = (time & ~high.goes_on).nonzero()
@@ -218,16 +220,10 @@ def _ticks(high: _High, last_of_time: ByteArray) -> IntArray | None:
     return None
 
 
-def _statuses(high: _High, meta: IntArray, begin: list[int], total: int) -> ByteArray | None:
-    """Return (E,) the status of each event, its own or the running one; 255 of a meta event.
+def _statuses(high: _High, meta: IntArray, begin: IntArray, total: int) -> ByteArray | None:
+    """Return (E,) the status of each event, its own or the running one; None where one has none.
 
-    None where an event has none.
-
-    Args:
-        high: the high bytes.
-        meta: (M,) the meta events.
-        begin: the first event of each track, which ends any running status.
-        total: how many events there are.
+    That of a meta event is 255. The first event of a track, `begin` (T,), ends any running one.
     """
     own = high.is_status.copy()
     own[high.meta] = False
@@ -239,22 +235,20 @@ def _statuses(high: _High, meta: IntArray, begin: list[int], total: int) -> Byte
     np.subtract(first[1:], first[:-1], out=length[:-1])
     length[-1] = total - first[-1]
     length[0] += first[0]
+    following = np.concatenate([first, [total]]).take(first.searchsorted(begin))
+    if np.count_nonzero(
+        meta.searchsorted(following) - meta.searchsorted(begin) < following - begin
+    ):
+        return None  # before the first status of a track there are not only meta events
     status = high.value.take(changes).repeat(length)
-    # What comes before the first status of a track has none.
-    following = np.concatenate([first, [total]]).take(first.searchsorted(begin)).tolist()
-    for start, stop in zip(begin, following, strict=True):
-        status[start:stop] = 0
     status[meta] = 0xFF
-    return status if np.count_nonzero(status) == total else None
+    return status
 
 
 def _by_track(bounds: list[int], tick: IntArray, channel: KeyArray) -> list[int]:
     """Let the ticks of each track begin at 0, add its number to its channels; returns their ends.
 
-    Args:
-        bounds: the first event of each track, and how many there are.
-        tick: (E,) going on from track to track; changed.
-        channel: (E,) 0 to 15; changed.
+    The bounds are the first event of each track and the number of all.
     """
     ends: list[int] = []
     before = 0
@@ -270,15 +264,7 @@ def _by_track(bounds: list[int], tick: IntArray, channel: KeyArray) -> list[int]
 def _others(
     other: IntArray, status: ByteArray, tick: IntArray, channel: KeyArray, low: ByteArray
 ) -> tuple[IntArray, list[tuple[int, int, int]]]:
-    """Return the controllers and the changes of program as in Events.
-
-    Args:
-        other: (O,) the events that are no notes.
-        status: (E,) of all events.
-        tick: (E,) ticks.
-        channel: (E,) as in Events.
-        low: (3 × E,) the last byte of each event's time, and its two data bytes.
-    """
+    """Return the controllers and changes of program, as in Events, among events of no notes."""
     kind = _KIND.take(status.take(other))
     change = other[kind == _PROGRAM]
     columns = (change, channel.take(change), low.take(change * 3 + 2))
