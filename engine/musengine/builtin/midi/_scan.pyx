@@ -66,19 +66,19 @@ cdef class Scan:
         self.data, self.notes, self.parts = data, notes, parts
         self.controls, self.metas, self.found = controls, metas, found
 
-    def read(self, long long[:, ::1] tracks):
+    def read(self, list tracks):
         """Read tracks.
 
         Args:
-            tracks: (T, 2) where each begins and ends in the file.
+            tracks: where each begins and ends in the file.
 
         Raises:
             IndexError: something ends too early, or there is more than the tables hold.
             ValueError: something else is odd.
         """
         cdef int track
-        for track in range(tracks.shape[0]):
-            self.position, self.stop = tracks[track, 0], tracks[track, 1]
+        for track in range(len(tracks)):
+            self.position, self.stop = tracks[track]
             self.track(track)
         self.cut()
 

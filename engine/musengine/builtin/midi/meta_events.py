@@ -5,7 +5,6 @@ Exclusive messages are looked at here, too, and count as meta events.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -13,7 +12,6 @@ from typing import NamedTuple
 from musengine.builtin.midi.assemble import END, KEPT
 from musengine.builtin.midi.chunks import Chunks
 
-_STATUS = re.compile(rb"[\xf0\xf7\xff]").search
 _LENGTHS = {0x00: 2, 0x20: 1, 0x21: 1, 0x2F: 0, 0x51: 3, 0x54: 5, 0x58: 4, 0x59: 2}
 """Of the data of meta events; texts (1 to 15) and what makers of instruments add (127) have any."""
 _USUAL = {bytes([0xFF, kind, length]): (kind, length) for kind, length in _LENGTHS.items()}
@@ -85,12 +83,19 @@ def without_contents(chunks: Chunks, times: set[int]) -> tuple[bytes, MetaEvents
 
 def _finder(data: bytes) -> Callable[[int, int], int]:
     """Return what finds the next byte that may begin one between two places, -1 for none."""
-    if b"\xf0" not in data and b"\xf7" not in data:
+    statuses = [byte for byte in (b"\xf0", b"\xf7") if byte in data]
+    if not statuses:
         return partial(data.find, b"\xff")
+    # Where the next of each stands, so that none is looked for twice.
+    following = dict.fromkeys([*statuses, b"\xff"], -1)
 
     def find(position: int, stop: int) -> int:
-        found = _STATUS(data, position, stop)
-        return -1 if found is None else found.start()
+        for status, place in following.items():
+            if place < position:
+                found = data.find(status, position)
+                following[status] = found if found >= 0 else len(data)
+        nearest = min(following.values())
+        return nearest if nearest < stop else -1
 
     return find
 

@@ -26,9 +26,8 @@ def song_of(chunks: Chunks) -> Song | None:
     controls_4C = np.empty((4, min(most, _MOST_CONTROLS)), dtype=np.int64)
     metas_5M = np.empty((5, _MOST_METAS), dtype=np.int64)
     found = np.zeros(6, dtype=np.int64)
-    tracks_T2 = np.array(chunks.tracks, dtype=np.int64).reshape(-1, 2)
     try:
-        Scan(data, notes_7N, parts_2P, controls_4C, metas_5M, found).read(tracks_T2)
+        Scan(data, notes_7N, parts_2P, controls_4C, metas_5M, found).read(chunks.tracks)
     except (IndexError, ValueError):
         return None
     n_notes, n_parts, n_controls, n_metas, length, cut = found.tolist()
