@@ -17,7 +17,8 @@ from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
 from musengine.config.quantities import GridStep, Length, Meter
 from musengine.encoding.layouts import Layout, Tokens
-from musengine.generation.engine import GenerationPlan, generate, piece_seeds, steps_in
+from musengine.generation.engine import GenerationPlan, generate, piece_seeds
+from musengine.generation.lengths import steps_in
 from musengine.generation.prompts import cut_prompt
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Layout, Tokens
+from musengine.generation.lengths import length_shares, steps_in, time_tokens
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request, State, as_steps
@@ -60,53 +61,6 @@ def piece_seeds(seed: int, count: int) -> list[int]:
     """Return a seed for each piece; the k-th is the same however many there are."""
     entropy = [np.random.SeedSequence([seed, index]) for index in range(count)]
     return [int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)) for sequence in entropy]
-
-
-def steps_in(
-    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
-) -> int | None:
-    """Return how many of the steps make up a musical length; None if they are too few."""
-    if not length.number:
-        return 0
-    # A billionth of slack: 0.1 added up three times must still reach 0.3.
-    reached = _shares(length, steps, encoder, settings) >= 1 - 1e-9
-    return int(np.argmax(reached)) + 1 if reached.any() else None
-
-
-def _shares(
-    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
-) -> npt.NDArray[np.float64]:
-    """Return (T,): what share of a length has passed at the end of each step."""
-    target = length.number
-    if length.unit == "tokens":
-        return np.arange(1, len(steps) + 1) / target
-    if length.unit == "steps":
-        return _steps_passed(steps, encoder.layout) / target
-    if length.unit == "bars":
-        target *= float(settings.meter.beats_per_bar)
-    unit: Literal["beats", "seconds"] = "seconds" if length.unit == "seconds" else "beats"
-    return encoder.elapsed(steps, unit, settings) / target
-
-
-def _steps_passed(steps: Array, layout: Layout) -> npt.NDArray[np.float64]:
-    """Return (T,): how many time steps are over at the end of each array step.
-
-    Each is one, but among tokens some of which move time on, these alone do.
-    """
-    moves = _moves(layout)
-    if not moves:
-        return np.arange(1, len(steps) + 1, dtype=np.float64)
-    passed = np.zeros(len(steps))
-    for token, count in moves.items():
-        passed[steps == token] = count
-    return np.cumsum(passed)
-
-
-def _moves(layout: Layout) -> dict[int, int]:
-    """Return the tokens that move time on, where not every one does, and by how many steps."""
-    if not isinstance(layout, Tokens):
-        return {}
-    return {token: n for token, (what, n) in layout.meanings.items() if what == "step"}
 
 
 def generate(
@@ -198,7 +152,7 @@ class _Generator:
         self.model, self.encoder, self.plan, self.device = model, encoder, plan, device
         self.layout = encoder.layout
         # Lengths in these units are reached after as many array steps.
-        self._counted = ("tokens",) if _moves(self.layout) else ("tokens", "steps")
+        self._counted = ("tokens",) if time_tokens(self.layout) else ("tokens", "steps")
         self.chain = Chain(samplers, self.layout)
         self.random = PieceRandom([plan.seeds[index] for index in chunk], device)
         self.first = [plan.first[index] for index in chunk]
@@ -268,7 +222,7 @@ class _Generator:
         shares = [
             1.0
             if self._ended(piece) is not None
-            else _shares(length, piece, self.encoder, self.plan.settings)[-1]
+            else length_shares(length, piece, self.encoder, self.plan.settings)[-1]
             for piece in so_far
         ]
         told(min(float(min(shares)), 1.0))

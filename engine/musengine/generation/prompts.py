@@ -13,7 +13,7 @@ from safetensors import numpy as tensors
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Tokens
 from musengine.errors import UserError
-from musengine.generation.engine import steps_in
+from musengine.generation.lengths import steps_in
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
 from musengine.utils.files import whole_file
 

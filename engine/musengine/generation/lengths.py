@@ -1,0 +1,60 @@
+"""Musical lengths of encoded pieces: how many steps a length has, and how much of it has passed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.config.quantities import Length
+from musengine.encoding.layouts import Layout, Tokens
+from musengine.interfaces.encoder import DecodeSettings, Encoder
+from musengine.utils.arrays import Array
+
+
+def steps_in(
+    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
+) -> int | None:
+    """Return how many of the steps make up a musical length; None if they are too few."""
+    if not length.number:
+        return 0
+    # A billionth of slack: 0.1 added up three times must still reach 0.3.
+    reached = length_shares(length, steps, encoder, settings) >= 1 - 1e-9
+    return int(np.argmax(reached)) + 1 if reached.any() else None
+
+
+def length_shares(
+    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
+) -> npt.NDArray[np.float64]:
+    """Return (T,): what share of a length has passed at the end of each step."""
+    target = length.number
+    if length.unit == "tokens":
+        return np.arange(1, len(steps) + 1) / target
+    if length.unit == "steps":
+        return _steps_passed(steps, encoder.layout) / target
+    if length.unit == "bars":
+        target *= float(settings.meter.beats_per_bar)
+    unit: Literal["beats", "seconds"] = "seconds" if length.unit == "seconds" else "beats"
+    return encoder.elapsed(steps, unit, settings) / target
+
+
+def _steps_passed(steps: Array, layout: Layout) -> npt.NDArray[np.float64]:
+    """Return (T,): how many time steps are over at the end of each array step.
+
+    Each is one, but among tokens some of which move time on, these alone do.
+    """
+    moves = time_tokens(layout)
+    if not moves:
+        return np.arange(1, len(steps) + 1, dtype=np.float64)
+    passed = np.zeros(len(steps))
+    for token, count in moves.items():
+        passed[steps == token] = count
+    return np.cumsum(passed)
+
+
+def time_tokens(layout: Layout) -> dict[int, int]:
+    """Return the tokens that move time on, where not every one does, and by how many steps."""
+    if not isinstance(layout, Tokens):
+        return {}
+    return {token: n for token, (what, n) in layout.meanings.items() if what == "step"}
