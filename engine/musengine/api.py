@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from musengine.interfaces.writer import Writer as Writer
     from musengine.music.miditoolkit_objects import from_miditoolkit as from_miditoolkit
     from musengine.music.miditoolkit_objects import to_miditoolkit as to_miditoolkit
+    from musengine.music.notebook import shown_pitches as shown_pitches
     from musengine.music.pitch_names import parse_pitches as parse_pitches
     from musengine.music.pitch_names import pitch_name as pitch_name
     from musengine.music.score import BEND as BEND
@@ -201,6 +202,7 @@ _NAMES = {
     "interfaces.training": "TrainingConfig",
     "interfaces.writer": "Activations Probabilities Writable Writer",
     "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",
+    "music.notebook": "shown_pitches",
     "music.pitch_names": "parse_pitches pitch_name",
     "music.score": "BEND LAST_TICK Piece Score Text Track",
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",

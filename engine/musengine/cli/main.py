@@ -15,7 +15,7 @@ from musengine.builtin.plugin import musengine_commands
 from musengine.errors import UserError, is_strict
 from musengine.interfaces.command import CommandContext, ExitStatus
 from musengine.plugins.declarations import CommandDeclaration
-from musengine.plugins.registry import Distribution, Registry, RegistryEntry
+from musengine.plugins.registry import Distribution, RegistryEntry
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Terminal(_level(parsed))
     try:
         with shown_on(terminal, parsed.log_file):
-            return _carried_out(parsed, CommandContext(terminal, load_registry))
+            return _carried_out(parsed, CommandContext(terminal))
     except UserError as error:  # the log file cannot be written
         return _told_plainly(error)
 
@@ -87,13 +87,6 @@ def _plugins_fault(error: Exception) -> str | None:
         return None
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return f"plugin {plugin} failed: {reason}; MUSENGINE_STRICT=1 shows where"
-
-
-def load_registry() -> Registry:
-    """Load the plugins; a broken one is a warning, and the rest goes on."""
-    from musengine.plugins import manager
-
-    return manager.load_registry()
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Callable
 from typing import TypeVar
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add the option of every command that reads a pipeline: --set."""
+def add_settings(
+    parser: argparse.ArgumentParser,
+    words: str = "change a key for this command, as in --set training.steps=200",
+) -> None:
+    """Add the option --set, as every command has it that reads a pipeline.
+
+    Args:
+        parser: of the command.
+        words: what its help says of the option.
+    """
     parser.add_argument(
         "--set",
         dest="settings",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a key for this command, as in --set training.steps=200",
+        help=words,
     )
 
 

@@ -180,18 +180,19 @@ def build(
     return (None if problems else built), problems
 
 
-def build_config(cls: type[T], table: Mapping[str, object], where: str = "") -> T:
+def build_config(cls: type[T], table: Mapping[str, object], where: str = "", name: str = "") -> T:
     """Build a Config from a TOML table; relative paths start from the working directory.
 
     Args:
         cls: the dataclass.
         table: the raw table.
         where: what messages name as its place.
+        name: the table's name, for messages.
 
     Raises:
         ConfigError: everything that is wrong with it.
     """
-    config, problems = build(cls, table, file=where, name="", base_of=lambda key: Path.cwd())
+    config, problems = build(cls, table, file=where, name=name, base_of=lambda key: Path.cwd())
     if config is None:
         raise ConfigError(problems)
     return config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -26,13 +25,14 @@ class CommandContext:
 
     Attributes:
         reporter: told how far the work is.
-        load_registry: loads the plugins, and warns of those that are broken.
     """
 
     reporter: ProgressReporter
-    load_registry: Callable[[], Registry]
 
     @cached_property
     def registry(self) -> Registry:
-        """All usable components; loaded when first asked for."""
-        return self.load_registry()
+        """All usable components; loaded when first asked for, with a warning of what is broken."""
+        # Not every command needs the plugins, and finding them takes time.
+        from musengine.plugins.manager import load_registry
+
+        return load_registry()

@@ -37,7 +37,7 @@ def piano_roll_svg(score: Score) -> str:
     Time runs to the right, with numbered bars; pitch upwards, with the rows of black keys shaded.
     Each track has a colour, drums are grey. A long score is compressed to 1,600 pixels.
     """
-    low, high = _pitch_range(score)
+    low, high = shown_pitches(score)
     beats = score.length / score.ticks_per_beat
     width = round(min(max(beats * _PIXELS_PER_BEAT, _MIN_WIDTH), _MAX_WIDTH))
     scale = width / max(score.length, 1)
@@ -62,7 +62,7 @@ def _rectangle(x: float, y: float, width: float, height: float, more: str = "") 
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"{more}/>'
 
 
-def _pitch_range(score: Score) -> tuple[int, int]:
+def shown_pitches(score: Score) -> tuple[int, int]:
     """Return the lowest and highest pitch shown: two octaves, or those of the notes and a few."""
     if not len(score):
         return 48, 72

@@ -315,8 +315,13 @@ def loaded_packages() -> set[str]:
     """Return the packages of the plugins that are loaded in this process, the core's included."""
     if not load.cache_info().currsize:
         return set()
+    return set(_owners())
+
+
+def _owners() -> dict[str, Plugin]:
+    """Return the plugins by the packages that their components live in."""
     return {
-        re.split("[.:]", declaration.target)[0]
+        re.split("[.:]", declaration.target)[0]: plugin
         for plugin in load().plugins
         for declaration in plugin.declarations
     }
@@ -328,12 +333,8 @@ def culprit(error: BaseException) -> Plugin | None:
     The innermost frame that belongs to either decides, so that a plugin's wrong call of a library
     is the plugin's fault.
     """
-    owners = {
-        declaration.target.partition(".")[0].partition(":")[0]: plugin
-        for plugin in load().plugins
-        for declaration in plugin.declarations
-    }
-    frame, found = error.__traceback__, None
+    owners, found = _owners(), None
+    frame = error.__traceback__
     while frame is not None:
         package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
         found = owners.get(package, found)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
-from musengine.config.fields import Config, build, to_table
-from musengine.errors import ConfigError, UserError, did_you_mean
+from musengine.config.fields import Config, build_config, to_table
+from musengine.errors import UserError, did_you_mean
 from musengine.plugins.declarations import Content, Declaration, WriterDeclaration
 
 D = TypeVar("D", bound=Declaration)
@@ -92,15 +91,7 @@ class RegistryEntry:
         Raises:
             ConfigError: everything that is wrong with them.
         """
-        config, problems = build(
-            self.declaration.config,
-            settings,
-            file=where,
-            name=self.name,
-            base_of=lambda key: Path.cwd(),
-        )
-        if config is None:
-            raise ConfigError(problems)
+        config = build_config(self.declaration.config, settings, where, self.name)
         return Component(self, config)
 
 

@@ -151,11 +151,19 @@ class RunFolder:
             refuse_changes(self.path, resolve_pipeline(self._source(), registry).tables(), pipeline)
         return pipeline
 
-    def _source(self) -> SettingsSource:
+    def require(self) -> None:
+        """Look whether a run is in the folder.
+
+        Raises:
+            UserError: there is none.
+        """
         if not self.exists:
             raise UserError(
                 f"{self.path} is not a run folder: it has no pipeline.toml", code="not-a-run-folder"
             )
+
+    def _source(self) -> SettingsSource:
+        self.require()
         return read(self.pipeline_file)
 
     def _where_from(self, error: ConfigError) -> list[Problem]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
-from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.music.score import Score, SplitName, Text
 from musengine.pipeline.resolve import Pipeline
@@ -65,11 +64,7 @@ def run_pipeline(
     session = Session(pipeline, folder, registry, reporter=reporter)
     session.callbacks.extend(callbacks)
     try:
-        with folder.held():
-            session.train()
-            if not train_only:
-                session.generate()
-                session.evaluate()
+        session.work(train_only=train_only)
     except Interrupted as error:
         raise KeyboardInterrupt(f"the same call goes on from here: {folder.path}") from error
     finally:
@@ -89,11 +84,7 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
-        if not self._folder.exists:
-            raise UserError(
-                f"{self.path} is not a run folder: it has no pipeline.toml",
-                code="not-a-run-folder",
-            )
+        self._folder.require()
 
     @property
     def _folder(self) -> RunFolder:
@@ -184,7 +175,7 @@ class Run:
 
         Args:
             parts: which of `"train"`, `"valid"` and `"test"`.
-            settings: `TABLE.KEY=VALUE` each, such as `evaluate.metrics=["nll"]`.
+            settings: `TABLE.KEY=VALUE` each, such as `metric=[{type="nll"}]`.
             reporter: told how far it is.
 
         Raises:

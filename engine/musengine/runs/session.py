@@ -75,6 +75,19 @@ class Session:
             callback.reporter = self.reporter
         return created
 
+    def work(self, *, train_only: bool = False) -> None:
+        """Train, generate and measure, with the run's folder held.
+
+        Raises:
+            UserError: what the user can mend.
+            Interrupted: the user pressed Ctrl-C; everything is saved.
+        """
+        with self.run.held():
+            self.train()
+            if not train_only:
+                self.generate()
+                self.evaluate()
+
     def train(self) -> None:
         """Train, from the beginning or from where it stopped; say so where nothing is left.
 

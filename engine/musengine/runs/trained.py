@@ -93,14 +93,7 @@ def evaluate(
     for line in compatibility.unmet(pipeline.metrics, pipeline.model).values():
         logger.warning(line)
     trained = load_trained(pipeline, run)
-    dataset = prepare(
-        pipeline,
-        read_corpus(pipeline, registry, reporter),
-        trained.encoder,
-        learned=True,
-        reporter=reporter,
-    )
-    run.check_split(dataset)
+    dataset = _dataset(pipeline, run, registry, trained.encoder, reporter)
     generated = generated_pieces(pipeline, run, registry)
     return measure(pipeline, trained, dataset, parts, generated, reporter)
 
@@ -114,14 +107,28 @@ def music_of_run(path: Path, registry: Registry, reporter: ProgressReporter = SI
     run = RunFolder(path)
     pipeline = run.read_pipeline(registry)
     encoder = load_trained(pipeline, run).encoder
-    dataset = prepare(
-        pipeline,
-        read_corpus(pipeline, registry, reporter),
-        encoder,
-        learned=True,
-        reporter=reporter,
-    )
+    return _music(_dataset(pipeline, run, registry, encoder, reporter), encoder)
+
+
+def _dataset(
+    pipeline: Pipeline,
+    run: RunFolder,
+    registry: Registry,
+    encoder: Encoder[Any],
+    reporter: ProgressReporter,
+) -> Dataset:
+    """Return a run's corpus as its encoder, which has learned, encodes it.
+
+    Raises:
+        UserError: it is not there any more, or is not the same.
+    """
+    manifest = read_corpus(pipeline, registry, reporter)
+    dataset = prepare(pipeline, manifest, encoder, learned=True, reporter=reporter)
     run.check_split(dataset)
+    return dataset
+
+
+def _music(dataset: Dataset, encoder: Encoder[Any]) -> Reference:
     held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
     return of_pieces(dataset.parts["train"], held_out, encoder)
 
@@ -148,8 +155,7 @@ def measure(
         for part in parts
     }
     if wanted["pieces"] and generated:
-        held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
-        reference = of_pieces(dataset.parts["train"], held_out, encoder)
+        reference = _music(dataset, encoder)
         evidence = Evidence(model, encoder, (), GENERATED, tuple(generated), reference, reporter)
         results[GENERATED] = _measured(wanted["pieces"], evidence)
     return {part: figures for part, figures in results.items() if figures}

@@ -6,7 +6,6 @@ none and hears nothing.
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Protocol
 
 LONGEST_SILENCE = 5.0
@@ -25,12 +24,7 @@ class ProgressBar(Protocol):
     def __enter__(self) -> ProgressBar:
         """Return itself."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close it."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,6 @@ from musengine.errors import UserError
 
 if TYPE_CHECKING:
     from musengine.api import ReadResult, Reference, Score
-
-logger = logging.getLogger(__name__)
 
 
 def add_pieces(parser: argparse.ArgumentParser) -> None:
@@ -30,18 +27,15 @@ def read_pieces(
     parsed: argparse.Namespace, context: CommandContext
 ) -> tuple[list[str], list[Score]]:
     """Return the pieces' paths and their music; what cannot be read is told."""
-    from musengine.api import Score
+    from musengine.api import read_scores
 
     paths: list[str] = []
     scores: list[Score] = []
     for given in parsed.pieces:
-        reading = _scores(given, context)
-        for entry in reading.skipped:
-            logger.warning(f"skipped {entry.path}: {entry.reason}")
-        for piece in reading.pieces:
-            if isinstance(piece.content, Score):
-                paths.append(str(Path(given, piece.id)) if Path(given).is_dir() else given)
-                scores.append(piece.content)
+        found = read_scores(given, registry=context.registry, reporter=context.reporter)
+        is_folder = Path(given).is_dir()
+        paths += [str(Path(given, name)) if is_folder else given for name in found]
+        scores += found.values()
     return paths, scores
 
 
@@ -51,9 +45,11 @@ def read_reference(against: str, context: CommandContext) -> Reference:
     Raises:
         UserError: there is none.
     """
-    from musengine.api import Reference, Score, is_run_folder, music_of_run
+    from musengine.api import Reference, Score, is_run_folder
 
     if is_run_folder(Path(against)):
+        from musengine.api import music_of_run
+
         return music_of_run(Path(against), context.registry, context.reporter)
     pieces = [
         (piece.id, piece.content)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,6 @@ from musengine_evaluation.corpus_arguments import (
 
 if TYPE_CHECKING:
     pass
-
-logger = logging.getLogger(__name__)
 
 
 _SIMILARITY = (

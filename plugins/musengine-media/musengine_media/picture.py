@@ -10,14 +10,13 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from musengine.api import Score, Writable, Writer
+from musengine.api import Score, Writable, Writer, shown_pitches
 from musengine_media.config import PictureConfig
 
 BLACK_KEYS = (1, 3, 6, 8, 10)
 NOTE_COLOURS = ("#1f5fa8", "#c2512f", "#2f855a", "#7d4fa0", "#b7791f", "#2c7a86")
 PAPER, BLACK_ROW, BAR_LINE, OCTAVE_LINE, INK = "#ffffff", "#f0f1f4", "#c9ccd4", "#dcdee4", "#4a4f5c"
 LEFT, BOTTOM, TOP, RIGHT = 44, 30, 10, 12
-_SMALLEST_RANGE = 24
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def draw(score: Score, width: int, height: int) -> Iterator[Rectangle | Label]:
     Time runs to the right with a line at each bar, pitch upwards with the black keys' rows
     shaded, and a colour for each track.
     """
-    low, high = _pitch_range(score)
+    low, high = shown_pitches(score)
     rows = high - low + 1
     row_height = (height - TOP - BOTTOM) / rows
     per_tick = (width - LEFT - RIGHT) / max(score.length, 1)
@@ -78,14 +77,6 @@ def draw(score: Score, width: int, height: int) -> Iterator[Rectangle | Label]:
         yield Rectangle(
             LEFT + onset * per_tick, y_of(pitch), length, max(row_height - 0.5, 0.8), colour
         )
-
-
-def _pitch_range(score: Score) -> tuple[int, int]:
-    if not len(score):
-        return 48, 72
-    low, high = int(score.pitch.min()) - 2, int(score.pitch.max()) + 2
-    missing = max(_SMALLEST_RANGE - (high - low), 0)
-    return max(low - missing // 2, 0), min(high + missing - missing // 2, 127)
 
 
 def _bars(score: Score, per_tick: float, height: int) -> Iterator[Rectangle | Label]:

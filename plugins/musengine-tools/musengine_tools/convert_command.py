@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.api import CommandContext, ExitStatus, add_jobs, tempo, value_of
+from musengine.api import CommandContext, ExitStatus, add_jobs, add_settings, tempo, value_of
 from musengine.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,13 +44,8 @@ def _add_formats(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what to read: a reader, or the notation of texts (by each file's ending)",
     )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of what is written, as width=2000; from.KEY=VALUE of what is read",
+    add_settings(
+        parser, "a setting of what is written, as width=2000; from.KEY=VALUE of what is read"
     )
 
 

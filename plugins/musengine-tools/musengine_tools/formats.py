@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from musengine.api import (
     Component,
-    Declaration,
     Encoder,
     EncoderConfig,
     EncoderDeclaration,
@@ -21,8 +20,6 @@ from musengine.api import (
     parse_value,
 )
 from musengine.errors import ConfigError, UnreadableError, UserError, did_you_mean
-
-D = TypeVar("D", bound=Declaration)
 
 
 @dataclass(frozen=True)
@@ -186,7 +183,7 @@ def from_score(score: Score, target: TargetFormat) -> tuple[Score | Text, Mappin
 def _writers(registry: Registry) -> Iterator[RegistryEntry]:
     """Yield the writers of music; what writes a model's probabilities is none."""
     for entry in registry.of_kind("writer"):
-        if {"score", "text"} & set(_declared(entry, WriterDeclaration).content):
+        if {"score", "text"} & set(entry.declared(WriterDeclaration).content):
             yield entry
 
 
@@ -201,11 +198,6 @@ def _notations(registry: Registry) -> dict[str, RegistryEntry]:
         if isinstance(config, EncoderConfig) and (notation := config.notation()):
             found[notation] = found[entry.name] = entry
     return found
-
-
-def _declared(entry: RegistryEntry, kind: type[D]) -> D:
-    assert isinstance(entry.declaration, kind)
-    return entry.declaration
 
 
 def _parsed(settings: Sequence[str]) -> dict[str, Any]:

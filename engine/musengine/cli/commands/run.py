@@ -92,24 +92,20 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
 
 def run(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine run`."""
-    return _work(parsed, context, everything=True)
+    return _work(parsed, context, train_only=False)
 
 
 def train(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine train`."""
-    return _work(parsed, context, everything=False)
+    return _work(parsed, context, train_only=True)
 
 
-def _work(parsed: argparse.Namespace, context: CommandContext, *, everything: bool) -> int:
+def _work(parsed: argparse.Namespace, context: CommandContext, *, train_only: bool) -> int:
     session = _session(parsed, context)
     from musengine.runs.session import Interrupted
 
     try:
-        with session.run.held():
-            session.train()
-            if everything:
-                session.generate()
-                session.evaluate()
+        session.work(train_only=train_only)
     except Interrupted:
         logger.warning(f"stopped; the same command goes on from here: {session.run.path}")
         return ExitStatus.INTERRUPTED
