@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import torch
 
 from musengine.data.batching import Batches
-from musengine.data.dataset import Dataset, prepare, read_corpus, total_steps
+from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.manifest import Skipped
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
@@ -26,8 +24,8 @@ from musengine.runs import folder as runfolder
 from musengine.runs import generate as making
 from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
+from musengine.runs.report import tell_dataset, tell_figures
 from musengine.runs.trained import (
-    Figures,
     evaluate,
     generated_pieces,
     load_trained,
@@ -41,14 +39,11 @@ from musengine.training.stopping import Ending, limit_reached
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer, fit
 from musengine.utils.allocator import keep_freed_memory
-from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import stop_on_interrupt
 
 logger = logging.getLogger(__name__)
 
-ODDITIES = 3
-"""How many pieces with something odd about them are named."""
 
 GENERATION_TABLES = ("generate", "sampler", "output")
 
@@ -110,7 +105,7 @@ class Session:
         self.dataset = prepare(
             self.pipeline, manifest, encoder, learned=learned, reporter=self.reporter
         )
-        _tell_dataset(self.dataset)
+        tell_dataset(self.dataset)
         for line in self.pipeline.left_out():
             logger.warning(line)
         task = _task(
@@ -184,24 +179,6 @@ class Session:
         if len(skipped) > 20:
             listed = self.run.path / "split.json"
             logger.warning(f"skipped {len(skipped) - 20} more; all are listed in {listed}")
-
-
-def tell_figures(results: Mapping[str, Figures]) -> None:
-    """Say the figures of each part, a line for each; details are in the run folder."""
-    for part, figures in results.items():
-        shown = "  ".join(
-            _shown(name, figures)
-            for name, value in figures.items()
-            if isinstance(value, (int, float)) and not name.endswith(("_low", "_high"))
-        )
-        logger.info(f"{part}: {shown}")
-
-
-def _shown(name: str, figures: Figures) -> str:
-    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
-    if low is None or high is None or math.isnan(low):
-        return f"{name} {figures[name]:.6g}"
-    return f"{name} {figures[name]:.6g} ({low:.4g} to {high:.4g})"
 
 
 def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeline:
@@ -354,56 +331,6 @@ def _train(
     run.forget_after(trainer.state.step)
     with stop_on_interrupt(logger.warning) as stop:
         return trainer.train(stop)
-
-
-def _tell_dataset(dataset: Dataset) -> None:
-    for notice in dataset.notices:
-        logger.info(f"note: {notice}")
-    for part, pieces in dataset.parts.items():
-        steps = total_steps(pieces)
-        if pieces:
-            logger.info(f"{part}: {counted(len(pieces), 'piece')}, {counted(steps, 'step')}")
-    if not dataset.parts["valid"]:
-        logger.warning(
-            "no pieces are held out, so nothing tells how well the model does on new music "
-            "(corpus.valid sets the share)"
-        )
-    for what, count in dataset.dropped.items():
-        logger.info(f"left out: {count:,} {what}")
-    _tell_copies(dataset)
-    _tell_oddities(dataset)
-    if dataset.ignored:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
-        logger.info(f"not music files: {kinds}")
-    if dataset.skipped:
-        logger.info(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
-
-
-def _tell_copies(dataset: Dataset) -> None:
-    if dataset.copies:
-        number = len(dataset.copies)
-        are = "piece is a copy of another" if number == 1 else "pieces are copies of others"
-        logger.info(f"{number:,} {are}, note by note (corpus.duplicates)")
-    if dataset.straddling:
-        first = dataset.straddling[0]
-        logger.warning(
-            f"{counted(len(dataset.straddling), 'piece')} of one part with the notes of a piece "
-            f"held out, such as {first} and {dataset.copies[first]}; corpus.duplicates = 'drop' "
-            "leaves them out"
-        )
-
-
-def _tell_oddities(dataset: Dataset) -> None:
-    """Say what was odd about the first few pieces, and how many there are."""
-    odd = dataset.warnings
-    if not odd:
-        return
-    listed = list(odd.items())[:ODDITIES]
-    for name, lines in listed:
-        logger.info(f"odd: {name}: {lines[0]}")
-    if len(odd) > len(listed):
-        left = counted(len(odd) - len(listed), "piece")
-        logger.info(f"odd: {left} more, listed in the run's split.json")
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:

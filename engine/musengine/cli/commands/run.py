@@ -145,7 +145,7 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
     run, registry = _run_folder(parsed), context.registry
     pipeline = run.read_pipeline(registry, parsed.settings)
     from musengine.runs.folder import without_nan
-    from musengine.runs.session import tell_figures
+    from musengine.runs.report import tell_figures
     from musengine.runs.trained import evaluate as evaluate_run
 
     parts: Sequence[SplitName] = parsed.split or pipeline.evaluate.parts

@@ -1,0 +1,85 @@
+"""What is said of a run: its corpus before the training, its figures at the end."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+
+from musengine.data.dataset import Dataset, total_steps
+from musengine.runs.trained import Figures
+from musengine.utils.format import counted
+
+logger = logging.getLogger(__name__)
+
+ODDITIES = 3
+"""How many pieces with something odd about them are named."""
+
+
+def tell_figures(results: Mapping[str, Figures]) -> None:
+    """Say the figures of each part, a line for each; details are in the run folder."""
+    for part, figures in results.items():
+        shown = "  ".join(
+            _shown(name, figures)
+            for name, value in figures.items()
+            if isinstance(value, (int, float)) and not name.endswith(("_low", "_high"))
+        )
+        logger.info(f"{part}: {shown}")
+
+
+def _shown(name: str, figures: Figures) -> str:
+    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    if low is None or high is None or math.isnan(low):
+        return f"{name} {figures[name]:.6g}"
+    return f"{name} {figures[name]:.6g} ({low:.4g} to {high:.4g})"
+
+
+def tell_dataset(dataset: Dataset) -> None:
+    """Say what is in the corpus, and what was odd or left out."""
+    for notice in dataset.notices:
+        logger.info(f"note: {notice}")
+    for part, pieces in dataset.parts.items():
+        steps = total_steps(pieces)
+        if pieces:
+            logger.info(f"{part}: {counted(len(pieces), 'piece')}, {counted(steps, 'step')}")
+    if not dataset.parts["valid"]:
+        logger.warning(
+            "no pieces are held out, so nothing tells how well the model does on new music "
+            "(corpus.valid sets the share)"
+        )
+    for what, count in dataset.dropped.items():
+        logger.info(f"left out: {count:,} {what}")
+    _tell_copies(dataset)
+    _tell_oddities(dataset)
+    if dataset.ignored:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
+        logger.info(f"not music files: {kinds}")
+    if dataset.skipped:
+        logger.info(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
+
+
+def _tell_copies(dataset: Dataset) -> None:
+    if dataset.copies:
+        number = len(dataset.copies)
+        are = "piece is a copy of another" if number == 1 else "pieces are copies of others"
+        logger.info(f"{number:,} {are}, note by note (corpus.duplicates)")
+    if dataset.straddling:
+        first = dataset.straddling[0]
+        logger.warning(
+            f"{counted(len(dataset.straddling), 'piece')} of one part with the notes of a piece "
+            f"held out, such as {first} and {dataset.copies[first]}; corpus.duplicates = 'drop' "
+            "leaves them out"
+        )
+
+
+def _tell_oddities(dataset: Dataset) -> None:
+    """Say what was odd about the first few pieces, and how many there are."""
+    odd = dataset.warnings
+    if not odd:
+        return
+    listed = list(odd.items())[:ODDITIES]
+    for name, lines in listed:
+        logger.info(f"odd: {name}: {lines[0]}")
+    if len(odd) > len(listed):
+        left = counted(len(odd) - len(listed), "piece")
+        logger.info(f"odd: {left} more, listed in the run's split.json")
