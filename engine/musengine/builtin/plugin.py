@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from musengine.builtin import configs
+from musengine.builtin.commands import COMMANDS
 from musengine.plugins.declarations import (
     BatchingDeclaration,
     CallbackDeclaration,
@@ -220,25 +221,7 @@ def musengine_callbacks() -> list[CallbackDeclaration]:
 @hookimpl
 def musengine_commands() -> list[CommandDeclaration]:
     """Declare the commands about runs, pipeline files and plugins, as `--help` lists them."""
-    return [
-        _command("run", "run", "train, generate and measure: everything"),
-        _command("run", "train", "train only; run again to go on"),
-        _command("run", "generate", "make more pieces from a trained run"),
-        _command("run", "evaluate", "measure a trained run on held-out music"),
-        _command("check", "init", "write a commented pipeline file to start from"),
-        _command("check", "check", "find every mistake in a pipeline file"),
-        _command("check", "schema", "print a JSON Schema of pipelines, for editors"),
-        _command("plugins", "plugins", "list plugins and what they offer"),
-    ]
-
-
-def _command(module: str, name: str, summary: str) -> CommandDeclaration:
-    return CommandDeclaration(
-        name=name,
-        summary=summary,
-        target=f"musengine.cli.commands.{module}:{name}",
-        arguments=f"musengine.cli.commands.{module}:add_{name}_arguments",
-    )
+    return list(COMMANDS)
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musengine import __version__
-from musengine.builtin.plugin import musengine_commands
+from musengine.builtin.commands import COMMANDS
 from musengine.errors import UserError, is_strict
 from musengine.interfaces.command import CommandContext, ExitStatus
 from musengine.plugins.declarations import CommandDeclaration
@@ -117,7 +117,7 @@ def _commands(
 ) -> list[RegistryEntry]:
     """Return the commands to offer: the core's own by name looks for no others."""
     origin = Distribution("musengine", __version__)
-    core = [RegistryEntry(declaration, origin) for declaration in musengine_commands()]
+    core = [RegistryEntry(declaration, origin) for declaration in COMMANDS]
     if quick or any(entry.name == named for entry in core):
         return [entry for entry in core if quick or entry.name == named]
     from musengine.plugins import manager
