@@ -262,13 +262,12 @@ def minimum(session: nox.Session) -> None:
     """The oldest version of every dependency that is allowed, torch apart.
 
     PyTorch is the one that all sessions share; where another build of it can be had, add
-    `-- "torch==2.4.*"` to install the oldest. Of extras the core's are taken: that of
-    musengine-media names a version of a library that the core's excludes.
+    `-- "torch==2.4.*"` to install the oldest. Extras are left out.
     """
     share_torch(session)
     oldest = [
         pinned
-        for requirement in (*libraries("musengine", *PLUGINS), *optional("musengine"))
+        for requirement in libraries("musengine", *PLUGINS)
         if (pinned := at_least(requirement)) is not None
     ]
     session.install(*group("test"), *oldest, *session.posargs)

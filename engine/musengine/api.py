@@ -115,11 +115,12 @@ if TYPE_CHECKING:
     from musengine.music.transforms import snap as snap
     from musengine.music.transforms import tracks_on as tracks_on
     from musengine.nn import LayerTrace as LayerTrace
+    from musengine.nn import LSTMGates as LSTMGates
     from musengine.nn import LSTMLayer as LSTMLayer
     from musengine.nn import LSTMStack as LSTMStack
     from musengine.nn import StackOutput as StackOutput
     from musengine.nn import StackState as StackState
-    from musengine.nn import draw_along as draw_along
+    from musengine.nn import step_in_place as step_in_place
     from musengine.pipeline.resolve import Pipeline as Pipeline
     from musengine.pipeline.values import Source as Source
     from musengine.plugins.declarations import BatchingDeclaration as BatchingDeclaration
@@ -207,7 +208,7 @@ _NAMES = {
     "music.score": "BEND LAST_TICK Piece Score Text Track",
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
-    "nn": "LSTMLayer LSTMStack LayerTrace StackOutput StackState draw_along",
+    "nn": "LSTMGates LSTMLayer LSTMStack LayerTrace StackOutput StackState step_in_place",
     "pipeline.resolve": "Pipeline",
     "pipeline.values": "Source",
     "plugins.declarations": (

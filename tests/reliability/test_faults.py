@@ -196,12 +196,6 @@ def test_a_run_from_a_machine_with_a_gpu_generates_without_one(
     assert main([*more, "--set", "training.device=cpu"]) == 0
 
 
-def test_a_missing_extra(folder: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    message = fails("run", "pipe.toml", "--set", "callback.0.type=tensorboard")
-    assert 'pip install "musengine[tensorboard]"' in message
-
-
 def test_a_corpus_that_nothing_reads(folder: Path, fails: Fails) -> None:
     message = fails("run", "pipe.toml", "--set", "corpus.path=sonatas:all")
     assert "no reader for the corpus 'sonatas'" in message

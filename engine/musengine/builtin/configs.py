@@ -72,13 +72,6 @@ class FrequenciesConfig(ModelConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorBoardConfig(Config):
-    """Curves of the training for TensorBoard, in the run's folder `tensorboard`."""
-
-    every: int = setting(10, doc="Optimizer steps from one point of the loss to the next.", low=1)
-
-
-@dataclass(frozen=True, kw_only=True)
 class SamplesConfig(Config):
     """Pieces and checkpoints while training goes on, more often at first."""
 

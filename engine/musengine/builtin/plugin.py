@@ -14,7 +14,6 @@ from musengine.plugins.declarations import (
     ModelDeclaration,
     OptimizerDeclaration,
     ReaderDeclaration,
-    Requirement,
     SamplerDeclaration,
     ScheduleDeclaration,
     WriterDeclaration,
@@ -205,15 +204,6 @@ def musengine_callbacks() -> list[CallbackDeclaration]:
             summary="What goes on inside the model while it reads training batches",
             target="musengine.builtin.callbacks.activations:RecordCallback",
             config=configs.RecordConfig,
-        ),
-        CallbackDeclaration(
-            name="tensorboard",
-            summary="Curves of the training for TensorBoard",
-            target="musengine.builtin.callbacks.tensorboard:TensorBoardCallback",
-            config=configs.TensorBoardConfig,
-            requires=(
-                Requirement(module="tensorboard", install='pip install "musengine[tensorboard]"'),
-            ),
         ),
     ]
 

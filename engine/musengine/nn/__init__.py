@@ -1,12 +1,10 @@
 """LSTM layers with the variations recurrent models of music need, once and for all of them.
 
-`layers` holds the equations and the stack, `kernels` the fast ways to run a layer, `drawing` the
-loop in which each step depends on what was drawn at the step before.
+`lstm` holds the equations and the stack, `lstm_kernels` the fast ways to run a layer.
 """
 
 from __future__ import annotations
 
-from musengine.nn.autoregressive import draw_along
 from musengine.nn.lstm import (
     Candidate,
     LayerState,
@@ -17,9 +15,11 @@ from musengine.nn.lstm import (
     StackState,
     Start,
 )
+from musengine.nn.lstm_kernels import LSTMGates, step_in_place
 
 __all__ = [
     "Candidate",
+    "LSTMGates",
     "LSTMLayer",
     "LSTMStack",
     "LayerState",
@@ -27,5 +27,5 @@ __all__ = [
     "StackOutput",
     "StackState",
     "Start",
-    "draw_along",
+    "step_in_place",
 ]

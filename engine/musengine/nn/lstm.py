@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.nn.lstm_kernels import Gates, Weights, advance, library_lstm, linear_lstm
+from musengine.nn.lstm_kernels import LSTMGates, Weights, library_lstm, linear_lstm, step_in_place
 
 Candidate = Literal["tanh", "linear"]
 Start = Literal["zero", "trained", "fixed"]
@@ -114,7 +114,7 @@ class LSTMLayer(nn.Module):
         hidden, cell = state
         gates.addmm_(hidden, self.hidden_weight.t())
         hidden, cell = torch.empty_like(cell), cell.clone()
-        advance(Gates(gates), hidden, cell, linear=self.candidate == "linear")
+        step_in_place(LSTMGates(gates), hidden, cell, linear=self.candidate == "linear")
         return hidden, cell
 
     def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:

@@ -109,7 +109,7 @@ class _LinearLSTM(torch.autograd.Function):
             gates += last.to(product) @ recurrent
             cell_TBU[t + 1] = cell_TBU[t]
             last = hidden_TBU[t]
-            advance(Gates(gates), last, cell_TBU[t + 1], linear=True)
+            step_in_place(LSTMGates(gates), last, cell_TBU[t + 1], linear=True)
         ctx.save_for_backward(
             *(x_TBI, hidden_BU, gates_TBG, hidden_TBU, cell_TBU, input_weight, hidden_weight)
         )
@@ -148,7 +148,7 @@ class _LinearLSTM(torch.autograd.Function):
         return d_x, d_hidden, d_cell, d_input, d_recurrent, d_bias, None
 
 
-class Gates:
+class LSTMGates:
     """The gates of one layer at one step: the memory, and views of its parts, made once.
 
     Args:
@@ -161,7 +161,7 @@ class Gates:
         self.input_and_forget = all_BG[:, : all_BG.shape[1] // 2]
 
 
-def advance(gates: Gates, hidden_BU: Tensor, cell_BU: Tensor, *, linear: bool) -> None:
+def step_in_place(gates: LSTMGates, hidden_BU: Tensor, cell_BU: Tensor, *, linear: bool) -> None:
     """Take one step in place, without gradients.
 
     Args:

@@ -21,12 +21,12 @@ from musengine.api import (
     Proposal,
     Recorded,
     StackState,
-    draw_along,
     negative_log_likelihood,
     onset_weights,
 )
 from musengine_biaxial.config import BiaxialConfig
 from musengine_biaxial.features import Features
+from musengine_biaxial.note_loop import draw_along
 
 AT_ONCE = 2**16
 """Notes of steps that are looked at together where nothing is learned; bounds the memory."""

@@ -145,19 +145,3 @@ def test_a_note_is_kept_with_the_run_and_may_change() -> None:
     assert train("run", "run.message=no better", "training.steps=2").status == 0
     stored: Any = Path("run/pipeline.toml").read_text()
     assert 'message = "a first try"' in stored or 'message = "no better"' in stored
-
-
-def test_tensorboard_gets_the_curves() -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    settings = ('callback=[{type="tensorboard", every=3}]', "training.steps=12")
-    assert train("run", *settings).status == 0
-    events = accumulator.EventAccumulator(str(Path("run/tensorboard")))
-    events.Reload()
-    assert [event.step for event in events.Scalars("train/loss")] == [3, 6, 9, 12]
-    lines = Path("run/metrics.jsonl").read_text().splitlines()
-    valid = [
-        (r["step"], r["valid"]["loss"]) for line in lines if "valid" in (r := json.loads(line))
-    ]
-    told = [(event.step, event.value) for event in events.Scalars("valid/loss")]
-    assert [step for step, _ in told] == [2, 4, 6, 8, 10, 12]
-    assert [value for _, value in told] == pytest.approx([value for _, value in valid], rel=1e-6)

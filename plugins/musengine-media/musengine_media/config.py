@@ -56,3 +56,10 @@ class WavConfig(WriterConfig):
             return silent
         path = self.soundfont or soundfonts.find()
         return soundfonts.NONE_FOUND if path is None else soundfonts.fault(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorBoardConfig(Config):
+    """Curves of the training for TensorBoard, in the run's folder `tensorboard`."""
+
+    every: int = setting(10, doc="Optimizer steps from one point of the loss to the next.", low=1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from musengine.api import Requirement, WriterDeclaration, hookimpl
-from musengine_media.config import HeatmapConfig, PictureConfig, WavConfig
+from musengine.api import CallbackDeclaration, Requirement, WriterDeclaration, hookimpl
+from musengine_media.config import HeatmapConfig, PictureConfig, TensorBoardConfig, WavConfig
 
 
 @hookimpl
@@ -48,4 +48,22 @@ def musengine_writers() -> list[WriterDeclaration]:
             content=("activations",),
             suffixes={".png": {}},
         ),
+    ]
+
+
+@hookimpl
+def musengine_callbacks() -> list[CallbackDeclaration]:
+    """Declare the curves for TensorBoard."""
+    return [
+        CallbackDeclaration(
+            name="tensorboard",
+            summary="Curves of the training for TensorBoard",
+            target="musengine_media.tensorboard:TensorBoardCallback",
+            config=TensorBoardConfig,
+            requires=(
+                Requirement(
+                    module="tensorboard", install='pip install "musengine-media[tensorboard]"'
+                ),
+            ),
+        )
     ]

@@ -1,4 +1,4 @@
-"""Drawing along a sequence: each step's input holds the bits that were drawn at the step before."""
+"""The loop over the notes: the input of each holds the bits that were drawn for the one below."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from musengine.nn.lstm import LSTMLayer, LSTMStack
-from musengine.nn.lstm_kernels import Gates, advance
+from musengine.api import LSTMGates, LSTMLayer, LSTMStack, step_in_place
 
 
 @torch.no_grad()
@@ -70,7 +69,7 @@ class _Part:
     """(inputs + units, 4 * units)"""
     inputs: Tensor
     """(B, inputs + units) the part of the shared row that it reads."""
-    gates: Gates
+    gates: LSTMGates
     hidden: Tensor
     cell: Tensor
     linear: bool
@@ -111,7 +110,7 @@ class _Loop:
         return _Part(
             weight=torch.cat([below, layer.hidden_weight], dim=1).t().contiguous(),
             inputs=self.shared[:, start:stop],
-            gates=Gates(layer.bias.new_empty(len(cell), 4 * layer.units)),
+            gates=LSTMGates(layer.bias.new_empty(len(cell), 4 * layer.units)),
             hidden=self.shared[:, stop - layer.units : stop],
             cell=cell.clone(),
             linear=layer.candidate == "linear",
@@ -127,10 +126,10 @@ class _Loop:
             self.known_TBG.unbind(0), thresholds_TBC.unbind(0), logits_TBC.unbind(0), strict=True
         ):
             torch.addmm(known, first.inputs, first.weight, out=first.gates.all)
-            advance(first.gates, first.hidden, first.cell, linear=first.linear)
+            step_in_place(first.gates, first.hidden, first.cell, linear=first.linear)
             for part, part_bias in zip(others, self.biases, strict=True):
                 torch.addmm(part_bias, part.inputs, part.weight, out=part.gates.all)
-                advance(part.gates, part.hidden, part.cell, linear=part.linear)
+                step_in_place(part.gates, part.hidden, part.cell, linear=part.linear)
             torch.addmm(bias, last.hidden, weight, out=logits)
             torch.gt(logits, thresholds, out=self.bits)
             rest.mul_(sound)

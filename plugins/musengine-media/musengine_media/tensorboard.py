@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from musengine.builtin.configs import TensorBoardConfig
-from musengine.interfaces.callback import Callback, Progress
+from musengine.api import Callback, Progress
+from musengine_media.config import TensorBoardConfig
 
 
 class TensorBoardCallback(Callback[TensorBoardConfig]):
