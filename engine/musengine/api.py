@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from musengine.data.discovery import find_items as find_items
     from musengine.data.filters import Patterns as Patterns
     from musengine.data.manifest import Skipped as Skipped
+    from musengine.data.manifest import told_skipped as told_skipped
     from musengine.data.reading import MusicFile as MusicFile
     from musengine.data.reading import ReadResult as ReadResult
     from musengine.data.reading import open_file as open_file
@@ -165,6 +166,7 @@ if TYPE_CHECKING:
     from musengine.utils.files import whole_file as whole_file
     from musengine.utils.format import counted as counted
     from musengine.utils.format import duration as duration
+    from musengine.utils.format import shown_number as shown_number
     from musengine.utils.parallel import Failure as Failure
     from musengine.utils.progress import SILENT as SILENT
     from musengine.utils.progress import ProgressBar as ProgressBar
@@ -181,7 +183,7 @@ _NAMES = {
     "data.dataset": "Dataset",
     "data.discovery": "DiscoveryNotes find_items",
     "data.filters": "Patterns",
-    "data.manifest": "Skipped",
+    "data.manifest": "Skipped told_skipped",
     "data.reading": "MusicFile ReadResult open_file process_files read_sources shown_name",
     "data.scores": "read_scores",
     "encoding.layouts": "Grid Layout Tokens",
@@ -227,7 +229,7 @@ _NAMES = {
     "training.device": "mixed_precision supports_bfloat16",
     "utils.arrays": "Array FloatArray IntArray",
     "utils.files": "read_json whole_file",
-    "utils.format": "counted duration",
+    "utils.format": "counted duration shown_number",
     "utils.parallel": "Failure",
     "utils.progress": "ProgressBar ProgressReporter SILENT",
 }

@@ -233,6 +233,8 @@ def test_every_problem_is_worded_as_in_the_snapshot(
         with pytest.raises(UserError) as caught:
             print(name, call())
         found[name] = _told(caught.value, workplace)
+    messages = [problem["message"] for problems in found.values() for problem in problems]
+    assert not [text for text in messages if "?;" in text or "? " in text]
     if os.environ.get("MUSENGINE_UPDATE_SNAPSHOTS") == "1":
         text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)
         SNAPSHOT.write_text(text + "\n", encoding="utf-8")

@@ -97,7 +97,7 @@ def check_used(
             listed = ", ".join(known[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
             near = did_you_mean(pattern, known)
             raise UserError(
-                f"corpus.{key}: {pattern!r} stands for nothing{near}; "
-                f"there are: {listed or 'no names at all'}",
+                f"corpus.{key}: {pattern!r} stands for nothing; "
+                f"there are: {listed or 'no names at all'}{near}",
                 code="pattern-unused",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +28,36 @@ class Skipped:
 
     path: str
     reason: str
+
+
+_NAMED = 3
+"""How many files with one reason are named one by one."""
+_LINES = 20
+"""How many lines are said about what was left out."""
+
+
+def told_skipped(skipped: Sequence[Skipped], listed: str = "") -> list[str]:
+    """Return lines about what was left out, one for all that have the same reason.
+
+    Args:
+        skipped: what was left out.
+        listed: where all of it can be read, if anywhere.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for entry in skipped:
+        by_reason.setdefault(entry.reason, []).append(entry.path)
+    lines = []
+    for reason, paths in by_reason.items():
+        if len(paths) > _NAMED:
+            lines.append(f"skipped {len(paths):,} pieces, such as {paths[0]}: {reason}")
+        else:
+            lines += [f"skipped {path}: {reason}" for path in paths]
+    hidden = len(lines) < len(skipped)
+    if len(lines) > _LINES:
+        lines[_LINES:] = [f"skipped more for {len(lines) - _LINES} other reasons"]
+    if listed and hidden | (len(lines) > _LINES):
+        lines.append(f"all that was skipped is listed in {listed}")
+    return lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from musengine.data.dataset import Dataset, total_steps
 from musengine.runs.trained import Figures
-from musengine.utils.format import counted
+from musengine.utils.format import counted, shown_number
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,10 @@ def tell_figures(results: Mapping[str, Figures]) -> None:
 def _shown(name: str, figures: Figures) -> str:
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
     if low is None or high is None or math.isnan(low):
-        return f"{name} {figures[name]:.6g}"
-    return f"{name} {figures[name]:.6g} ({low:.4g} to {high:.4g})"
+        return f"{name} {shown_number(figures[name])}"
+    return (
+        f"{name} {shown_number(figures[name])} ({shown_number(low, 4)} to {shown_number(high, 4)})"
+    )
 
 
 def tell_dataset(dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from musengine.data.batching import Batches
 from musengine.data.dataset import Dataset, prepare, read_corpus
-from musengine.data.manifest import Skipped
+from musengine.data.manifest import Skipped, told_skipped
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
@@ -173,12 +173,8 @@ class Session:
         """List what was left out of the corpus, at the end where it is seen."""
         if self.dataset is None or not self.dataset.skipped:
             return
-        skipped = self.dataset.skipped
-        for entry in skipped[:20]:
-            logger.warning(f"skipped {entry.path}: {entry.reason}")
-        if len(skipped) > 20:
-            listed = self.run.path / "split.json"
-            logger.warning(f"skipped {len(skipped) - 20} more; all are listed in {listed}")
+        for line in told_skipped(self.dataset.skipped, str(self.run.path / "split.json")):
+            logger.warning(line)
 
 
 def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeline:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from musengine.config.quantities import Period
 from musengine.interfaces.training import TrainingConfig
 from musengine.training.state import TrainerState
+from musengine.utils.format import shown_number
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def limit_reached(config: TrainingConfig, state: TrainerState) -> str | None:
     if config.epochs is not None and state.epoch >= config.epochs:
         return f"all {config.epochs} epochs are done"
     if config.minutes is not None and state.seconds >= 60 * config.minutes:
-        return f"the {config.minutes:g} minutes are over"
+        return f"the {shown_number(config.minutes)} minutes are over"
     return None
 
 

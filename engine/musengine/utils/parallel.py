@@ -26,6 +26,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from musengine.errors import UserError, is_strict
+from musengine.utils.format import shown_number
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -227,7 +228,7 @@ class _Pool(Generic[T, R]):
             if pipe in readable:
                 self._receive(worker)
             elif time.monotonic() - worker.active_at >= self._limit(worker):
-                self._fail(worker, f"took longer than {self._limit(worker):g} seconds")
+                self._fail(worker, f"took longer than {shown_number(self._limit(worker))} seconds")
 
     def _limit(self, worker: _Worker) -> float:
         return self.timeout if worker.ready else _START_TIMEOUT

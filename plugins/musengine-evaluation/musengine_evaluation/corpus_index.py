@@ -16,7 +16,7 @@ from musengine_evaluation.originality import IntervalLine, LineIndex, MatchedRun
 from musengine_evaluation.settings import OriginalityConfig, SimilarityConfig
 
 HUMAN = 20
-"""How many pieces of a corpus without held-out ones are each held against all the others."""
+"""How many pieces by people are looked for: it takes as long for each as for a generated one."""
 
 FIGURES = ("ngram_share", "longest_run", "overlap", "closest_passage")
 """The figures of originality, by name."""
@@ -84,17 +84,23 @@ class Index:
         line, notes = originality.line_of(score, step), originality.notes_of(score, step)
         return self._found(line, notes, None)
 
+    def of_humans(self, held_out: Iterable[tuple[str, Score]]) -> list[PieceOriginality]:
+        """Return what of held-out pieces is in the corpus: of `HUMAN` of them, always the same.
+
+        Without held-out pieces the corpus's own are taken, each held against the others.
+        """
+        scores = [score for _, score in held_out]
+        chosen = [scores[index] for index in _drawn(len(scores))]
+        return [self.find(score) for score in chosen] or self.leave_one_out()
+
     def leave_one_out(self) -> list[PieceOriginality]:
         """Return what of its own pieces is in the others: of `HUMAN` of them, always the same.
 
         Copies of a piece, pieces with equal notes, are left out with it.
         """
-        random = np.random.default_rng(0)
-        count = min(HUMAN, len(self.ids))
-        chosen = random.choice(len(self.ids), count, replace=False).tolist() if count else []
         return [
             self._found(self._corpus.lines[i], self._notes[i], self.labels[i])
-            for i in sorted(chosen)
+            for i in _drawn(len(self.ids))
         ]
 
     def _found(self, line: IntervalLine, notes: Notes, without: str | None) -> PieceOriginality:
@@ -107,6 +113,12 @@ class Index:
         )
 
 
+def _drawn(count: int) -> list[int]:
+    """Return `HUMAN` numbers below a count, always the same, in order; all where they are fewer."""
+    random = np.random.default_rng(0)
+    return sorted(random.choice(count, min(HUMAN, count), replace=False).tolist()) if count else []
+
+
 def summary(found: Sequence[PieceOriginality]) -> dict[str, Interval]:
     """Return for each figure of `FIGURES` its mean over some pieces and the interval of that."""
     figures = [each.figures() for each in found]
@@ -117,10 +129,9 @@ def passages(
     piece: Score, corpus_piece: Score, overlap: Overlap, step: GridStep = originality.STEP
 ) -> tuple[Score, Score]:
     """Return the window of a piece that is closest to the corpus, and the corpus's own there."""
-    span = originality.WINDOW * float(step.size)
-    first, there = overlap.start * float(step.size), overlap.there * float(step.size)
-    other = excerpt(corpus_piece, max(there, 0.0), max(there + span, 0.0))
-    return excerpt(piece, first, first + span), other
+    end = (overlap.start + originality.WINDOW) * float(step.size)
+    first, there = (place * float(step.size) for place in overlap.both_from)
+    return excerpt(piece, first, end), excerpt(corpus_piece, there, there + end - first)
 
 
 def similarities(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from musengine.api import shown_number
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -33,8 +35,12 @@ class Interval:
     def __str__(self) -> str:
         if math.isnan(self.mean):
             return "-"
-        shown = f"{self.mean:.4g}" if abs(self.mean) < 1e4 else f"{self.mean:.0f}"
-        return shown if math.isnan(self.low) else f"{shown} ({self.low:.3g} to {self.high:.3g})"
+        shown = shown_number(self.mean, 4)
+        return (
+            shown
+            if math.isnan(self.low)
+            else f"{shown} ({shown_number(self.low, 3)} to {shown_number(self.high, 3)})"
+        )
 
 
 def mean_and_interval(values: Iterable[float], level: float = 0.95) -> Interval:

@@ -44,8 +44,7 @@ class Originality(Metric[OriginalityConfig]):
         for _, score in evidence.generated:
             found.append(index.find(score))
             evidence.reporter.alive("measuring originality")
-        held_out = [index.find(score) for _, score in evidence.reference.held_out()]
-        human = held_out[: corpus_index.HUMAN] or index.leave_one_out()
+        human = index.of_humans(evidence.reference.held_out())
         figures: dict[str, Any] = {}
         for name, estimate in corpus_index.summary(found).items():
             figures |= _bounded(name, estimate)

@@ -140,7 +140,7 @@ class LineIndex:
         self._piece = np.repeat(np.arange(len(lines)), lengths)
         self._owner = np.repeat(np.array([names[name] for name in labels], np.int64), lengths)
         self._offset = np.cumsum([0, *lengths])
-        self._index = functools.lru_cache(maxsize=16)(self._indexed)
+        self._index = functools.lru_cache(maxsize=32)(self._indexed)
 
     def _indexed(self, n: int) -> tuple[Hashes, IntArray, IntArray, IntArray]:
         """Return the sorted n-grams, the lowest and highest owner of each, and a place."""
@@ -178,12 +178,13 @@ class LineIndex:
 
     def longest_run(self, line: IntervalLine, without: str | None = None) -> MatchedRun:
         """Return the longest stretch of a line that occurs in the corpus, whatever its key."""
-        low, high = 0, len(line.element)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (
-                (middle, high) if self.found(line, middle, without).any() else (low, middle - 1)
-            )
+        low = 0
+        # Bit by bit, from the highest: so lines of any length ask for the same few lengths, whose
+        # indices are made once.
+        for bit in reversed(range(len(line.element).bit_length())):
+            longer = low + (1 << bit)
+            if longer <= len(line.element) and self.found(line, longer, without).any():
+                low = longer
         if not low:
             return MatchedRun(0)
         start = int(self.found(line, low, without).argmax())
@@ -267,6 +268,12 @@ class Overlap:
     there: int = 0
     shift: int = 0
 
+    @property
+    def both_from(self) -> tuple[int, int]:
+        """The steps, in the piece and in the other, from which on there is music of both."""
+        before = max(-self.there, 0)
+        return self.start + before, self.there + before
+
 
 @dataclass(frozen=True)
 class _Ground:
@@ -274,6 +281,7 @@ class _Ground:
 
     Attributes:
         struck: (pitches, T) of 0 and 1, with room above and below for transpositions.
+        used: (pitches,) whether a pitch is struck anywhere.
         within: (T,) how many notes the window has that begins there.
         scale: (T,) one over its root, 0 for none.
         piece: (T,) index of the piece each window lies in.
@@ -281,6 +289,7 @@ class _Ground:
     """
 
     struck: npt.NDArray[np.uint8]
+    used: npt.NDArray[np.bool_]
     within: IntArray
     scale: npt.NDArray[np.float32]
     piece: IntArray
@@ -309,15 +318,20 @@ def overlap(
     points = [pair for pair, counts in zip(points, enough, strict=True) if counts]
     if not points:
         return Overlap(float("nan"))
+    # Tunes repeat themselves: a window that comes again is looked for once.
+    alike: dict[tuple[bytes, bytes], list[int]] = {}
+    for row, (step, pitch) in enumerate(points):
+        alike.setdefault((step.tobytes(), pitch.tobytes()), []).append(row)
     best = np.zeros(len(points))
     found = [Overlap(float("nan"))] * len(points)
     for ground in _grounds(corpus, skip, window):
-        for row, (step, pitch) in enumerate(points):
-            share, shift, at = _best_place(step, pitch, ground)
-            if share > best[row]:
-                best[row] = share
+        for rows in alike.values():
+            share, shift, at = _best_place(*points[rows[0]], ground, best[rows[0]])
+            if share > best[rows[0]]:
+                best[rows] = share
                 where = int(ground.piece[at]), int(ground.start[at])
-                found[row] = Overlap(float("nan"), share, int(first[row]), *where, shift)
+                for row in rows:
+                    found[row] = Overlap(float("nan"), share, int(first[row]), *where, shift)
     winner = found[int(best.argmax())]
     return replace(winner, mean=float(best.mean()))
 
@@ -327,16 +341,26 @@ def _within(notes: Notes, begin: int, window: int) -> tuple[IntArray, IntArray]:
     return notes.step[inside] - begin, notes.pitch[inside]
 
 
-def _best_place(step: IntArray, pitch: IntArray, ground: _Ground) -> tuple[float, int, int]:
-    """Return the highest share of a window's notes, and the transposition and place of it."""
+def _best_place(
+    step: IntArray, pitch: IntArray, ground: _Ground, least: float
+) -> tuple[float, int, int]:
+    """Return the highest share of a window's notes, and the transposition and place of it.
+
+    Of shares that are no higher than `least`, one is as good as another.
+    """
     length = len(ground.scale)
     kind: type[np.unsignedinteger[Any]] = np.uint8 if len(step) < 256 else np.uint16
-    best = (0.0, 0, 0)
+    best = (least, 0, 0)
     # The smallest transpositions first: of equal shares the nearest key is told.
     for shift in sorted(range(-TRANSPOSITIONS, TRANSPOSITIONS + 1), key=abs):
+        row = pitch + shift + TRANSPOSITIONS
+        there = ground.used[row]
+        # The share of c common notes is at most √(c / n), and only pitches that are there count.
+        if there.sum() <= best[0] ** 2 * len(step):
+            continue
         common: Array = np.zeros(length, dtype=kind)
-        for time, row in zip(step.tolist(), (pitch + shift + TRANSPOSITIONS).tolist(), strict=True):
-            common += ground.struck[row, time : time + length]
+        for time, at_pitch in zip(step[there].tolist(), row[there].tolist(), strict=True):
+            common += ground.struck[at_pitch, time : time + length]
         at = int((common * ground.scale).argmax())
         share = int(common[at]) / math.sqrt(len(step) * max(int(ground.within[at]), 1))
         if share > best[0]:
@@ -376,4 +400,4 @@ def _laid_out(pieces: list[tuple[int, Notes]], window: int) -> _Ground:
     scale = np.divide(1.0, np.sqrt(within), out=np.zeros(len(within)), where=within > 0)
     piece = np.repeat([index for index, _ in pieces], lengths)
     start = np.arange(len(scale)) - np.repeat(begins, lengths)
-    return _Ground(struck_PT, within, scale.astype(np.float32), piece, start)
+    return _Ground(struck_PT, struck_PT.any(axis=1), within, scale.astype(np.float32), piece, start)

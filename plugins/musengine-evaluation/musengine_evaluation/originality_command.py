@@ -45,8 +45,7 @@ def originality(parsed: argparse.Namespace, context: CommandContext) -> int:
         for done, score in enumerate(scores, 1):
             found.append(index.find(score))
             bar.update(done / len(scores), f"{done} of {len(scores)} pieces")
-        held_out = [index.find(score) for _, score in reference.held_out()][: corpus_index.HUMAN]
-        human = held_out or index.leave_one_out()
+        human = index.of_humans(reference.held_out())
     if parsed.out is not None:
         writer: Writer[Any] = context.registry.get("writer", "midi").configured({}).create()
         corpus = dict(reference.train())
@@ -83,9 +82,9 @@ def _as_json(found: PieceOriginality, ids: list[str]) -> dict[str, Any]:
         }
     if overlap.piece >= 0:
         figures["closest_passage_at"] = {
-            "beat": overlap.start * size,
+            "beat": overlap.both_from[0] * size,
             "piece": ids[overlap.piece],
-            "its_beat": overlap.there * size,
+            "its_beat": overlap.both_from[1] * size,
             "semitones": overlap.shift,
         }
     return figures
@@ -115,15 +114,12 @@ _TITLES = {
 
 def _show_originality(report: dict[str, Any]) -> None:
     for piece in report["pieces"]:
-        figures = "  ".join(
-            f"{_TITLES[name]} {'-' if piece[name] is None else format(piece[name], '.3g')}"
-            for name in _TITLES
-        )
+        figures = "  ".join(f"{_TITLES[name]} {_shown(piece[name])}" for name in _TITLES)
         print(f"{piece['path']}: {figures}")
         if (place := piece.get("closest_passage_at")) is not None:
             print(
-                f"{piece['path']}: its closest passage, from beat {place['beat']:g}, is in "
-                f"{place['piece']} from beat {place['its_beat']:g} ({place['semitones']:+d})"
+                f"{piece['path']}: its closest passage, from beat {_shown(place['beat'])}, is in "
+                f"{place['piece']} from beat {_shown(place['its_beat'])} ({place['semitones']:+d})"
             )
     for name, title in _TITLES.items():
         both = [_written(report[whose][name]) for whose in ("generated", "human")]
@@ -134,8 +130,15 @@ def _written(estimate: dict[str, Any]) -> str:
     if estimate["mean"] is None:
         return "unknown"
     if estimate["low"] is None:
-        return f"{estimate['mean']:.3g}"
-    return f"{estimate['mean']:.3g} ({estimate['low']:.3g} to {estimate['high']:.3g})"
+        return _shown(estimate["mean"])
+    bounds = f"{_shown(estimate['low'])} to {_shown(estimate['high'])}"
+    return f"{_shown(estimate['mean'])} ({bounds})"
+
+
+def _shown(value: float | None) -> str:
+    from musengine.api import shown_number
+
+    return "-" if value is None else shown_number(value, 3)
 
 
 def _write_passages(

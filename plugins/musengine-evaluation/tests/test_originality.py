@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.api import Score, Track
+from musengine.api import Array, Score, Track
 from musengine.testing import score_of
 from musengine.testing.strategies import few
-from musengine_evaluation import originality
+from musengine_evaluation import corpus_index, originality
 from musengine_evaluation.originality import LineIndex, line_of, notes_of, overlap
+from musengine_evaluation.settings import OriginalityConfig
 
 
 def tune(seed: int, notes: int = 120) -> Score:
@@ -171,3 +172,64 @@ def test_hardly_any_notes_are_like_nothing() -> None:
     assert nothing.longest_run(LINES[0]).notes == 0
     assert not nothing.found(LINES[0], 8).any()
     assert overlap(NOTES[0], []).mean == 0.0
+
+
+def test_a_passage_begins_where_both_have_music() -> None:
+    # The corpus's piece begins with what the piece has from step 40 on: laid over it, a window of
+    # the piece begins before the other does.
+    part = PIECES[7].take(PIECES[7].onset >= 40)
+    other = replace(part, onset=part.onset - int(part.onset[0]))
+    found = overlap(originality.Notes(*_first(NOTES[7], 64)), [notes_of(other)])
+    assert found.there < 0
+    assert found.both_from == (found.start - found.there, 0)
+    window, there = corpus_index.passages(PIECES[7], other, found)
+    assert window.notes_fingerprint() == there.notes_fingerprint()
+
+
+def _first(notes: originality.Notes, steps: int) -> tuple[Array, Array]:
+    kept = notes.step < steps
+    return notes.step[kept], notes.pitch[kept]
+
+
+def test_as_many_humans_are_looked_for_as_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_index, "HUMAN", 3)
+    index = corpus_index.Index(enumerated(PIECES[:4]), OriginalityConfig())
+    asked = []
+    find = corpus_index.Index.find
+
+    def counting(index: corpus_index.Index, score: Score) -> corpus_index.PieceOriginality:
+        asked.append(score)
+        return find(index, score)
+
+    monkeypatch.setattr(corpus_index.Index, "find", counting)
+    assert len(index.of_humans(enumerated(PIECES[4:12]))) == 3
+    assert len(asked) == 3
+    assert len(index.of_humans([])) == 3  # its own pieces, each held against the others
+
+
+def enumerated(pieces: list[Score]) -> list[tuple[str, Score]]:
+    return [(str(number), piece) for number, piece in enumerate(pieces)]
+
+
+def test_a_tune_that_repeats_itself_overlaps_as_its_windows_do_one_by_one() -> None:
+    part = PIECES[3].take(PIECES[3].onset < 64)
+    again = replace(part, onset=part.onset + 64)
+    twice = score_of(
+        [
+            (int(o), int(d), int(p))
+            for piece in (part, again)
+            for o, d, p in zip(piece.onset, piece.duration, piece.pitch, strict=True)
+        ],
+        ticks_per_beat=4,
+    )
+    corpus = [notes for index, notes in enumerate(NOTES) if index != 3]
+    found = overlap(notes_of(twice), corpus)
+    begins = (0, 32, 64)
+    one_by_one = []
+    for begin in begins:
+        notes = notes_of(twice)
+        inside = (notes.step >= begin) & (notes.step < begin + 64)
+        window = originality.Notes(notes.step[inside] - begin, notes.pitch[inside])
+        one_by_one.append(overlap(window, corpus).best)
+    assert found.mean == pytest.approx(np.mean(one_by_one))
+    assert found.best == pytest.approx(max(one_by_one))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from musengine.api import Activations, Array, NoSettings, Tokens, Writable, Writer
+from musengine.api import Activations, Array, NoSettings, Tokens, Writable, Writer, shown_number
 from musengine_media.heatmap import draw_panel, lowest_pitch
 
 WIDTH, ROLL, PANEL = 1200, 260, 180
@@ -47,7 +47,7 @@ def draw(activations: Activations) -> Image.Image:
         by_note = "note" in activations.arrays[name][1]
         shown, bottom = (panel_TV[:, low:high], lowest + low) if by_note else (panel_TV, _UNNAMED)
         largest = float(shown.max(initial=0.0))
-        title = f"{name}, largest {largest:.3g}"
+        title = f"{name}, largest {shown_number(largest, 3)}"
         box = (0, ROLL + index * PANEL, WIDTH, PANEL)
         draw_panel(image, title, shown / (largest or 1.0), box, bottom)
     return image

@@ -21,6 +21,7 @@ from musengine.api import (
     Text,
     keep_tracks,
     overlap,
+    shown_number,
     steps_to_ticks,
 )
 from musengine.errors import UnreadableError
@@ -67,12 +68,14 @@ class Melody(Encoder[MelodyEncoderConfig]):
         notes = np.bincount(score.track, ~score.is_drum, len(score.tracks))
         long_enough = notes >= config.fewest_notes
         if not long_enough.any():
-            return [], f"no pitched track of {config.fewest_notes} notes or more"
+            few = f"encoder.fewest_notes = {config.fewest_notes}"
+            return [], f"no pitched track has as many notes as {few}"
         percent = overlap(score) * 100
         chosen = long_enough & (config.skyline | (percent <= config.tolerance))
-        least = percent[long_enough].min()
         reason = (
-            f"no track is a melody: in {least:.2g} percent of its time or more several notes sound"
+            "no track is a melody: in each of them several notes sound at once for more than "
+            f"encoder.tolerance = {shown_number(config.tolerance)} percent of its time; "
+            "encoder.skyline = true takes the top line of every track"
         )
         return np.flatnonzero(chosen).tolist(), reason
 

@@ -151,9 +151,9 @@ def test_a_file_of_one_track_keeps_its_id() -> None:
 @pytest.mark.parametrize(
     ("score", "options", "reason"),
     [
-        (three_tracks(), {"fewest_notes": 5}, "no pitched track of 5 notes or more"),
-        (score_of((0, 4, 60), (2, 2, 64)), {}, "no track is a melody: in 50 percent of its time"),
-        (score_of((0, 4, 36), tracks=(Track(is_drum=True),)), {}, "no pitched track of 1 notes"),
+        (three_tracks(), {"fewest_notes": 5}, "encoder.fewest_notes = 5"),
+        (score_of((0, 4, 60), (2, 2, 64)), {}, "encoder.skyline = true"),
+        (score_of((0, 4, 36), tracks=(Track(is_drum=True),)), {}, "encoder.fewest_notes = 1"),
     ],
 )
 def test_why_nothing_is_taken(score: Score, options: dict, reason: str) -> None:

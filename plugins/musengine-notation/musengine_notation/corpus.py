@@ -40,7 +40,7 @@ class Music21CorpusReader(Reader[NoSettings]):
         if name not in folders:
             near = did_you_mean(name, folders)
             raise UserError(
-                f"music21 has no corpus {name!r}{near} there are: {', '.join(sorted(folders))}"
+                f"music21 has no corpus {name!r}; there are: {', '.join(sorted(folders))}{near}"
             )
         chosen = sorted(folders[name], key=lambda path: path.name)
         return [Item(path, f"music21:{_inside(path)}", _folder(path)) for path in chosen]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from os.path import normcase
@@ -129,20 +130,33 @@ def convert(
     if not tasks:
         raise UserError(_nothing(source, plan, found), code="no-music")
     distinct = list(_without_clashes(tasks, outcome))
-    results = process_files(
-        partial(convert_one, plan),
-        distinct,
-        title="converting",
-        jobs=jobs,
-        timeout=timeout,
-        reporter=reporter,
-    )
-    for task, result in results:
-        if isinstance(result, Failure):
-            outcome.skipped.append(Skipped(task.shown, result.reason))
-        else:
-            outcome.add(result)
+    with _no_empty_folders({folder for task in distinct for folder in task.out.parents}):
+        results = process_files(
+            partial(convert_one, plan),
+            distinct,
+            title="converting",
+            jobs=jobs,
+            timeout=timeout,
+            reporter=reporter,
+        )
+        for task, result in results:
+            if isinstance(result, Failure):
+                outcome.skipped.append(Skipped(task.shown, result.reason))
+            else:
+                outcome.add(result)
     return outcome
+
+
+@contextlib.contextmanager
+def _no_empty_folders(folders: Iterable[Path]) -> Iterator[None]:
+    """Remove of some folders those again that come to be meanwhile and stay empty."""
+    absent = [folder for folder in folders if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in sorted(absent, key=lambda folder: -len(folder.parts)):
+            with contextlib.suppress(OSError):  # it is not there, or something is in it
+                folder.rmdir()
 
 
 def is_single(source: Source) -> bool:
@@ -173,13 +187,13 @@ def _items(
     if plan.origin.notation is not None:
         wanted = ["text"]
     problem: UserError | None = None
-    for content in wanted:
+    for contents in (*((content,) for content in wanted), tuple(wanted)):
         found.ignored.clear()
         try:
-            if items := list(find_items(source, registry, plan.origin.reader, found, (content,))):
+            if items := list(find_items(source, registry, plan.origin.reader, found, contents)):
                 return items
         except UserError as error:
-            problem = error
+            problem = error  # at last that of all contents, which names the endings of all
     if not plan.target.takes_scores and plan.origin.reader is None:
         scores = find_items(source, registry, None, DiscoveryNotes(), ("score",))
         if next(scores, None) is not None:

@@ -199,12 +199,12 @@ def _tell(outcome: ConversionResult, out: Path) -> None:
     Raises:
         UserError: nothing was written.
     """
-    from musengine.api import counted
+    from musengine.api import counted, told_skipped
 
     for notice in outcome.notices:
         logger.info(notice)
-    for skipped in outcome.skipped:
-        logger.warning(f"skipped {skipped.path}: {skipped.reason}")
+    for line in told_skipped(outcome.skipped):
+        logger.warning(line)
     if outcome.dropped:
         counts = ", ".join(f"{count:,} {what}" for what, count in outcome.dropped.most_common())
         logger.warning(f"left out of what was written: {counts}")

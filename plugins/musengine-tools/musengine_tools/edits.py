@@ -138,7 +138,7 @@ def find_tracks(score: Score, wanted: str, *, missing_ok: bool = False) -> list[
             there = ", ".join(f"{index} {name!r}" for index, name in enumerate(names[:16]))
             near = did_you_mean(part, names)
             raise UnreadableError(
-                f"no track {part!r}{near}; its tracks are {there or 'none'}", code="unknown-track"
+                f"no track {part!r}; its tracks are {there or 'none'}{near}", code="unknown-track"
             )
         found += tracks
     return found

@@ -103,8 +103,8 @@ def _meaning(registry: Registry, word: str) -> RegistryEntry:
     if found is None:
         known = [*named, *endings]
         raise UserError(
-            f"nothing can be converted to {word!r}{did_you_mean(name, known)}; there are: "
-            + ", ".join(dict.fromkeys(known)),
+            f"nothing writes {word!r}; what --to and OUT's ending may be: "
+            f"{', '.join(dict.fromkeys(known))}{did_you_mean(name, known)}",
             code="unknown-format",
         )
     return found
@@ -138,8 +138,8 @@ def find_origin(registry: Registry, word: str | None, settings: Sequence[str]) -
         return SourceFormat(None, notations[word].configured(values), known)
     names = [*readers, *notations]
     raise UserError(
-        f"no reader and no notation {word!r} is installed{did_you_mean(word, names)}; there are: "
-        + ", ".join(dict.fromkeys(names)),
+        f"no reader and no notation {word!r} is installed; there are: "
+        f"{', '.join(dict.fromkeys(names))}{did_you_mean(word, names)}",
         code="unknown-format",
     )
 

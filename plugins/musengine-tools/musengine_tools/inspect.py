@@ -32,6 +32,7 @@ from musengine.api import (
     pitch_name,
     process_files,
     shown_name,
+    shown_number,
 )
 from musengine.errors import UnreadableError, UserError
 
@@ -57,8 +58,8 @@ class Expectations:
     def findings(self, score: Score) -> Iterator[str]:
         """Yield a line for each expectation that a score does not meet."""
         if self.bpm is not None and (np.abs(score.tempo_bpm - self.bpm) > 0.01).any():
-            tempi = _listed([f"{bpm:g}" for bpm in _tempi(score)])
-            yield f"the tempo is {tempi}, not {self.bpm:g} throughout"
+            tempi = _listed([shown_number(bpm) for bpm in _tempi(score)])
+            yield f"the tempo is {tempi}, not {shown_number(self.bpm)} throughout"
         if self.pitches is not None:
             low, high = self.pitches
             pitch = score.pitch[~score.is_drum]

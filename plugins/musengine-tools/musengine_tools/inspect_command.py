@@ -118,12 +118,14 @@ def _print_table(inspection: Inspection) -> None:
 
 
 def _row(file: FileReport) -> tuple[str, ...]:
-    from musengine.api import duration, pitch_name
+    from musengine.api import duration, pitch_name, shown_number
 
     pitches = "-".join(pitch_name(pitch) for pitch in file.pitch_range or ())
-    tempo = f"{file.tempi[0]:g}" if len(file.tempi) == 1 else ""
+    tempo = shown_number(file.tempi[0]) if len(file.tempi) == 1 else ""
     if len(file.tempi) > 1:
-        tempo = f"{min(file.tempi):g}-{max(file.tempi):g} ({len(file.tempi)})"
+        tempo = (
+            f"{shown_number(min(file.tempi))}-{shown_number(max(file.tempi))} ({len(file.tempi)})"
+        )
     return (
         file.path,
         f"{file.notes:,}",

@@ -90,7 +90,8 @@ class TestOneFile:
     def test_what_nothing_writes_is_named(self, folder: Path, convert: Run) -> None:
         status, (line,) = convert("in/a.mid", "out.mdi")
         assert status == 1
-        assert line.startswith("error: nothing can be converted to 'mdi'; did you mean 'midi'?")
+        assert line.startswith("error: nothing writes 'mdi'; ")
+        assert line.endswith("; did you mean 'midi'?")
         assert convert("in/a.mid", "out", "--from", "mdi")[0] == 1
         assert convert("none.mid", "out.mid") == (1, ["error: none.mid does not exist"])
 
@@ -157,6 +158,24 @@ class TestFolders:
         assert files_in(folder / "out") == ["jigs/b.mid", "reels/c.v2.mid"]
         assert "warning: left out of what was written: 2 drum notes" in said
         assert said[-1] == "wrote 2 files to out, 4 notes, 1 skipped"
+
+    def test_what_is_wrong_with_many_is_one_line_with_their_number(
+        self, folder: Path, convert: Run
+    ) -> None:
+        for number in range(5):
+            (folder / "in" / f"bad{number}.mid").write_bytes(b"none")
+        _, said = convert("in", "out")
+        skipped = [line for line in said if line.startswith("warning: skipped")]
+        assert len(skipped) == 1
+        assert "skipped 6 pieces, such as" in skipped[0]
+
+    def test_a_file_of_an_unknown_ending_is_told_all_that_are_known(
+        self, folder: Path, convert: Run
+    ) -> None:
+        (folder / "a.xyz").touch()
+        status, (line,) = convert("a.xyz", "b.mid")
+        assert status == 1
+        assert {".mid", ".txt"} <= set(line.replace(",", "").replace(";", "").split())
 
     def test_two_files_of_one_name_are_told(self, folder: Path, convert: Run) -> None:
         write_midi(BAND, folder / "in" / "a.midi")
@@ -330,7 +349,10 @@ class TestNotations:
         status, said = convert("in/a.mid", "made/out.ink")
         assert status == 1
         assert "RuntimeError: out of ink" in said[0]
-        assert list((folder / "made").iterdir()) == []
+        assert not (folder / "made").exists()
+        (folder / "there").mkdir()
+        assert convert("in/a.mid", "there/out.ink")[0] == 1
+        assert list((folder / "there").iterdir()) == []
 
 
 @pytest.mark.parametrize(
