@@ -400,4 +400,6 @@ def _laid_out(pieces: list[tuple[int, Notes]], window: int) -> _Ground:
     scale = np.divide(1.0, np.sqrt(within), out=np.zeros(len(within)), where=within > 0)
     piece = np.repeat([index for index, _ in pieces], lengths)
     start = np.arange(len(scale)) - np.repeat(begins, lengths)
-    return _Ground(struck_PT, struck_PT.any(axis=1), within, scale.astype(np.float32), piece, start)
+    used_P = np.zeros(len(struck_PT), dtype=np.bool_)
+    used_P[pitch + TRANSPOSITIONS] = True
+    return _Ground(struck_PT, used_P, within, scale.astype(np.float32), piece, start)
