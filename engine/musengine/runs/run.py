@@ -67,8 +67,6 @@ def run_pipeline(
         session.work(train_only=train_only)
     except Interrupted as error:
         raise KeyboardInterrupt(f"the same call goes on from here: {folder.path}") from error
-    finally:
-        session.tell_skipped()
     return Run(folder.path)
 
 

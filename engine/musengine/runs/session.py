@@ -78,9 +78,13 @@ class Session:
             Interrupted: the user pressed Ctrl-C; everything is saved.
         """
         with self.run.held():
-            self.train()
+            try:
+                self.train()
+                if not train_only:
+                    self.generate()
+            finally:
+                self.tell_skipped()
             if not train_only:
-                self.generate()
                 self.evaluate()
 
     def train(self) -> None:
@@ -170,7 +174,7 @@ class Session:
         tell_figures(results)
 
     def tell_skipped(self) -> None:
-        """List what was left out of the corpus, at the end where it is seen."""
+        """List what was left out of the corpus: late, where it is seen, but for the figures."""
         if self.dataset is None or not self.dataset.skipped:
             return
         for line in told_skipped(self.dataset.skipped, str(self.run.path / "split.json")):

@@ -73,7 +73,8 @@ class Adjustments:
             dropped["drum notes"] = int(score.is_drum.sum())
             if dropped["drum notes"] == len(score):
                 raise UnreadableError(
-                    "it has nothing but drums; --keep-drums keeps them", code="only-drums"
+                    "it has nothing but drums, which are left out unless they are kept",
+                    code="only-drums",
                 )
         if self.flatten:
             score = flatten(score, longest=None, keep_drums=self.keep_drums)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from musengine.api import CommandDeclaration, hookimpl
+from musengine.api import CommandDeclaration, ReaderDeclaration, hookimpl
+from musengine_tools.config import FlattenedConfig
+
+
+@hookimpl
+def musengine_readers() -> list[ReaderDeclaration]:
+    """Declare the reader that flattens; without endings, so that it reads where it is named."""
+    return [
+        ReaderDeclaration(
+            name="flattened",
+            summary="Any score as one piano at 120 BPM that sounds the same",
+            target="musengine_tools.flattened_reader:FlattenedReader",
+            config=FlattenedConfig,
+        )
+    ]
 
 
 @hookimpl

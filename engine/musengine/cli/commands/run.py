@@ -109,8 +109,6 @@ def _work(parsed: argparse.Namespace, context: CommandContext, *, train_only: bo
     except Interrupted:
         logger.warning(f"stopped; the same command goes on from here: {session.run.path}")
         return ExitStatus.INTERRUPTED
-    finally:
-        session.tell_skipped()
     return ExitStatus.DONE
 
 
