@@ -765,12 +765,25 @@ class TestWiring:
     def test_samplers_losses_and_writers_of_another_kind(self, resolved: Resolver) -> None:
         text = NEEDED + (
             '[[sampler]]\ntype = "greedy"\n[[sampler]]\ntype = "categorical"\n'
-            '[[output]]\ntype = "text"\n[[output]]\ntype = "midi"\n[loss]\ntype = "hinge"'
+            '[[output]]\ntype = "text"\n[[output]]\ntype = "midi"'
         )
         assert resolved.codes(text) == [
             ("wrong-layout", "sampler.1", "type"),
-            ("wrong-layout", "loss", "type"),
             ("wrong-content", "output.0", "type"),
+        ]
+        text = NEEDED + '[loss]\ntype = "hinge"'
+        assert resolved.codes(text, "model.type=parrot") == [("wrong-layout", "loss", "type")]
+
+    @pytest.mark.parametrize("name", ["frequencies", "rhapsode"])
+    def test_a_loss_that_would_not_be_descended(self, resolved: Resolver, name: str) -> None:
+        # One is not trained by gradients, the other has a loss of its own.
+        text = '[corpus]\npath = "x"\n[model]\ntype = "frequencies"\n'
+        if name == "rhapsode":
+            text = text.replace("frequencies", name) + '[encoder]\ntype = "runes"\nalphabet = "f"\n'
+        codes = resolved.codes(text, "loss.type=hinge", "training.loss_reduction=sum")
+        assert codes == [
+            ("component-superfluous", "loss", "type"),
+            ("key-unused", "training", "loss_reduction"),
         ]
 
     def test_a_chain_for_a_layout_of_a_plugins_own(self, resolved: Resolver) -> None:
@@ -870,13 +883,13 @@ class TestRoundTrip:
         assert set(training) == {field.name for field in dataclasses.fields(TrainingConfig)} - unset
 
     def test_components_names_every_one(self, resolved: Resolver) -> None:
-        text = NEEDED.replace("[model]", 'reader = "rolls"\n[model]')
-        text += '[loss]\ntype = "squared-error"'
+        text = NEEDED.replace("[model]", 'reader = "rolls"\n[encoder]\ntype = "words"\n[model]')
+        text = text.replace("frequencies", "parrot") + '[loss]\ntype = "squared-error"'
         names = {part.name for part in resolved(text).components()}
         assert names == {
-            *("rolls", "piano-roll", "frequencies", "squared-error"),
-            *("pieces", "adam", "constant"),
-            *("bernoulli", "nll", "midi", "console"),
+            *("rolls", "words", "parrot", "squared-error"),
+            *("segments", "adam", "constant"),
+            *("greedy", "nll", "midi", "console"),
         }
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import encoded_piece
+from helpers import encoded_piece, refused
 from musengine.builtin.batching import SegmentBatching, StatefulBatching, WholePieceBatching
 from musengine.builtin.losses import CrossEntropy
 from musengine.builtin.optimizers import AdamFactory, SgdFactory
@@ -279,6 +279,30 @@ class TestSteps:
         assert carried == [None, None, 1.5, 1.5, 2.625, 2.625, None, None]
         assert not any(s.requires_grad for s in task.model.carried if s is not None)
 
+    def test_the_sum_over_the_steps_that_count_is_descended(self, tmp_path: Path) -> None:
+        class Slope(Parabola):
+            """Nine steps, of which two count, each with a loss of x - 3."""
+
+            def forward(self, batch: Batch) -> Output:
+                mask_BT = batch.mask & (torch.arange(9) < 2)
+                return Output(nll=(self.x - 3).expand(1, 9), mask=mask_BT)
+
+        reached = {}
+        for reduction in ("mean", "sum"):
+            events = Events()
+            config = TrainingConfig(steps=1, learning_rate=0.25, loss_reduction=reduction)
+            loss = CrossEntropy(NOTHING, LAYOUT)
+            changes = {"model": Slope(), "loss": loss, "callbacks": [events]}
+            task = task_of(tmp_path / reduction, config, **changes)
+            trainer_of(task).train()
+            told = events.progress[0]
+            reached[reduction] = (position(task), told.loss, told.unit)
+        # The slope is 1 of the mean, and 2 of the sum of two.
+        assert reached == {
+            "mean": (-0.25, -3.0, "nats per step"),
+            "sum": (-0.5, -6.0, "nats per step, summed"),
+        }
+
     def test_a_net_learns(self, tmp_path: Path) -> None:
         events = Events()
         config = TrainingConfig(steps=80, learning_rate=0.02, batch_size=4, sequence_length=9)
@@ -309,6 +333,12 @@ class TestSteps:
 
         with pytest.raises(TypeError):
             trainer_of(task_of(tmp_path, TrainingConfig(), model=Lossless())).train()
+
+    def test_a_loss_that_is_not_declared_does_not_hide_the_pipelines(self, tmp_path: Path) -> None:
+        task = task_of(tmp_path, TrainingConfig(), loss=CrossEntropy(NOTHING, LAYOUT))
+        with refused("loss-undeclared", "own_loss=True"):
+            trainer_of(task).train()
+        assert position(task) == 0.0
 
 
 def store_of(task: TrainingTask) -> MemoryStore:

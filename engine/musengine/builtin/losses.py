@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from musengine.encoding.layouts import Tokens
+from musengine.errors import UserError
 from musengine.interfaces.loss import Loss, negative_log_likelihood, step_sums
 from musengine.interfaces.model import Output
 from musengine.plugins.declarations import NoSettings
@@ -30,7 +31,11 @@ class SquaredError(Loss[NoSettings]):
     def per_step(self, output: Output) -> Tensor:
         """Return (B, T)."""
         if output.logits is None or output.targets is None:
-            raise TypeError("a model without logits needs a loss of its own")
+            raise UserError(
+                "[loss] squared-error compares probabilities, and the model gives none; name "
+                "another loss",
+                code="loss-without-logits",
+            )
         if isinstance(self.layout, Tokens):
             probabilities = output.logits.softmax(dim=-1)
             wanted = functional.one_hot(output.targets.long(), probabilities.shape[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from torch import Tensor
 from torch.nn import functional
@@ -13,10 +13,11 @@ from musengine.encoding.layouts import Layout, Tokens
 from musengine.interfaces.model import Output
 
 C = TypeVar("C", bound=Config)
+Reduction = Literal["mean", "sum"]
 
 
 class Loss(ABC, Generic[C]):
-    """Sums over the elements of a step, means over the steps that count."""
+    """Sums over the elements of a step, and then the mean or the sum over the steps that count."""
 
     unit: str = ""
     """What the figure is measured in, such as `nats per step`."""
@@ -29,13 +30,14 @@ class Loss(ABC, Generic[C]):
     def per_step(self, output: Output) -> Tensor:
         """Return (B, T): the loss of every step, masked steps included."""
 
-    def __call__(self, output: Output) -> Tensor:
-        """Return the mean over the steps that count; 0 where none does."""
+    def __call__(self, output: Output, reduction: Reduction = "mean") -> Tensor:
+        """Return the mean, or the sum, over the steps that count; 0 where none does."""
         losses_BT = self.per_step(output)
         if output.mask is None:
-            return losses_BT.mean()
+            return losses_BT.sum() if reduction == "sum" else losses_BT.mean()
         mask_BT = output.mask.to(losses_BT.dtype)
-        return (losses_BT * mask_BT).sum() / mask_BT.sum().clamp(min=1.0)
+        total = (losses_BT * mask_BT).sum()
+        return total if reduction == "sum" else total / mask_BT.sum().clamp(min=1.0)
 
 
 def negative_log_likelihood(output: Output, layout: Layout) -> Tensor:

@@ -86,8 +86,8 @@ class Output:
         nll: (B, T) the exact negative log-likelihood of each step in nats, where the logits do
             not give it: for a plugin's own layout, or a model whose likelihood is not a product
             of its logits' terms.
-        loss: a scalar instead of the pipeline's loss.
-        penalty: a scalar added to the loss, such as L1 on weights.
+        loss: a scalar, of a model that declares a loss of its own (`own_loss`) and of no other.
+        penalty: a scalar added to the loss, whichever it is, such as L1 on weights.
         state: what to carry into the next batch, in stateful batching.
     """
 

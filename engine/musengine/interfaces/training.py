@@ -51,6 +51,12 @@ class TrainingConfig(Config):
     fill: Literal["pad", "repeat"] = setting(
         "pad", doc="With `pieces`: short ones are padded and masked, or repeated from the start."
     )
+    loss_reduction: Literal["mean", "sum"] = setting(
+        "mean",
+        doc="What of a batch is descended: the loss's mean over the steps that count, or their "
+        "`sum`; gradients are then larger by the number of steps, which matters to what clips "
+        "them.",
+    )
     optimizer: str | None = setting(None, doc="The optimizer's name, or a table with its settings.")
     learning_rate: float | None = setting(
         None, doc="Step size; by default the optimizer's own.", above=0.0, changeable=True

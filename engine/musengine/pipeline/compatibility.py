@@ -115,12 +115,18 @@ def check_drawing(model: Component, samplers: Sequence[Component]) -> Iterator[F
 
 def _check_loss(layout: Layout, loss: Component, model: Component | None) -> Iterator[Finding]:
     layouts = loss.declared(LossDeclaration).layouts
-    if model is not None and model.declared(ModelDeclaration).own_loss:
-        message = f"{model.name!r} has a loss of its own; leave it out"
+    if model is not None and not model.declared(ModelDeclaration).takes_loss:
+        message = f"{model.name!r} {_own_way(model)}; leave it out"
         yield Finding("loss", "type", message, code="component-superfluous")
     elif layouts and layout.name not in layouts:
         message = f"{loss.name!r} is a loss for {_either(layouts)}, not for {layout.name}"
         yield Finding("loss", "type", message, code="wrong-layout")
+
+
+def _own_way(model: Component) -> str:
+    """Say what a model does that takes no loss of the pipeline's."""
+    own = model.declared(ModelDeclaration).own_loss
+    return "has a loss of its own" if own else "learns by itself, from no loss"
 
 
 def _check_outputs(
@@ -162,6 +168,9 @@ def check_training(
     training: TrainingConfig, parts: Sequence[Component], model: Component, registry: Registry
 ) -> Iterator[Finding]:
     """Yield what the model, or a component that `[training]` names, cannot work with."""
+    if training.loss_reduction != "mean" and not model.declared(ModelDeclaration).takes_loss:
+        message = f"{model.name!r} {_own_way(model)}"
+        yield Finding("training", "loss_reduction", message, code="key-unused")
     for part in parts:
         declaration = part.declared(TrainingPartDeclaration)
         yield from _check_switches(training, declaration, registry)

@@ -140,8 +140,7 @@ class Defaults:
         self._take(layers, "metric", *declaration.offers)
         if declaration.uses_samplers and "sampler" not in layers.tables:
             self._take_by_layout(layers, "sampler", layout)
-        needs_loss = declaration.training == "gradient" and not declaration.own_loss
-        if needs_loss and not layers.tables.get("loss"):
+        if declaration.takes_loss and not layers.tables.get("loss"):
             self._take_by_layout(layers, "loss", layout)
 
     def _take(

@@ -181,7 +181,8 @@ class ModelDeclaration(Declaration):
             a grid or tokens, or `Output.nll`.
         stateful: it can carry its state from one batch to the next, as batching strategies that
             declare `stateful` need.
-        own_loss: it brings its loss; the pipeline's `[loss]` is not used.
+        own_loss: it brings its loss (`Output.loss`); a `[loss]` beside it is refused. Of every
+            other model trained by gradients it is the pipeline's loss that is descended.
         uses_samplers: False for a model that draws its own choices.
         records: it can show what goes on inside (`record`).
         templates: starter pipelines for `musengine init`, name to the place of a commented TOML
@@ -199,6 +200,11 @@ class ModelDeclaration(Declaration):
     uses_samplers: bool = True
     records: bool = False
     templates: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def takes_loss(self) -> bool:
+        """Whether it is the pipeline's loss that it is trained by."""
+        return self.training == "gradient" and not self.own_loss
 
     @property
     def offers(self) -> tuple[Capability, ...]:

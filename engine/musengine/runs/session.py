@@ -264,19 +264,21 @@ def _task(
     _tell_too_short(batches, data, pipeline.batching.name)
     model = new_model(pipeline, encoder).to(device)
     loss: Loss[Any] | None = None
-    if pipeline.loss is not None and not pipeline.model_declaration.own_loss:
+    if pipeline.loss is not None:
         loss = pipeline.loss.create(encoder.layout)
+    declared = pipeline.model_declaration
+    measurable = declared.takes_loss or declared.own_loss or declared.likelihood
     return TrainingTask(
         model=model,
         loss=loss,
         config=training,
         batches=batches,
-        valid=data.parts["valid"],
+        valid=data.parts["valid"] if measurable else (),
         store=run,
         callbacks=callbacks,
         device=device,
         stateful=pipeline.batching.declared(BatchingDeclaration).stateful,
-        likelihood=pipeline.model_declaration.likelihood,
+        likelihood=declared.likelihood,
         meta={"encoder": encoder.state(), "model": pipeline.model.name},
         reporter=reporter,
     )
@@ -321,7 +323,7 @@ def _train(
     if pipeline.model_declaration.training == "fit":
         return fit(task)
     parameters = sum(p.numel() for p in task.model.parameters())
-    unit = f"; loss in {task.loss.unit}" if task.loss is not None else ""
+    unit = f"; loss in {task.unit}" if task.unit else ""
     logger.info(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
     training = pipeline.training
     trainer = Trainer(task, pipeline.optimizer.create(training), pipeline.schedule.create(training))

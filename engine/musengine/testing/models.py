@@ -79,7 +79,7 @@ def train_steps(
     batches: Iterable[Batch],
     *,
     optimizer: torch.optim.Optimizer | None = None,
-    loss: Loss[Any] | str = "cross-entropy",
+    loss: Loss[Any] | str | None = "cross-entropy",
 ) -> list[float]:
     """Train a model on some batches, an optimizer step on each; returns the losses.
 
@@ -88,7 +88,7 @@ def train_steps(
         batches: what it sees, in order.
         optimizer: over the model's parameters; without one Adam with a learning rate of 0.01,
             where the model's parameter groups have no other.
-        loss: a loss, or the name of an installed one; a model's own loss comes before it.
+        loss: a loss, or the name of an installed one; None for a model with a loss of its own.
     """
     import torch
 

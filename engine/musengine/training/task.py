@@ -53,6 +53,13 @@ class TrainingTask:
     meta: Mapping[str, Any] = field(default_factory=dict)
     reporter: ProgressReporter = SILENT
 
+    @property
+    def unit(self) -> str:
+        """What the training's loss is measured in; empty for a loss of the model's own."""
+        if self.loss is None:
+            return ""
+        return self.loss.unit + (", summed" if self.config.loss_reduction == "sum" else "")
+
     def notify(self, event: str, *arguments: Any) -> None:
         """Call the method of that name of every callback."""
         for callback in self.callbacks:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from musengine.errors import UserError
 from musengine.interfaces.callback import Progress
-from musengine.interfaces.loss import Loss
+from musengine.interfaces.loss import Loss, Reduction
 from musengine.interfaces.model import Batch, Output, State
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.schedule import Schedule
@@ -125,7 +125,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with mixed_precision(self.config.precision, self.task.device):
             output = self.task.model(batch)
-        loss = total_loss(output, self.task.loss)
+        loss = total_loss(output, self.task.loss, self.config.loss_reduction)
         torch.autograd.backward(loss)
         clip_gradients(self.optimizer, self.config)
         self.optimizer.step()
@@ -230,7 +230,7 @@ class Trainer:
             seconds=state.seconds,
             seconds_left=state.seconds * (1 - fraction) / fraction if fraction else None,
             loss=loss,
-            unit=self.task.loss.unit if self.task.loss is not None else "",
+            unit=self.task.unit,
             learning_rate=self.optimizer.param_groups[0]["lr"],
             steps_per_second=self._steps_per_second(now),
         )
@@ -255,11 +255,27 @@ class Trainer:
             self.task.store.log({"step": state.step, "epoch": state.epoch, "loss": mean})
 
 
-def total_loss(output: Output, loss: Loss[Any] | None) -> Tensor:
-    """Return the scalar to descend: the model's own loss or the pipeline's, and the penalty."""
-    value = output.loss
-    if value is None:
-        if loss is None:
+def total_loss(output: Output, loss: Loss[Any] | None, reduction: Reduction = "mean") -> Tensor:
+    """Return the scalar to descend: the pipeline's loss or the model's own, and the penalty.
+
+    Args:
+        output: of the model.
+        loss: the pipeline's; None for a model that declares one of its own.
+        reduction: of the pipeline's loss over the steps that count.
+
+    Raises:
+        UserError: the model has a loss of its own that its plugin does not declare.
+    """
+    if loss is None:
+        if output.loss is None:
             raise TypeError("the model returned no loss and the pipeline has none")
-        value = loss(output)
+        value = output.loss
+    elif output.loss is not None:
+        raise UserError(
+            "the model returned a loss of its own, which would take the place of [loss]; its "
+            "plugin must declare own_loss=True, or return what it adds to the loss as penalty",
+            code="loss-undeclared",
+        )
+    else:
+        value = loss(output, reduction)
     return value if output.penalty is None else value + output.penalty

@@ -96,11 +96,6 @@ class BiaxialConfig(ModelConfig):
         doc="`modern`: orthogonal hidden weights, forget biases 1; `classic`: all weights and "
         "biases normal, with a spread of 1 / outputs.",
     )
-    summed_loss: bool = setting(
-        False,
-        doc="Descend the loss summed over the batch, as the original does, not its mean over the "
-        "steps; gradients are larger by the number of steps, which matters to what clips them.",
-    )
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Yield an empty axis."""

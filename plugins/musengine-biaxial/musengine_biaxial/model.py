@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,6 @@ from musengine.api import (
     Proposal,
     Recorded,
     StackState,
-    negative_log_likelihood,
     onset_weights,
 )
 from musengine_biaxial.config import BiaxialConfig
@@ -84,17 +82,13 @@ class Biaxial(Model[BiaxialConfig]):
         state: StackState | None = batch.carried
         state = self.start(len(batch.steps)) if state is None else self._fresh(batch.reset, state)
         logits, state = self._read(batch, state)
-        output = Output(
+        return Output(
             logits=logits,
             targets=batch.targets,
             mask=batch.mask,
             weights=onset_weights(batch.targets, self.layout),
             state=state,
         )
-        if not (self.training and self.config.summed_loss):
-            return output
-        losses_BT = negative_log_likelihood(output, self.layout)
-        return replace(output, loss=(losses_BT * batch.mask).sum())
 
     def _read(self, batch: Batch, state: StackState) -> tuple[Tensor, StackState]:
         """Return all logits and the state after; in stretches where no gradient is wanted."""

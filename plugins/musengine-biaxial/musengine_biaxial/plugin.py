@@ -24,7 +24,6 @@ CLASSIC = {
         "candidate": "linear",
         "start": "fixed",
         "initialisation": "classic",
-        "summed_loss": True,
     },
     "training": {
         "steps": 10_000,
@@ -32,6 +31,7 @@ CLASSIC = {
         "batch_size": 10,
         "sequence_length": 128,
         "align": 16,
+        "loss_reduction": "sum",
         "optimizer": "adadelta",
         "learning_rate": 1.0,
         "smoothing": 0.95,

@@ -229,17 +229,6 @@ def test_what_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shapes == [(21, 9, 6), (27, 7, 4), (27, 7, 3)]
 
 
-def test_the_summed_loss_is_that_of_all_steps_that_count() -> None:
-    layout = grid()
-    batch = make_batch(layout)
-    batch = replace(batch, mask=batch.mask.clone().index_fill_(1, torch.tensor([7, 8]), False))
-    model = make_model(layout, dropout=0.0, summed_loss=True).train()
-    output = model(batch)
-    nll = negative_log_likelihood(replace(output, loss=None), layout)
-    assert output.loss.item() == pytest.approx(nll[:, :7].sum().item(), rel=1e-12)
-    assert model.eval()(batch).loss is None
-
-
 def test_classic_initialisation_has_the_originals_spread() -> None:
     torch.manual_seed(0)
     settings: dict[str, Any] = {"initialisation": "classic", "start": "fixed", "note_layers": (64,)}

@@ -187,7 +187,7 @@ def test_training_lowers_the_validation_loss(folder: Path) -> None:
     [
         ["model.candidate=linear", "training.precision=bfloat16"],
         ["training.precision=float64", "model.beat=classic"],
-        ["encoder.notes=onsets", "model.summed_loss=true", "training.clip_each_norm=5"],
+        ["encoder.notes=onsets", "training.loss_reduction=sum", "training.clip_each_norm=5"],
         ["encoder.type=piano-roll", "model.beat=none", "sampler.0.type=greedy"],
         ["model.start=fixed", "model.initialisation=classic", "generate.prompt=none"],
     ],
@@ -235,7 +235,7 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     assert (training["clip_each_norm"], training["clip_norm"]) == (5.0, 0.0)
     assert (model["dropout"], model["candidate"], model["start"]) == (0.5, "linear", "fixed")
     assert (model["beat"], model["position"]) == ("classic", "index")
-    assert model["summed_loss"] is True
+    assert training["loss_reduction"] == "sum"
     assert (encoder["lowest"], encoder["highest"], encoder["step"]) == (24, 101, "1/4 beat")
     assert (encoder["meters"], encoder["numerators"]) == ("cut", [2, 4])
     assert tables["sampler"][0]["type"] == "adaptive"
