@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from musengine.api import CallbackDeclaration, Requirement, WriterDeclaration, hookimpl
-from musengine_media.config import HeatmapConfig, PictureConfig, TensorBoardConfig, WavConfig
+from musengine_media.config import (
+    HeatmapConfig,
+    Mp3Config,
+    PictureConfig,
+    TensorBoardConfig,
+    WavConfig,
+)
 
 
 @hookimpl
@@ -23,10 +29,15 @@ def musengine_writers() -> list[WriterDeclaration]:
             summary="Sound, played with a SoundFont (WAV)",
             target="musengine_media.audio:WavWriter",
             config=WavConfig,
-            requires=(
-                Requirement(module="symusic", install='pip install "musengine-media[audio]"'),
-            ),
             suffixes={".wav": {}},
+        ),
+        WriterDeclaration(
+            name="mp3",
+            summary="Sound, played with a SoundFont (MP3)",
+            target="musengine_media.audio:Mp3Writer",
+            config=Mp3Config,
+            requires=(Requirement(module="soundfile", install="pip install soundfile"),),
+            suffixes={".mp3": {}},
         ),
         WriterDeclaration(
             name="probabilities",

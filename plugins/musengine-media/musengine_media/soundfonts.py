@@ -1,11 +1,11 @@
-"""Where SoundFonts are: the instruments' sounds that the WAV writer plays with."""
+"""Where SoundFonts are: the instruments' sounds that scores are played with."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 VARIABLE = "MUSENGINE_SOUNDFONT"
@@ -14,39 +14,36 @@ _FAVOURITES = ("default-gm", "default", "fluidr3", "generaluser", "musescore_gen
 """Beginnings of the names of complete General MIDI sets, in lower case, the first choice first."""
 
 NONE_FOUND = (
-    "no SoundFont found: install one (Debian, Ubuntu: apt install timgm6mb-soundfont, or "
-    "fluid-soundfont-gm, which sounds better; Fedora: dnf install fluid-soundfont-gm; Arch: pacman "
-    "-S soundfont-fluid; macOS: brew install fluid-synth) or name a .sf2 file with soundfont = "
-    f'"..." or the variable {VARIABLE}'
+    "no SoundFont found: install one (pip install pretty_midi brings one) or name a .sf2 file with "
+    f'soundfont = "..." or the variable {VARIABLE}'
 )
 
 
-_MUTE = ("0.6.0",)
-"""Versions of symusic whose sound cannot be turned into an array."""
-
-
-def mute_synthesiser() -> str:
-    """Return what to do about a version of symusic that gives no sound; empty where it is fine."""
-    try:
-        installed = version("symusic")
-    except PackageNotFoundError:  # what requires it says so
-        return ""
-    if installed not in _MUTE:
-        return ""
-    return (
-        f"symusic {installed} gives no sound to Python; install another version: "
-        'pip install "musengine-media[audio]"'
-    )
-
-
 def find() -> Path | None:
-    """Return a SoundFont: the one that `MUSENGINE_SOUNDFONT` names, else one in a usual place."""
+    """Return a SoundFont: the one that `MUSENGINE_SOUNDFONT` names, else one in a usual place.
+
+    The last of these is where pip has installed pretty_midi, which has one and on which
+    musengine-media depends.
+    """
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen).expanduser()
     for folder in places():
         for path in _inside(folder):
             if not fault(path):
                 return path
+    return bundled()
+
+
+def bundled() -> Path | None:
+    """Return the SoundFont that comes with pretty_midi, on which musengine-media depends.
+
+    The module itself is not imported: it takes longer than a piece takes to play.
+    """
+    spec = importlib.util.find_spec("pretty_midi")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = Path(folder, "TimGM6mb.sf2")
+        if not fault(path):
+            return path
     return None
 
 

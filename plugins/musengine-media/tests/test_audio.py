@@ -1,77 +1,27 @@
 from __future__ import annotations
 
-import struct
 import wave
-from importlib.metadata import version
 from pathlib import Path
 
+import made_soundfonts
 import numpy as np
 import pytest
+import soundfile
+from made_soundfonts import RATE
 
 from musengine.api import Score, Text, Track
 from musengine.errors import UnwritableError
 from musengine.testing import score_of
 from musengine_media import soundfonts
-from musengine_media.audio import WavWriter
-from musengine_media.config import WavConfig
-
-RATE = 44_100
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    """A RIFF chunk, padded to an even length."""
-    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
-
-
-def listed(kind: bytes, *chunks: bytes) -> bytes:
-    return chunk(b"LIST", kind + b"".join(chunks))
-
-
-def named(name: str) -> bytes:
-    return name.encode().ljust(20, b"\0")
-
-
-def sine_soundfont() -> bytes:
-    """A SoundFont of one instrument, a sine that sounds as long as its key is held.
-
-    SoundFont 2.01: one preset (bank 0, program 0), one instrument, one sample of a hundred periods
-    of 441 Hz, which is key 69 tuned 3.93 cents up (1200 log2(441 / 440)), looped from end to end.
-    """
-    periods = np.sin(2 * np.pi * np.arange(10_000) / 100)
-    samples = np.concatenate([np.rint(periods * 20_000), np.zeros(46)]).astype("<i2").tobytes()
-    info = listed(
-        b"INFO",
-        chunk(b"ifil", struct.pack("<HH", 2, 1)),
-        chunk(b"isng", b"EMU8000\0"),
-        chunk(b"INAM", b"sine\0\0"),
-    )
-    preset = struct.pack("<HHHIII", 0, 0, 0, 0, 0, 0)
-    last_preset = struct.pack("<HHHIII", 0, 0, 1, 0, 0, 0)
-    sample = struct.pack("<IIIIIBbHH", 0, 10_000, 0, 10_000, RATE, 69, -4, 0, 1)
-    generators = [(54, 1), (53, 0)]  # looped; the sample, which comes last
-    hydra = listed(
-        b"pdta",
-        chunk(b"phdr", named("sine") + preset + named("EOP") + last_preset),
-        chunk(b"pbag", struct.pack("<HHHH", 0, 0, 1, 0)),
-        chunk(b"pmod", bytes(10)),
-        chunk(b"pgen", struct.pack("<HHHH", 41, 0, 0, 0)),
-        chunk(b"inst", named("sine") + struct.pack("<H", 0) + named("EOI") + struct.pack("<H", 1)),
-        chunk(b"ibag", struct.pack("<HHHH", 0, 0, 2, 0)),
-        chunk(b"imod", bytes(10)),
-        chunk(b"igen", b"".join(struct.pack("<HH", *pair) for pair in (*generators, (0, 0)))),
-        chunk(b"shdr", named("sine") + sample + named("EOS") + bytes(26)),
-    )
-    return chunk(b"RIFF", b"sfbk" + info + listed(b"sdta", chunk(b"smpl", samples)) + hydra)
+from musengine_media.audio import Mp3Writer, WavWriter
+from musengine_media.config import Mp3Config, WavConfig
 
 
 @pytest.fixture(scope="module")
 def soundfont(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SoundFont, where symusic is installed and can play it."""
-    pytest.importorskip("symusic")
+    """A SoundFont whose sound is known."""
     path = tmp_path_factory.mktemp("sounds") / "sine.sf2"
-    path.write_bytes(sine_soundfont())
-    if mute := soundfonts.mute_synthesiser():
-        pytest.skip(mute)
+    path.write_bytes(made_soundfonts.soundfont())
     return path
 
 
@@ -172,6 +122,35 @@ def test_a_damaged_soundfont_is_said_in_a_line(soundfont, tmp_path, keep):
     assert line.startswith(f"the SoundFont {damaged} cannot be used: ")
 
 
+def test_an_mp3_file_holds_the_same_sound(soundfont, tmp_path):
+    writer = Mp3Writer(Mp3Config(soundfont=soundfont))
+    path = tmp_path / ("piece" + writer.suffix)
+    writer.write(TUNE, path)
+    again = tmp_path / "again.mp3"
+    writer.write(TUNE, again)
+    assert path.read_bytes() == again.read_bytes()
+    # 8 seconds of 128 kbit.
+    assert path.stat().st_size == pytest.approx(128_000, rel=0.02)
+    sound_TC, rate = soundfile.read(path)
+    assert (soundfile.info(path).format, rate) == ("MP3", RATE)
+    plain_TC, _ = played(TUNE, soundfont, tmp_path)
+    assert sound_TC.shape == plain_TC.shape
+    assert np.abs(sound_TC - plain_TC / 32768).mean() < 0.01
+    assert strongest(sound_TC[rate + 4000 : 2 * rate - 4000], rate) == pytest.approx(440, abs=0.5)
+
+
+@pytest.mark.parametrize(("rate", "kbps", "heard"), [(44_100, 320, 320), (22_050, 64, 64)])
+def test_bit_rates_are_those_that_are_asked_for(soundfont, tmp_path, rate, kbps, heard):
+    path = tmp_path / "piece.mp3"
+    Mp3Writer(Mp3Config(soundfont=soundfont, rate=rate, kbps=kbps)).write(TUNE, path)
+    assert path.stat().st_size == pytest.approx(heard * 1000, rel=0.03)
+
+
+def test_a_rate_that_mp3_does_not_have_is_a_mistake_in_the_pipeline():
+    assert [key for key, _ in Mp3Config(rate=96_000).problems()] == ["rate"]
+    assert list(Mp3Config(rate=48_000).problems()) == []
+
+
 def test_texts_are_not_played(tmp_path):
     with pytest.raises(TypeError, match="sound is made of scores"):
         WavWriter(WavConfig()).write(Text("X:1"), tmp_path / "piece.wav")
@@ -193,8 +172,8 @@ def test_what_is_no_soundfont_is_a_mistake_in_the_pipeline(tmp_path, content):
 def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The one place on this system where SoundFonts are."""
     folder = tmp_path / "soundfonts"
-    monkeypatch.setattr(soundfonts, "_MUTE", ())
     monkeypatch.delenv(soundfonts.VARIABLE, raising=False)
+    monkeypatch.setattr(soundfonts, "bundled", lambda: None)
     monkeypatch.setattr(soundfonts, "places", lambda: iter([tmp_path / "nowhere", folder]))
     return folder
 
@@ -203,8 +182,7 @@ def test_without_a_soundfont_a_line_says_which_package_has_one(usual, tmp_path):
     assert soundfonts.find() is None
     lack = WavConfig().lacks()
     assert "\n" not in lack
-    for package in ("timgm6mb-soundfont", "fluid-soundfont-gm", "brew install", "soundfont ="):
-        assert package in lack
+    assert "pip install pretty_midi" in lack
     # Named nowhere, it is no mistake of the pipeline's: the run goes on.
     assert list(WavConfig().problems()) == []
 
@@ -225,13 +203,13 @@ def test_a_soundfont_is_found_where_the_system_keeps_them(usual, tmp_path, monke
     assert WavConfig().lacks() == f"{usual / 'a.sf2'} is no SoundFont (.sf2 or .sf3)"
 
 
-def test_a_version_of_the_synthesiser_that_gives_no_sound_is_told(monkeypatch):
-    pytest.importorskip("symusic")
-    installed = version("symusic")
-    monkeypatch.setattr(soundfonts, "_MUTE", (installed,))
-    lack = WavConfig().lacks()
-    assert lack.startswith(f"symusic {installed} gives no sound to Python; ")
-    assert lack.endswith('pip install "musengine-media[audio]"')
+def test_the_font_of_a_library_is_there_when_the_system_has_none(monkeypatch):
+    monkeypatch.delenv(soundfonts.VARIABLE, raising=False)
+    monkeypatch.setattr(soundfonts, "places", lambda: iter(()))
+    found = soundfonts.find()
+    assert found is not None
+    assert found.name == "TimGM6mb.sf2"
+    assert WavConfig().lacks() == Mp3Config().lacks() == ""
 
 
 def test_the_usual_places_are_folders():
