@@ -12,7 +12,7 @@ from pathlib import Path
 
 from musengine import __version__
 from musengine.builtin.commands import COMMANDS
-from musengine.errors import UserError, is_strict
+from musengine.errors import UserError, did_you_mean, is_strict
 from musengine.interfaces.command import CommandContext, ExitStatus
 from musengine.plugins.declarations import CommandDeclaration
 from musengine.plugins.registry import Distribution, RegistryEntry
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parsed = _parser(words).parse_args(words)
+        parsed = _parsed(words)
     except UserError as error:
         return _told_plainly(error)
     from musengine.cli.terminal import Terminal, shown_on
@@ -35,6 +35,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _carried_out(parsed, CommandContext(terminal))
     except UserError as error:  # the log file cannot be written
         return _told_plainly(error)
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; a mistake in it shows the usage of the command it is about.
+
+    Raises:
+        UserError: the named command's plugin is broken.
+    """
+    parsed, unknown = _parser(words).parse_known_args(words)
+    if unknown:
+        own: argparse.ArgumentParser = parsed.parser
+        known = [option for action in own._actions for option in action.option_strings]
+        wrong = unknown[0].partition("=")[0]
+        near = did_you_mean(wrong, known) if wrong.startswith("-") else ""
+        own.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+    return parsed
 
 
 def _level(parsed: argparse.Namespace) -> int:
@@ -106,7 +122,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         own = subparsers.add_parser(
             entry.name, help=summary, description=summary, allow_abbrev=False
         )
-        own.set_defaults(entry=entry)
+        own.set_defaults(entry=entry, parser=own)
         if entry.name == named:
             _add_arguments(own, entry)
     return parser

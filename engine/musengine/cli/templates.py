@@ -119,11 +119,10 @@ def choose(registry: Registry, name: str | None) -> Template:
     if not found:
         message = "no installed model brings a template"
         if names and name is not None:
-            near = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
-            message = f"no template {name!r} is installed{near}"
+            message = f"no template {name!r} is installed; there are: {', '.join(names)}"
         if registry.absent:
             message += "; not loaded: " + "; ".join(registry.absent)
-        raise UserError(message, code="unknown-template")
+        raise UserError(message + did_you_mean(name or "", names), code="unknown-template")
     if len(found) > 1:
         owners = " and ".join(str(template.origin) for template in found)
         raise UserError(

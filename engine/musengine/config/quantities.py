@@ -14,7 +14,7 @@ from musengine.config.general_midi import GENERAL_MIDI, near_instruments
 from musengine.config.setting_types import Quantity, Schema
 from musengine.errors import did_you_mean
 
-_LENGTH_UNITS = ("steps", "beats", "bars", "seconds", "tokens")
+_LENGTH_UNITS = ("steps", "beats", "bars", "seconds", "minutes", "tokens")
 _PERIOD_UNITS = ("steps", "epochs", "minutes")
 
 
@@ -67,12 +67,16 @@ def _decimal(number: float) -> str:
 
 @dataclass(frozen=True)
 class Length(Quantity):
-    """A musical length: a non-negative number of steps, beats, bars, seconds or tokens."""
+    """A musical length: a non-negative number of steps, beats, bars, seconds or tokens.
+
+    Minutes are read too, as seconds.
+    """
 
     number: float
     unit: str
     notation: ClassVar[str] = (
-        'a length such as "64 steps", "16 beats", "8 bars", "30 seconds" or "500 tokens"'
+        'a length such as "64 steps", "16 beats", "8 bars", "30 seconds", "2 minutes" or '
+        '"500 tokens"'
     )
 
     @classmethod
@@ -81,6 +85,8 @@ class Length(Quantity):
         number, unit = _number_and_unit(value, _LENGTH_UNITS, cls.notation)
         if unit in ("steps", "tokens") and number != int(number):
             raise ValueError(f"expected a whole number of {unit}, got {value!r}")
+        if unit == "minutes":
+            number, unit = 60 * number, "seconds"
         return cls(number, unit)
 
     @classmethod
@@ -88,8 +94,8 @@ class Length(Quantity):
         """Return the notation as a JSON Schema."""
         return _text(
             _measured(_WHOLE, "steps", "tokens"),
-            _measured(_DECIMAL, "beats", "bars", "seconds"),
-            examples=("64 steps", "16 beats", "8 bars", "30 seconds", "500 tokens"),
+            _measured(_DECIMAL, "beats", "bars", "seconds", "minutes"),
+            examples=("64 steps", "16 beats", "8 bars", "30 seconds", "2 minutes", "500 tokens"),
         )
 
     def to_toml(self) -> str:

@@ -222,10 +222,17 @@ class LossDeclaration(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerDeclaration(Declaration):
-    """A sampler; `layouts` names those it can draw for."""
+    """A sampler.
+
+    Attributes:
+        layouts: names of those it can draw for.
+        options: options of `musengine generate` that stand for keys of it, such as
+            `{"temperature": "temperature"}`: `temperature` and `top-p` there are.
+    """
 
     kind: ClassVar[str] = "sampler"
     layouts: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -197,9 +197,9 @@ class Registry:
                 "or choose plugins with MUSENGINE_PLUGINS",
                 code="component-contested",
             )
-        message = f"no {kind} {name!r} is installed" + did_you_mean(name, self.names(kind))
+        message, near = f"no {kind} {name!r} is installed", did_you_mean(name, self.names(kind))
         if self.absent:
             message += "; not loaded: " + "; ".join(self.absent)
-        elif not message.endswith("?"):
+        elif not near:
             message += "; there are: " + (", ".join(self.names(kind)) or "none")
-        raise UserError(message, code="unknown-component")
+        raise UserError(message + near, code="unknown-component")

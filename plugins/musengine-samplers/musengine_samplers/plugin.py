@@ -43,6 +43,7 @@ def _shaping() -> list[SamplerDeclaration]:
             target="musengine_samplers.shaping:Temperature",
             config=config.TemperatureConfig,
             layouts=_BOTH,
+            options={"temperature": "temperature"},
         ),
     ]
 
@@ -62,6 +63,7 @@ def _truncating() -> list[SamplerDeclaration]:
             target="musengine_samplers.truncation:Nucleus",
             config=config.NucleusConfig,
             layouts=_TOKENS,
+            options={"top-p": "p"},
         ),
         SamplerDeclaration(
             name="min-p",

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import miditoolkit
 import pytest
+import tomli_w
 
 from musengine.api import load_pipeline
 from musengine.errors import ConfigError
-from musengine.testing import run_command
+from musengine.testing import run_command, score_of, write_midi
 
 MODEL = (
     '[corpus]\npath = "."\n[model]\ntype = "frequencies"\n[encoder]\nlowest = 60\nhighest = 71\n'
@@ -109,3 +110,37 @@ def test_a_chain_in_a_whole_run(workplace: Path):
         assert max(note.end - note.start for note in notes) <= 3 * midi.ticks_per_beat
         # F major has no C# and no B; the tunes have C, C#, D and G.
         assert {note.pitch % 12 for note in notes} <= {0, 2, 4, 5, 7, 9, 10}
+
+
+@pytest.mark.parametrize(
+    ("chain", "wanted"),
+    [
+        # The first of the run's samplers that has the key gets it, or one is put before them.
+        ([{"type": "bernoulli"}], [("temperature", 0.5), ("bernoulli", None)]),
+        (
+            [{"type": "threshold"}, {"type": "temperature", "temperature": 2.0}],
+            [("threshold", None), ("temperature", 0.5)],
+        ),
+    ],
+)
+def test_the_option_temperature_is_of_the_first_sampler_that_has_it(
+    workplace: Path, chain: list[dict], wanted: list[tuple]
+) -> None:
+    notes = [(2 * k, 2, 60 + k % 12) for k in range(32)]
+    write_midi(score_of(notes, ticks_per_beat=4), workplace / "music" / "a.mid")
+    tables = {
+        "corpus": {"path": "music", "valid": 0.0},
+        "model": {"type": "frequencies"},
+        "generate": {"count": 1, "length": "1 beat", "prompt": "none"},
+        "sampler": chain,
+    }
+    (workplace / "pipe.toml").write_text(tomli_w.dumps(tables))
+    assert run_command("run", "pipe.toml").status == 0
+    assert run_command("generate", "--temperature", "0.5", "--out", "new").status == 0
+    record = json.loads((workplace / "new" / "generated.jsonl").read_text())
+    found = [(table["type"], table.get("temperature")) for table in record["settings"]["sampler"]]
+    assert found == wanted
+    # No sampler of notes on a grid has the other one.
+    status, _, err = run_command("generate", "--top-p", "0.9")
+    assert status == 1
+    assert "--top-p" in err

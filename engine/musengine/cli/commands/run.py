@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musengine.cli.options import add_settings
+from musengine.cli.shorthands import add_shorthands, settings_of
 from musengine.errors import UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
 
@@ -52,6 +53,7 @@ def _add_run_folder(parser: argparse.ArgumentParser) -> None:
 def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine generate`."""
     _add_run_folder(parser)
+    add_shorthands(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to, instead of RUN/samples")
     parser.add_argument("--name", default="piece", help="what the files are called (piece)")
     parser.add_argument(
@@ -122,6 +124,8 @@ def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine generate`."""
     run, registry = _run_folder(parsed), context.registry
     pipeline = run.read_pipeline(registry, parsed.settings)
+    if more := settings_of(parsed, pipeline, registry):
+        pipeline = run.read_pipeline(registry, [*parsed.settings, *more])
     from musengine.runs import generate as making
 
     seed = making.fresh_seed(pipeline)
