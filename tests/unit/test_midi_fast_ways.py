@@ -82,6 +82,11 @@ def ends_notes(event: bytes) -> bool:
     return event[0] & 0xF0 == 0xB0 and event[1] in (120, *range(123, 128))
 
 
+def chooses_drums(event: bytes) -> bool:
+    """Whether it is a controller that chooses a bank of drums."""
+    return event[0] & 0xF0 == 0xB0 and event[1] == 0 and event[2] in (120, 126, 127)
+
+
 @pytest.mark.parametrize("number", [120, *range(123, 128)])
 def test_notes_that_a_controller_ends_are_left_to_all_at_once(number):
     # C4 struck at 0, all ended at 4, the release at 9 then ends nothing.
@@ -102,10 +107,11 @@ def test_notes_that_a_controller_ends_are_left_to_all_at_once(number):
 @few(150)
 def test_sound_files_are_left_to_nobody(way, tracks, running):
     name, tempo = b"\x00\xff\x03\x01A", b"\x05\xff\x51\x03\x07\xa1\x20"
+    messages = [each for events in tracks for _, each in events]
+    # Where drums may lie elsewhere than on the tenth channel is found out byte by byte.
+    assume(not any(chooses_drums(each) for each in messages))
     # Notes that a controller ends are matched with their strikes anew: not by the compiled reader.
-    assume(
-        way is by_vectorised or not any(ends_notes(each) for events in tracks for _, each in events)
-    )
+    assume(way is by_vectorised or not any(map(ends_notes, messages)))
     assert way(midi(*[name + tempo + body(events, running) for events in tracks])) is not None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.builtin.midi.chunks import DEFAULT_TICKS_PER_BEAT
+from musengine.builtin.midi.drums import DRUM_CHANNEL, DrumChange, drums_of
 from musengine.builtin.midi.note_pairing import KeyArray, pair
 from musengine.builtin.midi.warnings import Warnings
 from musengine.music.score import BEND, Score, Track
@@ -22,7 +23,6 @@ MAX_CHANGES = 2**18
 NAME, END, TEMPO, METER, KEY = 0x03, 0x2F, 0x51, 0x58, 0x59
 KEPT = frozenset((NAME, TEMPO, METER, KEY))
 """The meta events that a Score can hold."""
-DRUM_CHANNEL = 9
 LONGEST_SILENCE = 1000
 """Beats. A track that ends later than so long after the last note does so by mistake."""
 
@@ -52,6 +52,7 @@ class Events(NamedTuple):
             controller; bends have the number `BEND`.
         metas: those of `KEPT`.
         ends: the tick at which each track ends.
+        drums: which channels become drums or notes, as in `DrumChanges`.
     """
 
     tick: IntArray
@@ -61,13 +62,26 @@ class Events(NamedTuple):
     controls: IntArray
     metas: Sequence[Meta]
     ends: Sequence[int]
+    drums: Sequence[DrumChange] = ()
 
 
 class Part(NamedTuple):
-    """The notes of one program on one channel of one of the file's tracks."""
+    """The notes of one program on one channel of one of the file's tracks.
+
+    Attributes:
+        channel: as in Events.
+        program: 0 to 127.
+        drums: whether they are drums; None for what its channel holds by default.
+    """
 
     channel: int
     program: int
+    drums: bool | None = None
+
+    @property
+    def is_drum(self) -> bool:
+        """Whether they are drums."""
+        return self.channel % 16 == DRUM_CHANNEL if self.drums is None else self.drums
 
 
 class Song(NamedTuple):
@@ -117,6 +131,8 @@ def song_of(events: Events) -> Song:
     notes_5N[3] = events.velocity.take(note_on)
     channel_N = key >> 7
     parts = _divide(channel_N, note_on, events.programs, notes_5N[4])
+    if events.drums:
+        parts = _divide_drums(drums_of(events.drums, channel_N, notes_5N[0]), parts, notes_5N[4])
     controls = events.controls[1:]
     if controls.size:
         controls = _assign(
@@ -189,6 +205,16 @@ def _divide_again(
     return [Part(voice // 128, voice % 128) for voice in voices[by_first].tolist()]
 
 
+def _divide_drums(
+    drums_N: npt.NDArray[np.bool_], parts: Sequence[Part], part_N: IntArray
+) -> list[Part]:
+    """Return the parts, those with drums and other notes divided in two; `part_N` is changed."""
+    keys, first, number_N = np.unique(part_N * 2 + drums_N, return_index=True, return_inverse=True)
+    order = np.lexsort((first, keys // 2))
+    np.argsort(order).take(number_N, out=part_N)
+    return [parts[key // 2]._replace(drums=bool(key % 2)) for key in keys[order].tolist()]
+
+
 def _assign(
     controls: IntArray,
     parts: Sequence[Part],
@@ -256,7 +282,7 @@ def score_of(song: Song, division: int, warnings: Warnings) -> Score:
 
 def _track(part: Part, names: dict[int, str]) -> Track:
     source, channel = divmod(part.channel, 16)
-    return Track(names.get(source, ""), part.program, channel == DRUM_CHANNEL, channel)
+    return Track(names.get(source, ""), part.program, part.is_drum, channel)
 
 
 def _time_division(division: int, warnings: Warnings) -> tuple[int, float | None]:

@@ -7,6 +7,8 @@ import numpy as np
 from musengine.builtin.midi._scan import Scan
 from musengine.builtin.midi.assemble import MAX_NOTES, Part, Song
 from musengine.builtin.midi.chunks import Chunks
+from musengine.builtin.midi.drums import may_move
+from musengine.utils.arrays import IntArray
 
 _MOST_PARTS = 2**8
 _MOST_METAS = 2**12
@@ -16,7 +18,8 @@ _MOST_CONTROLS = 2**18
 def song_of(chunks: Chunks) -> Song | None:
     """Return the song in a file, or None where it is odd in any way but what its metas say.
 
-    A note that is never released is odd, and so is more than the tables here hold.
+    A note that is never released is odd, and so is more than the tables here hold. Where drums
+    may lie elsewhere than on the tenth channel is left to others, too.
     """
     if chunks.format == 2:
         return None
@@ -33,6 +36,8 @@ def song_of(chunks: Chunks) -> Song | None:
     n_notes, n_parts, n_controls, n_metas, length, cut = found.tolist()
     parts = [Part(*each) for each in parts_2P[:, :n_parts].T.tolist()]
     notes_5N, controls_4C = notes_7N[:5, :n_notes], controls_4C[:, :n_controls]
+    if _drums_may_move(data, parts, controls_4C):
+        return None
     order = sorted(range(n_parts), key=lambda place: parts[place].channel)
     if order != list(range(n_parts)):
         place_of = np.argsort(order)
@@ -50,3 +55,15 @@ def song_of(chunks: Chunks) -> Song | None:
         length=length,
         cut=cut,
     )
+
+
+def _drums_may_move(data: bytes, parts: list[Part], controls_4C: IntArray) -> bool:
+    is_bank = controls_4C[2] == 0
+    if not np.count_nonzero(is_bank):
+        return may_move(data, None, None)
+    _, part, _, value = controls_4C[:, is_bank]
+    channel = -1 - part
+    there = part >= 0
+    if there.any():
+        channel[there] = np.array([part.channel for part in parts])[part[there]]
+    return may_move(data, channel, value)

@@ -9,6 +9,8 @@ import numpy as np
 
 from musengine.builtin.midi.assemble import END, KEPT, MAX_CHANGES, MAX_NOTES, Events, Meta
 from musengine.builtin.midi.chunks import Chunks
+from musengine.builtin.midi.drums import MAX_CHANGES as MAX_DRUM_CHANGES
+from musengine.builtin.midi.drums import DrumChanges
 from musengine.builtin.midi.warnings import Warnings
 from musengine.errors import UnreadableError
 from musengine.music.score import BEND, LAST_TICK
@@ -40,6 +42,7 @@ class Found:
         controls: those of Events, row after row.
         metas: as in Events.
         ends: as in Events.
+        drums: which channels hold drums.
     """
 
     def __init__(self, earlier: Found | None = None) -> None:
@@ -50,6 +53,7 @@ class Found:
         self.controls = array("q")
         self.metas: list[Meta] = []
         self.ends: list[int] = []
+        self.drums = DrumChanges()
 
     def sizes(self) -> tuple[int, int, int]:
         """Return how many note-ons and note-offs, changes and controllers the file has so far."""
@@ -69,6 +73,8 @@ class Found:
             raise UnreadableError(f"more than {MAX_CHANGES} changes of program, tempo, meter, key")
         if controls > MAX_CONTROLS:
             raise UnreadableError(f"more than {MAX_CONTROLS} controllers")
+        if len(self.drums.rows) > MAX_DRUM_CHANGES:
+            raise UnreadableError(f"more than {MAX_DRUM_CHANGES} changes of what is drums")
 
     def events(self) -> Events:
         """Return all of it."""
@@ -81,6 +87,7 @@ class Found:
             controls=np.array(self.controls, dtype=np.int64).reshape(-1, 5).T,
             metas=self.metas,
             ends=self.ends,
+            drums=self.drums.rows,
         )
 
 
@@ -185,6 +192,8 @@ class TrackReader:
             number, value = BEND, (second << 7 | first) - 8192
         order, channel = len(self.found.ticks), self.track << 4 | self.status & 15
         self.found.controls.extend((order, self.tick, channel, number, value))
+        if number == 0:
+            self.found.drums.bank(self.tick, self.track, self.status & 15, value)
 
     def _other(self) -> None:
         """Read what is seldom: an event of one data byte, or one that is not sound."""
@@ -223,7 +232,9 @@ class TrackReader:
         status = self.body[self.position]
         self.position += 1
         if status in (0xF0, 0xF7):
-            self._content()
+            content = self._content()
+            if status == 0xF0:
+                self.found.drums.message(self.tick, content)
         elif status != _META:
             self.position += _DATA_BYTES.get(status, 0)
         else:

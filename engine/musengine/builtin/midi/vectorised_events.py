@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from musengine.builtin.midi.assemble import MAX_CHANGES, Events
 from musengine.builtin.midi.chunks import Chunks
+from musengine.builtin.midi.drums import may_move
 from musengine.builtin.midi.meta_events import MetaEvents, without_contents
 from musengine.builtin.midi.note_pairing import KeyArray, no_note
 from musengine.music.score import BEND, LAST_TICK
@@ -193,6 +194,10 @@ def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> E
     controls, programs = _NO_CONTROLS, list[tuple[int, int, int]]()
     if len(others) > len(meta):
         controls, programs = _others(others, status, tick, channel, low)
+    is_bank = controls[3] == 0
+    banks = controls[:, is_bank] if np.count_nonzero(is_bank) else None
+    if may_move(chunks.data, *((None, None) if banks is None else (banks[2], banks[4]))):
+        return None
     velocity = second * (status >= 0x90)
     if len(programs) + len(metas.kept) > MAX_CHANGES or max(ends) > LAST_TICK:
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from musengine.builtin.midi.assemble import DRUM_CHANNEL
+from musengine.builtin.midi.drums import DRUM_BANKS, DRUM_CHANNEL
 from musengine.interfaces.writer import Writable, Writer
 from musengine.music.score import BEND, Score, Track
 from musengine.music.timing import LONGEST_BEAT_US
@@ -221,6 +221,10 @@ def part_chunk(track: Track, place: Place, notes_4N: IntArray, controls_3C: IntA
         events.append((0, meta(0x03, track.name.encode("utf-8", "replace"))))
     if place.port:
         events.append((0, meta(0x21, bytes([place.port]))))
+    # A bank of drums would make drums of a part that has other notes.
+    if not track.is_drum:
+        makes_drums = (controls_3C[1] == _BANK[0]) & np.isin(controls_3C[2], DRUM_BANKS)
+        controls_3C = controls_3C[:, ~makes_drums]
     # A bank counts for the programs that are chosen after it.
     first = (controls_3C[0] == 0) & np.isin(controls_3C[1], _BANK)
     for number, value in controls_3C[1:, first].T.tolist():
