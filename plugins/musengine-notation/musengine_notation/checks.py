@@ -1,13 +1,22 @@
-"""Whether what was read can be what was written: full bars, and all the notes."""
+"""Whether what was read is what was written: full bars, all notes, nothing not understood."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
+from musengine.errors import UnreadableError
+
+NOT_UNDERSTOOD = "notation-not-understood"
+"""The code of a piece that `strict` refuses."""
 _NAMED = 3
-"""Bars that a warning names."""
+"""Bars that a warning names, and warnings that are alike."""
+_MOST = 50
+"""Warnings of one piece."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +42,25 @@ class Bar:
 
 
 def bars_of_sections(
-    sections: Iterable[Sequence[tuple[Fraction, Fraction | None, str]]],
+    sections: Iterable[Sequence[tuple[Fraction, Fraction | None, str]]], *, divided: bool = False
 ) -> list[Bar]:
     """Return the bars of sections, of which the first and last may be divided with another.
 
     Args:
         sections: length, meter and place of each bar, in quarter notes; a section goes from one
             repeat, ending or double bar to the next.
+        divided: also two neighbours that make a whole bar may be one, as printed music has it at
+            the end of a line of text.
     """
-    return [
-        Bar(length, meter, 0 < index < len(section) - 1, place)
-        for section in sections
-        for index, (length, meter, place) in enumerate(section)
-    ]
+    bars = []
+    for section in sections:
+        inner = [0 < index < len(section) - 1 for index in range(len(section))]
+        if divided:
+            for index, (one, other) in enumerate(pairwise(section)):
+                if one[0] + other[0] == one[1] == other[1]:
+                    inner[index] = inner[index + 1] = False
+        bars += [Bar(*bar[:2], whole, bar[2]) for bar, whole in zip(section, inner, strict=True)]
+    return bars
 
 
 def uneven_bars(bars: Iterable[Bar]) -> list[Bar]:
@@ -70,6 +85,45 @@ def told_of_notes(written: int, read: int) -> str:
     if written == read:
         return ""
     return f"{written} notes are written, {read} were read"
+
+
+@dataclass
+class Faults:
+    """What was not understood of a piece, or cannot be what was meant; one line each."""
+
+    _lines: list[str] = field(default_factory=list)
+    _alike: Counter[str] = field(default_factory=Counter)
+
+    def add(self, line: str) -> None:
+        """Add a line; of those that differ in numbers alone three are kept."""
+        kind = re.sub(r"[\d.]+", "#", line)
+        self._alike[kind] += 1
+        if line and self._alike[kind] <= _NAMED and len(self._lines) < _MOST:
+            self._lines.append(line)
+
+    def add_bars(self, where: str, bars: Iterable[Bar]) -> None:
+        """Add a line about the bars of a part that are not full, if there are any."""
+        if told := told_of_bars(uneven_bars(bars)):
+            self.add(where + told)
+
+    def add_notes(self, written: int, read: int) -> None:
+        """Add a line where more or fewer notes were read than are written."""
+        self.add(told_of_notes(written, read))
+
+    def lines(self) -> list[str]:
+        """Return all of them, and how many more there are."""
+        more = sum(self._alike.values()) - len(self._lines) - self._alike[""]
+        return [*self._lines, f"{more} more like these"] if more else list(self._lines)
+
+
+def refuse_faulty(faults: Sequence[str], code: str = NOT_UNDERSTOOD) -> None:
+    """Refuse a piece that is not understood in full.
+
+    Raises:
+        UnreadableError: there are faults; names the first.
+    """
+    if faults:
+        raise UnreadableError(faults[0], code=code)
 
 
 def _number(length: Fraction | None) -> str:

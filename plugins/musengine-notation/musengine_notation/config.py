@@ -19,3 +19,13 @@ class AbcConfig(Config):
         False,
         doc="leave out a tune with a bar that is not full, or with anything not understood",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotationConfig(Config):
+    """Settings of the readers of MusicXML, Humdrum and music21's corpora."""
+
+    strict: bool = setting(
+        False,
+        doc="leave out a piece with a bar that is not full, or with anything not understood",
+    )

@@ -7,12 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from musengine.api import Item, NoSettings, Piece, Reader
+from musengine.api import Item, Piece, Reader
 from musengine.errors import UserError, did_you_mean
 from musengine_notation.abc.reader import AbcReader
 from musengine_notation.abc.text import AbcTextReader
-from musengine_notation.config import AbcConfig
-from musengine_notation.stream import scores_in
+from musengine_notation.checks import refuse_faulty
+from musengine_notation.config import AbcConfig, NotationConfig
+from musengine_notation.reader import NotationReader
+from musengine_notation.stream import faults_of, scores_in
 
 CHORALES = "bach-chorales"
 NOTICE = (
@@ -21,7 +23,7 @@ NOTICE = (
 )
 
 
-class Music21CorpusReader(Reader[NoSettings]):
+class Music21CorpusReader(Reader[NotationConfig]):
     """Reads works of music21's corpus: `bach-chorales`, or any of its folders."""
 
     def expand(self, name: str) -> list[Item]:
@@ -57,19 +59,29 @@ class Music21CorpusReader(Reader[NoSettings]):
         """Return the scores of one work; a book of tunes holds many.
 
         Raises:
-            UnreadableError: it cannot be parsed, or it holds no notes.
+            UnreadableError: it cannot be parsed, it holds no notes, or with `strict` it is not
+                understood in full.
         """
-        if item.path.suffix.lower() == ".abc":
-            return AbcReader(AbcConfig()).read(item)
+        suffix = item.path.suffix.lower()
+        if suffix == ".abc":
+            return AbcReader(AbcConfig(strict=self.config.strict)).read(item)
+        if suffix in (".xml", ".mxl", ".musicxml", ".krn"):
+            return NotationReader(self.config).read(item)
+        return self._through_music21(item)
+
+    def _through_music21(self, item: Item) -> list[Piece]:
         from music21 import converter
 
-        scores = scores_in(lambda: converter.parse(item.path, forceSource=True, storePickle=False))
-        many = len(scores) > 1
-        return [
-            Piece(f"{item.id}#{place}" if many else item.id, score, item.style)
-            for place, score in enumerate(scores)
-            if len(score)
-        ]
+        found = scores_in(lambda: converter.parse(item.path, forceSource=True, storePickle=False))
+        pieces = []
+        for place, each in enumerate(found):
+            faults = faults_of(each)
+            if faults and self.config.strict:
+                refuse_faulty(faults)
+            if len(each.score):
+                name = f"{item.id}#{place}" if len(found) > 1 else item.id
+                pieces.append(Piece(name, each.score, item.style, warnings=tuple(faults)))
+        return pieces
 
 
 class Music21TunesReader(AbcTextReader):
@@ -81,7 +93,7 @@ class Music21TunesReader(AbcTextReader):
         Raises:
             UserError: no such folder, or there are no tunes in ABC notation in it.
         """
-        works = Music21CorpusReader(self.config).expand(name)
+        works = Music21CorpusReader(NotationConfig()).expand(name)
         books = [item for item in works if item.path.suffix.lower() == ".abc"]
         if not books:
             raise UserError(
@@ -92,7 +104,7 @@ class Music21TunesReader(AbcTextReader):
 
     def library(self) -> str:
         """Return the version of music21."""
-        return Music21CorpusReader(self.config).library()
+        return Music21CorpusReader(NotationConfig()).library()
 
     def notice(self, items: list[Item]) -> str:
         """Return where the corpus's terms stand."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from musengine.api import ReaderDeclaration, hookimpl
-from musengine_notation.config import AbcConfig
+from musengine_notation.config import AbcConfig, NotationConfig
 
 
 @hookimpl
@@ -12,8 +12,9 @@ def musengine_readers() -> list[ReaderDeclaration]:
     return [
         ReaderDeclaration(
             name="notation",
-            summary="MusicXML and Humdrum files as scores, through music21",
+            summary="MusicXML files as scores, and Humdrum files through music21",
             target="musengine_notation.reader:NotationReader",
+            config=NotationConfig,
             suffixes=(".musicxml", ".mxl", ".xml", ".krn"),
         ),
         ReaderDeclaration(
@@ -36,6 +37,7 @@ def musengine_readers() -> list[ReaderDeclaration]:
             name="music21",
             summary="The corpora inside the music21 package, such as music21:bach-chorales",
             target="musengine_notation.corpus:Music21CorpusReader",
+            config=NotationConfig,
             scheme="music21",
         ),
         ReaderDeclaration(

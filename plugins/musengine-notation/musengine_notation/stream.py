@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from musengine.api import Score, Track
 from musengine.errors import UnreadableError
+from musengine_notation.checks import Bar, Faults, bars_of_sections
 
 TICKS_PER_BEAT = 480 * 21
 """Divides evenly by 3, 5, 7, 9 and 64, so that tuplets fall on whole ticks."""
@@ -18,11 +20,23 @@ TICKS_PER_BEAT = 480 * 21
 _FINEST_BAR = 64
 
 
-def scores_in(parse: Callable[[], Any]) -> list[Score]:
-    """Return the scores with notes that music21 makes of something; a book of tunes holds many.
+@dataclass(frozen=True)
+class StreamScore:
+    """A score that music21 made, its bars, and how many notes its ties have joined to others."""
+
+    score: Score
+    bars: dict[str, list[Bar]]
+    joined: int
+
+
+def scores_in(
+    parse: Callable[[], Any], lines: Mapping[str, int] | None = None
+) -> list[StreamScore]:
+    """Return the scores that music21 makes of something; a book of tunes holds many.
 
     Args:
         parse: asks music21 for a stream; it may warn and may raise anything.
+        lines: of the file at which measures begin, by their numbers, where they are known.
 
     Raises:
         UnreadableError: music21 cannot parse it, or there are no notes; says why.
@@ -34,12 +48,15 @@ def scores_in(parse: Callable[[], Any]) -> list[Score]:
         try:
             parsed = parse()
             works = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
-            scores = [score_of(work) for work in works]
+            scores = [
+                StreamScore(score_of(work), _bars(work, lines or {}), _joined(work))
+                for work in works
+            ]
         # Its parsers raise whatever a damaged file leads them to; each work stands alone.
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise UnreadableError(f"music21 cannot read it: {reason}") from error
-    if not any(map(len, scores)):
+    if not any(len(each.score) for each in scores):
         raise UnreadableError("no notes")
     return scores
 
@@ -81,6 +98,56 @@ def score_of(work: Any) -> Score:
     )
 
 
+def faults_of(found: StreamScore, written: int | None = None) -> list[str]:
+    """Return what cannot be what was meant, a line each.
+
+    Args:
+        found: what was made of a piece.
+        written: how many notes are written, where that is known.
+    """
+    faults = Faults()
+    for name, bars in found.bars.items():
+        faults.add_bars(f"part {name!r}, ", bars)
+    if written is not None:
+        faults.add_notes(written, len(found.score) + found.joined)
+    return faults.lines()
+
+
+def _bars(work: Any, lines: Mapping[str, int]) -> dict[str, list[Bar]]:
+    """Return the bars of each part."""
+    found: dict[str, list[Bar]] = {}
+    for index, part in enumerate(list(work.parts) or [work], 1):
+        meter: Fraction | None = None
+        sections: list[list[tuple[Fraction, Fraction | None, str]]] = [[]]
+        for bar in part.getElementsByClass("Measure"):
+            if bar.timeSignature is not None:
+                meter = Fraction(bar.timeSignature.barDuration.quarterLength)
+            if _parts(bar.leftBarline):
+                sections.append([])
+            length = Fraction(bar.highestTime) or meter or Fraction(0)
+            line = lines.get(str(bar.number))
+            place = f"bar {bar.number}" + (f" (line {line})" if line else "")
+            sections[-1].append((length, meter, place))
+            if _parts(bar.rightBarline):
+                sections.append([])
+        found[str(part.partName or index)] = bars_of_sections(sections, divided=True)
+    return found
+
+
+def _parts(barline: Any) -> bool:
+    return barline is not None and barline.type not in ("regular", "dashed", "dotted", "none")
+
+
+def _joined(work: Any) -> int:
+    """Return how many notes another is tied to, so that they are none of their own."""
+    return sum(
+        note.tie is not None and note.tie.type in ("stop", "continue")
+        for element in work.flatten().notes
+        if not element.duration.isGrace and "Harmony" not in element.classes
+        for note in (element.notes if element.isChord else [element])
+    )
+
+
 def _tempos(work: Any) -> list[tuple[int, float]]:
     flat = work.flatten()
     words = flat.getElementsByClass("TempoText")
@@ -95,17 +162,26 @@ def _meters(part: Any) -> list[tuple[int, int, int]]:
     marks = part.flatten().getElementsByClass("TimeSignature")
     meters = [(_ticks(mark.offset), mark.numerator, mark.denominator) for mark in marks]
     bars = list(part.getElementsByClass("Measure"))
-    if len(bars) < 2 or not meters or meters[0][0]:
-        return meters
+    return meters if len(bars) < 2 else with_upbeat(meters, _ticks(bars[1].offset))
+
+
+def with_upbeat(meters: Sequence[tuple[int, int, int]], second: int) -> list[tuple[int, int, int]]:
+    """Return meters with that of an upbeat, where the first bar is shorter than its own.
+
+    Args:
+        meters: tick, numerator and denominator, by tick.
+        second: the tick at which the second bar begins.
+    """
+    if not meters or meters[0][0]:
+        return list(meters)
     _, numerator, denominator = meters[0]
-    upbeat = Fraction(bars[1].offset) / 4
+    upbeat = Fraction(second, 4 * TICKS_PER_BEAT)
     if not 0 < upbeat < Fraction(numerator, denominator):
-        return meters
+        return list(meters)
     while (upbeat * denominator).denominator > 1 and denominator < _FINEST_BAR:
         denominator *= 2
     if (upbeat * denominator).denominator > 1 or denominator & (denominator - 1):
-        return meters
-    second = _ticks(bars[1].offset)
+        return list(meters)
     first_full = [] if any(tick == second for tick, *_ in meters) else [(second, *meters[0][1:])]
     return [(0, int(upbeat * denominator), denominator), *first_full, *meters[1:]]
 

@@ -8,7 +8,6 @@ import pytest
 from musengine.api import (
     DiscoveryNotes,
     Item,
-    NoSettings,
     Piece,
     Source,
     Text,

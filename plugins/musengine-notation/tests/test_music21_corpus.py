@@ -22,12 +22,13 @@ from musengine.api import (
 )
 from musengine.errors import UnreadableError, UserError
 from musengine.testing import rows_of
+from musengine_notation.config import NotationConfig
 from musengine_notation.corpus import Music21CorpusReader, Music21TunesReader
 from musengine_notation.stream import TICKS_PER_BEAT, score_of
 
 
 def reader() -> Music21CorpusReader:
-    return Music21CorpusReader(NoSettings())
+    return Music21CorpusReader(NotationConfig())
 
 
 def chorale(name: str) -> Item:
@@ -216,7 +217,7 @@ def test_a_tempo_in_words_is_the_tempo_music21_takes_it_for():
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("<score-partwise><part", "music21 cannot read it: "), (ABC_BOOK[-40:], "no notes")],
+    [("<score-partwise><part", "no XML: "), (ABC_BOOK[-40:], "no notes")],
 )
 def test_what_cannot_be_read_is_said_in_a_line(tmp_path, text, reason):
     name = "x.musicxml" if text.startswith("<") else "x.abc"
@@ -227,9 +228,9 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path, text, reason):
 
 
 READ_ONE = """
-from musengine.api import NoSettings
+from musengine_notation.config import NotationConfig
 from musengine_notation.corpus import Music21CorpusReader
-reader = Music21CorpusReader(NoSettings())
+reader = Music21CorpusReader(NotationConfig())
 item = next(i for i in reader.expand("bach-chorales") if i.path.stem == "bwv269")
 (piece,) = reader.read(item)
 (piece,) = reader.read(item)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from musengine.api import Item, NoSettings, Piece, Score
+from musengine.api import Item, Piece, Score
 from musengine.errors import UnreadableError
 from musengine.testing import rows_of
-from musengine_notation import musicxml
-from musengine_notation.musicxml import musicxml_text
+from musengine_notation.musicxml import text as musicxml
+from musengine_notation.musicxml.text import musicxml_root
+from musengine_notation.config import NotationConfig
 from musengine_notation.reader import NotationReader
 from musengine_notation.stream import TICKS_PER_BEAT
 
@@ -62,7 +63,7 @@ KERN = """**kern\t**kern
 def read(folder: Path, name: str, data: bytes | str) -> list[Piece]:
     path = folder / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return list(NotationReader(NoSettings()).read(Item(path, name, "style")))
+    return list(NotationReader(NotationConfig()).read(Item(path, name, "style")))
 
 
 def refusal(folder: Path, name: str, data: bytes | str) -> str:
@@ -161,7 +162,7 @@ def test_a_meter_that_changes_at_the_first_full_bar_counts_there(tmp_path):
         ("a.xml", b"", "the file is empty"),
         ("a.xml", b"<score-partwise><part", "no XML: "),
         ("a.xml", b"\xff\xfe\0", "no XML: "),
-        ("a.xml", b"<mei/>", "not a MusicXML score in parts: its root is 'mei'"),
+        ("a.xml", b"<mei/>", "not a MusicXML score: its root is 'mei'"),
         ("a.xml", b"<score-partwise/>", ""),
         ("a.mxl", b"PK\3\4 and no more", "a damaged compressed file: "),
         ("a.mxl", zipped(read__me=b"hello"), "no score in the compressed file"),
@@ -201,8 +202,8 @@ def test_a_compressed_file_is_bounded_by_what_comes_out_of_it(monkeypatch):
     monkeypatch.setattr(musicxml, "MAX_TEXT", 10_000)
     spaces = XML.replace("<part-list>", " " * 20_000 + "<part-list>")
     with pytest.raises(UnreadableError, match="uncompressed it is larger than the 10000 bytes"):
-        musicxml_text(zipped(a__xml=spaces))
-    assert "score-partwise" in musicxml_text(zipped(a__xml=XML))
+        musicxml_root(zipped(a__xml=spaces))
+    assert musicxml_root(zipped(a__xml=XML)).tag == "score-partwise"
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.xml", XML), ("a.krn", KERN)])
@@ -216,7 +217,7 @@ def test_damaged_files_are_read_or_refused(tmp_path, name, text):
         path.write_bytes(data[: chance.randint(len(data) // 2, len(data))])
         lines = ["read"]
         try:
-            pieces = list(NotationReader(NoSettings()).read(Item(path, name)))
+            pieces = list(NotationReader(NotationConfig()).read(Item(path, name)))
             assert all(len(piece.content) for piece in pieces)
         except UnreadableError as error:
             lines = error.lines

@@ -1,11 +1,10 @@
-"""MusicXML files, plain and compressed, to text that is safe to parse."""
+"""MusicXML files, plain and compressed, to elements, safely."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 import zlib
-from typing import NoReturn
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -16,49 +15,50 @@ MAX_TEXT = 64 * 2**20
 _CONTAINER = "META-INF/container.xml"
 
 
-def musicxml_text(data: bytes) -> str:
-    """Return the score of a MusicXML file, compressed or not, as XML without a document type.
+def musicxml_root(data: bytes) -> ElementTree.Element:
+    """Return the score of a MusicXML file, compressed or not, its measures with their lines.
+
+    The line of the file at which a measure begins is its attribute `LINE`.
 
     Raises:
         UnreadableError: no XML, no score, too much of it, or entities of its own in it.
     """
     xml = _unpacked(data) if data.startswith(b"PK") else data
     root = _parsed(xml)
-    if root.tag != "score-partwise":
-        what = f"its root is {root.tag!r}"
-        raise UnreadableError(f"not a MusicXML score in parts: {what}, not 'score-partwise'")
-    return ElementTree.tostring(root, encoding="unicode")
+    if root.tag not in ("score-partwise", "score-timewise"):
+        what = f"its root is {root.tag[:60]!r}"
+        raise UnreadableError(f"not a MusicXML score: {what}, not 'score-partwise'")
+    return root
+
+
+LINE = " line"
+"""No attribute of a file has a blank in its name."""
 
 
 def _parsed(xml: bytes) -> ElementTree.Element:
-    try:
-        _refuse_entities(xml)
-        return ElementTree.fromstring(xml)
-    except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError) as error:
-        raise UnreadableError(f"no XML: {error}") from error
-
-
-class _Checked(Exception):  # noqa: N818  not an error
-    """The first element is reached: no declarations can follow."""
-
-
-def _refuse_entities(xml: bytes) -> None:
-    """Refuse declarations in the file itself: entities that stand for each other grow endlessly."""
+    builder = ElementTree.TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
 
     def on_doctype(name: str, system: str | None, public: str | None, inside: bool) -> None:
+        # Entities that stand for each other grow endlessly.
         if inside:
             raise UnreadableError("it declares entities of its own, which no MusicXML file needs")
 
-    def on_element(name: str, attributes: dict[str, str]) -> NoReturn:
-        raise _Checked
+    def on_element(tag: str, attributes: dict[str, str]) -> None:
+        if tag == "measure":
+            attributes[LINE] = str(parser.CurrentLineNumber)
+        builder.start(tag, attributes)
 
-    parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = on_doctype
     parser.StartElementHandler = on_element
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(xml, True)
-    except _Checked:
-        return
+        return builder.close()
+    except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError) as error:
+        raise UnreadableError(f"no XML: {error}") from error
 
 
 def _unpacked(data: bytes) -> bytes:
