@@ -11,8 +11,6 @@ from itertools import pairwise
 
 from musengine.errors import UnreadableError
 
-NOT_UNDERSTOOD = "notation-not-understood"
-"""The code of a piece that `strict` refuses."""
 _NAMED = 3
 """Bars that a warning names, and warnings that are alike."""
 _MOST = 50
@@ -116,14 +114,14 @@ class Faults:
         return [*self._lines, f"{more} more like these"] if more else list(self._lines)
 
 
-def refuse_faulty(faults: Sequence[str], code: str = NOT_UNDERSTOOD) -> None:
+def refuse_faulty(faults: Sequence[str]) -> None:
     """Refuse a piece that is not understood in full.
 
     Raises:
         UnreadableError: there are faults; names the first.
     """
     if faults:
-        raise UnreadableError(faults[0], code=code)
+        raise UnreadableError(faults[0], code="notation-not-understood")
 
 
 def _number(length: Fraction | None) -> str:

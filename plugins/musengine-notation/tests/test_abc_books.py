@@ -8,6 +8,7 @@ import pytest
 from musengine.api import (
     DiscoveryNotes,
     Item,
+    NoSettings,
     Piece,
     Source,
     Text,

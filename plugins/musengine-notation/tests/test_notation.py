@@ -10,9 +10,9 @@ import pytest
 from musengine.api import Item, Piece, Score
 from musengine.errors import UnreadableError
 from musengine.testing import rows_of
+from musengine_notation.config import NotationConfig
 from musengine_notation.musicxml import text as musicxml
 from musengine_notation.musicxml.text import musicxml_root
-from musengine_notation.config import NotationConfig
 from musengine_notation.reader import NotationReader
 from musengine_notation.stream import TICKS_PER_BEAT
 

@@ -123,9 +123,7 @@ class DrumChanges:
         self.rows.append((tick, track, channel, drums))
 
 
-def drums_of(
-    rows: Sequence[DrumChange], channel_N: IntArray, onset_N: IntArray
-) -> BoolArray:
+def drums_of(rows: Sequence[DrumChange], channel_N: IntArray, onset_N: IntArray) -> BoolArray:
     """Return (N,) whether each note is one of drums.
 
     What a bank says holds for its track; where its track has no notes on the channel, and for a

@@ -21,9 +21,6 @@ from musengine_notation.checks import (
 )
 from musengine_notation.config import AbcConfig
 
-NOT_UNDERSTOOD = "abc-not-understood"
-"""The code of a tune that `strict` refuses."""
-
 
 class AbcReader(Reader[AbcConfig]):
     """Reads `.abc` files as a Score for each tune."""
@@ -64,7 +61,7 @@ class AbcReader(Reader[AbcConfig]):
         parsed, result = read_tune(tune.numbered_lines, self.config.repeats)
         faults = faults_of(parsed, result)
         if faults and self.config.strict:
-            raise UnreadableError(faults[0], code=NOT_UNDERSTOOD)
+            raise UnreadableError(faults[0], code="abc-not-understood")
         told = tuple(f"{tune.name}, {fault}" for fault in faults)
         warnings = (*encoding_told(tune, encoding), *told)
         return Piece(name, result.score, style, warnings=warnings, format="ABC")

@@ -209,7 +209,8 @@ def _add(
     if not 0 <= note.pitch <= 127:
         notes.left_out += 1
         return
-    row = _tied_to(note, onset, tied.get((track, note.pitch), [])) if note.continues else None
+    waiting = tied.get((track, note.pitch))
+    row = _tied_to(note, onset, waiting) if waiting else None
     if row is None:
         row = len(notes.rows)
         notes.rows.append([onset, note.length, note.pitch, track])
@@ -221,12 +222,18 @@ def _add(
 
 
 def _tied_to(note: Note, onset: int, waiting: list[tuple[int, str, int]]) -> int | None:
-    """Return the row of the note that one is tied to, of its own line if there is one."""
+    """Return the row of the note that one is tied to, of its own line if there is one.
+
+    Some files say of a tie only where it begins; then it leads to the next note of its line.
+    """
     here = [tie for tie in waiting if abs(tie[0] - onset) <= _SLACK]
     waiting[:] = [tie for tie in waiting if tie[0] > onset + _SLACK]
-    if not here:
+    chosen = next((tie for tie in here if tie[1] == note.line), None)
+    if chosen is None and here and note.continues:
+        chosen = here[0]
+    if chosen is None:
+        waiting += here
         return None
-    chosen = next((tie for tie in here if tie[1] == note.line), here[0])
     here.remove(chosen)
     waiting += here
     return chosen[2]
