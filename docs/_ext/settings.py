@@ -35,7 +35,7 @@ HEADINGS = ("Key", "Value", "Default", "Meaning")
 CONTENTS = {
     "score": "a score",
     "text": "a text",
-    "probabilities": "what the model thought at every step",
+    "probabilities": "the probabilities at every step",
     "activations": "what went on inside the model",
 }
 

@@ -184,7 +184,7 @@ def musengine_writers() -> list[WriterDeclaration]:
 
 @hookimpl
 def musengine_callbacks() -> list[CallbackDeclaration]:
-    """Declare what is told of a run: the console, samples, recordings, TensorBoard."""
+    """Declare what follows a run: the console, samples, recordings, TensorBoard."""
     return [
         CallbackDeclaration(
             name="console",

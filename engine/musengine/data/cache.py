@@ -133,7 +133,7 @@ def _digest(*texts: str) -> str:
 
 
 def _digest_arrays(arrays: dict[str, Array]) -> str:
-    """Return a hash of an entry's arrays, which tells a damaged one."""
+    """Return a hash of an entry's arrays, by which a damaged one is recognised."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(repr((name, arrays[name].dtype.str, arrays[name].shape)).encode())

@@ -131,7 +131,7 @@ def prepare(
         manifest: the pieces.
         encoder: what encodes them.
         learned: the encoder has learned already, and stays as it is.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: nothing is left to train on.

@@ -98,7 +98,7 @@ class TrainingPieces:
             try:
                 pieces = self.manifest.loader.pieces(self.manifest.files[file])
             except UserError:
-                continue  # encoding it tells the reason
+                continue  # encoding it gives the reason
             for job in jobs:
                 content = job.content(pieces, self.common)
                 yield replace(pieces[job.piece.index], id=job.id, content=content)
@@ -162,7 +162,7 @@ def encode(
         common: whether they are transposed to the common key first.
         workers: processes, 0 for one on each core.
         timeout: seconds that a piece may take.
-        reporter: told how far it is.
+        reporter: receives the progress.
     """
     cache = manifest.loader.cache
     assert cache.folder is not None

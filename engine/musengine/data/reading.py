@@ -66,7 +66,7 @@ def read_sources(
         jobs: processes, 0 for one on each core.
         cache: where files read before are found.
         timeout: seconds after which a file is given up.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
@@ -102,7 +102,7 @@ def read_manifest(
         timeout: seconds after which a file is given up.
         scratch: what keeps the cache's folder alive where it is a temporary one.
         extraction: what an encoder makes of each piece, where it is not used as it is.
-        reporter: told how far it is.
+        reporter: receives the progress.
     """
     readers, tasks = _index_readers(items)
     loader = PieceLoader(readers, cache, extraction)
@@ -212,7 +212,7 @@ def process_files(
         title: what is done, for the progress bar, as `converting`.
         jobs: processes, 0 for one on each core.
         timeout: seconds that one file may take.
-        reporter: told how far it is.
+        reporter: receives the progress.
     """
     results = process_map(function, files, workers=jobs, timeout=timeout, serial_below=0)
     with reporter.bar(title) as bar:
@@ -289,7 +289,7 @@ class _Files:
             function: called in a worker process.
             jobs: processes, 0 for one on each core.
             timeout: seconds that a file may take.
-            reporter: told how far it is.
+            reporter: receives the progress.
             cached: looks up in this process what the function would return; None where it cannot.
         """
         lacking = [component.entry.missing_requirements() for component in self.loader.readers]

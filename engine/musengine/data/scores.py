@@ -34,7 +34,7 @@ def read_scores(
         paths: files, folders, or `SCHEME:NAME` corpora.
         registry: where readers are found, those that are installed without one.
         jobs: worker processes, 0 for one on each core; a few files are read without any.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: a path does not exist, a file has no reader, or there is no music at all.

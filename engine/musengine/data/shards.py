@@ -3,7 +3,7 @@
 A shard is a safetensors file, but neither written nor mapped by that library. It would need a
 shard's arrays in one piece each, which is as much memory again; and what it has mapped it holds,
 so that every page ever touched counts as the process's memory: the corpus as a whole after one
-epoch. Memory-mapped `.npy` files are one for each array, without sums that tell a damaged one.
+epoch. Memory-mapped `.npy` files are one for each array, without checksums.
 """
 
 from __future__ import annotations
@@ -338,7 +338,7 @@ class MappedPiece(EncodedPiece):
 
 
 def _digest(header: Mapping[str, Any], text: str) -> str:
-    """Return a hash of what a shard says of its arrays and pieces, which tells a damaged one."""
+    """Return a hash of what a shard says of its arrays and pieces: damage changes it."""
     return hashlib.sha256(f"{json.dumps(header, sort_keys=True)}{text}".encode()).hexdigest()
 
 

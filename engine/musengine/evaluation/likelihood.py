@@ -101,7 +101,7 @@ class Predictions:
     """What a model says of every step of some pieces, from reading them once.
 
     Attributes:
-        nll: the negative log-likelihood in nats; None where the model tells none.
+        nll: the negative log-likelihood in nats; None where the model has none.
         right: how many of the likeliest choices came: of tokens 1 or 0, of a grid the notes of a
             probability over 0.5 that sounded; None where the model gives no logits, or the layout
             is another.
@@ -144,12 +144,12 @@ def likelihood(evidence: Evidence) -> LikelihoodResult:
     """Return the exact negative log-likelihood of every step of a part, in nats.
 
     Raises:
-        UserError: the model does not tell it, although its plugin says that it does.
+        UserError: the model does not give it, although its plugin declares it.
     """
     scores = evidence.once(predictions).nll
     if scores is None:
         raise UserError(
-            "the model does not tell its likelihood; leave nll and perplexity out of "
+            "the model does not give its likelihood; leave nll and perplexity out of "
             "the metrics, or let its plugin declare likelihood=False",
             code="likelihood-missing",
         )
@@ -157,7 +157,7 @@ def likelihood(evidence: Evidence) -> LikelihoodResult:
 
 
 def _said(output: Output, layout: Layout) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the fields of `Predictions` that an output tells, each (B, T)."""
+    """Yield the fields of `Predictions` that an output gives, each (B, T)."""
     logits, targets = output.logits, output.targets
     if logits is None or targets is None:
         if output.nll is not None:

@@ -117,7 +117,7 @@ def find_writer(suffix: str, registry: Registry, where: str) -> Writer[Any]:
     """Return the installed writer of activations for files that end so.
 
     Raises:
-        UserError: there is none, or it lacks a library; names the place of the wish.
+        UserError: there is none, or it lacks a library; names the key that asks for it.
     """
     writers = registry.writers_by_suffix("activations")
     if suffix not in writers:

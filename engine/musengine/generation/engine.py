@@ -87,7 +87,7 @@ def generate(
         device: where the model is.
         own: the model generates by itself, without samplers.
         keep_logits: also return what the choices were drawn from.
-        beat: told now and then how much is done, 0 to 1.
+        beat: called now and then with the share that is done, 0 to 1.
     """
     groups: dict[int, list[int]] = defaultdict(list)
     for index, prompt in enumerate(plan.prompts):
@@ -109,11 +109,11 @@ def generate(
                     model, encoder, samplers, plan, chunk, device, keep_logits=keep_logits
                 )
 
-                def told(share: float, number: int = number) -> None:
+                def report(share: float, number: int = number) -> None:
                     if beat is not None:
                         beat((number + share) / len(chunks))
 
-                pieces.update(zip(chunk, generator.run(told), strict=True))
+                pieces.update(zip(chunk, generator.run(report), strict=True))
     finally:
         model.train(was_training)
     return [pieces[index] for index in range(len(plan.prompts))]
@@ -160,13 +160,13 @@ class _Generator:
         self.prompt_steps = prompts.shape[1]
         self._steps = as_steps(prompts, device)
 
-    def run(self, told: Callable[[float], None]) -> list[GeneratedPiece]:
+    def run(self, report: Callable[[float], None]) -> list[GeneratedPiece]:
         """Generate until every piece is long enough."""
         state = self._read_prompts()
         last = self._steps[:, -1] if self.prompt_steps else None
         self.chain.begin(self._history(self.prompt_steps), self.random)
         made = 0
-        while not self._all_done(made, told):
+        while not self._all_done(made, report):
             conditioning = self._conditioning(self.prompt_steps + made, 1)
             here = {name: channel[:, 0] for name, channel in conditioning.items()}
             context, state = self.model.step(last, state, here)
@@ -208,7 +208,7 @@ class _Generator:
             self._steps = torch.cat([self._steps, more], dim=1)
         self._steps[:, index] = choice
 
-    def _all_done(self, made: int, told: Callable[[float], None]) -> bool:
+    def _all_done(self, made: int, report: Callable[[float], None]) -> bool:
         length = self.plan.length
         if made >= MOST_STEPS or (length.unit in self._counted and made >= length.number):
             return True
@@ -216,7 +216,7 @@ class _Generator:
             return False
         may_end = isinstance(self.layout, Tokens) and self.layout.end is not None
         if length.unit in self._counted and not may_end:
-            told(made / length.number)
+            report(made / length.number)
             return False
         so_far = self._steps[:, self.prompt_steps : self.prompt_steps + made].cpu().numpy()
         shares = [
@@ -225,7 +225,7 @@ class _Generator:
             else length_shares(length, piece, self.encoder, self.plan.settings)[-1]
             for piece in so_far
         ]
-        told(min(float(min(shares)), 1.0))
+        report(min(float(min(shares)), 1.0))
         return min(shares) >= 1 - 1e-9
 
     def _ended(self, piece: Array) -> int | None:

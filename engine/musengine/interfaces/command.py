@@ -24,7 +24,7 @@ class CommandContext:
     """What a command may use.
 
     Attributes:
-        reporter: told how far the work is.
+        reporter: receives the progress.
     """
 
     reporter: ProgressReporter

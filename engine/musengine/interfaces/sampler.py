@@ -192,7 +192,7 @@ class Sampler(ABC, Generic[C]):
         return None
 
     def observe(self, choice: Tensor) -> None:
-        """Be told the step (N, ...) that was chosen."""
+        """Receive the step (N, ...) that was chosen."""
 
 
 class GridSampler(Sampler[C]):

@@ -18,7 +18,7 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True)
 class Probabilities:
-    """What a model thought while it made a piece.
+    """The probabilities a model gave at each step of a piece.
 
     Attributes:
         layout: of the steps.
@@ -71,5 +71,5 @@ class Writer(ABC, Generic[C]):
         """Write a file; the engine hands a temporary path and renames it when whole.
 
         Raises:
-            UnwritableError: this writer cannot write this piece; it is told, and the others go on.
+            UnwritableError: this writer cannot write this piece, which is reported; others go on.
         """

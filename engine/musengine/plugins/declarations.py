@@ -14,7 +14,7 @@ from musengine.config.fields import Config
 from musengine.encoding.layouts import Layout
 
 Content = Literal["score", "text", "probabilities", "activations"]
-"""What a writer writes: a Score, a Text, what the model thought while it made a piece, or what
+"""What a writer writes: a Score, a Text, the probabilities at each step of a piece, or what
 went on inside it."""
 
 Capability = Literal["likelihood"]
@@ -43,12 +43,12 @@ class EncoderConfig(Config):
     def produces(self) -> tuple[Content, ...]:
         """Return what `decode` gives: a score, a text, or both.
 
-        An encoder of both gives the text, and has `score_of` to tell the score it stands for.
+        An encoder of both gives the text, and has `score_of` to give the score it stands for.
         """
         return ("score",)
 
     def tells_time(self) -> bool:
-        """Return whether `elapsed` tells musical time, so that lengths may be in beats or seconds.
+        """Return whether `elapsed` gives musical time, so that lengths may be in beats or seconds.
 
         Where it does not, the wiring check asks for lengths in tokens.
         """
@@ -92,7 +92,7 @@ class WriterConfig(Config):
     def lacks(self) -> str:
         """Return what it lacks to write at all, a line that says what to do; empty for nothing.
 
-        It is told before a run begins; the run then goes on without this writer's files.
+        It is reported before a run begins; the run then goes on without this writer's files.
         """
         return ""
 
@@ -270,7 +270,7 @@ class WriterDeclaration(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class CallbackDeclaration(Declaration):
-    """A callback, told of what happens during a run."""
+    """A callback, called at the events of a run."""
 
     kind: ClassVar[str] = "callback"
 

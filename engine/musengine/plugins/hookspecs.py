@@ -64,7 +64,7 @@ def musengine_writers() -> Sequence[WriterDeclaration]:  # type: ignore[empty-bo
 
 @hookspec
 def musengine_callbacks() -> Sequence[CallbackDeclaration]:  # type: ignore[empty-body]
-    """Declare callbacks: told of what happens during a run. versionadded: 0.1."""
+    """Declare callbacks: called at the events of a run. versionadded: 0.1."""
 
 
 @hookspec

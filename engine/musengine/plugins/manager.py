@@ -285,7 +285,7 @@ def _mark_duplicates(plugins: list[Plugin]) -> None:
 
 
 def _register(plugins: list[Plugin], registry: Registry) -> None:
-    """Register what loaded; a clash is told to every plugin that claims the name."""
+    """Register what loaded; a clash is reported for every plugin that claims the name."""
     claims: dict[tuple[str, str], list[Plugin]] = defaultdict(list)
     messages: dict[tuple[str, str], str] = {}
     for plugin in plugins:

@@ -171,8 +171,8 @@ class RunFolder:
         if all(problem.code != "unknown-component" for problem in error.problems):
             return []
         known = read_json(self.path / "versions.json").get("components", {})
-        told = ", ".join(f"{name} from {origin}" for name, origin in sorted(known.items()))
-        message = f"this run was made with {told}"
+        made_with = ", ".join(f"{name} from {origin}" for name, origin in sorted(known.items()))
+        message = f"this run was made with {made_with}"
         return [Problem(str(self.path), "", "", message, code="unknown-component")]
 
     def log(self, record: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ from musengine.utils.progress import SILENT, ProgressReporter
 logger = logging.getLogger(__name__)
 
 _TOLD = 10
-"""Pieces of which it is told one by one why only their text was written."""
+"""So many pieces get a line each that says why only their text was written."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _made(
     seed: int,
     reporter: ProgressReporter,
 ) -> list[engine.GeneratedPiece]:
-    """Return the steps of the new pieces, with what the model thought where a writer asks."""
+    """Return the steps of the new pieces, with the probabilities where a writer asks for them."""
     config = pipeline.generate
     plan = engine.GenerationPlan(
         prompts=prompts,
@@ -192,8 +192,8 @@ def _product(
         return product
     layout = encoder.layout
     shares = engine.probabilities(made.logits, layout)
-    thought = Probabilities(layout, prompt.steps, made.steps, shares)
-    return replace(product, probabilities=thought)
+    probabilities = Probabilities(layout, prompt.steps, made.steps, shares)
+    return replace(product, probabilities=probabilities)
 
 
 def _origins(

@@ -12,7 +12,7 @@ from musengine.utils.format import counted, shown_number
 
 logger = logging.getLogger(__name__)
 
-ODDITIES = 3
+WARNINGS_SHOWN = 3
 """How many pieces with something odd about them are named."""
 
 
@@ -46,13 +46,13 @@ def tell_dataset(dataset: Dataset) -> None:
             logger.info(f"{part}: {counted(len(pieces), 'piece')}, {counted(steps, 'step')}")
     if not dataset.parts["valid"]:
         logger.warning(
-            "no pieces are held out, so nothing tells how well the model does on new music "
+            "no pieces are held out, so nothing shows how well the model does on new music "
             "(corpus.valid sets the share)"
         )
     for what, count in dataset.dropped.items():
         logger.info(f"left out: {count:,} {what}")
     _tell_copies(dataset)
-    _tell_oddities(dataset)
+    _report_warnings(dataset)
     if dataset.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
         logger.info(f"not music files: {kinds}")
@@ -74,12 +74,12 @@ def _tell_copies(dataset: Dataset) -> None:
         )
 
 
-def _tell_oddities(dataset: Dataset) -> None:
+def _report_warnings(dataset: Dataset) -> None:
     """Say what was odd about the first few pieces, and how many there are."""
     odd = dataset.warnings
     if not odd:
         return
-    listed = list(odd.items())[:ODDITIES]
+    listed = list(odd.items())[:WARNINGS_SHOWN]
     for name, lines in listed:
         logger.info(f"odd: {name}: {lines[0]}")
     if len(odd) > len(listed):

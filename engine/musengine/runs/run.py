@@ -1,6 +1,6 @@
 """Runs for scripts and notebooks: what the command line does, as functions.
 
-Nothing is printed: messages are log records, and progress is told to a reporter if one is given.
+Nothing is printed: messages are log records, and a reporter receives the progress if one is given.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def run_pipeline(
         run_dir: the run's folder, `runs/NAME` without one.
         new: take the next free folder, `NAME-2` and on, where that one is taken.
         train_only: generate and evaluate nothing.
-        callbacks: told of the training beside the pipeline's own.
-        reporter: told how far it is.
+        callbacks: called during the training beside the pipeline's own.
+        reporter: receives the progress.
 
     Raises:
         UserError: what the user can mend.
@@ -147,7 +147,7 @@ class Run:
             settings: `TABLE.KEY=VALUE` each, such as `sampler.0.threshold=0.3`.
             folder: where they are written too, with the pipeline's outputs; nowhere without one.
             name: what their files are called.
-            reporter: told how far it is.
+            reporter: receives the progress.
             keys: keys of `[generate]`, such as `count=2, length="8 bars", seed=7`.
 
         Raises:
@@ -174,7 +174,7 @@ class Run:
         Args:
             parts: which of `"train"`, `"valid"` and `"test"`.
             settings: `TABLE.KEY=VALUE` each, such as `metric=[{type="nll"}]`.
-            reporter: told how far it is.
+            reporter: receives the progress.
 
         Raises:
             UserError: its music is not there any more, or is not the same.

@@ -21,7 +21,7 @@ from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.declarations import BatchingDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
-from musengine.runs import generate as making
+from musengine.runs import generate as generation
 from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
 from musengine.runs.report import tell_dataset, tell_figures
@@ -143,8 +143,8 @@ class Session:
                 "makes more, --new trains another"
             )
             return
-        seed = making.run_seed(self.pipeline)
-        written = making.generate(
+        seed = generation.run_seed(self.pipeline)
+        written = generation.generate(
             self.pipeline, self.run, self.registry, seed=seed, reporter=self.reporter
         )
         for path in (path for piece in written for path in piece.files):

@@ -16,6 +16,7 @@ from musengine.testing.models import (
     generate_steps,
     train_steps,
 )
+from musengine.testing.problems import problem
 from musengine.testing.scores import Note, read_midi, rows_of, score_of, write_midi
 from musengine.testing.site_packages import SitePackages
 
@@ -30,6 +31,7 @@ __all__ = [
     "generate_steps",
     "load_checkpoint",
     "only_plugins",
+    "problem",
     "read_midi",
     "rows_of",
     "run_command",

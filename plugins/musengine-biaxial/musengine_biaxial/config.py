@@ -10,7 +10,7 @@ from typing import Literal
 from musengine.api import EncoderConfig, Grid, GridStep, Layout, ModelConfig, setting
 
 BEAT_WIDTHS = {"meter": 8, "classic": 5, "none": 0}
-"""How many numbers tell the beat, for each way of telling it."""
+"""How many numbers stand for the beat, for each way of saying it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,12 @@ class BiaxialConfig(ModelConfig):
     )
     beat: Literal["meter", "classic", "none"] = setting(
         "meter",
-        doc="What tells a note the time: where its step stands in bar and beat (`meter`), the "
+        doc="How a note knows the time: where its step stands in bar and beat (`meter`), the "
         "original's count of 16 steps (`classic`), or nothing.",
     )
     position: Literal["share", "index"] = setting(
         "share",
-        doc="What tells a note its place: from 0 for the lowest to 1 for the highest (`share`), "
+        doc="How a note knows its place: from 0 for the lowest to 1 for the highest (`share`), "
         "or its number from 0 up (`index`).",
     )
     candidate: Literal["tanh", "linear"] = setting(
@@ -104,10 +104,10 @@ class BiaxialConfig(ModelConfig):
                 yield key, "name the units of at least one layer, as [100, 50]"
 
     def incompatibilities(self, layout: Layout) -> Iterable[str]:
-        """Yield a grid that does not tell the beat, and one with a silence marker."""
+        """Yield a grid without the beat, and one with a silence marker."""
         if self.beat != "none" and "beat" not in layout.conditioning:
             yield (
-                f'beat = "{self.beat}" needs an encoder that tells it: set encoder.type = '
+                f'beat = "{self.beat}" needs an encoder that gives it: set encoder.type = '
                 '"biaxial", or model.beat = "none"'
             )
         if isinstance(layout, Grid) and layout.silence_marker:

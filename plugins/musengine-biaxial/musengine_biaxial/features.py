@@ -1,4 +1,4 @@
-"""What each note is told before a step is predicted: its surroundings in the step before.
+"""What each note reads before a step is predicted: its surroundings in the step before.
 
 After Johnson (2015, "Composing music with recurrent neural networks"). For a grid with play and
 articulate and the classic beat these are 80 numbers:
@@ -30,7 +30,7 @@ class Features(nn.Module):
     """Computes the features on the device; nothing of it is trained.
 
     Args:
-        config: which numbers tell the place and the beat.
+        config: which numbers stand for the place and the beat.
         layout: the grid.
     """
 
@@ -64,7 +64,7 @@ class Features(nn.Module):
         Args:
             before: (..., N, C) for each step the one before it.
             beat: (..., 3) where the steps to predict stand: number, share of bar, share of beat;
-                None where the beat is not told.
+                None where the beat is left out.
         """
         around = before.to(self.place.dtype)
         parts = [
@@ -74,8 +74,8 @@ class Features(nn.Module):
             self._context(around[..., 0]),
         ]
         if beat is not None and self.beat != "none":
-            told = self._beat(beat)[..., None, :].to(around.dtype)
-            parts.append(told.expand(*around.shape[:-1], told.shape[-1]))
+            beat_features = self._beat(beat)[..., None, :].to(around.dtype)
+            parts.append(beat_features.expand(*around.shape[:-1], beat_features.shape[-1]))
         return torch.cat(parts, dim=-1)
 
     def _vicinity(self, around: Tensor) -> Tensor:

@@ -38,8 +38,8 @@ PLAYED = -3.0
 class Biaxial(Model[BiaxialConfig]):
     """Predicts the notes of the next step one after the other, the lowest first.
 
-    Layers along time run once for each note, with the same weights, and are told the note's
-    surroundings in the step before. Layers along the notes run once for each step, and are told
+    Layers along time run once for each note, with the same weights, and read the note's
+    surroundings in the step before. Layers along the notes run once for each step, and read
     what those gave and what was chosen for the note below. Its state is that of the layers along
     time, (pieces, notes, units) each.
     """
@@ -115,7 +115,7 @@ class Biaxial(Model[BiaxialConfig]):
             state: (B, N, units) tensors.
         """
         pieces, _, notes, _ = before.shape
-        after = self.time(self._told_time(before, conditioning), _rows(state))
+        after = self.time(self._time_input(before, conditioning), _rows(state))
         hidden_TBNU = after.last.transpose(0, 1).unflatten(1, (pieces, notes))
         return hidden_TBNU, _unrowed(after.state, notes)
 
@@ -128,8 +128,8 @@ class Biaxial(Model[BiaxialConfig]):
         logits: Tensor = self.output(last).to(self.output.weight.dtype)
         return logits.view(steps, pieces, *logits.shape[1:]).transpose(0, 1)
 
-    def _told_time(self, before: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
-        """Return what the layers along time are told, (B * N, T, features)."""
+    def _time_input(self, before: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        """Return the input of the layers along time, (B * N, T, features)."""
         beat = conditioning.get("beat")
         # Time comes first in memory, as the layers run along it; they take the transposed view.
         told_TBNF: Tensor = self.features(
@@ -138,7 +138,7 @@ class Biaxial(Model[BiaxialConfig]):
         return told_TBNF.flatten(1, 2).transpose(0, 1)
 
     def _told_note(self, hidden_TBNU: Tensor, targets: Tensor) -> Tensor:
-        """Return what the layers along the notes are told, (T * B, N, units + C)."""
+        """Return the input of the layers along the notes, (T * B, N, units + C)."""
         chosen_NTBC = targets.permute(2, 1, 0, 3).to(hidden_TBNU.dtype)
         below_NTBC = torch.cat([torch.zeros_like(chosen_NTBC[:1]), chosen_NTBC[:-1]])
         told_NTBI = torch.cat([hidden_TBNU.permute(2, 0, 1, 3), below_NTBC], dim=-1)
@@ -162,8 +162,8 @@ class Biaxial(Model[BiaxialConfig]):
             last = torch.zeros(
                 (len(state[0][0]), *self.layout.step_shape), device=self.output.weight.device
             )
-        told = self.features(last, conditioning.get("beat"))
-        after = self.time.step(told.flatten(0, 1), _rows(state))
+        features = self.features(last, conditioning.get("beat"))
+        after = self.time.step(features.flatten(0, 1), _rows(state))
         notes = self.grid.pitches
         return _apart(after.last, notes), _unrowed(after.state, notes)
 
@@ -188,8 +188,8 @@ class Biaxial(Model[BiaxialConfig]):
                     recorded[f"{axis}.{k}.{name}"] = Recorded(apart(values), UNITS)
             return recorded[f"{axis}.{len(layers) - 1}.hidden"].values
 
-        told = self._told_time(batch.inputs, batch.conditioning)
-        layers = self.time.trace(told, _rows(self.start(pieces)))
+        features = self._time_input(batch.inputs, batch.conditioning)
+        layers = self.time.trace(features, _rows(self.start(pieces)))
         heard = keep("time", layers, lambda v: v.view(pieces, notes, steps, -1).transpose(1, 2))
         layers = self.note.trace(self._told_note(heard.transpose(0, 1), batch.targets))
         last = keep("note", layers, lambda v: v.view(steps, pieces, notes, -1).transpose(0, 1))

@@ -51,7 +51,7 @@ def musengine_encoders() -> list[EncoderDeclaration]:
     return [
         EncoderDeclaration(
             name="biaxial",
-            summary="A grid of play and articulate that tells each step's place in bar and beat",
+            summary="A grid of play and articulate with each step's place in bar and beat",
             target="musengine_biaxial.encoder:BiaxialEncoder",
             config=BiaxialEncoderConfig,
         )

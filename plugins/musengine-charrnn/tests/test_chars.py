@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine.api import DecodeSettings, Piece, Score, Text, Tokens
-from musengine.errors import UnreadableError
+from musengine.testing import problem
 from musengine.testing.strategies import few
 from musengine_charrnn.chars import Chars
 from musengine_charrnn.config import CharsConfig
@@ -62,8 +61,8 @@ def test_what_it_learned_is_its_state() -> None:
 
 def test_notes_and_empty_texts_are_refused() -> None:
     empty = Score.from_notes([], [], [], ticks_per_beat=1)
-    for content, reason in ((empty, "not from notes"), (Text(""), "empty")):
-        with pytest.raises(UnreadableError, match=reason):
+    for content, code in ((empty, "score-not-text"), (Text(""), "file-empty")):
+        with problem(code):
             chars("ab").encode(content)
 
 
@@ -97,5 +96,5 @@ def test_a_tune_in_abc_is_given_as_a_score() -> None:
     score = encoder.score_of(Text(TUNE, "abc"), DecodeSettings())
     # Of G major in 3/4 the first two notes: a beat of D4 and one of G4.
     assert score.pitch.tolist()[:2] == [62, 67]
-    with pytest.raises(UnreadableError, match="no notes in it"):
+    with problem("no-notes"):
         encoder.score_of(Text("X:1\nK:C\n", "abc"), DecodeSettings())

@@ -26,7 +26,7 @@ def add_pieces(parser: argparse.ArgumentParser) -> None:
 def read_pieces(
     parsed: argparse.Namespace, context: CommandContext
 ) -> tuple[list[str], list[Score]]:
-    """Return the pieces' paths and their music; what cannot be read is told."""
+    """Return the pieces' paths and their music; what cannot be read is reported."""
     from musengine.api import read_scores
 
     paths: list[str] = []

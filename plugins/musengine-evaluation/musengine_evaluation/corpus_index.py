@@ -139,7 +139,7 @@ def similarities(
     corpus: Callable[[], Iterable[Score]],
     settings: SimilarityConfig,
     *,
-    told: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[float]:
     """Return for each piece its similarity to a corpus, in percent; NaN without any step.
 
@@ -147,7 +147,7 @@ def similarities(
         pieces: what is compared.
         corpus: gives the corpus's pieces, once for each piece that is compared.
         settings: how they are compared.
-        told: called with the number of pieces done.
+        progress: called with the number of pieces done.
     """
     results = []
     for done, piece in enumerate(pieces, 1):
@@ -159,5 +159,5 @@ def similarities(
         others = (similarity.states(score, settings.step) for score in corpus())
         found = similarity.nearest(states, others, first, settings.window)
         results.append(found.percent if len(first) else math.nan)
-        told(done)
+        progress(done)
     return results

@@ -26,7 +26,7 @@ class Similarity(Metric[SimilarityConfig]):
             [score for _, score in evidence.generated],
             lambda: (score for _, score in evidence.reference.train()),
             self.config,
-            told=lambda done: evidence.reporter.alive("measuring similarity"),
+            progress=lambda done: evidence.reporter.alive("measuring similarity"),
         )
         estimate = mean_and_interval(percents)
         each = dict(zip(names, percents, strict=True))

@@ -351,7 +351,7 @@ def _best_place(
     length = len(ground.scale)
     kind: type[np.unsignedinteger[Any]] = np.uint8 if len(step) < 256 else np.uint16
     best = (least, 0, 0)
-    # The smallest transpositions first: of equal shares the nearest key is told.
+    # The smallest transpositions first: of equal shares the nearest key counts.
     for shift in sorted(range(-TRANSPOSITIONS, TRANSPOSITIONS + 1), key=abs):
         row = pitch + shift + TRANSPOSITIONS
         there = ground.used[row]

@@ -66,7 +66,7 @@ def similarity(parsed: argparse.Namespace, context: CommandContext) -> int:
             scores,
             lambda: (score for _, score in reference.train()),
             SimilarityConfig(**chosen),
-            told=lambda done: bar.update(done / len(scores), f"{done} of {len(scores)} pieces"),
+            progress=lambda done: bar.update(done / len(scores), f"{done} of {len(scores)} pieces"),
         )
     if parsed.json:
         pieces = zip(paths, percents, strict=True)

@@ -1,4 +1,4 @@
-"""What a model thought while it made a piece, as a heat-map."""
+"""The probabilities a model gave at each step of a piece, as a heat-map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer of what a model thought while it made a piece, as numbers."""
+"""The writer of the probabilities a model gave at each step of a piece, as numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sounds and for how long, piece by piece, told step after step or token after token.
+"""What sounds and for how long, piece by piece, followed step after step or token after token.
 
 Each kind of layout has a class that follows it and knows which of the next choices would make a
 note or a rest too long, or too many or too few notes sound at once.

@@ -73,7 +73,7 @@ class ConversionResult:
         notes: in them; characters do not count.
         skipped: what was not written, and why.
         dropped: what was left out of what was written, counted by a word.
-        warnings: how many oddities the readers told of.
+        warnings: how many warnings the readers gave.
         notices: terms that come with the music.
     """
 
@@ -116,7 +116,7 @@ def convert(
         registry: where readers are found.
         jobs: processes, 0 for one on each core.
         timeout: seconds that one file may take.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: there is no such source, or no music in it.

@@ -79,12 +79,12 @@ def find_target(
     """
     entry = _meaning(registry, word)
     endings = registry.writers_by_suffix("score", "text")
-    # "midi" is the name of a writer, not the wish for that ending.
+    # "midi" is the name of a writer, not a request for that ending.
     words = (ending,) if entry.name == word.lower() else (word, ending)
     named = [f".{name.lower()}" for name in words]
     suffix = next((name for name in named if name in endings and endings[name][0] is entry), "")
-    wishes = endings[suffix][1] if suffix else {}
-    component = entry.configured({**wishes, **_parsed(settings)})
+    presets = endings[suffix][1] if suffix else {}
+    component = entry.configured({**presets, **_parsed(settings)})
     notation = None
     if isinstance(entry.declaration, EncoderDeclaration):
         notation, component = component, registry.get("writer", "text").configured({})

@@ -208,7 +208,7 @@ def inspect(
         expected: what the music should be.
         jobs: processes, 0 for one on each core.
         timeout: seconds that one file may take.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.

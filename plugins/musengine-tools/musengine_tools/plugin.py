@@ -25,7 +25,7 @@ def musengine_commands() -> list[CommandDeclaration]:
     return [
         CommandDeclaration(
             name="inspect",
-            summary="tell what is in music files, and what is odd",
+            summary="say what is in music files, and what is odd",
             target="musengine_tools.inspect_command:inspect",
             arguments="musengine_tools.inspect_command:add_inspect_arguments",
         ),

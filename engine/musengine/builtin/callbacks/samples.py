@@ -11,7 +11,7 @@ from musengine.builtin.configs import SamplesConfig
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback, Progress
 from musengine.plugins import manager
-from musengine.runs import generate as making
+from musengine.runs import generate as generation
 from musengine.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -46,11 +46,11 @@ class SamplesCallback(Callback[SamplesConfig]):
         with torch.random.fork_rng():
             try:
                 pipeline = self._run.read_pipeline(registry, settings)
-                making.generate(
+                generation.generate(
                     pipeline,
                     self._run,
                     registry,
-                    seed=making.run_seed(pipeline),
+                    seed=generation.run_seed(pipeline),
                     folder=self._run.samples / "training",
                     name=f"step-{progress.step:09}",
                 )

@@ -23,14 +23,14 @@ class Accuracy(Metric[NoSettings]):
         layout = evidence.model.layout
         if not evidence.part or not isinstance(layout, (Grid, Tokens)):
             return {}
-        told = evidence.once(predictions)
-        if told.right is None:
+        counts = evidence.once(predictions)
+        if counts.right is None:
             what = "note" if isinstance(layout, Grid) else "token"
             raise UserError(
                 f"accuracy: the model does not say how probable each {what} is",
                 code="likelihood-missing",
             )
-        return {"frame_accuracy" if isinstance(layout, Grid) else "accuracy": told.accuracy}
+        return {"frame_accuracy" if isinstance(layout, Grid) else "accuracy": counts.accuracy}
 
 
 class Perplexity(Metric[NoSettings]):

@@ -109,14 +109,16 @@ def _header(data: bytes, warnings: Warnings) -> tuple[int, Chunks, int | None]:
     if start < 0:
         start = data.find(_TRACK, 0, _SEARCHED)
         if start < 0:
-            raise UnreadableError("not a MIDI file: it does not begin with MThd")
+            message = "not a MIDI file: it does not begin with MThd"
+            raise UnreadableError(message, code="not-midi")
         warnings.say("there is no header")
         return start, Chunks(data), None
     if start:
         warnings.count("byte", "before the header ignored", start)
     content = data[start + 8 : start + 14]
     if len(content) < 6:
-        raise UnreadableError("a damaged MIDI file: it ends within its header")
+        message = "a damaged MIDI file: it ends within its header"
+        raise UnreadableError(message, code="file-damaged")
     form, tracks, division = (int.from_bytes(content[i : i + 2], "big") for i in (0, 2, 4))
     if form > 2:
         warnings.say(f"the header gives format {form}, which there is not: read as format 1")

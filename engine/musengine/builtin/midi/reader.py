@@ -40,10 +40,10 @@ class MidiReader(Reader[NoSettings]):
         """
         data = _bytes_of(item.path)
         if not data:
-            raise UnreadableError("the file is empty")
+            raise UnreadableError("the file is empty", code="file-empty")
         read = list(_scores(data))
         if not read:
-            raise UnreadableError("no notes")
+            raise UnreadableError("no notes", code="no-notes")
         names = [item.id] if len(read) == 1 else [f"{item.id}#{n}" for n in range(1, len(read) + 1)]
         return [
             Piece(name, score, item.style, warnings=warnings.lines(), format=form)
@@ -57,7 +57,8 @@ def _bytes_of(path: Path) -> bytes:
     try:
         size = os.fstat(file).st_size
         if size > MAX_BYTES:
-            raise UnreadableError(f"{size} bytes are more than the {MAX_BYTES} a file may have")
+            message = f"{size} bytes are more than the {MAX_BYTES} a file may have"
+            raise UnreadableError(message, code="too-large")
         data = os.read(file, size)
         while len(data) < size and (more := os.read(file, size - len(data))):
             data += more

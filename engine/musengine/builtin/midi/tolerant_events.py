@@ -68,13 +68,15 @@ class Found:
         """Raise an UnreadableError where there is more than a file may have."""
         notes, changes, controls = self.sizes()
         if notes > 2 * MAX_NOTES:
-            raise UnreadableError(f"more than {MAX_NOTES} notes")
+            raise UnreadableError(f"more than {MAX_NOTES} notes", code="too-large")
         if changes > MAX_CHANGES:
-            raise UnreadableError(f"more than {MAX_CHANGES} changes of program, tempo, meter, key")
+            message = f"more than {MAX_CHANGES} changes of program, tempo, meter, key"
+            raise UnreadableError(message, code="too-large")
         if controls > MAX_CONTROLS:
-            raise UnreadableError(f"more than {MAX_CONTROLS} controllers")
+            raise UnreadableError(f"more than {MAX_CONTROLS} controllers", code="too-large")
         if len(self.drums.rows) > MAX_DRUM_CHANGES:
-            raise UnreadableError(f"more than {MAX_DRUM_CHANGES} changes of what is drums")
+            message = f"more than {MAX_DRUM_CHANGES} changes of what is drums"
+            raise UnreadableError(message, code="too-large")
 
     def events(self) -> Events:
         """Return all of it."""

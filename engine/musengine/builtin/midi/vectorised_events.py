@@ -2,7 +2,7 @@
 
 An event is a time, of bytes above 127 and a last one below, perhaps a status, which is above, and
 two data bytes, which are below: (high ...) low (high) low low. So how many low bytes come before a
-high one tells what it is: a multiple of three before a byte of a time, one more before a status.
+high one shows what it is: a multiple of three before a byte of a time, one more before a status.
 That holds for the whole file once the other events have two data bytes as well: for what a meta
 event holds there are two zeros instead, and an event with one data byte, which is rare, gets
 another. Where a high byte stands elsewhere the file is odd, and left to others.

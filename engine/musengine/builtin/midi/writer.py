@@ -137,20 +137,20 @@ def places(score: Score) -> list[Place]:
     """
     drums = Place(0, DRUM_CHANNEL)
     found: list[Place | None] = [drums if track.is_drum else None for track in score.tracks]
-    wishes: dict[int, list[int]] = defaultdict(list)
+    requests: dict[int, list[int]] = defaultdict(list)
     for index, track in enumerate(score.tracks):
         if not track.is_drum and track.channel in _PITCHED:
-            wishes[track.channel].append(index)
-    for channel, wishing in wishes.items():
-        for index in _sharing(score, wishing):
+            requests[track.channel].append(index)
+    for channel, requesting in requests.items():
+        for index in _sharing(score, requesting):
             found[index] = Place(0, channel)
     return _handed_out(score.tracks, found)
 
 
-def _sharing(score: Score, wishing: Sequence[int]) -> list[int]:
+def _sharing(score: Score, requesting: Sequence[int]) -> list[int]:
     """Return which of the tracks that name one channel can be on it together."""
-    program = score.tracks[wishing[0]].program
-    alike = [index for index in wishing if score.tracks[index].program == program]
+    program = score.tracks[requesting[0]].program
+    alike = [index for index in requesting if score.tracks[index].program == program]
     return alike if len(alike) < 2 or not _collide(score, alike) else alike[:1]
 
 

@@ -126,10 +126,10 @@ def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
     pipeline = run.read_pipeline(registry, parsed.settings)
     if more := settings_of(parsed, pipeline, registry):
         pipeline = run.read_pipeline(registry, [*parsed.settings, *more])
-    from musengine.runs import generate as making
+    from musengine.runs import generate as generation
 
-    seed = making.fresh_seed(pipeline)
-    making.generate(
+    seed = generation.fresh_seed(pipeline)
+    generation.generate(
         pipeline,
         run,
         registry,
