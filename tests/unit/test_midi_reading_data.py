@@ -72,7 +72,7 @@ def test_all_real_files_are_the_same_in_every_way(data_folder, tmp_path, archive
     assert len(paths) == files
     notes, (vectorised, compiled) = compare(paths, WAYS)
     assert expected in (None, notes)
-    # One file has data bytes above 127, and five speak of drums on other channels; those with hanging
+    # One file has data bytes above 127, and five have drums on other channels; those with hanging
     # notes are not for the compiled reader.
     assert vectorised >= files - 6
     assert compiled > 0.8 * files

@@ -1,10 +1,10 @@
 """Which channels hold drums: by default the tenth; banks and exclusive messages say otherwise.
 
 Three standards make further channels ones of drums, or the tenth one of notes. In Yamaha's XG the
-banks 126 and 127 are drums and all others are not, or a message sets a part's mode; in Roland's GS a
-message says which parts are for rhythm, and banks are variations; in General MIDI 2 the bank 120 is
-drums and 121 is not. Where a file names no standard, the banks of drums of XG and of General MIDI 2
-are taken as such, and no bank takes the tenth channel's drums away.
+banks 126 and 127 are drums and all others are not, or a message sets a part's mode; in Roland's GS
+a message says which parts are for rhythm, and banks are variations; in General MIDI 2 the bank 120
+is drums and 121 is not. Where a file names no standard, the banks of drums of XG and of General
+MIDI 2 are taken as such, and no bank takes the tenth channel's drums away.
 """
 
 from __future__ import annotations
