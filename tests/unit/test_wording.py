@@ -98,6 +98,14 @@ def declared(name: str, **more: Any) -> ModelDeclaration:
     )
 
 
+def _without_step(path: Path) -> None:
+    run = RunFolder(path)
+    run.checkpoints.mkdir(parents=True)
+    for step in (500, 1000):
+        (run.checkpoints / f"step-{step:09}_epoch-0001.safetensors").touch()
+    run.checkpoint_for(700)
+
+
 def _batches(device: torch.device) -> None:
     with memory_explained(TrainingConfig(), device):
         raise MemoryError
@@ -178,6 +186,7 @@ def _calls(folder: Path, registry: Registry) -> dict[str, Callable[[], object]]:
         "no run folder": lambda: RunFolder(folder / "none").read_pipeline(registry),
         "no run at all": newest_run,
         "no checkpoint": lambda: RunFolder(folder / "none").checkpoint_for("best"),
+        "no such checkpoint": lambda: _without_step(folder / "kept"),
         "folder of something else": lambda: RunFolder(folder / "full").held().__enter__(),
         "file for a folder": lambda: RunFolder(folder / "a.tune").held().__enter__(),
         "run in use": lambda: _held(folder),

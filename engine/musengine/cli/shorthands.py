@@ -45,7 +45,13 @@ def add_shorthands(parser: argparse.ArgumentParser) -> None:
     _add(drawing, "--seed", int, "N", "the same pieces again (generate.seed)")
 
 
-def _add(group: argparse._ArgumentGroup, option: str, kind: Any, metavar: str, words: str) -> None:
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says whose weights are used."""
+    words = "whose weights: best, last, a step, or a file (generate.checkpoint)"
+    _add(parser, "--checkpoint", str, "WHICH", words)
+
+
+def _add(group: argparse._ActionsContainer, option: str, kind: Any, metavar: str, words: str) -> None:
     key = f"generate.{option[2:].replace('-', '_')}"
     group.add_argument(
         option, type=kind, action=_Assign, key=key, metavar=metavar, help=words, default=[]

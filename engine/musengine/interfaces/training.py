@@ -141,9 +141,9 @@ class TrainingConfig(Config):
         doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
         changeable=True,
     )
-    keep_checkpoints: int = setting(
+    keep_checkpoints: int | Literal["all"] = setting(
         2,
-        doc="How many of the newest checkpoints stay, beside the best one.",
+        doc="How many of the newest checkpoints stay, beside the best one; or `all`.",
         low=1,
         changeable=True,
     )

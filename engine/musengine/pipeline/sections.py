@@ -10,7 +10,7 @@ from typing import Literal
 from musengine.config.fields import Config, setting
 from musengine.config.quantities import Instrument, Length, Meter
 from musengine.interfaces.training import TrainingConfig
-from musengine.pipeline.values import Offset, Prompt, Source
+from musengine.pipeline.values import CheckpointChoice, Offset, Prompt, Source
 
 ALL_KEYS = tuple(range(-5, 7))
 
@@ -179,8 +179,10 @@ class GenerateConfig(Config):
         low=0,
         high=2**53,
     )
-    checkpoint: Literal["best", "last"] = setting(
-        "best", doc="Which weights are used: best on the validation part, or last."
+    checkpoint: CheckpointChoice = setting(
+        CheckpointChoice("best"),
+        doc="Which weights are used: `best` on the validation part, `last`, those after a step, "
+        "or those in a file.",
     )
 
     def problems(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:

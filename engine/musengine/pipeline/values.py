@@ -1,4 +1,4 @@
-"""Values of a pipeline with a notation of their own: sources of music, prompts, offsets."""
+"""Values of a pipeline with a notation of their own: sources of music, prompts, checkpoints."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from musengine.config.setting_types import Quantity, Schema, resolve_path
 _NOT_BLANK = {"type": "string", "pattern": r"\S"}
 _SCHEME = r"([A-Za-z][A-Za-z0-9_-]+):(?![\\/])"
 """Two letters or more, so that a Windows drive is none."""
+_DIGITS = 15
+"""Of a step's number at the most."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +107,37 @@ class Prompt(Quantity):
     def to_toml(self) -> str:
         """Return the word or the absolute path."""
         return str(self.path) if self.path is not None else self.kind
+
+
+@dataclass(frozen=True)
+class CheckpointChoice(Quantity):
+    """Which weights of a run: `best`, `last`, those after a step, or those in a file."""
+
+    which: str | int | Path
+    notation: ClassVar[str] = (
+        '"best", "last", the number of a step, or a checkpoint file (.safetensors)'
+    )
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> CheckpointChoice:
+        """Parse a word, a step (also as a string) or a path relative to `base`."""
+        if value in ("best", "last"):
+            return cls(str(value))
+        if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
+            return cls(int(value))
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_DIGITS:
+            return cls(value)
+        if isinstance(value, str) and value.endswith(".safetensors"):
+            return cls(resolve_path(value, base))
+        raise ValueError(f"expected {cls.notation}, got {value!r}")
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Return the notation as a JSON Schema."""
+        step = {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**_DIGITS}
+        written = {"type": "string", "pattern": rf"^[0-9]{{1,{_DIGITS}}}$|\.safetensors$"}
+        return {"anyOf": [{"enum": ["best", "last"]}, step, written]}
+
+    def to_toml(self) -> str | int:
+        """Return the word, the step or the absolute path."""
+        return str(self.which) if isinstance(self.which, Path) else self.which

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,12 @@ from musengine.utils.files import explained, locked, read_json, write_json, writ
 from musengine.utils.format import counted
 
 RUNS = Path("runs")
+
+_STEP = re.compile(r"step-([0-9]{9,15})_")
+"""What a checkpoint's file name begins with."""
+
+_NAMED = 10
+"""Checkpoints that are named where one is missing."""
 
 
 @dataclass(frozen=True)
@@ -210,24 +217,45 @@ class RunFolder:
 
     def checkpoint_paths(self) -> list[Path]:
         """Return the checkpoints, oldest first."""
-        return sorted(self.checkpoints.glob("step-*.safetensors"))
+        found = self.checkpoints.glob("step-*.safetensors")
+        return sorted(path for path in found if _STEP.match(path.name))
 
-    def checkpoint_for(self, which: str) -> Path:
-        """Return the best or the last checkpoint.
+    def checkpoint_for(self, which: str | int | Path) -> Path:
+        """Return a checkpoint: `best`, `last`, the one after a step, or a file by itself.
 
         Raises:
-            UserError: there is none yet.
+            UserError: there is none yet, or not that one.
         """
+        if isinstance(which, Path):
+            if not which.is_file():
+                message = f"generate.checkpoint: there is no file {which}"
+                raise UserError(message, code="checkpoint-missing")
+            return which
         paths = self.checkpoint_paths()
-        best = self.checkpoints / str(self.state().get("best", {}).get("checkpoint"))
-        if which == "best" and best in paths:
-            return best
         if not paths:
             raise UserError(
                 f"{self.path} holds no checkpoint yet; train it with `musengine train`",
                 code="no-checkpoint",
             )
+        best = self.checkpoints / str(self.state().get("best", {}).get("checkpoint"))
+        if which == "best" and best in paths:
+            return best
+        if isinstance(which, int):
+            return self._checkpoint_after(which)
         return paths[-1]
+
+    def _checkpoint_after(self, step: int) -> Path:
+        paths = {_step(path): path for path in self.checkpoint_paths()}
+        if step in paths:
+            return paths[step]
+        near = sorted(sorted(paths, key=lambda there: abs(there - step))[:_NAMED])
+        others = len(paths) - len(near)
+        more = f" and {counted(others, 'other')}" if others else ""
+        raise UserError(
+            f"{self.path} holds no checkpoint after step {step}, only after "
+            f"{', '.join(map(str, near))}{more} (training.keep_checkpoints says how many stay)",
+            code="checkpoint-missing",
+        )
 
     def remove_old_checkpoints(self, keep: int) -> None:
         """Delete all but the newest few and the best."""
@@ -235,6 +263,11 @@ class RunFolder:
         for path in self.checkpoint_paths()[:-keep]:
             if path.name != best:
                 path.unlink(missing_ok=True)
+
+
+def _step(checkpoint: Path) -> int:
+    match = _STEP.match(checkpoint.name)
+    return int(match[1]) if match else -1
 
 
 def _record(line: str) -> dict[str, Any] | None:

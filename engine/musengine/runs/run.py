@@ -17,7 +17,7 @@ from musengine.music.score import Score, SplitName, Text
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.manager import load_registry
 from musengine.runs import generate, trained
-from musengine.runs.folder import RunFolder, find_folder
+from musengine.runs.folder import RunFolder, find_folder, without_nan
 from musengine.runs.session import Interrupted, Session
 from musengine.runs.trained import Figures, Trained
 from musengine.utils.files import read_json
@@ -125,7 +125,7 @@ class Run:
         """Return its model, in evaluation mode, with its encoder, device and checkpoint.
 
         Args:
-            settings: such as `generate.checkpoint=last`, instead of the best.
+            settings: such as `generate.checkpoint=last`, or a step, instead of the best.
 
         Raises:
             UserError: there is no checkpoint, or it is damaged.
@@ -171,6 +171,8 @@ class Run:
     ) -> dict[str, Figures]:
         """Return the figures of some parts, measured anew; they are written into the folder too.
 
+        Those of another checkpoint than the run's own are only returned.
+
         Args:
             parts: which of `"train"`, `"valid"` and `"test"`.
             settings: `TABLE.KEY=VALUE` each, such as `metric=[{type="nll"}]`.
@@ -180,7 +182,7 @@ class Run:
             UserError: its music is not there any more, or is not the same.
         """
         pipeline = self.pipeline(settings)
-        measured = trained.evaluate(pipeline, self._folder, load_registry(), parts, reporter)
-        self._folder.write_evaluation(measured)
-        figures = self.figures
-        return {part: figures[part] for part in measured}
+        registry = load_registry()
+        measured = trained.evaluate(pipeline, self._folder, registry, parts, reporter)
+        trained.keep_figures(measured, pipeline, self._folder, registry)
+        return dict(without_nan(measured))

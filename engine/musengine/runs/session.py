@@ -28,6 +28,7 @@ from musengine.runs.report import tell_dataset, tell_figures
 from musengine.runs.trained import (
     evaluate,
     generated_pieces,
+    learn_from,
     load_trained,
     measure,
     new_model,
@@ -103,7 +104,7 @@ class Session:
         encoder: Encoder[Any] = self.pipeline.encoder.create()
         origin = _origin(self.pipeline, self.run)
         if origin is not None:
-            encoder.load_state(checkpoints.load(origin, weights_only=True).meta.get("encoder", {}))
+            learn_from(origin, self.pipeline, encoder)
         manifest = read_corpus(self.pipeline, self.registry, self.reporter)
         learned = origin is not None
         self.dataset = prepare(
@@ -207,7 +208,7 @@ def _finished_training(pipeline: Pipeline, run: RunFolder) -> str | None:
         return None
     if pipeline.model_declaration.training == "fit":
         return ""
-    meta = checkpoints.load(run.checkpoint_for("last"), weights_only=True).meta
+    meta = checkpoints.outline(run.checkpoint_for("last")).meta
     if limit_reached(pipeline.training, TrainerState(**meta["state"])) is not None:
         return ""
     # A callback's word holds as long as the pipeline has that very callback: a limit that is
@@ -309,9 +310,10 @@ def _load(task: TrainingTask, origin: Path) -> checkpoints.Checkpoint | None:
     Raises:
         UserError: it is damaged, or belongs to another model.
     """
-    stored = checkpoints.load(origin)
+    own = origin.parent == task.store.checkpoints
+    stored = checkpoints.load(origin, weights_only=not own)
     checkpoints.load_weights(task.model, stored.model, origin)
-    if origin.parent == task.store.checkpoints:
+    if own:
         return stored
     logger.info(f"starting from the weights of {origin}")
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,19 +53,43 @@ def new_model(pipeline: Pipeline, encoder: Encoder[Any]) -> Model[Any]:
 
 
 def load_trained(pipeline: Pipeline, run: RunFolder) -> Trained:
-    """Load the weights and the encoder of a run.
+    """Load the weights that `generate.checkpoint` names, and the encoder they were trained with.
 
     Raises:
         UserError: there are none, they are damaged, or belong to another model.
     """
     device = _device_here(pipeline.training.device)
-    path = run.checkpoint_for(pipeline.generate.checkpoint)
-    stored = checkpoints.load(path, weights_only=True)
+    path = run.checkpoint_for(pipeline.generate.checkpoint.which)
     encoder: Encoder[Any] = pipeline.encoder.create()
-    encoder.load_state(stored.meta.get("encoder", {}))
+    learn_from(path, pipeline, encoder)
     model = new_model(pipeline, encoder)
-    checkpoints.load_weights(model, stored.model, path)
+    checkpoints.load_weights(model, checkpoints.load(path, weights_only=True).model, path)
     return Trained(model.to(device).eval(), encoder, device, path)
+
+
+def learn_from(path: Path, pipeline: Pipeline, encoder: Encoder[Any]) -> None:
+    """Give an encoder what it had learned when a checkpoint was written, and look at the weights.
+
+    The file may be a stranger's: before anything takes memory the shapes in it are compared with
+    those of the pipeline's model, made without numbers.
+
+    Raises:
+        UserError: it is damaged, or belongs to another model or encoder.
+    """
+    outline = checkpoints.outline(path)
+    try:
+        encoder.load_state(outline.meta.get("encoder", {}))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the checkpoint {path} belongs to another encoder than {pipeline.encoder.name!r}",
+            code="checkpoint-of-another-model",
+        ) from error
+    try:
+        with torch.device("meta"):
+            own = checkpoints.shapes_of(new_model(pipeline, encoder))
+    except (NotImplementedError, RuntimeError):
+        return  # a model that computes with its numbers while it is made; its weights tell later
+    checkpoints.refuse_other(own, outline.shapes, path)
 
 
 def _device_here(name: str) -> torch.device:
@@ -85,7 +109,7 @@ def evaluate(
     parts: Sequence[SplitName],
     reporter: ProgressReporter = SILENT,
 ) -> dict[str, Figures]:
-    """Measure a run's best weights on parts of its corpus; figures by part.
+    """Measure a run's weights on parts of its corpus; figures by part.
 
     Raises:
         UserError: what the user can mend.
@@ -96,6 +120,14 @@ def evaluate(
     dataset = _dataset(pipeline, run, registry, trained.encoder, reporter)
     generated = generated_pieces(pipeline, run, registry)
     return measure(pipeline, trained, dataset, parts, generated, reporter)
+
+
+def keep_figures(
+    results: Mapping[str, Figures], pipeline: Pipeline, run: RunFolder, registry: Registry
+) -> None:
+    """Write figures into a run's folder, if they are of the weights that the run itself uses."""
+    if pipeline.generate.checkpoint == run.read_pipeline(registry).generate.checkpoint:
+        run.write_evaluation(results)
 
 
 def music_of_run(path: Path, registry: Registry, reporter: ProgressReporter = SILENT) -> Reference:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,15 @@ from musengine.errors import UserError
 from musengine.utils.files import whole_file
 
 _TENSOR = "__tensor__"
+_MODEL = "model/"
 _FOREIGN_JSON = (ValueError, TypeError, RecursionError)
 """What reading JSON that `save` did not write may end in."""
+
+MOST_JSON = 2**26
+"""Characters of JSON that are read from a file; parsed they take many times the memory."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Of weights by name."""
 
 
 @dataclass
@@ -36,13 +44,26 @@ class Checkpoint:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What a checkpoint file holds beside numbers: read without any of its tensors.
+
+    Attributes:
+        shapes: of the weights.
+        meta: as in a Checkpoint.
+    """
+
+    shapes: Shapes
+    meta: dict[str, Any]
+
+
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all; tensors of any device are written from the CPU.
 
     Raises:
         TypeError: `extra` holds something else than tensors, plain values, lists, tuples and dicts.
     """
-    tensors = {f"model/{name}": tensor for name, tensor in checkpoint.model.items()}
+    tensors = {f"{_MODEL}{name}": tensor for name, tensor in checkpoint.model.items()}
     skeleton = _flatten(checkpoint.extra, tensors)
     metadata = {"meta": json.dumps(checkpoint.meta), "extra": json.dumps(skeleton)}
     copies = {
@@ -54,6 +75,18 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         aside.write_bytes(data)
 
 
+def outline(path: Path) -> Outline:
+    """Read what a checkpoint says of itself; costs no more memory than that, whatever its size.
+
+    Raises:
+        UserError: missing, cut short or otherwise damaged, or no checkpoint at all.
+    """
+    with _opened(path) as file:
+        names = [name for name in file.keys() if name.startswith(_MODEL)]  # noqa: SIM118
+        shapes = {_bare(name): tuple(file.get_slice(name).get_shape()) for name in names}
+        return Outline(shapes, _meta(file))
+
+
 def load(path: Path, *, weights_only: bool = False) -> Checkpoint:
     """Read a checkpoint, its tensors on the CPU.
 
@@ -62,28 +95,73 @@ def load(path: Path, *, weights_only: bool = False) -> Checkpoint:
         weights_only: leave `extra` out: for generation the weights and JSON values are enough.
 
     Raises:
-        UserError: missing, cut short or otherwise damaged.
+        UserError: missing, cut short or otherwise damaged, or no checkpoint at all.
     """
+    with _opened(path) as file:
+        names = [name for name in file.keys()]  # noqa: C416, SIM118  not a dict
+        chosen = [name for name in names if name.startswith(_MODEL) or not weights_only]
+        tensors = {name: file.get_tensor(name) for name in chosen}
+        extra = {} if weights_only else _restore(_json(file, "extra"), tensors)
+        model = {_bare(name): tensors[name] for name in tensors if name.startswith(_MODEL)}
+        return Checkpoint(model, _meta(file), extra)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file; whatever is wrong with it is told in one line."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            names = [name for name in file.keys()]  # noqa: C416, SIM118  not a dict
-            chosen = [name for name in names if name.startswith("model/") or not weights_only]
-            tensors = {name: file.get_tensor(name) for name in chosen}
-        meta = json.loads(metadata["meta"])
-        extra = {} if weights_only else _restore(json.loads(metadata["extra"]), tensors)
+            yield file
     except (OSError, safetensors.SafetensorError, LookupError, *_FOREIGN_JSON) as error:
         raise UserError(
-            f"the checkpoint {path} cannot be read ({error}); delete it to go on from the one "
-            "before it",
+            f"the checkpoint {path} cannot be read ({error}); name another, or delete it to go on "
+            "from the one before it",
             code="checkpoint-unreadable",
         ) from error
-    model = {
-        name.removeprefix("model/"): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("model/")
-    }
-    return Checkpoint(model, meta, extra)
+
+
+def _json(file: Any, name: str) -> Any:
+    text = (file.metadata() or {})[name]
+    if len(text) > MOST_JSON:
+        raise ValueError(f"{len(text)} characters of {name!r} are too many")
+    return json.loads(text)
+
+
+def _meta(file: Any) -> dict[str, Any]:
+    meta = _json(file, "meta")
+    if not isinstance(meta, dict):
+        raise ValueError("its 'meta' is no table")
+    return meta
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix(_MODEL)
+
+
+def shapes_of(model: nn.Module) -> Shapes:
+    """Return the shapes of a model's weights and buffers by name, as a checkpoint has them."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def refuse_other(own: Shapes, found: Shapes, path: Path) -> None:
+    """Compare a model's weights with those of a checkpoint.
+
+    Raises:
+        UserError: they belong to another architecture; names the first difference.
+    """
+    for name in sorted(own.keys() | found.keys()):
+        if name not in found:
+            difference = f"{name} is missing"
+        elif name not in own:
+            difference = f"{name} is not part of this model"
+        elif own[name] != found[name]:
+            difference = f"{name} has shape {found[name]}, the model needs {own[name]}"
+        else:
+            continue
+        message = f"the checkpoint {path} belongs to another model: {difference}"
+        raise UserError(message, code="checkpoint-of-another-model")
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
@@ -92,19 +170,8 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
     Raises:
         UserError: they belong to another architecture; names the first difference.
     """
-    own = model.state_dict()
-    for name in sorted(own.keys() | weights.keys()):
-        if name not in weights:
-            difference = f"{name} is missing"
-        elif name not in own:
-            difference = f"{name} is not part of this model"
-        elif own[name].shape != weights[name].shape:
-            shapes = tuple(weights[name].shape), tuple(own[name].shape)
-            difference = f"{name} has shape {shapes[0]}, the model needs {shapes[1]}"
-        else:
-            continue
-        message = f"the checkpoint {path} belongs to another model: {difference}"
-        raise UserError(message, code="checkpoint-of-another-model")
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    refuse_other(shapes_of(model), found, path)
     model.load_state_dict(weights)
 
 

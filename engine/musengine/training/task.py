@@ -111,7 +111,8 @@ class TrainingTask:
         if figure is not None and (best is None or figure < best["figure"]):
             best = {"checkpoint": path.name, "figure": figure, "step": state.step}
             self.store.write_state(best=best)
-        self.store.remove_old_checkpoints(self.config.keep_checkpoints)
+        if self.config.keep_checkpoints != "all":
+            self.store.remove_old_checkpoints(self.config.keep_checkpoints)
         self.notify("on_checkpoint", progress, path)
 
     def restore_callbacks(self, stored: Sequence[tuple[str, Mapping[str, Any]]]) -> None:

@@ -38,6 +38,7 @@ CLASSIC = {
         "epsilon": 1e-6,
         "clip_each_norm": 5.0,
         "clip_norm": 0.0,
+        "keep_checkpoints": "all",
     },
     "sampler": [{"type": "adaptive"}],
     "generate": {"prompt": "corpus", "prompt_length": "1 steps", "length": "1280 steps"},

@@ -77,5 +77,8 @@ class Chars(Encoder[CharsConfig]):
         return {"characters": self.characters}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore the vocabulary."""
-        self.characters = state["characters"]
+        """Restore the vocabulary; raises ValueError where it is none."""
+        characters = state["characters"]
+        if not isinstance(characters, str) or len(set(characters)) < len(characters):
+            raise ValueError("a vocabulary is a string in which no character stands twice")
+        self.characters = characters

@@ -24,6 +24,7 @@ CLASSIC = {
         "rate_per_piece": True,
         "clip_norm": 0.0,
         "checkpoint_every": "1 epoch",
+        "keep_checkpoints": 1,
     },
     "sampler": [{"type": "categorical"}],
     "generate": {"prompt": "none"},

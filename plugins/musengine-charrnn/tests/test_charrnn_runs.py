@@ -270,3 +270,28 @@ def test_what_cannot_be_is_said_in_a_line(
     done = run(file, *settings, "training.steps=1")
     assert done.status == 1
     assert problem in done.err
+
+
+def test_a_vocabulary_without_weights_takes_no_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from safetensors.torch import save
+
+    assert run("tunes.toml", "training.steps=1", command="train").status == 0
+    made = load_checkpoint(folder / "runs/tunes")
+    # A million characters of 8192 numbers each would be 34 gigabytes.
+    encoder = {"characters": "".join(map(chr, range(0x10000, 0x10FFFF)))}
+    meta = json.dumps({**made.meta, "encoder": encoder})
+    weights = {f"model/{name}": tensor for name, tensor in made.model.items()}
+    (folder / "theirs.safetensors").write_bytes(save(weights, metadata={"meta": meta}))
+    file = folder / "runs/tunes/pipeline.toml"
+    file.write_text(file.read_text().replace("embedding = 12", "embedding = 8192"))
+    made_sizes: list[int] = []
+    monkeypatch.setattr(
+        torch.nn.init, "normal_", lambda t, *_: made_sizes.append(0 if t.is_meta else t.numel())
+    )
+    done = run_command("generate", "--checkpoint", "theirs.safetensors")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "belongs to another model" in done.err
+    assert set(made_sizes) == {0}

@@ -98,3 +98,9 @@ def test_a_tune_in_abc_is_given_as_a_score() -> None:
     assert score.pitch.tolist()[:2] == [62, 67]
     with problem("no-notes"):
         encoder.score_of(Text("X:1\nK:C\n", "abc"), DecodeSettings())
+
+
+@pytest.mark.parametrize("characters", [None, 7, ["a", "b"], "aba"])
+def test_a_strangers_vocabulary_is_looked_at(characters: object) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        Chars(CharsConfig()).load_state({} if characters is None else {"characters": characters})

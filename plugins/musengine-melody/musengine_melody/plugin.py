@@ -29,6 +29,7 @@ CLASSIC = {
         "clip_value": 5.0,
         "clip_norm": 0.0,
         "checkpoint_every": "1 epoch",
+        "keep_checkpoints": "all",
     },
     "sampler": [{"type": "categorical"}],
     "generate": {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musengine.cli.options import add_settings
-from musengine.cli.shorthands import add_shorthands, settings_of
+from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
 from musengine.errors import UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
 
@@ -53,6 +53,7 @@ def _add_run_folder(parser: argparse.ArgumentParser) -> None:
 def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine generate`."""
     _add_run_folder(parser)
+    add_checkpoint(parser)
     add_shorthands(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to, instead of RUN/samples")
     parser.add_argument("--name", default="piece", help="what the files are called (piece)")
@@ -68,6 +69,7 @@ def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine evaluate`."""
     _add_run_folder(parser)
+    add_checkpoint(parser)
     parser.add_argument(
         "--split",
         action="append",
@@ -149,6 +151,7 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
     from musengine.runs.folder import without_nan
     from musengine.runs.report import tell_figures
     from musengine.runs.trained import evaluate as evaluate_run
+    from musengine.runs.trained import keep_figures
 
     parts: Sequence[SplitName] = parsed.split or pipeline.evaluate.parts
     results = evaluate_run(pipeline, run, registry, parts, context.reporter)
@@ -156,7 +159,7 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
         raise UserError(
             f"{run.path} has nothing to measure in {' or '.join(parts)}", code="nothing-to-measure"
         )
-    run.write_evaluation(results)
+    keep_figures(results, pipeline, run, registry)
     if parsed.json:
         print(json.dumps(without_nan(results), indent=1))
     else:
