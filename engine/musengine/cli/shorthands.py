@@ -51,7 +51,9 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     _add(parser, "--checkpoint", str, "WHICH", words)
 
 
-def _add(group: argparse._ActionsContainer, option: str, kind: Any, metavar: str, words: str) -> None:
+def _add(
+    group: argparse._ActionsContainer, option: str, kind: Any, metavar: str, words: str
+) -> None:
     key = f"generate.{option[2:].replace('-', '_')}"
     group.add_argument(
         option, type=kind, action=_Assign, key=key, metavar=metavar, help=words, default=[]
