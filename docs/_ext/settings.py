@@ -37,6 +37,7 @@ CONTENTS = {
     "text": "a text",
     "probabilities": "the probabilities at every step",
     "activations": "what went on inside the model",
+    "run": "a whole run",
 }
 
 

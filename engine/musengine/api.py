@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from musengine.interfaces.training import TrainingConfig as TrainingConfig
     from musengine.interfaces.writer import Activations as Activations
     from musengine.interfaces.writer import Probabilities as Probabilities
+    from musengine.interfaces.writer import RunContent as RunContent
     from musengine.interfaces.writer import Writable as Writable
     from musengine.interfaces.writer import Writer as Writer
     from musengine.music.miditoolkit_objects import from_miditoolkit as from_miditoolkit
@@ -203,7 +204,7 @@ _NAMES = {
     ),
     "interfaces.schedule": "Schedule",
     "interfaces.training": "TrainingConfig",
-    "interfaces.writer": "Activations Probabilities Writable Writer",
+    "interfaces.writer": "Activations Probabilities RunContent Writable Writer",
     "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",
     "music.notebook": "shown_pitches",
     "music.pitch_names": "parse_pitches pitch_name",

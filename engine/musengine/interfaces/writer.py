@@ -51,7 +51,22 @@ class Activations:
     arrays: Mapping[str, tuple[Array, tuple[str, ...]]]
 
 
-Writable = Score | Text | Probabilities | Activations
+@dataclass(frozen=True)
+class RunContent:
+    """A run, finished or not.
+
+    Attributes:
+        folder: the run's, which holds all there is to know of it.
+        problem: why the work on it ended before its time; empty where it did not.
+        underway: whether it goes on as soon as this is written, so that it must not take long.
+    """
+
+    folder: Path
+    problem: str = ""
+    underway: bool = False
+
+
+Writable = Score | Text | Probabilities | Activations | RunContent
 """What a writer may be given; its declaration says which of them it takes."""
 
 

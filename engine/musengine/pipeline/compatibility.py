@@ -137,9 +137,10 @@ def _check_outputs(
     stepping = model is not None and model.declared(ModelDeclaration).generation == "stepping"
     if stepping and layout.name in ("grid", "tokens"):
         produced = (*produced, "probabilities")
+    produced_or_run = {*produced, "run"}
     for index, writer in enumerate(writers):
         content = writer.declared(WriterDeclaration).content
-        if not set(produced) & set(content):
+        if not produced_or_run & set(content):
             wanted = " or ".join(_CONTENTS.get(kind, kind) for kind in content)
             made = " and ".join(_CONTENTS.get(kind, kind) for kind in produced)
             message = f"{writer.name!r} writes {wanted}, but this pipeline makes {made}"

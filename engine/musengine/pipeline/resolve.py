@@ -26,6 +26,7 @@ from musengine.pipeline.sections import (
     CorpusConfig,
     EvaluateConfig,
     GenerateConfig,
+    ReportConfig,
     RunConfig,
 )
 from musengine.pipeline.values import Source
@@ -57,6 +58,7 @@ class Pipeline:
     samplers: tuple[Component, ...]
     generate: GenerateConfig
     evaluate: EvaluateConfig
+    report: ReportConfig
     metrics: tuple[Component, ...]
     outputs: tuple[Component, ...]
     callbacks: tuple[Component, ...]

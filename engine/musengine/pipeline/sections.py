@@ -204,12 +204,22 @@ class EvaluateConfig(Config):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(Config):
+    """`[report]`: what is written of the run as a whole, by installed plugins."""
+
+    enabled: bool = setting(
+        True, doc="Write a report at the end, after pieces made on the way, and on failure."
+    )
+
+
 SECTIONS: dict[str, type[Config]] = {
     "run": RunConfig,
     "corpus": CorpusConfig,
     "training": TrainingConfig,
     "generate": GenerateConfig,
     "evaluate": EvaluateConfig,
+    "report": ReportConfig,
 }
 """Tables with keys of the core's own."""
 SINGLE = {"encoder": "encoder", "model": "model", "loss": "loss"}
@@ -230,6 +240,7 @@ that is the component's name.
 ORDER = (
     *("run", "corpus", "encoder", "model", "loss", "training"),
     *("sampler", "generate", "evaluate", "metric", "output", "callback"),
+    "report",
 )
 """Every table, as a run folder's pipeline has them."""
 FORMER_TABLES = {"callbacks": "callback"}

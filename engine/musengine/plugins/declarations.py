@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal
 from musengine.config.fields import Config
 from musengine.encoding.layouts import Layout
 
-Content = Literal["score", "text", "probabilities", "activations"]
-"""What a writer writes: a Score, a Text, the probabilities at each step of a piece, or what
-went on inside it."""
+Content = Literal["score", "text", "probabilities", "activations", "run"]
+"""What a writer writes: a Score, a Text, the probabilities at each step of a piece, what went on
+inside it, or a whole run."""
 
 Capability = Literal["likelihood"]
 """What a model may offer that not every model has."""
@@ -127,9 +127,10 @@ class Declaration:
         requires: libraries looked for before any data is read.
         default_for: what it is taken for where neither the pipeline nor the defaults of its model
             and encoder name a component of its kind. Losses and samplers: names of layouts;
-            encoders and writers: contents, such as `score`; metrics: what a model offers, such as
-            `likelihood`; callbacks: `run`; components inside a section: the section. Of writers
-            and metrics all are taken, of the other kinds one: the core's, else the first by name.
+            encoders and writers: contents, such as `score` or `run`; metrics: what a model
+            offers, such as `likelihood`; callbacks: `run`; components inside a section: the
+            section. Of writers and metrics all are taken, of the other kinds one: the core's, else
+            the first by name.
     """
 
     kind: ClassVar[str]
@@ -258,7 +259,9 @@ class WriterDeclaration(Declaration):
     """A writer. Its config derives from WriterConfig where the system may lack what it needs.
 
     Attributes:
-        content: what it writes: scores, texts, probabilities or activations.
+        content: what it writes: scores, texts, probabilities, activations, or whole runs. One that
+            writes runs and is the default for `run` is called at the end of every run, after
+            pieces made on the way, and after `generate` and `evaluate`.
         suffixes: file name endings, with the dot, by which `musengine convert` chooses it, each
             with the settings that make it write such files.
     """

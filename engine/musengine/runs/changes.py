@@ -11,7 +11,7 @@ from musengine.errors import UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import LISTS
 
-FREE_TABLES = frozenset({"run", "generate", "evaluate", *LISTS})
+FREE_TABLES = frozenset({"run", "generate", "evaluate", "report", *LISTS})
 """Tables that may change when a run is continued; of the others only keys that say so."""
 
 

@@ -20,6 +20,7 @@ from musengine.generation import output as outputs
 from musengine.generation.prompts import cut_prompt, read_prompts
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
 from musengine.interfaces.writer import Probabilities
+from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import GenerateConfig
 from musengine.pipeline.values import Source
@@ -133,7 +134,7 @@ def write_pieces(
     target = folder if folder is not None else run.samples
     option = "--out" if folder is not None else "--run-dir"
     written = outputs.write_pieces(made.pieces, pipeline.outputs, target, name, option)
-    origins = _origins(written, made.prompt_names, seed, made.trained, pipeline)
+    origins = _origins(written, made, seed, pipeline)
     outputs.note_origin(target, origins)
     _tell_written(written, seed, target)
     return written
@@ -197,11 +198,7 @@ def _product(
 
 
 def _origins(
-    written: Sequence[outputs.WrittenPiece],
-    prompts: Sequence[str],
-    seed: int,
-    trained: Trained,
-    pipeline: Pipeline,
+    written: Sequence[outputs.WrittenPiece], made: NewPieces, seed: int, pipeline: Pipeline
 ) -> list[dict[str, Any]]:
     tables = pipeline.tables()
     settings = {name: tables[name] for name in ("generate", "sampler")}
@@ -210,12 +207,23 @@ def _origins(
             "piece": piece.stem,
             "index": index,
             "seed": seed,
-            "prompt": prompt,
-            "checkpoint": trained.checkpoint.name,
+            "prompt": name,
+            "prompt_seconds": _seconds_of_prompt(prompt, made.trained.encoder, pipeline.generate),
+            "checkpoint": made.trained.checkpoint.name,
             "settings": settings,
         }
-        for index, (piece, prompt) in enumerate(zip(written, prompts, strict=True))
+        for index, (piece, name, prompt) in enumerate(
+            zip(written, made.prompt_names, made.prompts, strict=True)
+        )
     ]
+
+
+def _seconds_of_prompt(prompt: Encoded, encoder: Encoder[Any], config: GenerateConfig) -> float:
+    """Return how long the beginning of a piece is its prompt; 0 where it is not written."""
+    if not config.include_prompt or not len(prompt.steps):
+        return 0.0
+    content = encoder.decode(prompt.steps, _settings(config))
+    return float(content.seconds(content.length)) if isinstance(content, Score) else 0.0
 
 
 def _tell_written(written: Sequence[outputs.WrittenPiece], seed: int, folder: Path) -> None:

@@ -25,6 +25,7 @@ from musengine.runs import generate as generation
 from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
 from musengine.runs.report import tell_dataset, tell_figures
+from musengine.runs.run_writers import write_run
 from musengine.runs.trained import (
     evaluate,
     generated_pieces,
@@ -62,6 +63,8 @@ class Session:
     registry: Registry
     dataset: Dataset | None = None
     reporter: ProgressReporter = SILENT
+    begun: bool = False
+    """Whether the run was found to be what is wanted, and anything was done for it."""
 
     @functools.cached_property
     def callbacks(self) -> list[Callback[Any]]:
@@ -79,14 +82,29 @@ class Session:
             Interrupted: the user pressed Ctrl-C; everything is saved.
         """
         with self.run.held():
+            problem = ""
             try:
-                self.train()
-                if not train_only:
-                    self.generate()
+                self._work(train_only=train_only)
+            except Interrupted:
+                problem = "stopped before its end; the same command goes on from there"
+                raise
+            except Exception as error:
+                problem = str(error) or type(error).__name__
+                raise
             finally:
-                self.tell_skipped()
+                # Of a run that is refused, what is told of it stays as it was.
+                if self.begun:
+                    write_run(self.run, self.pipeline, self.registry, problem=problem)
+
+    def _work(self, *, train_only: bool) -> None:
+        try:
+            self.train()
             if not train_only:
-                self.evaluate()
+                self.generate()
+        finally:
+            self.tell_skipped()
+        if not train_only:
+            self.evaluate()
 
     def train(self) -> None:
         """Train, from the beginning or from where it stopped; say so where nothing is left.
@@ -99,6 +117,7 @@ class Session:
             self.pipeline = _continued(self.pipeline, self.run, self.registry)
             if (finished := _finished_training(self.pipeline, self.run)) is not None:
                 logger.info(f"{self.run.path} is trained already{finished}")
+                self.begun = True
                 return
         self.pipeline, device = _decided(self.pipeline, self.run)
         encoder: Encoder[Any] = self.pipeline.encoder.create()
@@ -123,6 +142,7 @@ class Session:
             self.run.write_pipeline(self.pipeline)
         else:
             self.run.begin(self.pipeline, self.dataset)
+        self.begun = True
         logger.info(f"run folder: {self.run.path}")
         ending = _train(task, self.pipeline, self.run, stored)
         if ending.interrupted:

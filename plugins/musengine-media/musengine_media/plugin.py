@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from musengine.api import CallbackDeclaration, Requirement, WriterDeclaration, hookimpl
+from musengine.api import (
+    CallbackDeclaration,
+    CommandDeclaration,
+    Requirement,
+    WriterDeclaration,
+    hookimpl,
+)
 from musengine_media.config import (
     HeatmapConfig,
     Mp3Config,
@@ -59,6 +65,13 @@ def musengine_writers() -> list[WriterDeclaration]:
             content=("activations",),
             suffixes={".png": {}},
         ),
+        WriterDeclaration(
+            name="report",
+            summary="A page to listen to: a run's pieces, curves, corpus and pipeline (HTML)",
+            target="musengine_media.report:ReportWriter",
+            content=("run",),
+            default_for=("run",),
+        ),
     ]
 
 
@@ -77,4 +90,23 @@ def musengine_callbacks() -> list[CallbackDeclaration]:
                 ),
             ),
         )
+    ]
+
+
+@hookimpl
+def musengine_commands() -> list[CommandDeclaration]:
+    """Declare the commands that make pages."""
+    return [
+        CommandDeclaration(
+            name="listen",
+            summary="make a page that plays music files",
+            target="musengine_media.listen:listen",
+            arguments="musengine_media.listen:add_listen_arguments",
+        ),
+        CommandDeclaration(
+            name="report",
+            summary="make the page of a run, or of several side by side",
+            target="musengine_media.report:report",
+            arguments="musengine_media.report:add_report_arguments",
+        ),
     ]

@@ -13,6 +13,7 @@ from musengine.interfaces.callback import Callback, Progress
 from musengine.plugins import manager
 from musengine.runs import generate as generation
 from musengine.runs.folder import RunFolder
+from musengine.runs.run_writers import write_run
 
 logger = logging.getLogger(__name__)
 
@@ -54,5 +55,6 @@ class SamplesCallback(Callback[SamplesConfig]):
                     folder=self._run.samples / "training",
                     name=f"step-{progress.step:09}",
                 )
+                write_run(self._run, pipeline, registry, underway=True)
             except UserError as error:
                 logger.warning(f"no samples at step {progress.step}: {error}")

@@ -129,6 +129,7 @@ def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
     if more := settings_of(parsed, pipeline, registry):
         pipeline = run.read_pipeline(registry, [*parsed.settings, *more])
     from musengine.runs import generate as generation
+    from musengine.runs.run_writers import write_run
 
     seed = generation.fresh_seed(pipeline)
     generation.generate(
@@ -141,6 +142,8 @@ def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
         record=parsed.record,
         reporter=context.reporter,
     )
+    if parsed.out is None:
+        write_run(run, pipeline, registry)
     return ExitStatus.DONE
 
 
@@ -150,6 +153,7 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
     pipeline = run.read_pipeline(registry, parsed.settings)
     from musengine.runs.folder import without_nan
     from musengine.runs.report import tell_figures
+    from musengine.runs.run_writers import write_run
     from musengine.runs.trained import evaluate as evaluate_run
     from musengine.runs.trained import keep_figures
 
@@ -164,4 +168,5 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
         print(json.dumps(without_nan(results), indent=1))
     else:
         tell_figures(results)
+    write_run(run, pipeline, registry)
     return ExitStatus.DONE

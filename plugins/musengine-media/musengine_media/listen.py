@@ -1,0 +1,55 @@
+"""The command `listen`: any music files as one page."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from musengine.api import (
+    CommandContext,
+    ExitStatus,
+    Score,
+    counted,
+    read_scores,
+    whole_file,
+)
+from musengine_media.page.document import document
+from musengine_media.page.markup import element, joined
+from musengine_media.page.pieces import PagePiece, Shelf
+
+logger = logging.getLogger(__name__)
+
+
+def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `musengine listen`."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="music files and folders")
+    default = Path("listen.html")
+    parser.add_argument(
+        "--out", type=Path, default=default, metavar="FILE", help=f"the page ({default})"
+    )
+
+
+def listen(parsed: argparse.Namespace, context: CommandContext) -> int:
+    """Carry out `musengine listen`."""
+    scores = read_scores(*parsed.paths, registry=context.registry, reporter=context.reporter)
+    with whole_file(parsed.out, "--out") as aside:
+        aside.write_text(listening_page(scores), encoding="utf-8")
+    logger.info(f"page: {parsed.out}")
+    return ExitStatus.DONE
+
+
+def listening_page(scores: Mapping[str, Score]) -> str:
+    """Return a page of some scores, each under its name."""
+    shelf = Shelf()
+    pieces = (
+        PagePiece(name, score, file_name=f"{PurePosixPath(name).stem}.mid")
+        for name, score in scores.items()
+    )
+    title = counted(len(scores), "piece")
+    body = joined(
+        element("header", element("h1", title)),
+        element("main", shelf.sections(pieces)),
+    )
+    return document(f"{title} to listen to", body, {"pieces": shelf.data})

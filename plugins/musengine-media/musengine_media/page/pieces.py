@@ -1,0 +1,131 @@
+"""The pieces of a page: each a section with its roll, what is known of it, and its MIDI file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from musengine.api import Score, counted, midi_bytes, pitch_name
+from musengine_media.page.markup import Child, Markup, element, table
+from musengine_media.page.roll import parts_of, roll_svg, score_data
+
+
+@dataclass(frozen=True)
+class PagePiece:
+    """A piece to listen to.
+
+    Attributes:
+        title: what it is called.
+        score: its music.
+        midi: its MIDI file, made of the score where there is none.
+        file_name: what that is called when it is saved.
+        remarks: a line each of what is to be known of it.
+        prompt_seconds: how long its beginning was given to the model; 0 for none of it.
+        statistics: of each figure its name, its value, and the range of the training music.
+    """
+
+    title: str
+    score: Score
+    midi: bytes = b""
+    file_name: str = ""
+    remarks: Sequence[Child] = ()
+    prompt_seconds: float = 0.0
+    statistics: Sequence[tuple[str, str, str]] = field(default=())
+
+
+MOST_BYTES = 1_800_000
+"""What the pieces of one page take at most, but for the first; those that are over are left out."""
+
+
+class Shelf:
+    """The pieces of one page, as many as fit.
+
+    Attributes:
+        data: what the script needs of each, by the id of its section.
+    """
+
+    def __init__(self) -> None:
+        self.data: dict[str, dict[str, Any]] = {}
+        self._bytes = 0
+
+    def sections(self, pieces: Iterable[PagePiece]) -> Iterator[Markup]:
+        """Yield the sections of some pieces, and a line that says how many did not fit."""
+        left_out = 0
+        for piece in pieces:
+            number = len(self.data) + 1
+            section, data = _section(piece, number), _data(piece)
+            size = len(section.encode()) + len(json.dumps(data))
+            if number > 1 and self._bytes + size > MOST_BYTES:
+                left_out += 1
+                continue
+            self._bytes += size
+            self.data[f"piece-{number}"] = data
+            yield section
+        if left_out:
+            line = f"{counted(left_out, 'more piece')} would make this page too large."
+            yield element("p", line, class_="soft")
+
+
+def _section(piece: PagePiece, number: int) -> Markup:
+    """Return a piece's part of the page; the script adds what it takes to play it."""
+    label = f"piece-{number}"
+    midi = base64.b64encode(piece.midi or midi_bytes(piece.score)).decode()
+    facts = [element("p", each) for each in (_facts(piece.score), *piece.remarks)]
+    return element(
+        "article",
+        element("h3", piece.title, id=f"{label}-title"),
+        element("div", facts, class_="facts"),
+        element("div", class_="controls"),
+        element("div", roll_svg(piece.score, piece.title, piece.prompt_seconds), class_="roll"),
+        element(
+            "p",
+            element(
+                "a",
+                "Download as MIDI",
+                href=f"data:audio/midi;base64,{midi}",
+                download=piece.file_name or f"{piece.title}.mid",
+                class_="download",
+            ),
+            class_="files",
+        ),
+        _statistics(piece),
+        class_="piece",
+        id=label,
+        aria_labelledby=f"{label}-title",
+    )
+
+
+def _data(piece: PagePiece) -> dict[str, Any]:
+    """Return what the script needs of a piece."""
+    prompt = round(piece.prompt_seconds * 1000)
+    return {"title": piece.title, "prompt": prompt, **score_data(piece.score)}
+
+
+def clock(seconds: float) -> str:
+    """Return minutes and seconds as `1:05`."""
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02}"
+
+
+def _facts(score: Score) -> str:
+    told = [clock(float(score.seconds(score.length))), counted(score.n_bars, "bar")]
+    told += [counted(len(score), "note"), counted(len(parts_of(score)), "part")]
+    pitched = score.pitch[~score.is_drum]
+    if len(pitched):
+        low, high = int(pitched.min()), int(pitched.max())
+        told.append(f"{pitch_name(low)} to {pitch_name(high)}")
+    return ", ".join(told)
+
+
+def _statistics(piece: PagePiece) -> Markup | None:
+    if not piece.statistics:
+        return None
+    head = ("figure", "this piece", "training music")
+    return element(
+        "details",
+        element("summary", "Statistics beside the training music"),
+        table(head, piece.statistics, f"Statistics of {piece.title}"),
+    )

@@ -1,0 +1,159 @@
+"""The page of a run, and that of several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from musengine.api import Registry, counted
+from musengine_media.page import run_sections as sections
+from musengine_media.page.curves import Charts
+from musengine_media.page.document import document
+from musengine_media.page.markup import Child, Markup, element, joined, table
+from musengine_media.page.pieces import PagePiece, Shelf
+from musengine_media.page.run_record import RunRecord, Sample, read_run
+
+_KNOWN = frozenset({"piece", "index", "seed", "prompt", "prompt_seconds", "checkpoint", "settings"})
+"""What `generated.jsonl` says of every piece; anything beside it is told as it stands."""
+
+
+def run_page(folder: Path, registry: Registry, problem: str = "") -> str:
+    """Return the page of one run.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    run, shelf, charts = read_run(folder, registry), Shelf(), Charts()
+    parts: dict[str, list[Child]] = {
+        "Pieces": [*_pieces(run, shelf)],
+        "Training": [*sections.training([run], charts)],
+        "Made on the way": [*shelf.sections(map(_on_the_way, run.on_the_way))],
+        "Figures": [sections.figures_table([run])],
+        "Corpus": [*sections.corpus(run)],
+        "Pipeline": [sections.pipeline(run), sections.versions(run)],
+        "Once more": [sections.repeat(run)],
+    }
+    header = [element("h1", run.name), sections.summary(run, problem)]
+    data = {"pieces": shelf.data, "charts": charts.data}
+    return document(f"{run.name}: a run of musengine", _laid_out(header, parts), data)
+
+
+def runs_page(folders: Sequence[Path], registry: Registry) -> str:
+    """Return the page of several runs side by side.
+
+    Raises:
+        UserError: a folder holds none.
+    """
+    runs, shelf, charts = [read_run(folder, registry) for folder in folders], Shelf(), Charts()
+    parts: dict[str, list[Child]] = {
+        "Training": [*sections.training(runs, charts)],
+        "Figures": [sections.figures_table(runs)],
+        "Settings": [_differences(runs)],
+    }
+    for run in runs:
+        parts[f"Pieces of {run.name}"] = [sections.summary(run), *_pieces(run, shelf)]
+    header = [element("h1", f"{len(runs)} runs side by side")]
+    data = {"pieces": shelf.data, "charts": charts.data}
+    return document(f"{len(runs)} runs of musengine", _laid_out(header, parts), data)
+
+
+def _laid_out(header: Sequence[Child], parts: Mapping[str, Sequence[Child]]) -> Markup:
+    """Return a page's body: links to its parts, and those that are not empty."""
+    there = {title: found for title, found in parts.items() if any(found)}
+    links = [
+        element("li", element("a", title, href=f"#part-{number}"))
+        for number, title in enumerate(there, 1)
+    ]
+    bodies = [
+        element("section", element("h2", title, id=f"part-{number}"), found)
+        for number, (title, found) in enumerate(there.items(), 1)
+    ]
+    navigation = element("nav", element("ul", links), aria_label="Parts of this page")
+    return joined(element("header", header, navigation), element("main", bodies))
+
+
+def _pieces(run: RunRecord, shelf: Shelf) -> Iterator[Markup]:
+    yield from shelf.sections(_page_piece(sample, run) for sample in run.samples)
+    if run.earlier:
+        yield element("p", f"{counted(run.earlier, 'earlier piece')} in {run.folder / 'samples'}")
+    for line in run.unreadable:
+        yield element("p", f"Not shown: {line}", class_="soft")
+
+
+def _page_piece(sample: Sample, run: RunRecord) -> PagePiece:
+    midi = sample.path.suffix in (".mid", ".midi")
+    return PagePiece(
+        title=sample.name,
+        score=sample.score,
+        midi=sample.path.read_bytes() if midi else b"",
+        file_name=f"{sample.path.stem}.mid",
+        remarks=[*_remarks(sample.origin)],
+        prompt_seconds=float(sample.origin.get("prompt_seconds") or 0.0),
+        statistics=_statistics(sample.path, run.figures.get("generated", {})),
+    )
+
+
+def _on_the_way(sample: Sample) -> PagePiece:
+    return PagePiece(sample.name, sample.score, file_name=f"{sample.name}.mid")
+
+
+def _remarks(origin: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a piece came from."""
+    if not origin:
+        return
+    prompt, settings = origin.get("prompt"), origin.get("settings", {}).get("generate", {})
+    told = [f"seed {origin.get('seed')}", f"weights {origin.get('checkpoint')}"]
+    if prompt not in (None, "none", "text"):
+        told.insert(0, f"goes on from {settings.get('prompt_length')} of {prompt}")
+    if prompt == "text":
+        told.insert(0, f"goes on from {settings.get('prompt_text')!r}")
+    yield "; ".join(told)
+    more = [f"{key}: {value}" for key, value in origin.items() if key not in _KNOWN]
+    if more:
+        yield "; ".join(more)
+
+
+def _statistics(path: Path, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what was measured of a single piece, and the range of the training music."""
+    rows = []
+    for name, detail in figures.get("statistics", {}).items():
+        value = detail.get("per_piece", {}).get(path.name)
+        span = detail.get("reference_range")
+        if isinstance(value, (int, float)) and isinstance(span, list) and len(span) == 2:
+            rows.append((_spaced(name), f"{value:.4g}", f"{span[0]:.4g} to {span[1]:.4g}"))
+    for name, each in figures.items():
+        if name.endswith("_per_piece") and isinstance(each, Mapping):
+            value = each.get(path.name)
+            if isinstance(value, (int, float)):
+                rows.append((_spaced(name.removesuffix("_per_piece")), f"{value:.4g}", ""))
+    return rows
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _differences(runs: Sequence[RunRecord]) -> Markup:
+    """Return the settings in which runs differ."""
+    flat = [dict(_flattened(run.pipeline)) for run in runs]
+    keys = dict.fromkeys(key for each in flat for key in each)
+    rows = [
+        (key, *(each.get(key, "") for each in flat))
+        for key in keys
+        if len({each.get(key) for each in flat}) > 1
+    ]
+    if not rows:
+        return element("p", "The runs have the same settings.")
+    return table(("key", *(run.name for run in runs)), rows, "Settings in which the runs differ")
+
+
+def _flattened(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _flattened(each, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+        for index, each in enumerate(value):
+            yield from _flattened(each, f"{key}.{index}")
+    else:
+        yield key, str(value)
