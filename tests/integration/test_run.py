@@ -28,6 +28,7 @@ def test_a_run_leaves_what_it_promises(folder: Path, musengine: Call) -> None:
     figure = evaluation["valid"]["nll"]
     assert present == {
         *("pipeline.toml", "versions.json", "split.json", "metrics.jsonl", "state.json"),
+        "corpus.json",
         *(
             "evaluation.json",
             "run.lock",

@@ -43,6 +43,7 @@ def add_shorthands(parser: argparse.ArgumentParser) -> None:
             help=f"{words} (of the first [[sampler]] that has it)",
         )
     _add(drawing, "--seed", int, "N", "the same pieces again (generate.seed)")
+    _add(drawing, "--best-of", int, "N", "keep the best of N draws (generate.best_of)")
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:

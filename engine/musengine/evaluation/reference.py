@@ -9,6 +9,7 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
 from musengine.interfaces.metric import Reference
 from musengine.music.score import Score, Text
+from musengine.utils.arrays import Array
 
 Named = tuple[str, Score]
 
@@ -21,13 +22,19 @@ def of_pieces(
 
 
 def _decoded(pieces: Iterable[EncodedPiece], encoder: Encoder[Any]) -> Iterator[Named]:
-    settings = DecodeSettings()
     for piece in pieces:
-        content = encoder.decode(piece.encoded.steps, settings)
-        if isinstance(content, Text):
-            # A text that stands for no score has no notes to compare.
-            try:
-                content = encoder.score_of(content, settings)
-            except (UnreadableError, NotImplementedError):
-                continue
-        yield piece.id, content
+        # A text that stands for no score has no notes to compare.
+        if (score := as_score(piece.encoded.steps, encoder)) is not None:
+            yield piece.id, score
+
+
+def as_score(steps: Array, encoder: Encoder[Any]) -> Score | None:
+    """Return the score that encoded steps stand for; None for a text that holds no music."""
+    settings = DecodeSettings()
+    content = encoder.decode(steps, settings)
+    if not isinstance(content, Text):
+        return content
+    try:
+        return encoder.score_of(content, settings)
+    except (UnreadableError, NotImplementedError):
+        return None

@@ -57,9 +57,16 @@ class GeneratedPiece:
     logits: npt.NDArray[np.float32] | None = None
 
 
-def piece_seeds(seed: int, count: int) -> list[int]:
-    """Return a seed for each piece; the k-th is the same however many there are."""
-    entropy = [np.random.SeedSequence([seed, index]) for index in range(count)]
+def piece_seeds(seed: int, count: int, attempt: int = 0) -> list[int]:
+    """Return a seed for each piece; the k-th is the same however many there are.
+
+    Args:
+        seed: of all of them.
+        count: how many pieces.
+        attempt: which draw of them it is, from 0; each has seeds of its own.
+    """
+    later = [attempt] if attempt else []
+    entropy = [np.random.SeedSequence([seed, index, *later]) for index in range(count)]
     return [int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)) for sequence in entropy]
 
 

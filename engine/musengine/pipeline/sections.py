@@ -179,6 +179,16 @@ class GenerateConfig(Config):
         low=0,
         high=2**53,
     )
+    redraw: bool = setting(
+        True,
+        doc="Draw a piece that is empty or stuck again, up to three times; others stay as is.",
+    )
+    best_of: int = setting(
+        1,
+        doc="Draws of every piece; kept is the one nearest to the corpus in likelihood and form.",
+        low=1,
+        high=64,
+    )
     checkpoint: CheckpointChoice = setting(
         CheckpointChoice("best"),
         doc="Which weights are used: `best` on the validation part, `last`, those after a step, "

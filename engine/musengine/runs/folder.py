@@ -200,6 +200,15 @@ class RunFolder:
         ]
         write_text(path, "".join(f"{line}\n" for line in kept))
 
+    def write_corpus_range(self, ranges: Mapping[str, Any]) -> None:
+        """Write what the training part is like, beside which generated pieces are judged."""
+        write_json(self.path / "corpus.json", {"range": ranges})
+
+    def corpus_range(self) -> dict[str, Any]:
+        """Return what the training part is like; nothing where that was not learned."""
+        path = self.path / "corpus.json"
+        return dict(read_json(path).get("range", {})) if path.is_file() else {}
+
     def state(self) -> dict[str, Any]:
         """Return what is known of the run's progress beyond its checkpoints."""
         path = self.path / "state.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,10 @@ from musengine.data.reading import read_sources
 from musengine.errors import UnreadableError, UserError
 from musengine.generation import activations, engine
 from musengine.generation import output as outputs
+from musengine.generation.attempts import Kept, Verdict, kept_pieces
+from musengine.generation.likeness import Likeness
 from musengine.generation.prompts import cut_prompt, read_prompts
+from musengine.generation.worth import CorpusRange, judged
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
 from musengine.interfaces.writer import Probabilities
 from musengine.music.score import Score
@@ -28,7 +31,6 @@ from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
 from musengine.runs.trained import Trained, load_trained
-from musengine.utils.arrays import Array
 from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter
 
@@ -45,7 +47,7 @@ class NewPieces:
     Attributes:
         trained: what made them.
         pieces: decoded.
-        steps: as the model chose them, prompts not included.
+        kept: as the model chose them, prompts not included, and how often they were drawn.
         prompts: what they go on from, possibly of no steps.
         prompt_names: the pieces that the prompts are of.
         first: index within its piece of each prompt's first step.
@@ -53,7 +55,7 @@ class NewPieces:
 
     trained: Trained
     pieces: list[outputs.DecodedPiece]
-    steps: list[Array]
+    kept: list[Kept]
     prompts: list[Encoded]
     prompt_names: list[str]
     first: list[int]
@@ -76,12 +78,19 @@ def make_pieces(
     trained = load_trained(pipeline, run)
     settings = _settings(config)
     names, prompts, first = _prompts(pipeline, run, registry, trained.encoder, settings, seed)
-    made = _made(pipeline, trained, prompts, first, settings, seed, reporter)
+    plan = engine.GenerationPlan(
+        prompts=prompts,
+        first=first,
+        seeds=engine.piece_seeds(seed, config.count),
+        length=config.length,
+        settings=settings,
+    )
+    kept = _kept(pipeline, run, trained, plan, seed, reporter)
     pieces = [
-        _product(piece, prompt, trained.encoder, config, settings)
-        for piece, prompt in zip(made, prompts, strict=True)
+        _product(each.piece, prompt, trained.encoder, config, settings)
+        for each, prompt in zip(kept, prompts, strict=True)
     ]
-    return NewPieces(trained, pieces, [piece.steps for piece in made], prompts, names, first)
+    return NewPieces(trained, pieces, kept, prompts, names, first)
 
 
 def generate(
@@ -108,9 +117,9 @@ def generate(
         recorder = activations.check_record(record, pipeline.model.name, model_records, registry)
     made = make_pieces(pipeline, run, registry, seed=seed, reporter=reporter)
     written = write_pieces(made, pipeline, run, seed=seed, folder=folder, name=name)
-    if record is not None and recorder is not None and made.steps:
+    if record is not None and recorder is not None and made.kept:
         model, encoder, device = made.trained.model, made.trained.encoder, made.trained.device
-        prompt, first, steps = made.prompts[0], made.first[0], made.steps[0]
+        prompt, first, steps = made.prompts[0], made.first[0], made.kept[0].piece.steps
         settings = _settings(pipeline.generate)
         inside = activations.record_piece(model, encoder, prompt, first, steps, settings, device)
         activations.write(inside, recorder, record, "--record")
@@ -134,8 +143,8 @@ def write_pieces(
     target = folder if folder is not None else run.samples
     option = "--out" if folder is not None else "--run-dir"
     written = outputs.write_pieces(made.pieces, pipeline.outputs, target, name, option)
-    origins = _origins(written, made, seed, pipeline)
-    outputs.note_origin(target, origins)
+    outputs.note_origin(target, _origins(written, made, seed, pipeline))
+    _tell_kept(written, made.kept, pipeline.generate.best_of)
     _tell_written(written, seed, target)
     return written
 
@@ -144,38 +153,76 @@ def _settings(config: GenerateConfig) -> DecodeSettings:
     return DecodeSettings(tempo=config.tempo, meter=config.meter)
 
 
+def _kept(
+    pipeline: Pipeline,
+    run: RunFolder,
+    trained: Trained,
+    plan: engine.GenerationPlan,
+    seed: int,
+    reporter: ProgressReporter,
+) -> list[Kept]:
+    """Return the new pieces, drawn again where they are not worth keeping."""
+    config, judge = pipeline.generate, _judge(pipeline, run, trained, plan)
+    with reporter.bar("generating") as bar:
+
+        def make(numbers: Sequence[int], attempt: int) -> list[engine.GeneratedPiece]:
+            seeds = engine.piece_seeds(seed, config.count, attempt)
+            part = engine.GenerationPlan(
+                prompts=[plan.prompts[number] for number in numbers],
+                first=[plan.first[number] for number in numbers],
+                seeds=[seeds[number] for number in numbers],
+                length=plan.length,
+                settings=plan.settings,
+            )
+            again = f", draw {attempt + 1}" if attempt else ""
+            what = counted(len(numbers), "piece") + again
+            return _made(pipeline, trained, part, lambda share: bar.update(share, what))
+
+        return kept_pieces(make, judge, config.count, redraw=config.redraw, best_of=config.best_of)
+
+
 def _made(
     pipeline: Pipeline,
     trained: Trained,
-    prompts: Sequence[Encoded],
-    first: Sequence[int],
-    settings: DecodeSettings,
-    seed: int,
-    reporter: ProgressReporter,
+    plan: engine.GenerationPlan,
+    beat: Callable[[float], None],
 ) -> list[engine.GeneratedPiece]:
-    """Return the steps of the new pieces, with the probabilities where a writer asks for them."""
-    config = pipeline.generate
-    plan = engine.GenerationPlan(
-        prompts=prompts,
-        first=first,
-        seeds=engine.piece_seeds(seed, config.count),
-        length=config.length,
-        settings=settings,
-    )
+    """Return the steps of new pieces, with the probabilities where a writer asks for them."""
     wants_probabilities = any(
         "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
     )
-    with reporter.bar("generating") as bar:
-        return engine.generate(
-            trained.model,
-            trained.encoder,
-            [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers],
-            plan,
-            device=trained.device,
-            own=pipeline.model_declaration.generation == "own",
-            keep_logits=wants_probabilities,
-            beat=lambda share: bar.update(share, counted(config.count, "piece")),
-        )
+    return engine.generate(
+        trained.model,
+        trained.encoder,
+        [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers],
+        plan,
+        device=trained.device,
+        own=pipeline.model_declaration.generation == "own",
+        keep_logits=wants_probabilities,
+        beat=beat,
+    )
+
+
+def _judge(
+    pipeline: Pipeline, run: RunFolder, trained: Trained, plan: engine.GenerationPlan
+) -> Callable[[int, engine.GeneratedPiece], Verdict]:
+    """Return what says what is thought of a piece, given its number."""
+    corpus = CorpusRange.from_json(run.corpus_range())
+    likely: Likeness | None = None
+    if pipeline.generate.best_of > 1 and pipeline.model_declaration.likelihood:
+        likely = Likeness.of(trained.model, read_prompts(run.prompts))
+
+    def judge(number: int, piece: engine.GeneratedPiece) -> Verdict:
+        faults, measures = judged(piece.steps, trained.encoder, corpus)
+        if pipeline.generate.best_of == 1:
+            return Verdict(tuple(faults), measures=dict(measures))
+        distance = corpus.distance(measures)
+        if likely is not None:
+            prompt, first = plan.prompts[number], plan.first[number]
+            distance += likely.distance(piece.steps, prompt, first, trained.encoder, plan.settings)
+        return Verdict(tuple(faults), distance, dict(measures))
+
+    return judge
 
 
 def _product(
@@ -211,9 +258,10 @@ def _origins(
             "prompt_seconds": _seconds_of_prompt(prompt, made.trained.encoder, pipeline.generate),
             "checkpoint": made.trained.checkpoint.name,
             "settings": settings,
+            **kept.as_json(),
         }
-        for index, (piece, name, prompt) in enumerate(
-            zip(written, made.prompt_names, made.prompts, strict=True)
+        for index, (piece, name, prompt, kept) in enumerate(
+            zip(written, made.prompt_names, made.prompts, made.kept, strict=True)
         )
     ]
 
@@ -226,10 +274,26 @@ def _seconds_of_prompt(prompt: Encoded, encoder: Encoder[Any], config: GenerateC
     return float(content.seconds(content.length)) if isinstance(content, Score) else 0.0
 
 
+def _tell_kept(written: Sequence[outputs.WrittenPiece], kept: Sequence[Kept], best_of: int) -> None:
+    """Say how many pieces were drawn again, and which are empty or stuck still."""
+    again = sum(each.attempts > best_of for each in kept)
+    if again:
+        logger.info(
+            f"{again} of {counted(len(kept), 'piece')} drawn again, being empty or stuck "
+            "(generate.redraw)"
+        )
+    poor = [(piece, each) for piece, each in zip(written, kept, strict=True) if each.verdict.faults]
+    for piece, each in poor[:_TOLD]:
+        draws = f" in each of {each.attempts} draws" if each.attempts > 1 else ""
+        logger.warning(
+            f"{piece.stem}: {', '.join(each.verdict.faults)}{draws}: train longer, or choose "
+            "another sampler"
+        )
+    if len(poor) > _TOLD:
+        logger.warning(f"and {counted(len(poor) - _TOLD, 'more piece')} like that")
+
+
 def _tell_written(written: Sequence[outputs.WrittenPiece], seed: int, folder: Path) -> None:
-    for piece in written:
-        if not piece.notes:
-            logger.warning(f"{piece.stem} holds no notes: train longer, or choose another sampler")
     unheard = [piece for piece in written if piece.no_score]
     for piece in unheard[:_TOLD]:
         logger.warning(f"{piece.stem}: only the text is written: {piece.no_score}")

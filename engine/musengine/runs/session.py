@@ -27,6 +27,7 @@ from musengine.runs.folder import RunFolder
 from musengine.runs.report import tell_dataset, tell_figures
 from musengine.runs.run_writers import write_run
 from musengine.runs.trained import (
+    corpus_range,
     evaluate,
     generated_pieces,
     learn_from,
@@ -143,6 +144,8 @@ class Session:
         else:
             self.run.begin(self.pipeline, self.dataset)
         self.begun = True
+        if not self.run.corpus_range():
+            self.run.write_corpus_range(corpus_range(self.dataset, encoder))
         logger.info(f"run folder: {self.run.path}")
         ending = _train(task, self.pipeline, self.run, stored)
         if ending.interrupted:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.scores import read_scores
 from musengine.errors import UserError
-from musengine.evaluation.reference import Named, of_pieces
+from musengine.evaluation.reference import Named, as_score, of_pieces
+from musengine.generation.worth import CorpusRange
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.metric import Evidence, Metric, Reference
 from musengine.interfaces.model import Model
@@ -31,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 GENERATED = "generated"
 """What the figures of generated pieces stand under, beside those of the parts."""
+
+_RANGE_PIECES = 300
+"""How many pieces of the training part tell what the corpus is like."""
 
 Figures = dict[str, Any]
 """Numbers by name; nested mappings hold details."""
@@ -163,6 +168,17 @@ def _dataset(
 def _music(dataset: Dataset, encoder: Encoder[Any]) -> Reference:
     held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
     return of_pieces(dataset.parts["train"], held_out, encoder)
+
+
+def corpus_range(dataset: Dataset, encoder: Encoder[Any]) -> dict[str, Any]:
+    """Return what pieces of the training part are like; nothing where they are no music."""
+    if "score" not in encoder.config.produces():
+        return {}
+    pieces = dataset.parts["train"]
+    # Enough for a range; the largest corpora would take minutes.
+    chosen = np.random.default_rng(0).permutation(len(pieces))[:_RANGE_PIECES]
+    scores = (as_score(pieces[index].encoded.steps, encoder) for index in sorted(chosen.tolist()))
+    return CorpusRange.of(score for score in scores if score is not None).as_json()
 
 
 def measure(

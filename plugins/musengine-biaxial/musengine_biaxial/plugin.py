@@ -41,7 +41,12 @@ CLASSIC = {
         "keep_checkpoints": "all",
     },
     "sampler": [{"type": "adaptive"}],
-    "generate": {"prompt": "corpus", "prompt_length": "1 steps", "length": "1280 steps"},
+    "generate": {
+        "prompt": "corpus",
+        "prompt_length": "1 steps",
+        "length": "1280 steps",
+        "redraw": False,
+    },
 }
 """The constants of the original program (biaxial-rnn-music-composition, 2015)."""
 

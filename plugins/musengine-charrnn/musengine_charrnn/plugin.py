@@ -27,7 +27,7 @@ CLASSIC = {
         "keep_checkpoints": 1,
     },
     "sampler": [{"type": "categorical"}],
-    "generate": {"prompt": "none"},
+    "generate": {"prompt": "none", "redraw": False},
 }
 """The constants of the original program (MusicRNN, after char-rnn); its faults are not among them.
 """

@@ -39,7 +39,7 @@ CLASSIC = {
         "clip_norm": 0.0,
     },
     "sampler": [{"type": "threshold", "threshold": 0.1}],
-    "generate": {"prompt": "corpus", "prompt_length": "20 steps"},
+    "generate": {"prompt": "corpus", "prompt_length": "20 steps", "redraw": False},
 }
 """The constants of the original program (LSTMmusic, 2015); its faults are not among them."""
 

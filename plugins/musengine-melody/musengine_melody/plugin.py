@@ -38,6 +38,7 @@ CLASSIC = {
         "prompt": "corpus",
         "prompt_length": "20 steps",
         "velocity": 127,
+        "redraw": False,
     },
 }
 """The constants of the original program (midi-rnn, 2017); its faults are not among them."""

@@ -39,7 +39,9 @@ class SamplesCallback(Callback[SamplesConfig]):
         """Make the pieces, as `musengine generate` would; what hinders it is a warning."""
         if self._run is None or not self.wants_checkpoint(progress):
             return
-        settings = [f"generate.count={self.config.count}", "generate.checkpoint=last"]
+        # As they come: they are to show what the weights of the moment make.
+        settings = ["generate.checkpoint=last", "generate.redraw=false", "generate.best_of=1"]
+        settings.append(f"generate.count={self.config.count}")
         if self.config.length is not None:
             settings.append(f"generate.length={self.config.length.to_toml()}")
         registry = manager.load().registry
