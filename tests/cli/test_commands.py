@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from musengine.testing import SitePackages
 
 PLUGIN = """
 import sys
+from pathlib import Path
 from musengine.api import CommandDeclaration, hookimpl
 
 @hookimpl
@@ -124,3 +126,25 @@ def test_a_command_that_cannot_be_imported_is_one_line(
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "broken-plugin 1.0" in done.stderr
+
+
+def test_check_finds_a_component_whose_class_is_not_there(
+    site_packages: SitePackages, tmp_path: Path
+) -> None:
+    source = """
+    from musengine.api import MetricDeclaration, hookimpl
+
+    @hookimpl
+    def musengine_metrics():
+        return [MetricDeclaration(name="gone", summary="", target="gone_module:Gone")]
+    """
+    site_packages.add("gone", {"gone": "gone_module"}, gone_module=source)
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music/a.mid").touch()
+    file = tmp_path / "pipe.toml"
+    file.write_text(
+        '[corpus]\npath = "music"\n[model]\ntype = "frequencies"\n[[metric]]\ntype = "gone"\n'
+    )
+    done = call(site_packages, "check", str(file), "--json")
+    problems = json.loads(done.stdout)["problems"]
+    assert (done.returncode, [each["code"] for each in problems]) == (1, ["component-broken"])

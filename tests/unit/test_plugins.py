@@ -16,6 +16,7 @@ from helpers import declaring, refused
 from musengine import __version__
 from musengine.cli.listing import as_json, as_lines
 from musengine.errors import UserError
+from musengine.pipeline.declared import declared_problems
 from musengine.plugins import hookspecs, manager
 from musengine.plugins.declarations import DECLARATIONS, Content, Requirement
 from musengine.testing import SitePackages
@@ -25,6 +26,14 @@ from musengine.plugins.declarations import *
 from musengine.plugins.hookspecs import hookimpl
 """
 HOOK = HEAD + "@hookimpl\ndef musengine_models():\n    return {}\n"
+MODEL = HOOK.format(
+    "[ModelDeclaration(**(dict(name='x', summary='', target='a:B', layouts=('grid',),"
+    " config=ModelConfig) | dict({})))]"
+)
+READER = HEAD + (
+    "@hookimpl\ndef musengine_readers():\n"
+    "    return [ReaderDeclaration(name='x', summary='', target='a:B', {})]\n"
+)
 METRIC = (
     HEAD
     + """
@@ -267,9 +276,8 @@ def musengine_batching():
         (listed,) = [plugin for plugin in as_json(loaded) if plugin["name"] == "every"]
         assert (listed["distribution"], listed["version"]) == ("every-hook", "2.5")
         assert (listed["status"], listed["reasons"]) == ("ok", [])
-        assert {"kind": "model", "name": "parrot", "summary": "Repeats", "missing": []} in listed[
-            "components"
-        ]
+        (parrot,) = [each for each in listed["components"] if each["name"] == "parrot"]
+        assert (parrot["kind"], parrot["summary"], parrot["missing"]) == ("model", "Repeats", [])
         missing = {each["name"]: each["missing"] for each in listed["components"]}
         assert missing["bell"] == ["pip install bell"]
         assert missing["lion"] == []
@@ -325,9 +333,27 @@ BROKEN_CONTRACTS = {
         "[ModelDeclaration(name='x', summary='', target='a:B', layouts=('grid',),"
         " config=ModelConfig, default_for='grid')]"
     ): "default_for of model 'x' must be a tuple, got 'grid'",
+    # What is wrong in a field, in its form or in a word.
+    MODEL.format("requires=('miditok',)"): "requires of model 'x' must be a Requirement, got",
+    MODEL.format(
+        "layouts=('gird',)"
+    ): "layouts of model 'x': there is no 'gird'; did you mean 'grid'?",
+    MODEL.format("layouts=(5,)"): "layouts of model 'x' must be a str, got (5,)",
+    MODEL.format("training='once'"): "training of model 'x' must be gradient or fit, got 'once'",
+    MODEL.format("stateful=1"): "stateful of model 'x' must be a bool, got 1",
+    MODEL.format("target='a.B'"): "target of model 'x' must be 'package.module:name', got 'a.B'",
+    MODEL.format("name='My Model'"): "the name of model 'My Model' must be of small letters",
+    MODEL.format("summary='two\\nlines'"): "the summary of model 'x' must be one line",
+    MODEL.format("presets={'old': 5}"): "presets of model 'x' must be a mapping, got {'old': 5}",
+    MODEL.format("templates={'x': 'pipeline.toml'}"): "template 'x' of model 'x' must be 'package:",
+    READER.format(
+        "suffixes=('mid',)"
+    ): "suffixes of reader 'x' must be of small letters after a dot",
+    READER.format("priority=True"): "priority of reader 'x' must be a int, got True",
+    READER.format("content=('notes',)"): "content of reader 'x' must be score or text or",
     METRIC.format("better='less'"): "better of metric 'x' must be lower or higher, got 'less'",
     METRIC.format("better={'bits': 'up'}"): (
-        "better of metric 'x' must be lower or higher, got 'up'"
+        "better of metric 'x' must be lower or higher, got {'bits': 'up'}"
     ),
     METRIC.format("needs='likelihood'"): "needs of metric 'x' must be a tuple, got 'likelihood'",
     # Without a table nothing gives it a key that it must have.
@@ -361,6 +387,51 @@ class TestABrokenPlugin:
         assert reason in bad.reasons[0]
         assert "\n" not in str(bad)
         assert loaded.broken == [bad]
+
+    def test_defaults_that_no_pipeline_can_have(self, site_packages: SitePackages) -> None:
+        source = MODEL.format(
+            "target='there_module:There', defaults={'training': {'btch_size': 5}},"
+            " presets={'old': {'training': {'batch_size': 0}, 'generte': {}}}"
+        )
+        site_packages.add(
+            "bad-plugin", {"bad": "bad_module"}, bad_module=source, there_module="There = 1"
+        )
+        loaded = site_packages.load()
+        registry = loaded.registry
+        found = declared_problems(registry.get("model", "x"), registry)
+        whose = "model 'x' of bad-plugin 1.0"
+        assert {(each.file, each.table, each.key, each.code) for each in found} == {
+            (whose, "training", "btch_size", "unknown-key"),
+            (f"preset 'old' of {whose}", "training", "batch_size", "out-of-range"),
+            (f"preset 'old' of {whose}", "", "generte", "unknown-table"),
+        }
+        (listed,) = [plugin for plugin in as_json(loaded) if plugin["name"] == "bad"]
+        assert len(listed["components"][0]["faults"]) == 3
+        # A user may set another value over them, so the plugin can be used.
+        assert listed["status"] == "ok"
+
+    @pytest.mark.parametrize(
+        ("target", "source", "broken"),
+        [
+            ("there_module:There", "class There: pass", False),
+            ("there_module:There", "from elsewhere import There", False),
+            ("there_module:There", "class Their: pass", True),
+            ("nowhere_at_all:There", "", True),
+        ],
+    )
+    def test_a_class_is_looked_for_without_importing_its_module(
+        self, site_packages: SitePackages, target: str, source: str, broken: bool
+    ) -> None:
+        site_packages.add(
+            "bad-plugin",
+            {"bad": "bad_module"},
+            bad_module=MODEL.format(f"target={target!r}"),
+            there_module=source,
+        )
+        entry = site_packages.load().registry.get("model", "x")
+        message = entry.broken_target()
+        assert (repr(target) in message, "bad-plugin 1.0" in message) == (broken, broken)
+        assert "there_module" not in sys.modules
 
     @pytest.mark.parametrize("source", [*IMPORT_FAILURES, *BROKEN_CONTRACTS])
     def test_raises_when_strict(self, site_packages: SitePackages, source: str) -> None:

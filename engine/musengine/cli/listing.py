@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from musengine.pipeline.declared import declared_problems
+from musengine.plugins.declarations import Declaration
 from musengine.plugins.manager import Plugins
 
 
@@ -22,11 +24,8 @@ def as_json(loaded: Plugins) -> list[dict[str, Any]]:
                     "kind": declaration.kind,
                     "name": declaration.name,
                     "summary": declaration.summary,
-                    "missing": [
-                        requirement.install
-                        for requirement in declaration.requires
-                        if not requirement.installed()
-                    ],
+                    "missing": _missing(declaration),
+                    "faults": _faults(declaration, loaded),
                 }
                 for declaration in plugin.declarations
             ],
@@ -44,9 +43,24 @@ def as_lines(loaded: Plugins) -> list[str]:
         lines.append(f"{head}  [{plugin.status}{reason}]")
         offered: dict[str, list[str]] = defaultdict(list)
         for declaration in plugin.declarations:
-            missing = any(not requirement.installed() for requirement in declaration.requires)
+            missing = _missing(declaration)
             offered[declaration.kind].append(declaration.name + (" (*)" if missing else ""))
             if missing:
-                offered["(*) needs"] = [need.install for need in declaration.requires]
-        lines.extend(f"  {kind}: {', '.join(names)}" for kind, names in offered.items())
+                offered["(*) needs"] = missing
+            offered["fault of its author"] += _faults(declaration, loaded)
+        lines.extend(f"  {kind}: {', '.join(names)}" for kind, names in offered.items() if names)
     return lines
+
+
+def _missing(declaration: Declaration) -> list[str]:
+    return [need.install for need in declaration.requires if not need.installed()]
+
+
+def _faults(declaration: Declaration, loaded: Plugins) -> list[str]:
+    """Return what is wrong with a component that is usable all the same, until it is used."""
+    entry = loaded.registry.entries.get((declaration.kind, declaration.name))
+    if entry is None:  # of a name that clashes
+        return []
+    broken = entry.broken_target()
+    problems = declared_problems(entry, loaded.registry)
+    return [*([broken] if broken else []), *map(str, problems)]

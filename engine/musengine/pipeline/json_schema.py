@@ -19,12 +19,11 @@ from urllib.parse import quote
 
 from musengine.config.fields import Config, settings_of
 from musengine.config.setting_types import Schema, any_of
+from musengine.pipeline.declared import LAYERED
 from musengine.pipeline.sections import INSIDE, LISTS, ORDER, SECTIONS, SINGLE
 from musengine.plugins.registry import Registry, RegistryEntry
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-LAYERED = ("model", "encoder")
-"""Kinds of components whose defaults and presets for other tables count."""
 DESCRIPTIONS = {
     "encoder": "How music becomes arrays and arrays become music.",
     "model": "What is trained.",

@@ -91,6 +91,19 @@ class Pipeline:
         metrics = compatibility.unmet(self.metrics, self.model)
         return [*self.omitted, *writers.values(), *metrics.values()]
 
+    def refuse_broken(self) -> None:
+        """Find components whose class is not where their declaration says, without PyTorch.
+
+        Raises:
+            ConfigError: each of them.
+        """
+        broken = {component.entry.broken_target(): None for component in self.components()}
+        problems = [
+            Problem(self.name, "", "", message, "component-broken") for message in broken if message
+        ]
+        if problems:
+            raise ConfigError(problems)
+
     def accepts(self) -> tuple[Content, ...]:
         """Return what the encoder takes, scores or texts: what is read is chosen by it."""
         assert isinstance(self.encoder.config, EncoderConfig)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import importlib.metadata
 import inspect
@@ -12,24 +11,21 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pluggy
 
 from musengine import __version__
-from musengine.config.fields import Config
 from musengine.errors import did_you_mean, is_strict
 from musengine.plugins import hookspecs
 from musengine.plugins.declarations import (
     DECLARATIONS,
     Declaration,
-    EncoderConfig,
-    MetricDeclaration,
-    ModelConfig,
 )
 from musengine.plugins.registry import CORE, Distribution, Registry, RegistryEntry
+from musengine.plugins.validation import faults
 
 logger = logging.getLogger(__name__)
 
@@ -237,39 +233,9 @@ def _validated(hook: str, result: object, expected: type[Declaration]) -> list[D
         if not isinstance(item, expected):
             shown = item.__name__ if inspect.isclass(item) else type(item).__name__
             raise _BadPluginError(f"{hook} must return {expected.__name__}, returned {shown}")
-        _check_fields(item)
+        if wrong := faults(item):
+            raise _BadPluginError("; ".join(wrong))
     return declarations
-
-
-def _check_fields(item: Declaration) -> None:
-    """Refuse what would break a pipeline much later, far from its cause."""
-    base = {"encoder": EncoderConfig, "model": ModelConfig}.get(item.kind, Config)
-    if not (inspect.isclass(item.config) and issubclass(item.config, base)):
-        raise _BadPluginError(f"the config of {item.kind} {item.name!r} is no {base.__name__}")
-    if item.kind == "reader" or item.default_for:
-        try:  # these are also used without a table of their own
-            item.config()
-        except TypeError as error:
-            raise _BadPluginError(
-                f"every key of the config of {item.kind} {item.name!r} needs a default: {error}"
-            ) from error
-    for field_ in dataclasses.fields(item):
-        value = getattr(item, field_.name)
-        if isinstance(field_.default, tuple) or field_.name == "layouts":
-            if not isinstance(value, (tuple, list)):
-                raise _BadPluginError(
-                    f"{field_.name} of {item.kind} {item.name!r} must be a tuple, got {value!r}"
-                )
-        elif field_.default_factory is dict and not isinstance(value, Mapping):
-            raise _BadPluginError(
-                f"{field_.name} of {item.kind} {item.name!r} must be a mapping, got {value!r}"
-            )
-    if isinstance(item, MetricDeclaration):
-        words = item.better.values() if isinstance(item.better, Mapping) else [item.better]
-        if wrong := [word for word in words if word not in ("", "lower", "higher")]:
-            raise _BadPluginError(
-                f"better of metric {item.name!r} must be lower or higher, got {wrong[0]!r}"
-            )
 
 
 def _mark_duplicates(plugins: list[Plugin]) -> None:

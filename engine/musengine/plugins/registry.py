@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,6 +17,23 @@ D = TypeVar("D", bound=Declaration)
 
 CORE = "musengine"
 """The core's distribution."""
+
+
+def _names(source: str) -> set[str]:
+    """Return the names that a module binds anywhere outside its functions and classes."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        for node in ast.iter_child_nodes(waiting.pop()):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                names.add(node.name)
+                continue
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names.update(alias.asname or alias.name for alias in node.names)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            waiting.append(node)
+    return names
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,31 @@ class RegistryEntry:
             if not requirement.installed()
         ]
 
+    def broken_target(self) -> str:
+        """Return what keeps the component's class from being imported, as far as its source shows.
+
+        Nothing is imported but the parent packages, so that a pipeline is checked without PyTorch.
+        Empty where nothing does.
+        """
+        module, _, attribute = self.declaration.target.partition(":")
+        try:
+            spec = importlib.util.find_spec(module)
+            if spec is None:
+                return self._unloadable(f"there is no module {module!r}")
+            source = spec.loader.get_source(module)  # type: ignore[union-attr]
+        except Exception as error:  # a parent package may raise anything, a loader have no source
+            return "" if isinstance(error, AttributeError) else self._unloadable(str(error))
+        if source is None or {attribute, "*", "__getattr__"} & _names(source):
+            return ""
+        return self._unloadable(f"there is no {attribute!r} in {module}")
+
+    def _unloadable(self, reason: str, target: str = "") -> str:
+        return (
+            f"{self.declaration.kind} {self.name!r} of {self.origin} cannot be loaded from "
+            f"{target or self.declaration.target!r}: {reason}; "
+            f"update or reinstall {self.origin.distribution}"
+        )
+
     def load(self) -> Any:
         """Import and return the component's class.
 
@@ -74,12 +118,8 @@ class RegistryEntry:
         try:
             return getattr(importlib.import_module(module), attribute)
         except Exception as error:
-            raise UserError(
-                f"{self.declaration.kind} {self.name!r} of {self.origin} cannot be loaded from "
-                f"{target!r}: {type(error).__name__}: {error}; "
-                f"update or reinstall {self.origin.distribution}",
-                code="component-broken",
-            ) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(self._unloadable(reason, target), code="component-broken") from error
 
     def configured(self, settings: Mapping[str, Any], *, where: str = "--set") -> Component:
         """Return the component with settings as TOML has them; relative paths from where one is.

@@ -121,6 +121,9 @@ class Session:
                 self.begun = True
                 return
         self.pipeline, device = _decided(self.pipeline, self.run)
+        for component in self.pipeline.components():
+            # What cannot be imported ends the run now, not after the corpus is read and learned.
+            component.entry.load()
         encoder: Encoder[Any] = self.pipeline.encoder.create()
         origin = _origin(self.pipeline, self.run)
         if origin is not None:

@@ -56,6 +56,7 @@ def check(parsed: argparse.Namespace, context: CommandContext) -> int:
 
     registry = context.registry
     loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
+    loaded.refuse_broken()
     check_choices(loaded, registry)
     chain = ", ".join(sampler.name for sampler in loaded.samplers) or "none"
     for line in loaded.left_out():
