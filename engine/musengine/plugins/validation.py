@@ -8,7 +8,6 @@ form, and what is one of a few words is one of them.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from musengine.config.fields import Config
 from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import did_you_mean
 from musengine.plugins.declarations import (
+    DECLARATIONS,
     Declaration,
     EncoderConfig,
     ModelConfig,
@@ -32,6 +32,12 @@ _IMPORT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _RESOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[^\\:]+\.toml")
 _KNOWN_LAYOUTS = (Grid.name, Tokens.name)
 """The core's; a plugin may have others, but none that is nearly one of these."""
+_HINTS = {
+    declaration.kind: {field.name: hints[field.name] for field in dataclasses.fields(declaration)}
+    for declaration in DECLARATIONS.values()
+    for hints in (get_type_hints(declaration),)
+}
+"""The type of each field by kind."""
 
 
 def faults(item: Declaration) -> list[str]:
@@ -43,7 +49,7 @@ def faults(item: Declaration) -> list[str]:
 
 def _wrong_types(item: Declaration) -> Iterator[str]:
     what = f"{item.kind} {item.name!r}"
-    for name, hint in _hints(type(item)).items():
+    for name, hint in _HINTS[item.kind].items():
         value = getattr(item, name)
         if name == "config":
             base = _BASES.get(item.kind, Config)
@@ -51,12 +57,6 @@ def _wrong_types(item: Declaration) -> Iterator[str]:
                 yield f"the config of {what} is no {base.__name__}"
         elif expected := _mismatch(value, hint):
             yield f"{name} of {what} must be {expected}, got {value!r}"
-
-
-@functools.cache
-def _hints(kind: type[Declaration]) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _mismatch(value: object, hint: Any) -> str:
