@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tarfile
 import tempfile
 import time
@@ -96,6 +97,7 @@ def main() -> None:
         corpus = folder / "musicCollection"
         limits = (f"training.minutes={minutes}", 'training.precision="bfloat16"')
         trained = run(folder / "run", corpus, *limits)
+        processor = os.times().children_user + os.times().children_system
         untrained = run(folder / "untrained", corpus, "training.steps=0")
         real = real_similarities(corpus)
         told = errors(folder / "run")
@@ -114,6 +116,7 @@ def main() -> None:
                 "at first": round(first),
                 "at last": round(last),
                 "at last, nats a step": round(last / BATCH_STEPS, 2),
+                "processor minutes": round(processor / 60, 1),
             },
         },
         "course of the error": {f"iterations to {step}": round(error) for step, error in told},
@@ -129,6 +132,7 @@ def main() -> None:
         },
         "minutes": {
             "of training": minutes,
+            "of processor time in the run": round(processor / 60, 1),
             "in all": round((time.monotonic() - began) / 60, 1),
         },
     }

@@ -1,4 +1,7 @@
-"""The page that maps other programs' settings names keys, options and pipelines that exist."""
+"""The page that maps other programs' settings names keys, options and pipelines that exist.
+
+What each of them does is tested in `tests/integration/systems`, from which the page is made.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ def test_every_pipeline_and_type_exists() -> None:
     registry = manager.load().registry
     if "tempered" not in registry.names("sampler"):
         pytest.skip("musengine-samplers is not installed")
-    kinds = ("sampler", "writer", "callback", "loss", "reader", "metric")
+    kinds = (*sections.LISTS.values(), *sections.SINGLE.values(), *sections.INSIDE.values())
     types = {name for kind in kinds for name in registry.names(kind)}
     for line in HERE:
         if "`type = " in line:

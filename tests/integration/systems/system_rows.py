@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tomli
+import torch
 
-from musengine.api import Pipeline, load_pipeline
-from musengine.testing import CommandResult, run_command
+from musengine.api import Pipeline, Score, TrainingConfig, load_pipeline
+from musengine.testing import CommandResult, create, load_checkpoint, read_midi, run_command
 
 Test = TypeVar("Test", bound=Callable[..., None])
 PIPELINES = Path(__file__).resolve().parents[3] / "pipelines"
@@ -53,3 +54,31 @@ def parts(run_dir: Path) -> dict[str, list[str]]:
     """Return the ids of the pieces of each part."""
     split = json.loads((run_dir / "split.json").read_text(encoding="utf-8"))
     return {part: sorted(pieces) for part, pieces in split["parts"].items()}
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    """Return the last weights of a run."""
+    return dict(load_checkpoint(run_dir).model)
+
+
+def most_moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> float:
+    """Return the largest change of any weight."""
+    return max(float((after[key] - before[key]).abs().max()) for key in before)
+
+
+def step_of(optimizer: str, gradient: float, **training: Any) -> float:
+    """Return how far a weight moves in an optimizer's first step along a gradient."""
+    weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    factory = create("optimizer", optimizer, TrainingConfig(**training))
+    made = factory.create([{"params": [weight]}])
+    weight.grad = torch.tensor([gradient], dtype=torch.float64)
+    made.step()
+    return float(weight.detach())
+
+
+def generate(run_dir: Path, out: Path, *settings: str, name: str = "piece") -> list[Score]:
+    """Return new pieces of a run, written to a folder of their own."""
+    words = ("generate", str(run_dir), "--out", str(out), "--name", name, "--quiet")
+    done = run_command(*words, settings=["generate.length=24 steps", *settings])
+    assert done.status == 0, done.err
+    return [read_midi(path) for path in sorted(out.glob(f"{name}-*.mid"))]
