@@ -206,11 +206,11 @@ def test_an_upbeat_is_a_bar_of_its_own_where_a_meter_can_say_so(music, meters):
     ],
 )
 def test_what_is_no_tune_or_too_much_of_one_is_refused_in_a_line(text, reason):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(UnreadableError, match=reason) as caught:
         abc_to_score(text)
     assert len(caught.value.lines) == 1
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_played_repeats_are_bounded(tmp_path):
@@ -223,11 +223,11 @@ def test_played_repeats_are_bounded(tmp_path):
 
 
 def test_long_lines_of_openings_take_no_long_time():
-    began = time.perf_counter()
+    began = time.process_time()
     for opening in ('"', "[A:", "{", "!", "+", "(3", "[", "^", "&", "(&", "|:[1", "K: "):
         abc_to_score(HEAD + "C" + opening * 20_000 + "\n")
     abc_to_score(HEAD + "C\nK:C " + " " * 200_000 + "x\nQ:" + " " * 200_000 + "\n")
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
 
 
 TUNE = """X:3
