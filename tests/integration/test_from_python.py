@@ -127,7 +127,7 @@ class Listener(Callback[NoSettings]):
 def test_callbacks_are_told(folder: Path) -> None:
     listener = Listener()
     run_pipeline(load_pipeline("pipe.toml"), train_only=True, callbacks=[listener])
-    assert listener.heard == ["nll", "end"]
+    assert listener.heard == ["frame_accuracy", "nll", "end"]
 
 
 class Content(Listener):

@@ -76,9 +76,17 @@ class MemoryStore:
         return [checkpoints.load(path).meta["state"]["step"] for path in self.checkpoint_paths()]
 
     def validated(self) -> dict[int, float]:
-        """The figure of each validation by its step."""
+        """The loss of each validation by its step."""
         valid = (record for record in self.records if "valid" in record)
-        return {record["step"]: min(record["valid"].values()) for record in valid}
+        return {record["step"]: record["valid"]["loss"] for record in valid}
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log without how long it took."""
+        return [{k: v for k, v in each.items() if k != "seconds"} for each in self.records]
+
+    def validations(self) -> list[dict[str, Any]]:
+        """The lines about the validation part."""
+        return [line for line in self.lines() if "valid" in line]
 
 
 class Parabola(Model[ModelConfig]):
@@ -352,19 +360,46 @@ class TestLog:
         trainer_of(task).train()
         # 9 · (1 + 1/4 + ... + 1/4⁹) / 10; the next ten are 4¹⁰ times smaller.
         mean = 9 * (1 - 0.25**10) / 0.75 / 10
-        assert [(r["step"], r["epoch"]) for r in store_of(task).records] == [(10, 2), (20, 5)]
-        assert [r["loss"] for r in store_of(task).records] == pytest.approx(
-            [mean, mean / 4**10], rel=1e-5
+        lines = store_of(task).lines()
+        assert [(r["step"], r["epoch"], r["steps"]) for r in lines] == [
+            *((10, 2, 10), (20, 5, 10)),
+            (25, 6, 5),  # what is left at the end
+        ]
+        rest = 9 * (1 - 0.25**5) / 0.75 / 5
+        assert [r["loss"] for r in lines] == pytest.approx(
+            [mean, mean / 4**10, rest / 4**20], rel=1e-5
         )
+
+    def test_every_step_may_have_a_line(self, tmp_path: Path) -> None:
+        task = task_of(tmp_path, TrainingConfig(steps=3, learning_rate=0.25, log_every=1))
+        trainer_of(task).train()
+        lines = [(each["step"], each["loss"], each["steps"]) for each in store_of(task).lines()]
+        assert lines == [(1, 9.0, 1), (2, 9 / 4, 1), (3, 9 / 16, 1)]
+
+    def test_losses_before_one_that_is_no_number_are_logged(self, tmp_path: Path) -> None:
+        task = task_of(tmp_path, TrainingConfig(steps=9, learning_rate=1e30))
+        with refused("loss-not-finite"):
+            trainer_of(task).train()
+        (line,) = store_of(task).lines()
+        assert (line["step"], line["steps"], line["loss"]) == (1, 1, 9.0)
+
+    def test_a_sum_is_not_called_a_mean(self, tmp_path: Path) -> None:
+        config = TrainingConfig(steps=1, sequence_length=5, loss_reduction="sum")
+        task = recurrent_task(tmp_path, config)
+        trainer_of(task).train()
+        valid, train = store_of(task).lines()
+        assert (valid["unit"], train["unit"]) == ("nats per step", "nats per step, summed")
+        # Of sixteen segments of five steps among five tokens, each about ln 5.
+        assert train["loss"] / 80 == pytest.approx(math.log(5), rel=0.2)
 
     def test_the_validation_is_logged_with_the_models_own_loss(self, tmp_path: Path) -> None:
         config = TrainingConfig(steps=2, learning_rate=0.25, checkpoint_every=Period(1, "steps"))
         task = task_of(tmp_path, config, valid=tunes(4, 6))
         trainer_of(task).train()
         # Measured with the weights after each step: x = 1.5, then 2.25.
-        assert store_of(task).records == [
-            {"step": 1, "epoch": 0, "valid": {"loss": 2.25}},
-            {"step": 2, "epoch": 0, "valid": {"loss": 0.5625}},
+        assert store_of(task).validations() == [
+            {"step": 1, "epoch": 0, "valid": {"loss": 2.25}, "unit": ""},
+            {"step": 2, "epoch": 0, "valid": {"loss": 0.5625}, "unit": ""},
         ]
         assert task.model.training
 
@@ -376,8 +411,27 @@ class TestLog:
         config = TrainingConfig(steps=1, sequence_length=5)
         task = recurrent_task(tmp_path, config, model=Certain(), loss=None)
         trainer_of(task).train()
-        (record,) = store_of(task).records
-        assert record["valid"].keys() == {"nll"}
+        (record,) = store_of(task).validations()
+        assert record["valid"].keys() == {"nll", "accuracy"}
+        assert record["unit"] == "nats per step"
+
+    def test_beside_the_loss_stands_how_many_tokens_were_right(self, tmp_path: Path) -> None:
+        class Fours(Recurrent):
+            """Always holds token 4 likeliest."""
+
+            def forward(self, batch: Batch) -> Output:
+                output = super().forward(batch)
+                assert output.logits is not None
+                return replace(output, logits=output.logits + 9 * torch.eye(5)[4])
+
+        config = TrainingConfig(steps=1, sequence_length=5)
+        task = recurrent_task(tmp_path, config, model=Fours())
+        trainer_of(task).train()
+        tokens = np.concatenate([piece.encoded.steps for piece in task.valid])
+        (record,) = store_of(task).validations()
+        assert record["valid"]["accuracy"] == np.mean(tokens == 4)
+        # The loss is what checkpoints go by, not the smallest figure.
+        assert store_of(task).values["best"]["figure"] == record["valid"]["loss"]
 
     def test_a_validation_says_that_it_goes_on(self, tmp_path: Path) -> None:
         said: list[str] = []
@@ -493,7 +547,18 @@ class TestCallbacks:
         assert trainer_of(task).train() == Ending("validated once", callback=0)
         assert events.events[-1] == ("end", 2, "validated once")
         # It was validated and saved just now: once is enough.
-        assert store_of(task).records == [{"step": 2, "epoch": 0, "valid": {"loss": 0.5625}}]
+        assert store_of(task).lines() == [
+            {"step": 2, "epoch": 0, "valid": {"loss": 0.5625}, "unit": ""},
+            # (0 - 3)², and after a step of 0.25 · 6 from there (1.5 - 3)².
+            {
+                "step": 2,
+                "epoch": 0,
+                "loss": (9 + 2.25) / 2,
+                "steps": 2,
+                "unit": "",
+                "learning_rate": 0.25,
+            },
+        ]
         assert store_of(task).steps() == [2]
 
     def test_the_user_may_end_it(self, tmp_path: Path) -> None:
@@ -568,7 +633,14 @@ def test_continuing_equals_never_having_stopped(
     assert [each.loss for each in told] == [each.loss for each in alone]
     assert [each.learning_rate for each in told] == [each.learning_rate for each in alone]
     assert alone[-1].learning_rate < alone[0].learning_rate
-    assert store_of(task).records == store_of(whole).records
+    assert store_of(task).lines() == store_of(whole).lines()
+    # A line of ten steps, whatever came between, and one of those left at the end.
+    logged = [each for each in store_of(task).records if "loss" in each]
+    losses = [each.loss for each in alone]
+    assert [each["loss"] for each in logged] == [sum(losses[:10]) / 10, sum(losses[10:]) / 3]
+    assert [each["steps"] for each in logged] == [10, 3]
+    assert logged[0]["unit"] == "nats per step"
+    assert 0 < logged[0]["seconds"] <= logged[1]["seconds"]
     assert store_of(task).values == store_of(whole).values
 
 
@@ -669,6 +741,7 @@ class TestFit:
         assert (ending.interrupted, ending.callback) == (False, None)
         assert isinstance(task.model, Parabola)
         assert task.model.seen == 3 + 5 + 7 + 2
-        assert store_of(task).records == [{"step": 1, "epoch": 1, "valid": {"loss": 9.0}}]
+        valid = {"step": 1, "epoch": 1, "valid": {"loss": 9.0}, "unit": ""}
+        assert store_of(task).records == [valid]
         assert store_of(task).values["best"]["figure"] == 9.0
         assert [event[0] for event in events.events] == ["start", "validation", "checkpoint", "end"]

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from musengine.encoding.layouts import Tokens
 from musengine.errors import UserError
-from musengine.interfaces.loss import Loss, negative_log_likelihood, step_sums
+from musengine.interfaces.loss import LIKELIHOOD_UNIT, Loss, negative_log_likelihood, step_sums
 from musengine.interfaces.model import Output
 from musengine.plugins.declarations import NoSettings
 
@@ -16,7 +16,7 @@ from musengine.plugins.declarations import NoSettings
 class CrossEntropy(Loss[NoSettings]):
     """Negative log-likelihood, the loss of maximum-likelihood training."""
 
-    unit = "nats per step"
+    unit = LIKELIHOOD_UNIT
 
     def per_step(self, output: Output) -> Tensor:
         """Return (B, T) nats."""

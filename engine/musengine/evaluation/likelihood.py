@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,12 +159,16 @@ def likelihood(evidence: Evidence) -> LikelihoodResult:
 
 def _said(output: Output, layout: Layout) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the fields of `Predictions` that an output gives, each (B, T)."""
+    if output.nll is not None or (output.logits is not None and output.targets is not None):
+        yield "nll", negative_log_likelihood(output, layout)
+    yield from _agreement(output, layout)
+
+
+def _agreement(output: Output, layout: Layout) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield `right` and `choices` of `Predictions`, where an output tells them."""
     logits, targets = output.logits, output.targets
     if logits is None or targets is None:
-        if output.nll is not None:
-            yield "nll", output.nll
         return
-    yield "nll", negative_log_likelihood(output, layout)
     if isinstance(layout, Tokens):
         hits_BT = logits.argmax(dim=-1) == targets
         yield "right", hits_BT
@@ -174,16 +179,42 @@ def _said(output: Output, layout: Layout) -> Iterator[tuple[str, torch.Tensor]]:
         yield "choices", (said_BTP | sounded_BTP).sum(dim=-1)
 
 
-def loss_on_pieces(
+def figures_of_pieces(
     model: Model[Any],
     loss: Loss[Any] | None,
     pieces: Sequence[EncodedPiece],
     *,
     beat: Callable[[], None] | None = None,
+) -> dict[str, float]:
+    """Return how well a model predicts some pieces, from reading them once.
+
+    `loss` is the mean of a loss over all steps; without one `nll` is that of the likelihood. Where
+    the logits say what is held likeliest, `accuracy` of tokens or `frame_accuracy` of a grid is
+    beside it, as in `Predictions`.
+    """
+    name, layout = "nll" if loss is None else "loss", model.layout
+
+    def told(output: Output) -> dict[str, torch.Tensor]:
+        per_step = (
+            negative_log_likelihood(output, layout) if loss is None else loss.per_step(output)
+        )
+        return {name: per_step, **dict(_agreement(output, layout))}
+
+    found = _read(model, pieces, told, beat)
+    figures = {name: found.pop(name).mean}
+    accuracy = Predictions(**found).accuracy
+    if not math.isnan(accuracy):
+        figures["frame_accuracy" if isinstance(layout, Grid) else "accuracy"] = accuracy
+    return figures
+
+
+def own_loss_on_pieces(
+    model: Model[Any],
+    pieces: Sequence[EncodedPiece],
+    *,
+    beat: Callable[[], None] | None = None,
 ) -> float:
-    """Return the loss over all steps of some pieces; for a loss of the model's own, its mean."""
-    if loss is not None:
-        return _score(model, pieces, loss.per_step, beat).mean
+    """Return the mean over all steps of some pieces of a loss of the model's own."""
     total, steps = 0.0, 0
     for batch, output in _outputs(model, pieces, beat):
         assert output.loss is not None

@@ -15,6 +15,8 @@ from musengine.interfaces.model import Output
 C = TypeVar("C", bound=Config)
 Reduction = Literal["mean", "sum"]
 
+LIKELIHOOD_UNIT = "nats per step"
+
 
 class Loss(ABC, Generic[C]):
     """Sums over the elements of a step, and then the mean or the sum over the steps that count."""

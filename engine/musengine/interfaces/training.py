@@ -141,6 +141,12 @@ class TrainingConfig(Config):
         doc='How often the model is validated and saved: steps, or "1 epoch", "10 minutes".',
         changeable=True,
     )
+    log_every: int = setting(
+        10,
+        doc="Steps whose mean loss makes one line of `metrics.jsonl`.",
+        low=1,
+        changeable=True,
+    )
     keep_checkpoints: int | Literal["all"] = setting(
         2,
         doc="How many of the newest checkpoints stay, beside the best one; or `all`.",

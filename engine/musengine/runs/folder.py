@@ -188,15 +188,29 @@ class RunFolder:
         with explained(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, sort_keys=True) + "\n")
 
-    def forget_after(self, step: int) -> None:
-        """Drop the lines of metrics.jsonl about steps that will be done again."""
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield what stands in metrics.jsonl; lines that were cut short are left out."""
+        path = self.path / "metrics.jsonl"
+        if path.is_file():
+            with path.open(encoding="utf-8") as lines:
+                yield from (record for line in lines if (record := _record(line)) is not None)
+
+    def forget_after(self, step: int, unlogged: int = 0) -> None:
+        """Drop the lines of metrics.jsonl about steps that will be done again.
+
+        Args:
+            step: the last that is done.
+            unlogged: of how many steps up to it the loss is still to be written. A run that ended
+                there has written it, and one that goes on counts it to its next line.
+        """
         path = self.path / "metrics.jsonl"
         if not path.is_file():
             return
         kept = [
             line
             for line in path.read_text(encoding="utf-8").splitlines()
-            if (record := _record(line)) is not None and record.get("step", 0) <= step
+            if (record := _record(line)) is not None
+            and record.get("step", 0) <= (step - unlogged if "loss" in record else step)
         ]
         write_text(path, "".join(f"{line}\n" for line in kept))
 

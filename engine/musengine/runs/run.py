@@ -100,9 +100,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`: losses and validation figures, each with its `step`."""
-        path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        return [json.loads(line) for line in lines]
+        return list(self._folder.records())
 
     @property
     def samples(self) -> list[Path]:

@@ -22,6 +22,7 @@ from musengine.plugins.declarations import BatchingDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
 from musengine.runs import generate as generation
+from musengine.runs import learning_curve
 from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
 from musengine.runs.report import tell_dataset, tell_figures
@@ -302,7 +303,7 @@ def _task(
         batches=batches,
         valid=data.parts["valid"] if measurable else (),
         store=run,
-        callbacks=callbacks,
+        callbacks=[*callbacks, learning_curve.LearningCurve()],
         device=device,
         stateful=pipeline.batching.declared(BatchingDeclaration).stateful,
         likelihood=declared.likelihood,
@@ -358,9 +359,12 @@ def _train(
     if stored is not None:
         trainer.restore(stored)
         logger.info(f"going on after step {trainer.state.step}")
-    run.forget_after(trainer.state.step)
-    with stop_on_interrupt(logger.warning) as stop:
-        return trainer.train(stop)
+    run.forget_after(trainer.state.step, trainer.unlogged)
+    try:
+        with stop_on_interrupt(logger.warning) as stop:
+            return trainer.train(stop)
+    finally:
+        learning_curve.draw(run)
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from musengine.data.batching import Batches
-from musengine.evaluation.likelihood import loss_on_pieces, score_pieces
+from musengine.evaluation.likelihood import figures_of_pieces, own_loss_on_pieces
 from musengine.interfaces.callback import Callback, Progress
 from musengine.interfaces.encoder import EncodedPiece
-from musengine.interfaces.loss import Loss
+from musengine.interfaces.loss import LIKELIHOOD_UNIT, Loss
 from musengine.interfaces.model import Model
 from musengine.interfaces.training import TrainingConfig
 from musengine.training import checkpoint as checkpoints
@@ -69,16 +69,24 @@ class TrainingTask:
         """Measure the validation part and log it; returns its figures, none where it is empty."""
         figures = self._validation_figures()
         if figures:
-            self.store.log({"step": state.step, "epoch": state.epoch, "valid": figures})
+            record = {"step": state.step, "epoch": state.epoch, "valid": figures}
+            self.store.log({**record, "unit": self._validation_unit})
             self.notify("on_validation", progress, figures)
         return figures
+
+    @property
+    def _validation_unit(self) -> str:
+        """What the validation part is measured in: always of one step, however training sums."""
+        if self.loss is not None:
+            return self.loss.unit
+        return LIKELIHOOD_UNIT if self.likelihood else ""
 
     def _validation_figures(self) -> dict[str, float]:
         if not self.valid:
             return {}
-        if self.loss is None and self.likelihood:
-            return {"nll": score_pieces(self.model, self.valid, beat=self._validating).mean}
-        return {"loss": loss_on_pieces(self.model, self.loss, self.valid, beat=self._validating)}
+        if self.loss is None and not self.likelihood:
+            return {"loss": own_loss_on_pieces(self.model, self.valid, beat=self._validating)}
+        return figures_of_pieces(self.model, self.loss, self.valid, beat=self._validating)
 
     def _validating(self) -> None:
         self.reporter.alive("measuring the validation part")
@@ -98,7 +106,7 @@ class TrainingTask:
             extra: nested values with tensors that going on needs beside the weights.
             figures: of the validation part, none where it was not measured.
         """
-        figure = min(figures.values()) if figures else None
+        figure = judged(figures) if figures else None
         path = self.store.checkpoints / checkpoint_name(state, figure)
         meta = {
             **self.meta,
@@ -126,6 +134,11 @@ class TrainingTask:
             if own is not None:
                 left.remove(own)
                 callback.load_state(own[1])
+
+
+def judged(figures: Mapping[str, float]) -> float:
+    """Return the figure of a validation that checkpoints and schedules go by, lower is better."""
+    return figures["loss"] if "loss" in figures else figures["nll"]
 
 
 def class_name(component: object) -> str:

@@ -33,11 +33,8 @@ from musengine.training.stopping import (
     is_due,
     limit_reached,
 )
-from musengine.training.task import TrainingTask, class_name
+from musengine.training.task import TrainingTask, class_name, judged
 from musengine.utils.signals import StopRequest
-
-_LOG_EVERY = 10
-"""Steps whose mean loss makes one line of the log."""
 
 
 def fit(task: TrainingTask) -> Ending:
@@ -69,8 +66,9 @@ class Trainer:
         self._validation_due = False
         self._began = time.monotonic()
         self._step_times: deque[float] = deque(maxlen=50)
-        self._losses: list[float] = []
-        """Of the steps that are not in the log yet."""
+        self.unlogged = 0
+        """Steps whose loss is not in the log yet."""
+        self._unlogged_sum = 0.0
 
     def train(self, stop: StopRequest | None = None) -> Ending:
         """Train until a limit is reached, a callback ends it or the user does.
@@ -103,6 +101,8 @@ class Trainer:
                     break
         if state.step != self.saved.step or not task.store.checkpoint_paths():
             self.save(validate=not ending.interrupted)
+        if not ending.interrupted:
+            self._log_mean(state.step)
         task.notify("on_end", self.progress, ending.reason)
         return ending
 
@@ -176,11 +176,11 @@ class Trainer:
         """
         figures = self.task.validate(self.state, self.progress) if validate else {}
         if figures:
-            self.schedule.on_validation(min(figures.values()))
+            self.schedule.on_validation(judged(figures))
         due = is_due(self.config.checkpoint_every, self.state, self.saved)
         extra = {
             "validation_due": due and not validate,
-            "losses": self._losses,
+            "unlogged": (self.unlogged, self._unlogged_sum),
             "optimizer": self.optimizer.state_dict(),
             "schedule": (class_name(self.schedule), self.schedule.state()),
             "carried": self.carried,
@@ -200,7 +200,7 @@ class Trainer:
         if kind == class_name(self.schedule):
             self.schedule.load_state(state)
         self._validation_due = stored.extra["validation_due"]
-        self._losses = stored.extra["losses"]
+        self.unlogged, self._unlogged_sum = stored.extra["unlogged"]
         self.carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
         checkpoints.restore_random_state(stored.extra["random"])
         self.task.restore_callbacks(stored.meta["callbacks"])
@@ -241,18 +241,34 @@ class Trainer:
         return len(self._step_times) / (now - self._step_times[0])
 
     def _log(self, loss: float) -> None:
-        state = self.state
+        step = self.state.step
         if not math.isfinite(loss):
+            self._log_mean(step - 1)
             raise UserError(
-                f"the loss is no finite number any more at step {state.step}: set "
+                f"the loss is no finite number any more at step {step}: set "
                 "training.clip_norm, or a smaller training.learning_rate",
                 code="loss-not-finite",
             )
-        self._losses.append(loss)
-        if state.step % _LOG_EVERY == 0:
-            mean = sum(self._losses) / len(self._losses)
-            self._losses.clear()
-            self.task.store.log({"step": state.step, "epoch": state.epoch, "loss": mean})
+        self.unlogged += 1
+        self._unlogged_sum += loss
+        if step % self.config.log_every == 0:
+            self._log_mean(step)
+
+    def _log_mean(self, step: int) -> None:
+        """Write a line about the steps up to this one that are not in the log yet, if any."""
+        if not self.unlogged:
+            return
+        record = {
+            "step": step,
+            "epoch": self.state.epoch,
+            "loss": self._unlogged_sum / self.unlogged,
+            "steps": self.unlogged,
+            "unit": self.task.unit,
+            "learning_rate": self.progress.learning_rate,
+            "seconds": round(self.state.seconds, 3),
+        }
+        self.task.store.log(record)
+        self.unlogged, self._unlogged_sum = 0, 0.0
 
 
 def total_loss(output: Output, loss: Loss[Any] | None, reduction: Reduction = "mean") -> Tensor:

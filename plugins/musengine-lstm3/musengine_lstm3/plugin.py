@@ -37,6 +37,7 @@ CLASSIC = {
         "epsilon": 1e-5,
         "clip_value": 30.0,
         "clip_norm": 0.0,
+        "log_every": 1,
     },
     "sampler": [{"type": "threshold", "threshold": 0.1}],
     "generate": {"prompt": "corpus", "prompt_length": "20 steps", "redraw": False},
