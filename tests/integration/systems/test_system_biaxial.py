@@ -320,12 +320,12 @@ def test_so_many_batches(trained: tuple[Path, CommandResult]) -> None:
     assert ready("biaxial-classic").training.steps == 10_000
 
 
-@row("cost printed every 100", "shown as it goes, written to the run's `metrics.jsonl`")
+@row("cost printed every 100", "shown as it goes, and in the run's `metrics.jsonl`")
 def test_costs_are_told(trained: tuple[Path, CommandResult]) -> None:
     """A line of the log has the step and the loss, which is a sum: of 256 steps, more than one
     step could cost at random, 78 ln 2."""
     (record,) = records(trained[0], "loss")
-    assert record["step"] == 10
+    assert (record["step"], record["unit"]) == (10, "nats per step, summed")
     assert record["loss"] > 78 * math.log(2)
 
 

@@ -364,11 +364,15 @@ def test_updates_in_a_row_on_each_minibatch() -> None:
     assert ready("lstm3-classic").training.updates_per_batch == 2
 
 
-@row("loss and list of costs kept with the model", "the run's `metrics.jsonl`")
+@row(
+    "loss and seconds of every update, kept", "the run's `metrics.jsonl`; `training.log_every = 1`"
+)
 def test_costs_are_kept(trained: tuple[Path, CommandResult]) -> None:
-    """The log has the losses by update, and they fall."""
+    """The log has the loss and the seconds of every update, and the losses fall."""
     found = records(trained[0], "loss")
-    assert [record["step"] for record in found] == list(range(10, 10 * len(found) + 1, 10))
+    last = load_checkpoint(trained[0]).meta["state"]["step"]
+    assert [record["step"] for record in found] == list(range(1, last + 1))
+    assert sorted(record["seconds"] for record in found) == [each["seconds"] for each in found]
     assert found[-1]["loss"] < found[0]["loss"]
 
 

@@ -259,9 +259,9 @@ def test_so_many_iterations(one_command: tuple[Path, CommandResult]) -> None:
     assert ready("musicguru").training.steps == 10_000
 
 
-@row("log file: iteration, seconds, error", "the run's `metrics.jsonl`")
+@row("log file: iteration, seconds, error", "the run's `metrics.jsonl`; `training.log_every`")
 def test_the_log_has_iterations_and_errors(collection: Path, tmp_path: Path) -> None:
-    """A line for every ten updates with the mean of their losses."""
+    """A line for every ten updates: the mean of their losses, and the seconds so far."""
     small = ("model.time_layers=[4]", "model.note_layers=[4]", "training.steps=20")
     few = ("training.batch_size=2", 'corpus.styles=["Irish/*"]', "callback=[]")
     path = f"corpus.path={collection}"
@@ -269,6 +269,7 @@ def test_the_log_has_iterations_and_errors(collection: Path, tmp_path: Path) -> 
     found = records(tmp_path / "run", "loss")
     assert [record["step"] for record in found] == [10, 20]
     assert all(record["loss"] > 0 for record in found)
+    assert 0 < found[0]["seconds"] <= found[1]["seconds"]
 
 
 @row("similarity to the training data", "`musengine similarity PIECES --against RUN`")
