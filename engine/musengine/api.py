@@ -150,6 +150,9 @@ if TYPE_CHECKING:
     from musengine.plugins.registry import Component as Component
     from musengine.plugins.registry import Registry as Registry
     from musengine.plugins.registry import RegistryEntry as RegistryEntry
+    from musengine.plugins.suggestions import CorpusSurvey as CorpusSurvey
+    from musengine.plugins.suggestions import SuggestedSize as SuggestedSize
+    from musengine.plugins.suggestions import Suggestion as Suggestion
     from musengine.runs.folder import is_run_folder as is_run_folder
     from musengine.runs.pipelines import build_pipeline as build_pipeline
     from musengine.runs.pipelines import load_pipeline as load_pipeline
@@ -223,6 +226,7 @@ _NAMES = {
     "plugins.hookspecs": "hookimpl",
     "plugins.manager": "load_registry",
     "plugins.registry": "Component Registry RegistryEntry",
+    "plugins.suggestions": "CorpusSurvey SuggestedSize Suggestion",
     "runs.folder": "is_run_folder",
     "runs.pipelines": "build_pipeline load_pipeline",
     "runs.run": "Run read_dataset run_pipeline",

@@ -147,7 +147,8 @@ class TestInit:
         for number in range(3):
             rolls = {"train": [tune] * 2, "valid": [tune]}
             (music / f"{number}.json").write_text(json.dumps(rolls))
-        done = musengine("init", "--corpus", str(music), python=("-X", "importtime"))
+        named = ("init", "counts", "--corpus", str(music))
+        done = musengine(*named, python=("-X", "importtime"))
         assert done.returncode == 0
         assert done.stdout == ""
         assert "torch" not in imported(done)
@@ -196,7 +197,7 @@ class TestInit:
         assert "counting (musengine-counting 0.3) disabled" in line
 
     def test_music_that_is_not_there(self, musengine: Command, tmp_path: Path) -> None:
-        done = musengine("init", "--corpus", "nowhere")
+        done = musengine("init", "counts", "--corpus", "nowhere")
         assert done.returncode == 1
         missing = (tmp_path / "work" / "nowhere").resolve()
         assert done.stderr.startswith(f"error: --corpus: {missing} ")

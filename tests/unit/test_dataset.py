@@ -101,6 +101,25 @@ class TestPreparing:
         unmoved = made_of(pipeline_of(tmp_path), pieces)
         assert pitches(unmoved.parts["train"][0]) == {62, 66, 69, 64, 67, 73}
 
+    def test_the_end_of_every_piece_is_held_out(self, tmp_path):
+        # 20 steps of one pitch after the other, and 10; transposed copies are trained on alone.
+        pieces = [
+            Piece(name, score_of([(t, 1, 60 + t % 12) for t in range(steps)]))
+            for name, steps in (("long", 20), ("short", 10))
+        ]
+        corpus = 'split = "within"\nvalid = 0.2\ntest = 0.1\ntranspose = [2]'
+        dataset = made_of(pipeline_of(tmp_path, corpus), pieces)
+        found = {part: [(p.id, len(p)) for p in dataset.parts[part]] for part in PARTS}
+        assert found == {
+            "train": [("long", 14), ("short", 7), ("long+2", 14), ("short+2", 7)],
+            "valid": [("long@14", 4), ("short@7", 2)],
+            "test": [("long@18", 2), ("short@9", 1)],
+        }
+        assert [pitches(piece) for piece in dataset.parts["test"]] == [{66, 67}, {69}]
+        assert pitches(dataset.parts["train"][3]) == set(range(62, 69))
+        names = [name for part in dataset.fingerprints().values() for name in part.values()]
+        assert len(set(names)) == 8
+
     def test_what_is_lost_and_left_out_is_told(self, tmp_path):
         pieces = [
             Piece("good", score_of([(0, 4, 60), (0, 4, 20), (0, 4, 120)])),

@@ -157,8 +157,12 @@ class TestChoosing:
             plain={},
         )
         assert [one.name for one in templates(registry)] == ["fast", "slow", "counted"]
-        assert choose(registry, None).resource == "a:f"
+        with refused("template-not-named", "fast, slow, counted"):
+            choose(registry, None)
         assert choose(registry, "counted") == Template("counted", ORIGIN, "a:c")
+
+    def test_the_only_one_needs_no_name(self) -> None:
+        assert choose(registry_of(net={"templates": {"fast": "a:f"}}), None).resource == "a:f"
 
     def test_the_nearest_name_or_all(self) -> None:
         registry = registry_of(net={"templates": {"slow": "a:s", "fast": "a:f"}})

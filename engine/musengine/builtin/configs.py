@@ -106,3 +106,16 @@ class ConsoleConfig(Config):
         low=0.1,
         high=60.0,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStoppingConfig(Config):
+    """The end of a training whose validation figure has not fallen for a while."""
+
+    patience: int = setting(
+        5,
+        doc="Validations in a row without a lower figure after which training ends; "
+        "`training.checkpoint_every` says how often there is one.",
+        low=1,
+        changeable=True,
+    )

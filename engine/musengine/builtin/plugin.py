@@ -184,7 +184,7 @@ def musengine_writers() -> list[WriterDeclaration]:
 
 @hookimpl
 def musengine_callbacks() -> list[CallbackDeclaration]:
-    """Declare what follows a run: the console, samples, recordings, TensorBoard."""
+    """Declare what follows a run, and what ends its training early."""
     return [
         CallbackDeclaration(
             name="console",
@@ -192,6 +192,13 @@ def musengine_callbacks() -> list[CallbackDeclaration]:
             target="musengine.builtin.callbacks.console:ConsoleCallback",
             config=configs.ConsoleConfig,
             default_for=("run",),
+        ),
+        CallbackDeclaration(
+            name="early-stopping",
+            summary="Ends a training whose validation figure has not fallen for a while",
+            target="musengine.builtin.callbacks.early_stopping:EarlyStoppingCallback",
+            config=configs.EarlyStoppingConfig,
+            default_for=("choice",),
         ),
         CallbackDeclaration(
             name="samples",

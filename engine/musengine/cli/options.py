@@ -8,6 +8,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+DEFAULT_MINUTES = 10.0
+"""That everything may take with a folder of music, where nothing is said."""
+
 
 def add_settings(
     parser: argparse.ArgumentParser,
@@ -48,6 +51,21 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e6:
         raise argparse.ArgumentTypeError(f"expected seconds, less than a million, got {text!r}")
     return seconds
+
+
+def minutes(text: str) -> float:
+    """Parse a number of minutes, from one second to a year.
+
+    Raises:
+        argparse.ArgumentTypeError: the value is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 1 / 60 <= number <= 525_600:
+        raise argparse.ArgumentTypeError(f"expected a number of minutes, got {text!r}")
+    return number
 
 
 def _jobs(text: str) -> int:

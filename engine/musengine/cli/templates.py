@@ -108,14 +108,19 @@ def templates(registry: Registry) -> list[Template]:
 
 
 def choose(registry: Registry, name: str | None) -> Template:
-    """Return the template of that name, or the first.
+    """Return the template of that name, or the only one.
 
     Raises:
-        UserError: there is none, or several plugins have one; says which there are.
+        UserError: there is none, or several; says which there are.
     """
     there = templates(registry)
     names = list(dict.fromkeys(template.name for template in there))
-    found = there[:1] if name is None else [one for one in there if one.name == name]
+    if name is None and len(names) > 1:
+        raise UserError(
+            f"name a template, or your music with --corpus; there are: {', '.join(names)}",
+            code="template-not-named",
+        )
+    found = there if name is None else [one for one in there if one.name == name]
     if not found:
         message = "no installed model brings a template"
         if names and name is not None:
@@ -147,7 +152,7 @@ def start(registry: Registry, name: str | None, corpus: str | None, out: Path | 
 
     Args:
         registry: the components.
-        name: the template; None for the first.
+        name: the template; None for the only one.
         corpus: the user's music, a path or a built-in corpus; None leaves the template's.
         out: the file; None for one called like the template, in the working directory.
 
@@ -162,7 +167,7 @@ def start(registry: Registry, name: str | None, corpus: str | None, out: Path | 
         logger.info(f"next: say in {out}, at [corpus] path, where your music is; then run")
     else:
         source = find_music(corpus, registry)
-        write_new(out, template.with_music(_path_from(corpus, source, out.resolve().parent)))
+        write_new(out, template.with_music(path_from(corpus, source, out.resolve().parent)))
         logger.info(f"wrote {out}, from the template {template.name} of {template.origin}")
         _report_music(source, registry, _accepted(out, registry))
         logger.info("next:")
@@ -219,7 +224,7 @@ def _report_music(source: Source, registry: Registry, accepts: Sequence[Content]
     )
 
 
-def _path_from(corpus: str, source: Source, folder: Path) -> str:
+def path_from(corpus: str, source: Source, folder: Path) -> str:
     """Return a path from the working directory as a pipeline file in a folder names it."""
     if source.scheme is not None or Source.from_toml(corpus, folder) == source:
         return corpus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from musengine.data.extraction import extraction_of
 from musengine.data.filters import filter_items
 from musengine.data.manifest import Manifest, Skipped
 from musengine.data.reading import list_items, read_manifest
+from musengine.data.spans import split_within
 from musengine.data.splits import PARTS, Split, check_folders, rules_of, split_pieces
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
@@ -42,6 +43,8 @@ class Dataset:
         copies: for each piece that has the notes of another, the other's id.
         straddling: those of them that are in another part.
         libraries: for each reader that read, the library it read through.
+        files: ids of the files that were read.
+        later: ids of files that came after the run began, and were not.
     """
 
     parts: dict[SplitName, list[EncodedPiece]]
@@ -53,6 +56,8 @@ class Dataset:
     copies: dict[str, str] = field(default_factory=dict)
     straddling: list[str] = field(default_factory=list)
     libraries: dict[str, str] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
 
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """Return, for each part, the ids of its pieces and hashes of their content."""
@@ -63,9 +68,18 @@ class Dataset:
 
 
 def read_corpus(
-    pipeline: Pipeline, registry: Registry, reporter: ProgressReporter = SILENT
+    pipeline: Pipeline,
+    registry: Registry,
+    reporter: ProgressReporter = SILENT,
+    known: Collection[str] | None = None,
 ) -> Manifest:
     """Read the pieces of a pipeline's corpus and list them; their music stays on disk.
+
+    Args:
+        pipeline: its settings of corpus and encoder.
+        registry: where readers are found.
+        reporter: told how far it is.
+        known: ids of the files that a run began with; others are noted and left out.
 
     Raises:
         UserError: there is nothing usable; says what was found and why each file was skipped.
@@ -75,6 +89,10 @@ def read_corpus(
     rules_of(config)
     size_limit()
     items = _items(pipeline, registry, discovery)
+    if known is not None:
+        discovery.later = [item.id for _, item in items if item.id not in known]
+        items = [(reader, item) for reader, item in items if item.id in known]
+    discovery.taken = [item.id for _, item in items]
     cache, scratch = working_cache(config)
     manifest = read_manifest(
         items,
@@ -156,6 +174,14 @@ def prepare(
     for part in PARTS:
         for job in jobs[part]:
             _add(dataset, part, job, job.key(common), result)
+    if config.split == "within":
+        own = {job.id for job in jobs["train"] if not job.shift}
+        pieces = dataset.parts["train"]
+        dataset.parts = split_within(
+            [piece for piece in pieces if piece.id in own],
+            [piece for piece in pieces if piece.id not in own],
+            config,
+        )
     folder = manifest.loader.cache.folder
     if manifest.scratch is None and folder is not None:
         trim(folder, size_limit(), min(started, manifest.started))
@@ -188,6 +214,8 @@ def _dataset(manifest: Manifest, split: Split) -> Dataset:
         copies=split.copies,
         straddling=split.straddling,
         libraries=manifest.libraries,
+        files=manifest.discovery.taken,
+        later=manifest.discovery.later,
     )
 
 

@@ -25,10 +25,14 @@ class DiscoveryNotes:
     Attributes:
         notices: terms that come with the music.
         ignored: files that no reader reads, counted by suffix.
+        taken: ids of the files that are read.
+        later: ids of files that came to a corpus after its run began, and are not read.
     """
 
     notices: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    taken: list[str] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
 
 
 def find_items(
@@ -74,6 +78,25 @@ def find_items(
                 code="no-reader",
             )
         yield reader, Item(path, path.name)
+
+
+def music_source(path: Path, registry: Registry) -> Source | None:
+    """Return the music that a path stands for: a folder, a file a reader reads, a corpus.
+
+    None for anything else, such as a pipeline file, or a path that leads nowhere.
+    """
+    text = str(path)
+    try:
+        if path.is_dir() or (path.is_file() and _by_suffix(path, registry, ("score",))):
+            return (
+                Source.from_toml(text, Path.cwd())
+                if path.is_absolute()
+                else Source(str(Path.cwd() / path))
+            )
+    except (OSError, ValueError):
+        return None
+    source = Source(text)
+    return source if source.scheme is not None and not _exists(path) else None
 
 
 def _missing(path: Path) -> UserError:

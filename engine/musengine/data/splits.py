@@ -79,7 +79,7 @@ def rules_of(config: CorpusConfig) -> SplitRules:
         named = getattr(config, part)
         if isinstance(named, tuple):
             patterns[part] = Patterns(named)
-    return SplitRules(patterns, "corpus", complete=config.split == "folders")
+    return SplitRules(patterns, "corpus", complete=config.split in ("folders", "within"))
 
 
 def _rules_in(path: Path) -> SplitRules:
@@ -88,7 +88,7 @@ def _rules_in(path: Path) -> SplitRules:
     except (OSError, ValueError, UserError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f'corpus.split: neither "shares" nor "folders" nor a list: {path}: {reason}',
+            f'corpus.split: neither "shares", "within" nor "folders" nor a list: {path}: {reason}',
             code="split-unreadable",
         ) from error
     # A run's own record has the pieces' ids with hashes under each part.

@@ -41,11 +41,11 @@ class CorpusConfig(Config):
     duplicates: Literal["keep", "drop"] = setting(
         "keep", doc="Pieces with the notes of another: `drop` takes one of each."
     )
-    split: Literal["shares", "folders"] | Path = setting(
+    split: Literal["shares", "within", "folders"] | Path = setting(
         "shares",
-        doc="How pieces are held out: by the keys below; `folders` called train, valid "
-        "and test; or a TOML or JSON file that lists `valid` and `test`, such as a run's "
-        "split.json.",
+        doc="How pieces are held out: by the keys below; with `within` such shares at the end of "
+        "each piece; `folders` called train, valid and test; or a TOML or JSON file that lists "
+        "`valid` and `test`, such as a run's split.json.",
     )
     valid: float | tuple[str, ...] = setting(
         0.1,

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from musengine.config.fields import Config
 from musengine.encoding.layouts import Layout
+from musengine.plugins.suggestions import CorpusSurvey, Suggestion
 
 Content = Literal["score", "text", "probabilities", "activations", "run"]
 """What a writer writes: a Score, a Text, the probabilities at each step of a piece, what went on
@@ -66,6 +67,15 @@ class EncoderConfig(Config):
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Config):
     """Base of a model's settings."""
+
+    @classmethod
+    def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+        """Return what the model proposes for some music, or None where it is not made for it.
+
+        Asked by `musengine run FOLDER`, which chooses among what all installed models propose:
+        the fittest size that there is time to train.
+        """
+        return None
 
     def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield what keeps this model from working on that layout, beyond the layout's name."""
@@ -128,9 +138,10 @@ class Declaration:
         default_for: what it is taken for where neither the pipeline nor the defaults of its model
             and encoder name a component of its kind. Losses and samplers: names of layouts;
             encoders and writers: contents, such as `score` or `run`; metrics: what a model
-            offers, such as `likelihood`; callbacks: `run`; components inside a section: the
-            section. Of writers and metrics all are taken, of the other kinds one: the core's, else
-            the first by name.
+            offers, such as `likelihood`; callbacks: `run`, and `choice` for what `musengine run
+            FOLDER` chooses; components inside a section: the section. Of writers, metrics and
+            callbacks for a `choice` all are taken, of the others one: the core's, else the first
+            by name.
     """
 
     kind: ClassVar[str]

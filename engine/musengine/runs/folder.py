@@ -120,8 +120,15 @@ class RunFolder:
                 "warnings": {name: list(lines) for name, lines in dataset.warnings.items()},
                 "copies": dataset.copies,
                 "straddling": dataset.straddling,
+                "files": dataset.files,
             },
         )
+
+    def known_files(self) -> frozenset[str] | None:
+        """Return the ids of the files that the run began with; None where it has none listed."""
+        path = self.path / "split.json"
+        files = read_json(path).get("files") if path.is_file() else None
+        return None if files is None else frozenset(files)
 
     def check_split(self, dataset: Dataset) -> None:
         """Refuse to go on with other music than the run began with.

@@ -56,6 +56,12 @@ def tell_dataset(dataset: Dataset) -> None:
     if dataset.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in dataset.ignored.most_common(5))
         logger.info(f"not music files: {kinds}")
+    if dataset.later:
+        are = "is" if len(dataset.later) == 1 else "are"
+        logger.info(
+            f"{counted(len(dataset.later), 'file')} {are} new since the run began and {are} left "
+            f"out, such as {dataset.later[0]}; --new takes them"
+        )
     if dataset.skipped:
         logger.info(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")
 

@@ -6,23 +6,19 @@ import functools
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from musengine.data.batching import Batches
 from musengine.data.dataset import Dataset, prepare, read_corpus
-from musengine.data.manifest import Skipped, told_skipped
+from musengine.data.manifest import told_skipped
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
-from musengine.interfaces.loss import Loss
 from musengine.pipeline.resolve import Pipeline
-from musengine.plugins.declarations import BatchingDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
 from musengine.runs import generate as generation
 from musengine.runs import learning_curve
+from musengine.runs.assembly import decided, training_task
 from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
 from musengine.runs.report import tell_dataset, tell_figures
@@ -34,17 +30,18 @@ from musengine.runs.trained import (
     learn_from,
     load_trained,
     measure,
-    new_model,
 )
 from musengine.training import checkpoint as checkpoints
-from musengine.training.device import choose_device, supports_bfloat16
 from musengine.training.state import TrainerState
 from musengine.training.stopping import Ending, limit_reached
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer, fit
-from musengine.utils.allocator import keep_freed_memory
+from musengine.utils.files import write_json
 from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import stop_on_interrupt
+
+if TYPE_CHECKING:
+    from musengine.runs.choice import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +55,19 @@ class Interrupted(Exception):  # noqa: N818  not an error
 
 @dataclass
 class Session:
-    """One command's work on a run."""
+    """One command's work on a run.
+
+    Attributes:
+        choice: where the pipeline was chosen for a folder of music, what a new run takes the length
+            of its training from.
+    """
 
     pipeline: Pipeline
     run: RunFolder
     registry: Registry
     dataset: Dataset | None = None
     reporter: ProgressReporter = SILENT
+    choice: Choice | None = None
     begun: bool = False
     """Whether the run was found to be what is wanted, and anything was done for it."""
 
@@ -121,7 +124,7 @@ class Session:
                 logger.info(f"{self.run.path} is trained already{finished}")
                 self.begun = True
                 return
-        self.pipeline, device = _decided(self.pipeline, self.run)
+        self.pipeline, device = decided(self.pipeline, self.run)
         for component in self.pipeline.components():
             # What cannot be imported ends the run now, not after the corpus is read and learned.
             component.entry.load()
@@ -129,7 +132,8 @@ class Session:
         origin = _origin(self.pipeline, self.run)
         if origin is not None:
             learn_from(origin, self.pipeline, encoder)
-        manifest = read_corpus(self.pipeline, self.registry, self.reporter)
+        known = self.run.known_files() if self.run.exists else None
+        manifest = read_corpus(self.pipeline, self.registry, self.reporter, known)
         learned = origin is not None
         self.dataset = prepare(
             self.pipeline, manifest, encoder, learned=learned, reporter=self.reporter
@@ -137,8 +141,16 @@ class Session:
         tell_dataset(self.dataset)
         for line in self.pipeline.left_out():
             logger.warning(line)
-        task = _task(
-            self.pipeline, self.run, device, encoder, self.dataset, self.callbacks, self.reporter
+        if self.choice is not None:
+            self.pipeline = self.choice.limited(self.pipeline)
+        task = training_task(
+            self.pipeline,
+            self.run,
+            device,
+            encoder,
+            self.dataset,
+            [*self.callbacks, learning_curve.LearningCurve()],
+            self.reporter,
         )
         stored = None if origin is None else _load(task, origin)
         if self.run.exists:
@@ -146,6 +158,8 @@ class Session:
             self.run.write_state(trained=None, stopped_by=None)
             self.run.write_pipeline(self.pipeline)
         else:
+            if self.choice is not None:
+                write_json(self.run.path / "choice.json", self.choice.record())
             self.run.begin(self.pipeline, self.dataset)
         self.begun = True
         if not self.run.corpus_range():
@@ -256,62 +270,6 @@ def _stopped_by(pipeline: Pipeline, ending: Ending) -> dict[str, Any] | None:
     return pipeline.callbacks[ending.callback].table()
 
 
-def _decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]:
-    """Decide device, precision and number of threads, so that a continued run uses the same."""
-    device, precision = choose_device(pipeline.training.device), pipeline.training.precision
-    if precision == "bfloat16" and not supports_bfloat16(device):
-        logger.info(
-            f"training.precision: {device} here does not compute in bfloat16; training in float32"
-        )
-        precision = "float32"
-        if run.exists:
-            run.log({"changed": ["training.precision"]})
-    keep_freed_memory()
-    if pipeline.training.threads:
-        torch.set_num_threads(pipeline.training.threads)
-    threads = torch.get_num_threads()
-    training = replace(pipeline.training, precision=precision, device=str(device), threads=threads)
-    return replace(pipeline, training=training), device
-
-
-def _task(
-    pipeline: Pipeline,
-    run: RunFolder,
-    device: torch.device,
-    encoder: Encoder[Any],
-    data: Dataset,
-    callbacks: list[Callback[Any]],
-    reporter: ProgressReporter,
-) -> TrainingTask:
-    torch.manual_seed(pipeline.training.seed)
-    pieces, training = data.parts["train"], pipeline.training
-    strategy = pipeline.batching.create(training, [len(piece) for piece in pieces])
-    batches = Batches(
-        pieces, strategy, seed=training.seed, updates_per_batch=training.updates_per_batch
-    )
-    _tell_too_short(batches, data, pipeline.batching.name)
-    model = new_model(pipeline, encoder).to(device)
-    loss: Loss[Any] | None = None
-    if pipeline.loss is not None:
-        loss = pipeline.loss.create(encoder.layout)
-    declared = pipeline.model_declaration
-    measurable = declared.takes_loss or declared.own_loss or declared.likelihood
-    return TrainingTask(
-        model=model,
-        loss=loss,
-        config=training,
-        batches=batches,
-        valid=data.parts["valid"] if measurable else (),
-        store=run,
-        callbacks=[*callbacks, learning_curve.LearningCurve()],
-        device=device,
-        stateful=pipeline.batching.declared(BatchingDeclaration).stateful,
-        likelihood=declared.likelihood,
-        meta={"encoder": encoder.state(), "model": pipeline.model.name},
-        reporter=reporter,
-    )
-
-
 def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
     """Return the checkpoint that training goes on from, or that a new run starts from, if any.
 
@@ -365,21 +323,3 @@ def _train(
             return trainer.train(stop)
     finally:
         learning_curve.draw(run)
-
-
-def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:
-    """List pieces the batching strategy cannot use.
-
-    Raises:
-        UserError: it can use none.
-    """
-    short = batches.too_short()
-    if batches.count(0) == 0:
-        longest = max((len(piece) for piece in batches.pieces), default=0)
-        raise UserError(
-            f"every training piece is too short for batching = {strategy!r}: "
-            f"the longest has {longest} steps; set a smaller training.sequence_length",
-            code="training-pieces-too-short",
-        )
-    reason = "too short for training.sequence_length"
-    dataset.skipped.extend(Skipped(name, reason) for name in short)

@@ -159,7 +159,7 @@ def _dataset(
     Raises:
         UserError: it is not there any more, or is not the same.
     """
-    manifest = read_corpus(pipeline, registry, reporter)
+    manifest = read_corpus(pipeline, registry, reporter, run.known_files())
     dataset = prepare(pipeline, manifest, encoder, learned=True, reporter=reporter)
     run.check_split(dataset)
     return dataset

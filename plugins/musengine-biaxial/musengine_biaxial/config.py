@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
-from musengine.api import EncoderConfig, Grid, GridStep, Layout, ModelConfig, setting
+from musengine.api import (
+    CorpusSurvey,
+    EncoderConfig,
+    Grid,
+    GridStep,
+    Layout,
+    ModelConfig,
+    SuggestedSize,
+    Suggestion,
+    setting,
+)
 
 BEAT_WIDTHS = {"meter": 8, "classic": 5, "none": 0}
 """How many numbers stand for the beat, for each way of saying it."""
@@ -97,6 +107,23 @@ class BiaxialConfig(ModelConfig):
         "biases normal, with a spread of 1 / outputs.",
     )
 
+    @classmethod
+    def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+        """Propose itself for pitched music of several notes at once."""
+        if survey.only_drums or survey.polyphony < 1.5:
+            return None
+        return Suggestion(
+            why="the notes of a chord know of each other",
+            sizes=tuple(
+                SuggestedSize(tables=_tables(survey, *layers), fit=fit, steps=steps)
+                for layers, fit, steps in (
+                    (([64, 64], [48]), 0.6, 300),
+                    (([128, 128], [64, 32]), 0.7, 800),
+                    (([200, 200], [100, 50]), 0.75, 3000),
+                )
+            ),
+        )
+
     def problems(self) -> Iterable[tuple[str, str]]:
         """Yield an empty axis."""
         for key in ("time_layers", "note_layers"):
@@ -112,3 +139,37 @@ class BiaxialConfig(ModelConfig):
             )
         if isinstance(layout, Grid) and layout.silence_marker:
             yield "the silence marker would be a note to it: set encoder.silence_marker = false"
+
+
+def _tables(
+    survey: CorpusSurvey, time_layers: Sequence[int], note_layers: Sequence[int]
+) -> dict[str, Any]:
+    """Return what is proposed for some music with layers of so many units."""
+    time = "beats" if survey.on_beat else "seconds"
+    return {
+        "encoder": {
+            "type": "biaxial",
+            "step": survey.step,
+            "lowest": survey.lowest,
+            "highest": survey.highest,
+        },
+        "model": {
+            "type": "biaxial",
+            "time_layers": list(time_layers),
+            "note_layers": list(note_layers),
+            "dropout": 0.2,
+            "beat": "meter" if survey.on_beat else "none",
+        },
+        "training": {
+            "batch_size": 4,
+            "sequence_length": max(min(64, survey.steps(survey.shortest)), 8),
+            "align": max(survey.steps(1), 1) if survey.on_beat else 1,
+            "learning_rate": 0.005,
+            "schedule": "cosine",
+        },
+        "sampler": [
+            {"type": "adaptive"},
+            {"type": "longest-note", "length": f"8 {time}"},
+            {"type": "longest-rest", "length": f"2 {time}"},
+        ],
+    }

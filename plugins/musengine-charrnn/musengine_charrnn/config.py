@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
-from musengine.api import Content, EncoderConfig, GridStep, Layout, ModelConfig, Tokens, setting
+from musengine.api import (
+    Content,
+    CorpusSurvey,
+    EncoderConfig,
+    GridStep,
+    Layout,
+    ModelConfig,
+    SuggestedSize,
+    Suggestion,
+    Tokens,
+    setting,
+)
 
 ALPHABET = (
     'GINSBLDPKUzEJ@ROFMQ=CWHZX;T?V>xA6<Y89[74:{]^a3/5102`+-cb.d*,f(e)hg$i|kj#}ml&!npotq"sruwy'
@@ -16,6 +27,14 @@ ALPHABET = (
 
 END, UNKNOWN, FIRST_CHARACTER = 0, 1, 2
 """Tokens of the encoder `chars`: where a text ends, what was not learned, then the characters."""
+
+_TRAINING = {
+    "batch_size": 32,
+    "sequence_length": 64,
+    "learning_rate": 0.003,
+    "schedule": "cosine",
+}
+"""What is proposed for any music."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +137,64 @@ class CharRnnConfig(ModelConfig):
         doc="The output layer has the embedding's weights; where the widths differ a linear layer "
         "stands between.",
     )
+
+    @classmethod
+    def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+        """Propose itself for texts, tunes in ABC first of all; else for music as text-rolls."""
+        sizes = (([2, 128], 300), ([3, 178], 2500))
+        if survey.notation and survey.characters:
+            why = "it learns the tunes as they are written, letter by letter"
+            fits, tables = (0.55, 0.75), _of_texts
+        elif survey.notes and not survey.only_drums:
+            why = "it reads music as a text, a character for each note"
+            fits, tables = (0.25, 0.3), _of_scores
+        else:
+            return None
+        return Suggestion(
+            why=why,
+            sizes=tuple(
+                SuggestedSize(tables=tables(survey, layers, units), fit=fit, steps=steps)
+                for ((layers, units), steps), fit in zip(sizes, fits, strict=True)
+            ),
+        )
+
+
+def _of_texts(survey: CorpusSurvey, layers: int, units: int) -> dict[str, Any]:
+    """Return what is proposed for texts as they are."""
+    tunes = survey.notation == "abc"
+    start = {"prompt_text": "X:"} if tunes else {"prompt": "none"}
+    return {
+        "encoder": {"type": "chars", "texts": "abc" if tunes else "plain"},
+        "model": _model(layers, units),
+        "training": dict(_TRAINING),
+        # One character that is hardly ever there can spoil a whole tune.
+        "sampler": [{"type": "nucleus", "p": 0.9}],
+        "generate": {"length": "3000 tokens", **start},
+    }
+
+
+def _of_scores(survey: CorpusSurvey, layers: int, units: int) -> dict[str, Any]:
+    """Return what is proposed for scores, which are written as text-rolls."""
+    time = "beats" if survey.on_beat else "seconds"
+    return {
+        "corpus": {"key": "common"},
+        "encoder": {"type": "text-roll", "step": survey.step},
+        "model": _model(layers, units),
+        "training": dict(_TRAINING),
+        "sampler": [
+            {"type": "min-p", "p": 0.05},
+            {"type": "longest-note", "length": f"8 {time}"},
+            {"type": "longest-rest", "length": f"2 {time}"},
+        ],
+        "generate": {"prompt": "corpus"},
+    }
+
+
+def _model(layers: int, units: int) -> dict[str, Any]:
+    return {
+        "type": "charrnn",
+        "layers": layers,
+        "units": units,
+        "embedding": units,
+        "dropout": 0.2,
+    }

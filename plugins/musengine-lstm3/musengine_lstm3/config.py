@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from musengine.api import ModelConfig, setting
+from musengine.api import CorpusSurvey, ModelConfig, SuggestedSize, Suggestion, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,24 @@ class Lstm3Config(ModelConfig):
         0.1, doc="Standard deviation of the classic initialisation.", above=0.0
     )
 
+    @classmethod
+    def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+        """Propose itself for whatever can be a piano-roll, drums included."""
+        if not survey.notes:
+            return None
+        why = "it learns from any piano-roll, and fast"
+        if survey.only_drums:
+            why = "it learns drums as well as pitches: every one has a row of its own"
+        fits = {96: 0.4, 176: 0.5, 256: 0.52}
+        steps = {96: 150, 176: 400, 256: 2000}
+        return Suggestion(
+            why=why,
+            sizes=tuple(
+                SuggestedSize(tables=_tables(survey, units), fit=fits[units], steps=steps[units])
+                for units in fits
+            ),
+        )
+
     def problems(self) -> Iterable[tuple[str, str]]:
         """Yield an empty stack, and rates that do not fit the layers."""
         if not self.layers:
@@ -63,3 +81,35 @@ class Lstm3Config(ModelConfig):
         if self.rates and len(self.rates) != len(self.layers) + 1:
             wanted = len(self.layers) + 1
             yield "rates", f"expected {wanted}: one for each layer and one for the output layer"
+
+
+def _tables(survey: CorpusSurvey, units: int) -> dict[str, Any]:
+    """Return what is proposed for some music with so many units in each layer."""
+    time = "beats" if survey.on_beat else "seconds"
+    return {
+        "corpus": {"key": "original" if survey.only_drums else "common"},
+        "encoder": {
+            "type": "piano-roll",
+            "step": survey.step,
+            "lowest": survey.lowest,
+            "highest": survey.highest,
+            "notes": "onsets",
+            "drums": survey.only_drums,
+        },
+        "model": {"type": "lstm3", "layers": [units] * 3, "dropout": 0.3},
+        "training": {
+            "batch_size": 32,
+            "sequence_length": max(min(64, survey.steps(survey.shortest)), 8),
+            "align": max(survey.steps(1), 1) if survey.on_beat else 1,
+            "learning_rate": 0.003,
+            "schedule": "cosine",
+        },
+        # The notes of a step are drawn without knowing of each other: without these rare notes
+        # gather, and one that sounds by mistake stays.
+        "sampler": [
+            {"type": "threshold", "threshold": 0.05},
+            {"type": "notes-at-once", "at_most": max(round(1.5 * survey.polyphony), 1)},
+            {"type": "longest-note", "length": f"8 {time}"},
+            {"type": "longest-rest", "length": f"2 {time}"},
+        ],
+    }

@@ -5,14 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
-from musengine.api import EncoderConfig, GridStep, Layout, ModelConfig, Tokens, setting
+from musengine.api import (
+    CorpusSurvey,
+    EncoderConfig,
+    GridStep,
+    Layout,
+    ModelConfig,
+    SuggestedSize,
+    Suggestion,
+    Tokens,
+    setting,
+)
 
 REST = 0
 FIRST_PITCH = 1
 """The class of MIDI pitch 0."""
 PITCHES = 128
 HOLD = FIRST_PITCH + PITCHES
+_TUNES = 0.8
+"""Share of single lines among the pieces of a collection of tunes."""
+
+_TRAINING = {
+    "batch_size": 32,
+    "sequence_length": 64,
+    "learning_rate": 0.003,
+    "schedule": "cosine",
+}
+"""What is proposed for any music."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +80,46 @@ class MelodyModelConfig(ModelConfig):
         0.2, doc="Share of each layer's outputs that is dropped in training.", low=0.0, below=1.0
     )
 
+    @classmethod
+    def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+        """Propose itself for tunes; of other music it learns the single lines alone."""
+        if survey.only_drums or max(survey.single_lines, survey.melodies) < 0.1:
+            return None
+        tunes = survey.single_lines >= _TUNES
+        why = "single lines are all it reads" if tunes else "of all this it learns the melodies"
+        return Suggestion(
+            why=why,
+            sizes=tuple(
+                SuggestedSize(
+                    tables=_tables(survey, layers), fit=fit if tunes else fit / 4, steps=steps
+                )
+                for layers, fit, steps in (([128], 0.7, 500), ([256, 256], 0.8, 3000))
+            ),
+        )
+
     def problems(self) -> Iterable[tuple[str, str]]:
         """Yield an empty stack."""
         if not self.layers:
             yield "layers", "name the units of at least one layer, as [128]"
+
+
+def _tables(survey: CorpusSurvey, layers: list[int]) -> dict[str, Any]:
+    """Return what is proposed for some music with layers of so many units."""
+    time = "beats" if survey.on_beat else "seconds"
+    return {
+        "corpus": {"key": "common"},
+        "encoder": {
+            "type": "melody",
+            "step": survey.step,
+            "fewest_notes": 12,
+            # A chord now and then does not make a tune unusable.
+            "skyline": survey.single_lines >= _TUNES,
+        },
+        "model": {"type": "melody", "layers": layers, "dropout": 0.3},
+        "training": dict(_TRAINING),
+        "sampler": [
+            {"type": "min-p", "p": 0.02},
+            {"type": "longest-note", "length": f"8 {time}"},
+            {"type": "longest-rest", "length": f"4 {time}"},
+        ],
+    }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import time
 from pathlib import Path
 
-from musengine.cli.options import add_settings
+from musengine.cli.options import DEFAULT_MINUTES, add_settings, minutes
 from musengine.interfaces.command import CommandContext, ExitStatus
 
 logger = logging.getLogger(__name__)
@@ -16,10 +17,22 @@ logger = logging.getLogger(__name__)
 def add_init_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine init`."""
     parser.add_argument(
-        "template", nargs="?", metavar="TEMPLATE", help="what to start from (the first of --list)"
+        "template",
+        nargs="?",
+        metavar="TEMPLATE",
+        help="what to start from; without it, what suits the music best",
     )
     parser.add_argument("--corpus", metavar="DIR", help="your music: a folder, a file, a corpus")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the file (TEMPLATE.toml)")
+    parser.add_argument(
+        "--minutes",
+        type=minutes,
+        default=DEFAULT_MINUTES,
+        metavar="N",
+        help=f"without TEMPLATE: how long a run may take ({DEFAULT_MINUTES:g})",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file (TEMPLATE.toml, or as the music)"
+    )
     parser.add_argument("--list", action="store_true", help="list the templates instead")
 
 
@@ -43,6 +56,11 @@ def init(parsed: argparse.Namespace, context: CommandContext) -> int:
     if parsed.list:
         for line in templates.as_lines(registry):
             print(line)
+    elif parsed.template is None and parsed.corpus is not None:
+        from musengine.cli import starter
+
+        began, reporter = time.monotonic(), context.reporter
+        starter.start(registry, parsed.corpus, parsed.out, parsed.minutes, began, reporter)
     else:
         templates.start(registry, parsed.template, parsed.corpus, parsed.out)
     return ExitStatus.DONE

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.options import add_settings
+from musengine.cli.options import DEFAULT_MINUTES, add_settings, minutes
 from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
 from musengine.errors import UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
@@ -24,7 +25,18 @@ logger = logging.getLogger(__name__)
 
 
 def _add_pipeline(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="PIPELINE.toml", help="the pipeline file")
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="MUSIC",
+        help="a folder of music, for which all is chosen; or a pipeline file, PIPELINE.toml",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=minutes,
+        metavar="N",
+        help=f"with a folder: how long everything may take ({DEFAULT_MINUTES:g})",
+    )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="the run folder")
     parser.add_argument("--new", action="store_true", help="start a new run beside an earlier one")
     add_settings(parser)
@@ -81,10 +93,30 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
-    from musengine.data.discovery import check_sources
+    from musengine.data.discovery import check_sources, music_source
     from musengine.pipeline.resolve import load_pipeline
 
-    registry = context.registry
+    began, registry = time.monotonic(), context.registry
+    if (source := music_source(parsed.file, registry)) is not None:
+        from musengine.runs.music import begin_or_go_on
+
+        return begin_or_go_on(
+            source,
+            registry,
+            minutes=parsed.minutes,
+            default=DEFAULT_MINUTES,
+            began=began,
+            run_dir=parsed.run_dir,
+            new=parsed.new,
+            settings=parsed.settings,
+            reporter=context.reporter,
+        )
+    if parsed.minutes is not None:
+        raise UserError(
+            f"--minutes is for a folder of music; {parsed.file} has training.minutes, which "
+            "--set training.minutes=N changes",
+            code="option-conflict",
+        )
     loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
     # What needs PyTorch comes after the mistakes that can be found without.
     from musengine.runs.folder import find_folder

@@ -1,0 +1,106 @@
+"""From a pipeline to what is trained: device, model, batches, loss."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from musengine.data.batching import Batches
+from musengine.data.dataset import Dataset
+from musengine.data.manifest import Skipped
+from musengine.errors import UserError
+from musengine.interfaces.callback import Callback
+from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.loss import Loss
+from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.declarations import BatchingDeclaration
+from musengine.runs.folder import RunFolder
+from musengine.runs.trained import new_model
+from musengine.training.device import choose_device, supports_bfloat16
+from musengine.training.task import TrainingTask
+from musengine.utils.allocator import keep_freed_memory
+from musengine.utils.progress import ProgressReporter
+
+logger = logging.getLogger(__name__)
+
+
+def decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]:
+    """Decide device, precision and number of threads, so that a continued run uses the same."""
+    device, precision = choose_device(pipeline.training.device), pipeline.training.precision
+    if precision == "bfloat16" and not supports_bfloat16(device):
+        logger.info(
+            f"training.precision: {device} here does not compute in bfloat16; training in float32"
+        )
+        precision = "float32"
+        if run.exists:
+            run.log({"changed": ["training.precision"]})
+    keep_freed_memory()
+    if pipeline.training.threads:
+        torch.set_num_threads(pipeline.training.threads)
+    threads = torch.get_num_threads()
+    training = replace(pipeline.training, precision=precision, device=str(device), threads=threads)
+    return replace(pipeline, training=training), device
+
+
+def training_task(
+    pipeline: Pipeline,
+    run: RunFolder,
+    device: torch.device,
+    encoder: Encoder[Any],
+    data: Dataset,
+    callbacks: list[Callback[Any]],
+    reporter: ProgressReporter,
+) -> TrainingTask:
+    """Return what a pipeline's training consists of; its model's weights are fresh.
+
+    Raises:
+        UserError: every piece is too short for its batches.
+    """
+    torch.manual_seed(pipeline.training.seed)
+    pieces, training = data.parts["train"], pipeline.training
+    strategy = pipeline.batching.create(training, [len(piece) for piece in pieces])
+    batches = Batches(
+        pieces, strategy, seed=training.seed, updates_per_batch=training.updates_per_batch
+    )
+    _tell_too_short(batches, data, pipeline.batching.name)
+    model = new_model(pipeline, encoder).to(device)
+    loss: Loss[Any] | None = None
+    if pipeline.loss is not None:
+        loss = pipeline.loss.create(encoder.layout)
+    declared = pipeline.model_declaration
+    measurable = declared.takes_loss or declared.own_loss or declared.likelihood
+    return TrainingTask(
+        model=model,
+        loss=loss,
+        config=training,
+        batches=batches,
+        valid=data.parts["valid"] if measurable else (),
+        store=run,
+        callbacks=callbacks,
+        device=device,
+        stateful=pipeline.batching.declared(BatchingDeclaration).stateful,
+        likelihood=declared.likelihood,
+        meta={"encoder": encoder.state(), "model": pipeline.model.name},
+        reporter=reporter,
+    )
+
+
+def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:
+    """List pieces the batching strategy cannot use.
+
+    Raises:
+        UserError: it can use none.
+    """
+    short = batches.too_short()
+    if batches.count(0) == 0:
+        longest = max((len(piece) for piece in batches.pieces), default=0)
+        raise UserError(
+            f"every training piece is too short for batching = {strategy!r}: "
+            f"the longest has {longest} steps; set a smaller training.sequence_length",
+            code="training-pieces-too-short",
+        )
+    reason = "too short for training.sequence_length"
+    dataset.skipped.extend(Skipped(name, reason) for name in short)

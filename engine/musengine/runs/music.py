@@ -1,0 +1,96 @@
+"""A run on a folder of music: chosen for it at first, gone on with from then on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from musengine.data.survey import survey_corpus
+from musengine.errors import UserError
+from musengine.pipeline.resolve import Pipeline
+from musengine.pipeline.values import Source
+from musengine.plugins.registry import Registry
+from musengine.runs.choice import Budget, choose
+from musengine.runs.folder import RunFolder, find_folder
+from musengine.runs.session import Session
+from musengine.utils.files import read_json
+from musengine.utils.progress import SILENT, ProgressReporter
+
+logger = logging.getLogger(__name__)
+
+
+def begin_or_go_on(
+    source: Source,
+    registry: Registry,
+    *,
+    minutes: float | None,
+    default: float,
+    began: float,
+    run_dir: Path | None = None,
+    new: bool = False,
+    settings: Sequence[str] = (),
+    reporter: ProgressReporter = SILENT,
+) -> Session:
+    """Return the work on a corpus: a new choice, or the one that its run folder holds.
+
+    Args:
+        source: the music.
+        registry: the components.
+        minutes: how long the command may take; None for `default`, or what was chosen with.
+        default: the minutes without a word.
+        began: when the command began, by the clock of `time.monotonic`.
+        run_dir: the run's folder; `runs/` and the music's name without one.
+        new: choose again, in the next free folder.
+        settings: `TABLE.KEY=VALUE` each, laid over the choice.
+        reporter: told how far it is.
+
+    Raises:
+        UserError: there is no music, no model for it, or the folder is another run's.
+    """
+    name = name_of(source)
+    folder = find_folder(name, run_dir, new=new)
+    if folder.exists:
+        return Session(
+            _chosen_before(folder, source, registry, minutes, settings),
+            folder,
+            registry,
+            reporter=reporter,
+        )
+    corpus = survey_corpus(source, registry, reporter)
+    choice = choose(corpus, registry, Budget(minutes or default, began), settings, reporter)
+    for line in choice.lines():
+        logger.info(line)
+    pipeline = choice.pipeline(name, registry)
+    return Session(pipeline, folder, registry, reporter=reporter, choice=choice)
+
+
+def name_of(source: Source) -> str:
+    """Return what a run on some music is called: as its folder is."""
+    return Path(source.name).stem or "music"
+
+
+def _chosen_before(
+    folder: RunFolder,
+    source: Source,
+    registry: Registry,
+    minutes: float | None,
+    settings: Sequence[str],
+) -> Pipeline:
+    """Return the pipeline of a run that is there; more minutes than before train on."""
+    pipeline = folder.read_pipeline(registry, settings)
+    if pipeline.corpus.path != (source,):
+        where = ", ".join(path.text for path in pipeline.corpus.path)
+        raise UserError(
+            f"{folder.path} is a run on {where}; name another folder with --run-dir, or use --new",
+            code="run-of-other-music",
+        )
+    logger.info(f"{folder.path} goes on with what was chosen: {pipeline.model.name}")
+    path = folder.path / "choice.json"
+    before = read_json(path).get("minutes") if path.is_file() else None
+    if minutes is not None and before is not None and pipeline.training.minutes is not None:
+        more = max(minutes - before, 0.0)
+        longer = round(pipeline.training.minutes + more, 2)
+        return replace(pipeline, training=replace(pipeline.training, minutes=longer))
+    return pipeline
