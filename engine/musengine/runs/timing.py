@@ -15,7 +15,6 @@ from musengine.config.quantities import Length
 from musengine.data.dataset import Dataset, prepare, read_corpus, total_steps
 from musengine.data.spans import PieceSpan
 from musengine.errors import UserError
-from musengine.evaluation.likelihood import loss_on_pieces, score_pieces
 from musengine.generation import engine
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.pipeline.resolve import Pipeline
@@ -152,10 +151,7 @@ def _scoring(task: TrainingTask) -> float:
     longest = max((*task.valid, *task.batches.pieces[:1]), key=len)
     pieces = [PieceSpan(longest, 0, min(len(longest), _SCORED))]
     began = time.monotonic()
-    if task.likelihood:
-        score_pieces(task.model, pieces)
-    else:
-        loss_on_pieces(task.model, task.loss, pieces)
+    task.figures_of(pieces)
     return (time.monotonic() - began) / max(total_steps(pieces), 1)
 
 

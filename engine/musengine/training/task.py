@@ -67,7 +67,7 @@ class TrainingTask:
 
     def validate(self, state: TrainerState, progress: Progress) -> dict[str, float]:
         """Measure the validation part and log it; returns its figures, none where it is empty."""
-        figures = self._validation_figures()
+        figures = self.figures_of(self.valid)
         if figures:
             record = {"step": state.step, "epoch": state.epoch, "valid": figures}
             self.store.log({**record, "unit": self._validation_unit})
@@ -81,12 +81,13 @@ class TrainingTask:
             return self.loss.unit
         return LIKELIHOOD_UNIT if self.likelihood else ""
 
-    def _validation_figures(self) -> dict[str, float]:
-        if not self.valid:
+    def figures_of(self, pieces: Sequence[EncodedPiece]) -> dict[str, float]:
+        """Return how well the model does on some pieces; no figures where there are none."""
+        if not pieces:
             return {}
         if self.loss is None and not self.likelihood:
-            return {"loss": own_loss_on_pieces(self.model, self.valid, beat=self._validating)}
-        return figures_of_pieces(self.model, self.loss, self.valid, beat=self._validating)
+            return {"loss": own_loss_on_pieces(self.model, pieces, beat=self._validating)}
+        return figures_of_pieces(self.model, self.loss, pieces, beat=self._validating)
 
     def _validating(self) -> None:
         self.reporter.alive("measuring the validation part")

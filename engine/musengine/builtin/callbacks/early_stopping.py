@@ -8,6 +8,7 @@ from typing import Any
 
 from musengine.builtin.configs import EarlyStoppingConfig
 from musengine.interfaces.callback import Callback, Progress
+from musengine.training.task import judged
 from musengine.utils.format import counted
 
 
@@ -20,7 +21,7 @@ class EarlyStoppingCallback(Callback[EarlyStoppingConfig]):
 
     def on_validation(self, progress: Progress, figures: Mapping[str, float]) -> None:
         """Note whether the figure is the lowest so far; the same one is not."""
-        figure = min(figures.values())
+        figure = judged(figures)
         if figure < self._best:
             self._best, self._step, self._waited = figure, progress.step, 0
         else:
