@@ -32,7 +32,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "no"
 nox.options.sessions = [
     *("lint", "types", "core", "plugin", "together", "avx2", "slow", "python"),
-    *("minimum", "wheels", "outoftree", "docs", "readme"),
+    *("minimum", "wheels", "outoftree", "browser", "docs", "readme"),
 ]
 
 
@@ -295,6 +295,22 @@ def outoftree(session: nox.Session) -> None:
     """A stranger's plugin, built and installed beside the core alone."""
     install(session, *group("test"), wheel("musengine"))
     session.run(*PYTEST, "-m", "slow", "tests/outoftree", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def browser(session: nox.Session) -> None:
+    """Pages in a real browser: the one that MUSENGINE_BROWSER names, else Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    there = [path for name in names if (path := shutil.which(name))]
+    found = os.environ.get("MUSENGINE_BROWSER") or next(iter(there), None)
+    if found is None and "CI" in os.environ:
+        session.error("no browser; install chromium, or name one with MUSENGINE_BROWSER")
+    if found is None:
+        session.skip("no browser; install chromium, or name one with MUSENGINE_BROWSER")
+    media = "musengine-media"
+    install(session, *group("test"), *group("browser"), wheel("musengine"), wheel(media))
+    tests = f"{PLUGINS[media]}/tests/test_in_browser.py"
+    session.run(*PYTEST, tests, *session.posargs, env={"MUSENGINE_BROWSER": str(found)})
 
 
 @nox.session(requires=["build"])
