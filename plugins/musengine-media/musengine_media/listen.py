@@ -16,6 +16,7 @@ from musengine.api import (
     whole_file,
 )
 from musengine_media.page.document import document
+from musengine_media.page.instruments import sounds_for
 from musengine_media.page.markup import element, joined
 from musengine_media.page.pieces import PagePiece, Shelf
 
@@ -52,4 +53,7 @@ def listening_page(scores: Mapping[str, Score]) -> str:
         element("header", element("h1", title)),
         element("main", shelf.sections(pieces)),
     )
-    return document(f"{title} to listen to", body, {"pieces": shelf.data})
+    sounds = sounds_for(shelf.scores)
+    footer = element("footer", element("p", sounds.remark, class_="soft"))
+    data = {"pieces": shelf.data, "sounds": sounds.data}
+    return document(f"{title} to listen to", joined(body, footer), data)

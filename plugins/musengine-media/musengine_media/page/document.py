@@ -10,7 +10,10 @@ from typing import Any
 
 from musengine_media.page.markup import Child, Markup, element, joined
 
-SCRIPTS = ("voice.js", "player.js", "roll.js", "piece.js", "curves.js", "page.js")
+SCRIPTS = (
+    *("data.js", "sampled.js", "voice.js", "player.js"),
+    *("roll.js", "piece.js", "curves.js", "page.js"),
+)
 """The scripts, in the order in which one uses what another defines."""
 
 

@@ -45,10 +45,12 @@ class Shelf:
 
     Attributes:
         data: what the script needs of each, by the id of its section.
+        scores: their music.
     """
 
     def __init__(self) -> None:
         self.data: dict[str, dict[str, Any]] = {}
+        self.scores: list[Score] = []
         self._bytes = 0
 
     def sections(self, pieces: Iterable[PagePiece]) -> Iterator[Markup]:
@@ -63,6 +65,7 @@ class Shelf:
                 continue
             self._bytes += size
             self.data[f"piece-{number}"] = data
+            self.scores.append(piece.score)
             yield section
         if left_out:
             line = f"{counted(left_out, 'more piece')} would make this page too large."

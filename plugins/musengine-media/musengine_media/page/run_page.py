@@ -10,6 +10,7 @@ from musengine.api import Registry, counted
 from musengine_media.page import run_sections as sections
 from musengine_media.page.curves import Charts
 from musengine_media.page.document import document
+from musengine_media.page.instruments import NO_SOUNDS, sounds_for
 from musengine_media.page.markup import Child, Markup, element, joined, table
 from musengine_media.page.pieces import PagePiece, Shelf
 from musengine_media.page.run_record import RunRecord, Sample, read_run
@@ -18,8 +19,16 @@ _KNOWN = frozenset({"piece", "index", "seed", "prompt", "prompt_seconds", "check
 """What `generated.jsonl` says of every piece; anything beside it is told as it stands."""
 
 
-def run_page(folder: Path, registry: Registry, problem: str = "") -> str:
+def run_page(
+    folder: Path, registry: Registry, problem: str = "", *, with_sounds: bool = True
+) -> str:
     """Return the page of one run.
+
+    Args:
+        folder: the run's.
+        registry: what reads its pieces.
+        problem: why it ended before its time, if it did.
+        with_sounds: False for the synthetic voice alone, which takes no time to make.
 
     Raises:
         UserError: the folder holds none.
@@ -35,8 +44,10 @@ def run_page(folder: Path, registry: Registry, problem: str = "") -> str:
         "Once more": [sections.repeat(run)],
     }
     header = [element("h1", run.name), sections.summary(run, problem)]
-    data = {"pieces": shelf.data, "charts": charts.data}
-    return document(f"{run.name}: a run of musengine", _laid_out(header, parts), data)
+    sounds = sounds_for(shelf.scores) if with_sounds else NO_SOUNDS
+    data = {"pieces": shelf.data, "charts": charts.data, "sounds": sounds.data}
+    body = _laid_out(header, parts, sounds.remark)
+    return document(f"{run.name}: a run of musengine", body, data)
 
 
 def runs_page(folders: Sequence[Path], registry: Registry) -> str:
@@ -54,12 +65,14 @@ def runs_page(folders: Sequence[Path], registry: Registry) -> str:
     for run in runs:
         parts[f"Pieces of {run.name}"] = [sections.summary(run), *_pieces(run, shelf)]
     header = [element("h1", f"{len(runs)} runs side by side")]
-    data = {"pieces": shelf.data, "charts": charts.data}
-    return document(f"{len(runs)} runs of musengine", _laid_out(header, parts), data)
+    sounds = sounds_for(shelf.scores)
+    data = {"pieces": shelf.data, "charts": charts.data, "sounds": sounds.data}
+    body = _laid_out(header, parts, sounds.remark)
+    return document(f"{len(runs)} runs of musengine", body, data)
 
 
-def _laid_out(header: Sequence[Child], parts: Mapping[str, Sequence[Child]]) -> Markup:
-    """Return a page's body: links to its parts, and those that are not empty."""
+def _laid_out(header: Sequence[Child], parts: Mapping[str, Sequence[Child]], remark: str) -> Markup:
+    """Return a page's body: links to its parts, those that are not empty, and a last line."""
     there = {title: found for title, found in parts.items() if any(found)}
     links = [
         element("li", element("a", title, href=f"#part-{number}"))
@@ -70,7 +83,11 @@ def _laid_out(header: Sequence[Child], parts: Mapping[str, Sequence[Child]]) -> 
         for number, (title, found) in enumerate(there.items(), 1)
     ]
     navigation = element("nav", element("ul", links), aria_label="Parts of this page")
-    return joined(element("header", header, navigation), element("main", bodies))
+    return joined(
+        element("header", header, navigation),
+        element("main", bodies),
+        element("footer", element("p", remark, class_="soft")),
+    )
 
 
 def _pieces(run: RunRecord, shelf: Shelf) -> Iterator[Markup]:

@@ -1,7 +1,5 @@
 // Brings the page to life: pieces as they come into sight, charts at once.
 
-const data = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
-
 /** @type {Map<Element, Piece>} */
 const waiting = new Map();
 const sight = new IntersectionObserver(

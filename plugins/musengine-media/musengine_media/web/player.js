@@ -98,17 +98,22 @@ class Player {
     return Math.min(this.from + gone, this.seconds);
   }
 
-  play() {
+  async play() {
     if (this.on) return;
     playing?.pause();
+    // Browsers let a page sound from what a person does, so before anything is waited for.
     speaker ??= new AudioContext();
     speaker.resume();
     playing = this;
     if (this.from >= this.seconds - 0.01) this.from = 0;
     this.on = true;
-    this.start();
-    this.timer = window.setInterval(() => this.tick(), 60);
+    this.begun = Infinity;
     this.changed();
+    await loadInstruments(this.piece.parts);
+    if (this.on && this.begun === Infinity) {
+      this.start();
+      this.timer = window.setInterval(() => this.tick(), 60);
+    }
   }
 
   pause() {
@@ -172,7 +177,7 @@ class Player {
   /** @param {() => void} change */
   restart(change) {
     change();
-    if (this.on) {
+    if (this.on && this.begun !== Infinity) {
       this.silence();
       this.start();
     }
@@ -236,7 +241,8 @@ class Player {
    * The sound of the whole piece, with the parts that are heard, at its tempo.
    * @returns {Promise<AudioBuffer>}
    */
-  render() {
+  async render() {
+    await loadInstruments(this.piece.parts);
     const samples = Math.ceil((this.seconds / this.tempo + TAIL) * RATE);
     const context = new OfflineAudioContext(2, samples, RATE);
     const out = mixer(context);

@@ -114,6 +114,10 @@ function noiseOf(context) {
  * @returns {AudioScheduledSourceNode[]} what sounds
  */
 function sound(context, target, part, note, when, length) {
+  const instrument = instruments.get(instrumentName(part));
+  if (instrument) {
+    return playSampled(context, target, instrument, part.drum, note, when, length);
+  }
   const gain = context.createGain();
   gain.connect(target);
   const level = STRENGTH * (note.velocity / 127) ** 1.4;
