@@ -48,7 +48,7 @@ class Diary(Writer[DiaryConfig]):
 
 @pytest.fixture
 def registry() -> Registry:
-    """The core's components, a diary by default, one for those who ask, one that lacks a library."""
+    """The core with a diary by default, one for those who ask, and one that lacks a library."""
     registry = manager.load_from([]).registry
     target = f"{__name__}:Diary"
     common = {"summary": "", "target": target, "config": DiaryConfig, "content": ("run",)}
