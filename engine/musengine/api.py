@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from musengine.encoding.layouts import Grid as Grid
     from musengine.encoding.layouts import Layout as Layout
     from musengine.encoding.layouts import Tokens as Tokens
+    from musengine.encoding.left_out import LeftOut as LeftOut
+    from musengine.encoding.left_out import left_out_of_grid as left_out_of_grid
+    from musengine.encoding.left_out import left_out_of_performance as left_out_of_performance
+    from musengine.encoding.left_out import told_left_out as told_left_out
     from musengine.encoding.pianoroll import MAX_GRID_STEPS as MAX_GRID_STEPS
     from musengine.encoding.pianoroll import decode_piano_roll as decode_piano_roll
     from musengine.encoding.pianoroll import encode_piano_roll as encode_piano_roll
@@ -191,6 +195,7 @@ _NAMES = {
     "data.reading": "MusicFile ReadResult open_file process_files read_sources shown_name",
     "data.scores": "read_scores",
     "encoding.layouts": "Grid Layout Tokens",
+    "encoding.left_out": "LeftOut left_out_of_grid left_out_of_performance told_left_out",
     "encoding.pianoroll": "MAX_GRID_STEPS decode_piano_roll encode_piano_roll grid_times",
     "evaluation.likelihood": "Predictions predictions",
     "interfaces.batching": "BatchingStrategy EpochPlan IDLE_ROW Row",

@@ -19,6 +19,7 @@ from musengine.data.manifest import Manifest, Skipped
 from musengine.data.reading import list_items, read_manifest
 from musengine.data.spans import split_within
 from musengine.data.splits import PARTS, Split, check_folders, rules_of, split_pieces
+from musengine.encoding.left_out import LeftOut
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
 from musengine.interfaces.reader import Item
@@ -38,6 +39,7 @@ class Dataset:
         skipped: files and pieces left out, and why.
         notices: terms that come with the music.
         dropped: what did not fit into the arrays, counted by a word.
+        keep: for what was dropped, the key that would keep it, where there is one.
         ignored: files of no reader's kind, counted by ending.
         warnings: for a piece's id what was odd about it.
         copies: for each piece that has the notes of another, the other's id.
@@ -51,6 +53,7 @@ class Dataset:
     skipped: list[Skipped] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    keep: dict[str, str] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
@@ -58,6 +61,14 @@ class Dataset:
     libraries: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> dict[str, LeftOut]:
+        """What did not fit into the arrays, the most of it first, and what would keep it."""
+        return {
+            what: LeftOut(count, self.keep.get(what, ""))
+            for what, count in self.dropped.most_common()
+        }
 
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """Return, for each part, the ids of its pieces and hashes of their content."""
@@ -174,6 +185,7 @@ def prepare(
     for part in PARTS:
         for job in jobs[part]:
             _add(dataset, part, job, job.key(common), result)
+    dataset.keep.update(result.shards.keep)
     if config.split == "within":
         own = {job.id for job in jobs["train"] if not job.shift}
         pieces = dataset.parts["train"]
@@ -223,7 +235,9 @@ def _add(dataset: Dataset, part: SplitName, job: EncodeJob, key: str, result: En
     if (reason := result.reason(key)) is not None:
         dataset.skipped.append(Skipped(job.id, reason))
         return
-    dataset.dropped.update(result.shards.dropped(key))
+    # Of a piece that is also learned in other keys everything would count many times.
+    if not job.shift:
+        dataset.dropped.update(result.shards.dropped(key))
     dataset.parts[part].append(result.shards.piece(job.id, job.fingerprint, key))
 
 

@@ -15,6 +15,7 @@ from musengine.data.cache import key_of
 from musengine.data.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.shards import ShardEntry, Shards, storable, write_shards
+from musengine.encoding.left_out import LeftOut
 from musengine.errors import UnreadableError, UserError, is_strict
 from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
@@ -24,7 +25,7 @@ from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
 
-FORMAT = 1
+FORMAT = 2
 _CHUNK = 16 * 2**20
 """Estimated bytes of the arrays that one task of a worker makes."""
 
@@ -249,6 +250,12 @@ def _run_all(
             result.add(*made)
 
 
+def _with_left_out(encoded: Encoded, left_out: Mapping[str, LeftOut]) -> Encoded:
+    counts = {what: each.count for what, each in left_out.items()}
+    keep = {what: each.keep for what, each in left_out.items() if each.keep}
+    return replace(encoded, dropped={**encoded.dropped, **counts}, keep={**encoded.keep, **keep})
+
+
 class _EncodeChunk:
     """Encodes tasks in a worker, which makes one encoder for all of them."""
 
@@ -291,7 +298,8 @@ class _EncodeChunk:
     ) -> Encoded | str | None:
         """Return a piece's arrays, or why the encoder refuses it; None where it has a fault."""
         try:
-            encoded = self.encoder.encode(job.content(pieces, self.common))
+            content = job.content(pieces, self.common)
+            encoded = _with_left_out(self.encoder.encode(content), self.encoder.left_out(content))
             fault = storable(encoded)
         except UnreadableError as error:
             return error.lines[0]

@@ -105,6 +105,7 @@ def _write_shard(folder: Path, entries: Sequence[ShardEntry]) -> Path:
     path = folder / f"{name}.safetensors"
     groups: dict[Any, list[dict[str, Array]]] = {}
     pieces, refused = [], {}
+    keep: dict[str, str] = {}
     for key, result in entries:
         if isinstance(result, str):
             refused[key] = result
@@ -117,13 +118,14 @@ def _write_shard(folder: Path, entries: Sequence[ShardEntry]) -> Path:
         dropped = {str(what): int(count) for what, count in result.dropped.items()}
         pieces.append([key, list(groups).index(kind), start, len(result.steps), dropped])
         group.append(arrays)
+        keep.update(result.keep)
     parts = {
         f"{number}.{name}": [arrays[name] for arrays in group]
         for number, group in enumerate(groups.values())
         for name in group[0]
     }
     with whole_file(path, "corpus.cache") as temporary:
-        _write_tensors(temporary, parts, {"pieces": pieces, "refused": refused})
+        _write_tensors(temporary, parts, {"pieces": pieces, "refused": refused, "keep": keep})
     return path
 
 
@@ -198,6 +200,7 @@ class Shards:
     def __init__(self, folder: Path, scratch: Scratch | None = None) -> None:
         self.folder, self.scratch = folder, scratch
         self.refused: dict[str, str] = {}
+        self.keep: dict[str, str] = {}
         self._locations: dict[str, _Location] = {}
         self._maps: OrderedDict[Path, mmap.mmap] = OrderedDict()
         self._touched = 0
@@ -214,12 +217,13 @@ class Shards:
     def add(self, path: Path) -> None:
         """Add the pieces of a shard; one that is damaged is removed."""
         try:
-            pieces, refused = _read(path)
+            pieces, refused, keep = _read(path)
             os.utime(path)  # `cache.trim` deletes the least recently used
         except (DamagedError, OSError):
             path.unlink(missing_ok=True)
             return
         self.refused.update(refused)
+        self.keep.update(keep)
         for key, location in pieces.items():
             self._locations.setdefault(key, location)
 
@@ -283,8 +287,10 @@ class Shards:
         return mapped
 
 
-def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str]]:
-    """Return where in a shard each piece is, and the refused ones; all its sums are checked.
+def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str], dict[str, str]]:
+    """Return where in a shard each piece is, the refused ones, and what would keep what is dropped.
+
+    All its sums are checked.
 
     The file is read, not mapped, which leaves nothing of it in memory.
 
@@ -312,7 +318,7 @@ def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str]]:
         key: _Location(path, groups[group], first, steps, dropped)
         for key, group, first, steps, dropped in record["pieces"]
     }
-    return locations, record["refused"]
+    return locations, record["refused"], record["keep"]
 
 
 class MappedPiece(EncodedPiece):

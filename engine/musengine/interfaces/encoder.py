@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from musengine.config.quantities import Meter
 from musengine.encoding.layouts import Grid, Layout
+from musengine.encoding.left_out import LeftOut
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.declarations import EncoderConfig
 from musengine.utils.arrays import Array
@@ -28,11 +29,13 @@ class Encoded:
         conditioning: conditioning channels by name, each (T, ...): what is known of a step before
             it is predicted, such as the position in the bar.
         dropped: what did not fit, counted by a word: `{"notes out of range": 3}`.
+        keep: for what was dropped, the key of a pipeline that would keep it, if there is one.
     """
 
     steps: Array
     conditioning: Mapping[str, Array] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    keep: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,14 @@ class Encoder(ABC, Generic[C]):
         Raises:
             UnreadableError: nothing of the piece fits; the message says why.
         """
+
+    def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
+        """Return what of a piece its arrays have no place for, by a word; by default nothing.
+
+        Told once for all pieces of a run, and by `musengine inspect` before there is one. It may
+        name again what `encode` counts as dropped, and then takes its place.
+        """
+        return {}
 
     def encode_prompt(self, text: str) -> Encoded:
         """Encode the first characters of a piece (`generate.prompt_text`), for encoders of texts.

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -221,9 +221,15 @@ class RunFolder:
         ]
         write_text(path, "".join(f"{line}\n" for line in kept))
 
-    def write_corpus_range(self, ranges: Mapping[str, Any]) -> None:
-        """Write what the training part is like, beside which generated pieces are judged."""
-        write_json(self.path / "corpus.json", {"range": ranges})
+    def write_corpus(self, dataset: Dataset, ranges: Mapping[str, Any]) -> None:
+        """Write what the corpus is like, and what of it the arrays do not hold.
+
+        Args:
+            dataset: the corpus.
+            ranges: what its training part is like, beside which generated pieces are judged.
+        """
+        left_out = {what: asdict(each) for what, each in dataset.left_out.items()}
+        write_json(self.path / "corpus.json", {"range": ranges, "left_out": left_out})
 
     def corpus_range(self) -> dict[str, Any]:
         """Return what the training part is like; nothing where that was not learned."""

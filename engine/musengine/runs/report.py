@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 
 from musengine.data.dataset import Dataset, total_steps
+from musengine.encoding.left_out import told_left_out
 from musengine.runs.trained import Figures
 from musengine.utils.format import counted, shown_number
 
@@ -49,8 +50,8 @@ def tell_dataset(dataset: Dataset) -> None:
             "no pieces are held out, so nothing shows how well the model does on new music "
             "(corpus.valid sets the share)"
         )
-    for what, count in dataset.dropped.items():
-        logger.info(f"left out: {count:,} {what}")
+    if told := told_left_out(dataset.left_out):
+        logger.info(f"left out: {told}")
     _tell_copies(dataset)
     _report_warnings(dataset)
     if dataset.ignored:

@@ -163,7 +163,7 @@ class Session:
             self.run.begin(self.pipeline, self.dataset)
         self.begun = True
         if not self.run.corpus_range():
-            self.run.write_corpus_range(corpus_range(self.dataset, encoder))
+            self.run.write_corpus(self.dataset, corpus_range(self.dataset, encoder))
         logger.info(f"run folder: {self.run.path}")
         ending = _train(task, self.pipeline, self.run, stored)
         if ending.interrupted:

@@ -14,12 +14,14 @@ from musengine.api import (
     Encoded,
     Encoder,
     Grid,
+    LeftOut,
     Score,
     Text,
     decode_piano_roll,
     encode_piano_roll,
     excerpt,
     grid_times,
+    left_out_of_grid,
 )
 from musengine.errors import UnreadableError
 from musengine_biaxial.config import BiaxialEncoderConfig
@@ -63,6 +65,22 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
             steps=roll_TPC,
             conditioning={"beat": self._beat_of(kept, len(roll_TPC))},
             dropped=dropped,
+        )
+
+    def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
+        """Return what a state matrix has no place for."""
+        config = self.config
+        return (
+            {}
+            if isinstance(content, Text)
+            else left_out_of_grid(
+                content,
+                step=config.step,
+                lowest=config.lowest,
+                highest=config.highest,
+                onsets=config.notes == "onsets",
+                drums=config.drums,
+            )
         )
 
     def _in_wanted_meters(self, score: Score) -> Score:

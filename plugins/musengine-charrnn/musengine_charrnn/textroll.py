@@ -20,11 +20,13 @@ from musengine.api import (
     Encoded,
     Encoder,
     Grid,
+    LeftOut,
     Score,
     Text,
     decode_piano_roll,
     encode_piano_roll,
     grid_times,
+    left_out_of_grid,
 )
 from musengine.errors import UnreadableError
 from musengine_charrnn.config import TextRollConfig
@@ -67,6 +69,22 @@ class TextRoll(Encoder[TextRollConfig]):
         sound_TP, onset_TP = roll_TPC[..., 0].astype(bool), roll_TPC[..., 1].astype(bool)
         sound_TP[:-1] &= onset_TP[:-1] | ~onset_TP[1:]
         return Encoded(self._written(sound_TP), dropped=dropped)
+
+    def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
+        """Return what a text-roll has no place for."""
+        config = self.config
+        return (
+            {}
+            if isinstance(content, Text)
+            else left_out_of_grid(
+                content,
+                step=config.step,
+                lowest=config.lowest,
+                highest=config.lowest + self.pitches - 1,
+                onsets=True,
+                drums=config.drums,
+            )
+        )
 
     def encode_prompt(self, text: str) -> Encoded:
         """Return the tokens of a piece's first characters.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -16,10 +16,12 @@ from musengine.api import (
     Encoded,
     Encoder,
     Layout,
+    LeftOut,
     Piece,
     Score,
     Text,
     keep_tracks,
+    left_out_of_performance,
     overlap,
     shown_number,
     steps_to_ticks,
@@ -113,6 +115,12 @@ class Melody(Encoder[MelodyEncoderConfig]):
         return Encoded(
             steps=steps_T, dropped={"notes beside the melody": left_out} if left_out else {}
         )
+
+    def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
+        """Return what a melody has no place for."""
+        if isinstance(content, Text):
+            return {}
+        return left_out_of_performance(content, in_beats=self.config.step.unit == "beat")
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
         """Return the notes; one still sounding at the end is ended."""

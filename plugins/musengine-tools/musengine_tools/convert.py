@@ -73,6 +73,7 @@ class ConversionResult:
         notes: in them; characters do not count.
         skipped: what was not written, and why.
         dropped: what was left out of what was written, counted by a word.
+        keep: for what was left out, the option that would keep it.
         warnings: how many warnings the readers gave.
         notices: terms that come with the music.
     """
@@ -81,6 +82,7 @@ class ConversionResult:
     notes: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    keep: dict[str, str] = field(default_factory=dict)
     warnings: int = 0
     notices: list[str] = field(default_factory=list)
 
@@ -90,6 +92,7 @@ class ConversionResult:
         self.notes += other.notes
         self.skipped += other.skipped
         self.dropped += other.dropped
+        self.keep |= other.keep
         self.warnings += other.warnings
         self.notices += other.notices
 
@@ -270,10 +273,13 @@ def _write(
             raise UnreadableError(
                 f"the writer {name!r} writes no scores; name a text notation", code="score-not-text"
             )
-        score, dropped = plan.adjustments.apply(to_score(content, plan.origin))
+        before = to_score(content, plan.origin)
+        score, dropped = plan.adjustments.apply(before)
         notes = len(score)
         content, left_out = from_score(score, plan.target)
-        dropped.update(left_out)
+        left_out = {**plan.adjustments.left_out(before), **left_out}
+        dropped |= Counter({what: each.count for what, each in left_out.items()})
+        outcome.keep.update({what: each.keep for what, each in left_out.items() if each.keep})
     with whole_file(out, "OUT") as aside:
         writer.write(content, aside)
     outcome.files.append(out)

@@ -199,15 +199,18 @@ def _tell(outcome: ConversionResult, out: Path) -> None:
     Raises:
         UserError: nothing was written.
     """
-    from musengine.api import counted, told_skipped
+    from musengine.api import LeftOut, counted, told_left_out, told_skipped
 
     for notice in outcome.notices:
         logger.info(notice)
     for line in told_skipped(outcome.skipped):
         logger.warning(line)
     if outcome.dropped:
-        counts = ", ".join(f"{count:,} {what}" for what, count in outcome.dropped.most_common())
-        logger.warning(f"left out of what was written: {counts}")
+        left_out = {
+            what: LeftOut(count, outcome.keep.get(what, ""))
+            for what, count in outcome.dropped.most_common()
+        }
+        logger.warning(f"left out of what was written: {told_left_out(left_out)}")
     if outcome.warnings:
         what = counted(outcome.warnings, "warning")
         logger.warning(f"{what} on reading; `musengine inspect` shows what was odd")

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from musengine.api import (
     GridStep,
     Instrument,
+    LeftOut,
     Length,
     Score,
     keep_tracks,
+    left_out_of_performance,
     snap,
     tempo_map,
     tracks_on,
@@ -81,6 +83,18 @@ class Adjustments:
         score = self._timed(score)
         dropped["notes that fell together with another"] = asked - dropped.total() - len(score)
         return score, +dropped
+
+    def left_out(self, score: Score) -> dict[str, LeftOut]:
+        """Return what the changes leave out of how a score is played, and what would keep it."""
+        found: dict[str, LeftOut] = {}
+        if self.flatten:
+            found = left_out_of_performance(self._chosen(score), in_beats=False)
+            found.pop("velocities", None)  # it keeps them
+            if not self.keep_drums and (drums := int(score.is_drum.sum())):
+                found["drum notes"] = LeftOut(drums, "--keep-drums")
+        if self.bpm is not None and len(score.tempo_tick) > 1:
+            found["tempo changes"] = LeftOut(len(score.tempo_tick) - 1)
+        return found
 
     def _chosen(self, score: Score) -> Score:
         kept = set(range(len(score.tracks)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from musengine.api import (
@@ -11,6 +11,7 @@ from musengine.api import (
     Encoder,
     EncoderConfig,
     EncoderDeclaration,
+    LeftOut,
     Registry,
     RegistryEntry,
     Score,
@@ -168,7 +169,7 @@ def to_score(content: Score | Text, origin: SourceFormat) -> Score:
     return encoder.from_text(content)
 
 
-def from_score(score: Score, target: TargetFormat) -> tuple[Score | Text, Mapping[str, int]]:
+def from_score(score: Score, target: TargetFormat) -> tuple[Score | Text, Mapping[str, LeftOut]]:
     """Return what the target's writer is to write of a score, and what that leaves out.
 
     Raises:
@@ -177,7 +178,17 @@ def from_score(score: Score, target: TargetFormat) -> tuple[Score | Text, Mappin
     if target.notation is None:
         return score, {}
     encoder: Encoder[Any] = target.notation.create()
-    return encoder.to_text(score), encoder.dropped_in_text(score)
+    dropped = {what: LeftOut(n) for what, n in encoder.dropped_in_text(score).items() if n}
+    left_out = {
+        what: replace(each, keep=_as_option(each.keep))
+        for what, each in encoder.left_out(score).items()
+    }
+    return encoder.to_text(score), {**dropped, **left_out}
+
+
+def _as_option(keep: str) -> str:
+    """Return a key of the table `[encoder]` as `--set` of `convert` has it."""
+    return f"--set {keep.replace('encoder.', '').replace(' = ', '=')}" if keep else ""
 
 
 def _writers(registry: Registry) -> Iterator[RegistryEntry]:

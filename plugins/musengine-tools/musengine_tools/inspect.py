@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,8 +16,10 @@ from musengine.api import (
     SILENT,
     Component,
     DiscoveryNotes,
+    Encoder,
     Failure,
     Item,
+    LeftOut,
     Meter,
     MusicFile,
     Piece,
@@ -119,6 +121,7 @@ class FileReport:
         monophonic: the places in `tracks` of those that are.
         content: a hash of the notes, by which copies are found; empty where it was refused.
         duplicate_of: the path of the first file with the same notes, None where there is none.
+        left_out: what arrays for a model would not hold of it, by a word.
         warnings: what was odd when it was read.
         findings: what is otherwise than expected.
     """
@@ -137,6 +140,7 @@ class FileReport:
     monophonic: tuple[int, ...] = ()
     content: str = ""
     duplicate_of: str | None = None
+    left_out: dict[str, LeftOut] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
 
@@ -153,6 +157,8 @@ class Inspection:
 
     files: list[FileReport] = field(default_factory=list)
     found: DiscoveryNotes = field(default_factory=DiscoveryNotes)
+    encoder: str = ""
+    """Whose arrays `left_out` is about."""
 
     @property
     def faultless(self) -> bool:
@@ -181,7 +187,14 @@ class Inspection:
             "formats": dict(Counter(file.format or "unknown" for file in read).most_common()),
             "instruments": dict(instruments.most_common()),
             "ignored": dict(self.found.ignored.most_common()),
+            "encoder": self.encoder,
+            "left_out": {what: asdict(each) for what, each in self.left_out.items()},
         }
+
+    @property
+    def left_out(self) -> dict[str, LeftOut]:
+        """What arrays would not hold of all files, by a word."""
+        return added(file.left_out for file in self.files)
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON values."""
@@ -193,6 +206,7 @@ def inspect(
     registry: Registry,
     expected: Expectations,
     *,
+    encoder: Component | None = None,
     jobs: int = 0,
     timeout: float = 300.0,
     reporter: ProgressReporter = SILENT,
@@ -206,6 +220,7 @@ def inspect(
         sources: files, folders and built-in corpora; a file come upon twice is looked at once.
         registry: where readers are found.
         expected: what the music should be.
+        encoder: whose arrays are told what they would not hold; None for nobody's.
         jobs: processes, 0 for one on each core.
         timeout: seconds that one file may take.
         reporter: receives the progress.
@@ -213,11 +228,11 @@ def inspect(
     Raises:
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
     """
-    inspection = Inspection()
+    inspection = Inspection(encoder=encoder.name if encoder else "")
     tasks = list(_tasks(sources, registry, inspection.found))
     first_with: dict[str, str] = {}
     results = process_files(
-        partial(_look, expected),
+        partial(_look, expected, encoder),
         tasks,
         title="inspecting",
         jobs=jobs,
@@ -258,12 +273,26 @@ def _items(
         return find_items(source, registry, None, found, ("score", "text"))
 
 
-def _look(expected: Expectations, task: MusicFile) -> FileReport:
+def _look(expected: Expectations, encoder: Component | None, task: MusicFile) -> FileReport:
     try:
         pieces = open_file(task.reader, task.item)
     except UnreadableError as error:
         return FileReport(path=task.shown, error=error.lines[0])
-    return report_on(task.shown, pieces, expected)
+    report = report_on(task.shown, pieces, expected)
+    if encoder is None:
+        return report
+    made: Encoder[Any] = encoder.create()
+    return replace(report, left_out=added(made.left_out(piece.content) for piece in pieces))
+
+
+def added(found: Iterable[Mapping[str, LeftOut]]) -> dict[str, LeftOut]:
+    """Return what several leave out, together."""
+    total: dict[str, LeftOut] = {}
+    for each in found:
+        for what, left in each.items():
+            before = total[what].count if what in total else 0
+            total[what] = replace(left, count=before + left.count)
+    return total
 
 
 def report_on(path: str, pieces: Sequence[Piece], expected: Expectations) -> FileReport:

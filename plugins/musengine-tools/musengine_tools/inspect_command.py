@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from musengine.api import CommandContext, ExitStatus, add_jobs, tempo, value_of
 
 if TYPE_CHECKING:
-    from musengine.api import Meter
+    from musengine.api import Component, Meter, Registry
     from musengine_tools.inspect import FileReport, Inspection
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,11 @@ def add_inspect_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--expect-meter", type=_meter, metavar="N/D", help="the meter there should be throughout"
+    )
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="say what the arrays of this encoder would not hold (a pipeline's default)",
     )
     parser.add_argument(
         "--strict", action="store_true", help="exit status 1 if anything is amiss anywhere"
@@ -69,6 +74,7 @@ def inspect(parsed: argparse.Namespace, context: CommandContext) -> int:
         sources,
         registry,
         expected,
+        encoder=_encoder(parsed.encoder, registry),
         jobs=parsed.jobs,
         timeout=parsed.timeout,
         reporter=context.reporter,
@@ -80,6 +86,14 @@ def inspect(parsed: argparse.Namespace, context: CommandContext) -> int:
     else:
         _show(inspection)
     return ExitStatus.FAULT if parsed.strict and not inspection.faultless else ExitStatus.DONE
+
+
+def _encoder(name: str | None, registry: Registry) -> Component | None:
+    """Return the encoder of that name, or what a pipeline takes that names none."""
+    if name is not None:
+        return registry.get("encoder", name).configured({})
+    default = registry.defaults_for("encoder", "score")
+    return default[0].configured({}) if default else None
 
 
 def _show(inspection: Inspection) -> None:
@@ -160,9 +174,11 @@ def _problems(file: FileReport) -> Iterator[str]:
 
 
 def _totals(inspection: Inspection) -> Iterator[str]:
-    from musengine.api import counted, duration
+    from musengine.api import counted, duration, told_left_out
 
     totals = inspection.totals()
+    if told := told_left_out(inspection.left_out):
+        yield f"what the encoder {inspection.encoder} leaves out: {told}"
     refused = f", {totals['refused']:,} refused" if totals["refused"] else ""
     pieces = f", {counted(totals['pieces'], 'piece')}" * (totals["pieces"] > totals["readable"])
     yield (

@@ -262,3 +262,18 @@ def test_the_counts_of_real_collections(
     totals = result["totals"]
     assert (totals["files"], totals["notes"], totals["refused"]) == (files, notes, refused)
     assert totals["notes"] == sum(entry["notes"] for entry in result["files"])
+
+
+def test_what_arrays_would_not_hold_is_told_with_its_keys(music: Path, inspected: Run) -> None:
+    _, result = inspected("music/band.mid", "music/more/copy.MID")
+    assert result["totals"]["encoder"] == "piano-roll"
+    assert result["totals"]["left_out"] == {
+        "drum notes": {"count": 2, "keep": "encoder.drums = true"},
+        "tempo changes": {"count": 1, "keep": ""},
+    }
+    assert result["files"][0]["left_out"] == {
+        "drum notes": {"count": 1, "keep": "encoder.drums = true"}
+    }
+    told = run_command("inspect", "music/band.mid").out
+    assert "1 drum notes (encoder.drums = true)" in told
+    assert run_command("inspect", "music/band.mid", "--encoder", "none").status == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from musengine.builtin.configs import PianoRollConfig
 from musengine.encoding import pianoroll
 from musengine.encoding.layouts import Grid
+from musengine.encoding.left_out import LeftOut, left_out_of_grid
 from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.score import Score, Text
@@ -35,6 +37,22 @@ class PianoRoll(Encoder[PianoRollConfig]):
         score = content if self.config.drums else content.take(~content.is_drum)
         roll_TPC, dropped = pianoroll.encode_piano_roll(score, self.grid)
         return Encoded(steps=roll_TPC, dropped=dropped)
+
+    def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
+        """Return what a roll has no place for."""
+        config = self.config
+        return (
+            {}
+            if isinstance(content, Text)
+            else left_out_of_grid(
+                content,
+                step=config.step,
+                lowest=config.lowest,
+                highest=config.highest,
+                onsets=config.notes == "onsets",
+                drums=config.drums,
+            )
+        )
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
         """Return the roll's notes on one track; a note still sounding at the end is ended."""
