@@ -122,7 +122,7 @@ def made_with(
         )
         assert not problems, problems
         samplers.append(entry.load()(config, trained.encoder.layout))
-    prompts = [piece.encoded for piece in read_prompts(run.prompts)]
+    prompts = [piece.encoded for piece in read_prompts(run.prompts, trained.encoder.layout)]
     prompts = [
         dataclasses.replace(
             prompts[k % len(prompts)], steps=prompts[k % len(prompts)].steps[:PROMPT]

@@ -34,7 +34,7 @@ def test_a_run_leaves_what_it_promises(folder: Path, musengine: Call) -> None:
             "run.lock",
             f"checkpoints/step-000000001_epoch-0001_valid-{figure:.4f}.safetensors",
         ),
-        *(f"prompts/{index:02}.safetensors" for index in range(8)),
+        "prompts.safetensors",
         *("samples/piece-001.mid", "samples/piece-002.mid", "samples/generated.jsonl"),
     }
     split = json.loads((run / "split.json").read_text())
@@ -105,6 +105,24 @@ def test_another_seed_other_music(folder: Path, musengine: Call) -> None:
     musengine("run", "pipe.toml", "--run-dir", "b", "--set", "generate.seed=7")
     first = (folder / "a/samples/piece-001.mid").read_bytes()
     assert first != (folder / "b/samples/piece-001.mid").read_bytes()
+
+
+def test_another_seed_goes_on_from_another_piece(folder: Path, musengine: Call) -> None:
+    corpus = json.loads((folder / "tunes.json").read_text())
+    corpus["valid"] = corpus["train"][:6]
+    (folder / "tunes.json").write_text(json.dumps(corpus))
+    assert musengine("train", "pipe.toml")[0] == 0
+    found = []
+    for seed in (1, 2, 3, 1):
+        more = ("--out", f"out{len(found)}", "--set", f"generate.seed={seed}")
+        assert musengine("generate", *more)[0] == 0
+        lines = (folder / f"out{len(found)}/generated.jsonl").read_text().splitlines()
+        found.append([json.loads(line)["prompt"] for line in lines])
+    assert found[0] == found[3]
+    assert len(set(map(tuple, found))) > 1
+    assert all(len(set(names)) == 2 for names in found)
+    music = [(folder / f"out{k}/piece-001.mid").read_bytes() for k in (0, 3)]
+    assert music[0] == music[1]
 
 
 def test_a_piece_does_not_depend_on_how_many_are_made(folder: Path, musengine: Call) -> None:

@@ -128,16 +128,20 @@ def generate(
 
 def _own(model: Model[Any], encoder: Encoder[Any], plan: GenerationPlan) -> list[GeneratedPiece]:
     def done(index: int, steps: Array) -> bool:
-        reached = steps_in(plan.length, steps, encoder, plan.settings) is not None
+        before = plan.prompts[index].steps
+        reached = steps_in(plan.length, steps, encoder, plan.settings, before) is not None
         return reached or len(steps) >= MOST_STEPS
 
     request = Request([prompt.steps for prompt in plan.prompts], done, list(plan.seeds))
     pieces = model.generate(request)
-    return [GeneratedPiece(_cut(steps, encoder, plan)) for steps in pieces]
+    return [
+        GeneratedPiece(_cut(steps, prompt.steps, encoder, plan))
+        for steps, prompt in zip(pieces, plan.prompts, strict=True)
+    ]
 
 
-def _cut(steps: Array, encoder: Encoder[Any], plan: GenerationPlan) -> Array:
-    wanted = steps_in(plan.length, steps, encoder, plan.settings)
+def _cut(steps: Array, before: Array, encoder: Encoder[Any], plan: GenerationPlan) -> Array:
+    wanted = steps_in(plan.length, steps, encoder, plan.settings, before)
     return steps if wanted is None else steps[:wanted]
 
 
@@ -184,7 +188,7 @@ class _Generator:
             if self._logits is not None:
                 self._logits.append(proposal.logits.float().cpu())
             made += 1
-        pieces = self._steps[:, self.prompt_steps : self.prompt_steps + made].cpu().numpy()
+        pieces = self._steps[:, : self.prompt_steps + made].cpu().numpy()
         return [self._finished(row, piece) for row, piece in enumerate(pieces)]
 
     def _read_prompts(self) -> State:
@@ -225,15 +229,18 @@ class _Generator:
         if length.unit in self._counted and not may_end:
             report(made / length.number)
             return False
-        so_far = self._steps[:, self.prompt_steps : self.prompt_steps + made].cpu().numpy()
-        shares = [
-            1.0
-            if self._ended(piece) is not None
-            else length_shares(length, piece, self.encoder, self.plan.settings)[-1]
-            for piece in so_far
-        ]
-        report(min(float(min(shares)), 1.0))
+        so_far = self._steps[:, : self.prompt_steps + made].cpu().numpy()
+        shares = [self._share(row[: self.prompt_steps], row[self.prompt_steps :]) for row in so_far]
+        report(min(*shares, 1.0))
         return min(shares) >= 1 - 1e-9
+
+    def _share(self, before: Array, piece: Array) -> float:
+        """Return what share of its length a piece has, 1 where a token ended it."""
+        if self._ended(piece) is not None:
+            return 1.0
+        plan = self.plan
+        shares = length_shares(plan.length, piece, self.encoder, plan.settings, before)
+        return float(shares[-1])
 
     def _ended(self, piece: Array) -> int | None:
         """Return where an end token closes the piece."""
@@ -242,8 +249,9 @@ class _Generator:
         places = np.nonzero(piece == self.layout.end)[0]
         return int(places[0]) if len(places) else None
 
-    def _finished(self, row: int, piece: Array) -> GeneratedPiece:
-        steps = _cut(piece[: self._ended(piece)], self.encoder, self.plan)
+    def _finished(self, row: int, whole: Array) -> GeneratedPiece:
+        before, piece = whole[: self.prompt_steps], whole[self.prompt_steps :]
+        steps = _cut(piece[: self._ended(piece)], before, self.encoder, self.plan)
         if not self._logits:
             return GeneratedPiece(steps)
         logits = torch.stack([step[row] for step in self._logits])

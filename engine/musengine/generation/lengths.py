@@ -14,20 +14,37 @@ from musengine.utils.arrays import Array
 
 
 def steps_in(
-    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
+    length: Length,
+    steps: Array,
+    encoder: Encoder[Any],
+    settings: DecodeSettings,
+    before: Array | None = None,
 ) -> int | None:
-    """Return how many of the steps make up a musical length; None if they are too few."""
+    """Return how many of the steps make up a musical length; None if they are too few.
+
+    Args:
+        length: what is asked for.
+        steps: what is counted.
+        encoder: what tells their time.
+        settings: tempo and meter.
+        before: the steps that they follow, such as a prompt, which may say what the first of them
+            is; a piece begins with them where there are none.
+    """
     if not length.number:
         return 0
     # A billionth of slack: 0.1 added up three times must still reach 0.3.
-    reached = length_shares(length, steps, encoder, settings) >= 1 - 1e-9
+    reached = length_shares(length, steps, encoder, settings, before) >= 1 - 1e-9
     return int(np.argmax(reached)) + 1 if reached.any() else None
 
 
 def length_shares(
-    length: Length, steps: Array, encoder: Encoder[Any], settings: DecodeSettings
+    length: Length,
+    steps: Array,
+    encoder: Encoder[Any],
+    settings: DecodeSettings,
+    before: Array | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return (T,): what share of a length has passed at the end of each step."""
+    """Return (T,): what share of a length has passed at the end of each step; as in `steps_in`."""
     target = length.number
     if length.unit == "tokens":
         return np.arange(1, len(steps) + 1) / target
@@ -36,7 +53,11 @@ def length_shares(
     if length.unit == "bars":
         target *= float(settings.meter.beats_per_bar)
     unit: Literal["beats", "seconds"] = "seconds" if length.unit == "seconds" else "beats"
-    return encoder.elapsed(steps, unit, settings) / target
+    if before is None or not len(before):
+        return encoder.elapsed(steps, unit, settings) / target
+    passed = encoder.elapsed(np.concatenate([before, steps]), unit, settings)
+    shares: npt.NDArray[np.float64] = (passed[len(before) :] - passed[len(before) - 1]) / target
+    return shares
 
 
 def _steps_passed(steps: Array, layout: Layout) -> npt.NDArray[np.float64]:

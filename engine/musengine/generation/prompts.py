@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from bisect import bisect_right
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +14,25 @@ import safetensors
 from safetensors import numpy as tensors
 
 from musengine.config.quantities import Length
-from musengine.encoding.layouts import Tokens
+from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UserError
 from musengine.generation.lengths import steps_in
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
 
-PROMPTS = 8
-"""Pieces of which a run folder keeps the beginning."""
+PROMPT_BYTES = 2_000_000
+"""What the beginnings of pieces may take that a run folder keeps."""
+
+FEWEST, MOST = 64, 4096
+"""How many pieces' beginnings are kept at the least, where there are so many, and at the most."""
 
 PROMPT_STEPS = 512
-"""Steps that are kept of each."""
+"""Steps that are kept of each if as many as `FEWEST` fit then."""
+
+_CHANNEL = "conditioning."
+_FOREIGN = (ValueError, TypeError, RecursionError)
+"""What reading arrays and JSON that `store_prompts` did not write may end in."""
 
 
 def cut_prompt(
@@ -68,39 +79,121 @@ def cut_prompt(
     return Encoded(steps=piece.steps[start:stop], conditioning=conditioning), start
 
 
-def store_prompts(pieces: Sequence[EncodedPiece], folder: Path) -> None:
-    """Store the beginnings of a few pieces, so that generation needs no corpus."""
-    for index, piece in enumerate(pieces[:PROMPTS]):
-        arrays = {"steps": piece.encoded.steps[:PROMPT_STEPS]}
-        arrays |= {
-            f"conditioning.{name}": channel[:PROMPT_STEPS]
-            for name, channel in piece.encoded.conditioning.items()
-        }
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        data = tensors.save(contiguous, metadata={"id": piece.id})
-        with whole_file(folder / f"{index:02}.safetensors") as aside:
-            aside.write_bytes(data)
+def draw_prompts(
+    pieces: Sequence[EncodedPiece],
+    count: int,
+    seed: int,
+    offset: Length | None,
+    length: Length,
+    encoder: Encoder[Any],
+    settings: DecodeSettings,
+) -> list[EncodedPiece]:
+    """Return pieces for prompts in an order drawn from a seed, each once before any comes again.
+
+    Those are taken that are long enough; where none is, those that reach the offset.
+
+    Args:
+        pieces: to choose from, one at least.
+        count: how many.
+        seed: what the order is drawn from; the k-th is the same however many there are.
+        offset: where reading begins; None for anywhere.
+        length: how much is read.
+        encoder: what made the pieces.
+        settings: tempo and meter.
+    """
+
+    def reach(piece: EncodedPiece) -> int:
+        steps = piece.encoded.steps
+        start = 0 if offset is None else steps_in(offset, steps, encoder, settings)
+        if start is None or start >= len(steps):
+            return 0
+        return 1 if steps_in(length, steps[start:], encoder, settings) is None else 2
+
+    reaches = [reach(piece) for piece in pieces]
+    usable = [piece for piece, far in zip(pieces, reaches, strict=True) if far == max(reaches)]
+    order = np.random.default_rng([seed, 0x960347]).permutation(len(usable))
+    return [usable[order[k % len(usable)]] for k in range(count)]
 
 
-def read_prompts(folder: Path) -> list[EncodedPiece]:
-    """Return the stored prompts.
+def store_prompts(pieces: Sequence[EncodedPiece], layout: Layout, path: Path) -> None:
+    """Store the beginnings of pieces in one file, so that generation needs no corpus.
+
+    As many as fit into `PROMPT_BYTES`, each `PROMPT_STEPS` long where that leaves room for
+    `FEWEST`, and longer where room is left; of more than fit some are drawn.
+    """
+    if not pieces:
+        return
+    drawn = np.random.default_rng(0).permutation(len(pieces))[:MOST].tolist()
+    lengths = np.array([len(pieces[index]) for index in drawn])
+    step = _compact(pieces[drawn[0]].encoded, 1, layout)
+    room = PROMPT_BYTES // max(sum(array.nbytes for array in step.values()), 1)
+    fitting = int((np.cumsum(np.minimum(lengths, PROMPT_STEPS)) <= room).sum())
+    lengths = lengths[: max(fitting, FEWEST)]
+    # The largest bound on their lengths with which they fit.
+    bounds = range(1, int(lengths.max()) + 1)
+    bound = bisect_right(bounds, room, key=lambda most: int(np.minimum(lengths, most).sum()))
+    kept = np.minimum(lengths, bound)
+    chosen = [pieces[index] for index in drawn[: len(kept)]]
+    parts = [
+        _compact(piece.encoded, count, layout)
+        for piece, count in zip(chosen, kept.tolist(), strict=True)
+    ]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in step}
+    ids = json.dumps([piece.id for piece in chosen])
+    data = tensors.save({**arrays, "lengths": kept.astype(np.int64)}, metadata={"ids": ids})
+    with whole_file(path) as aside:
+        aside.write_bytes(data)
+
+
+def read_prompts(path: Path, layout: Layout) -> list[EncodedPiece]:
+    """Return the stored beginnings of pieces, none where there is no file.
 
     Raises:
-        UserError: one of them is damaged.
+        UserError: the file is damaged.
     """
-    pieces = []
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safetensors.safe_open(path, framework="numpy") as file:
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                name = (file.metadata() or {}).get("id", path.stem)
-            steps = arrays.pop("steps")
-        except (OSError, KeyError, safetensors.SafetensorError) as error:
-            raise UserError(
-                f"the stored prompt {path} is damaged: {error}", code="file-damaged"
-            ) from error
-        conditioning = {
-            key.removeprefix("conditioning."): channel for key, channel in arrays.items()
+    if not path.is_file():
+        return []
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            ids = json.loads((file.metadata() or {})["ids"])
+        ends = np.cumsum(arrays.pop("lengths"))[:-1]
+        steps = np.split(_loosened(arrays.pop("steps"), layout), ends)
+        channels = {
+            name.removeprefix(_CHANNEL): np.split(array, ends) for name, array in arrays.items()
         }
-        pieces.append(EncodedPiece(name, Encoded(steps=steps, conditioning=conditioning), ""))
-    return pieces
+        return [
+            EncodedPiece(
+                str(name), Encoded(part, {each: channels[each][k] for each in channels}), ""
+            )
+            for k, (name, part) in enumerate(zip(ids, steps, strict=True))
+        ]
+    except (OSError, LookupError, safetensors.SafetensorError, *_FOREIGN) as error:
+        raise UserError(
+            f"the stored prompts {path} are damaged: {error}", code="file-damaged"
+        ) from error
+
+
+def beginning(piece: EncodedPiece, steps: int = PROMPT_STEPS) -> EncodedPiece:
+    """Return the first steps of a piece."""
+    channels = {name: channel[:steps] for name, channel in piece.encoded.conditioning.items()}
+    return EncodedPiece(piece.id, Encoded(piece.encoded.steps[:steps], channels), piece.fingerprint)
+
+
+def _compact(encoded: Encoded, count: int, layout: Layout) -> dict[str, Array]:
+    """Return the first steps in as few bytes as they take, a grid's ones and zeros as bits."""
+    steps = encoded.steps[:count]
+    if isinstance(layout, Grid):
+        steps = np.packbits(steps.reshape(len(steps), -1), axis=1)
+    elif isinstance(layout, Tokens):
+        steps = steps.astype(np.min_scalar_type(max(layout.size - 1, 0)))
+    channels = {f"{_CHANNEL}{name}": each[:count] for name, each in encoded.conditioning.items()}
+    return {"steps": steps, **channels}
+
+
+def _loosened(steps: Array, layout: Layout) -> Array:
+    """Return the steps that `_compact` was given."""
+    if isinstance(layout, Grid):
+        shape = layout.step_shape
+        return np.unpackbits(steps, axis=1, count=prod(shape)).reshape(-1, *shape)
+    return steps.astype(np.int64) if isinstance(layout, Tokens) else steps

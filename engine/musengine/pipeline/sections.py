@@ -151,8 +151,8 @@ class GenerateConfig(Config):
     velocity: int = setting(80, doc="How hard notes are struck, as MIDI counts.", low=1, high=127)
     prompt: Prompt = setting(
         Prompt("corpus"),
-        doc="What pieces start from: `corpus` (stored prompts of held-out pieces), `none`, or a "
-        "file or folder of music.",
+        doc="What pieces start from: `corpus` (stored beginnings of held-out pieces, drawn anew "
+        "with every seed), `none`, or a file or folder of music, in its order.",
         formerly="prime",
     )
     prompt_text: str | None = setting(

@@ -16,6 +16,7 @@ import tomli_w
 
 from musengine.config.toml import SettingsSource, apply, read
 from musengine.data.dataset import Dataset
+from musengine.encoding.layouts import Layout
 from musengine.errors import ConfigError, Problem, UserError
 from musengine.generation.prompts import store_prompts
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
@@ -57,8 +58,8 @@ class RunFolder:
 
     @property
     def prompts(self) -> Path:
-        """Where the stored prompts are."""
-        return self.path / "prompts"
+        """The file with the stored prompts."""
+        return self.path / "prompts.safetensors"
 
     @property
     def exists(self) -> bool:
@@ -94,13 +95,13 @@ class RunFolder:
                     (self.path / "run.lock").unlink(missing_ok=True)
                     self.path.rmdir()
 
-    def begin(self, pipeline: Pipeline, dataset: Dataset) -> None:
+    def begin(self, pipeline: Pipeline, dataset: Dataset, layout: Layout) -> None:
         """Write what a fresh run starts with; the pipeline last, since it makes it a run."""
         read_through = {"read_through": dataset.libraries}
         write_json(self.path / "versions.json", versions(pipeline) | read_through)
         self.write_split(dataset)
-        held_out = [piece for part in ("valid", "test", "train") for piece in dataset.parts[part]]
-        store_prompts(held_out, self.prompts)
+        held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
+        store_prompts(held_out or dataset.parts["train"], layout, self.prompts)
         self.write_pipeline(pipeline)
 
     def write_pipeline(self, pipeline: Pipeline) -> None:

@@ -11,25 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from musengine.config.quantities import Length
-from musengine.data.cache import corpus_cache
-from musengine.data.reading import read_sources
-from musengine.errors import UnreadableError, UserError
 from musengine.generation import activations, engine
 from musengine.generation import output as outputs
 from musengine.generation.attempts import Kept, Verdict, kept_pieces
 from musengine.generation.likeness import Likeness
-from musengine.generation.prompts import cut_prompt, read_prompts
+from musengine.generation.prompts import beginning, read_prompts
 from musengine.generation.worth import CorpusRange, judged
-from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.writer import Probabilities
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import GenerateConfig
-from musengine.pipeline.values import Source
 from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
+from musengine.runs.prompts import prompts_for
 from musengine.runs.trained import Trained, load_trained
 from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -38,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 _TOLD = 10
 """So many pieces get a line each that says why only their text was written."""
+
+_COMPARED = 16
+"""Beginnings of pieces by people whose likelihood that of new ones is compared with."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def make_pieces(
     config = pipeline.generate
     trained = load_trained(pipeline, run)
     settings = _settings(config)
-    names, prompts, first = _prompts(pipeline, run, registry, trained.encoder, settings, seed)
+    names, prompts, first = prompts_for(pipeline, run, registry, trained.encoder, settings, seed)
     plan = engine.GenerationPlan(
         prompts=prompts,
         first=first,
@@ -210,7 +209,8 @@ def _judge(
     corpus = CorpusRange.from_json(run.corpus_range())
     likely: Likeness | None = None
     if pipeline.generate.best_of > 1 and pipeline.model_declaration.likelihood:
-        likely = Likeness.of(trained.model, read_prompts(run.prompts))
+        pieces = read_prompts(run.prompts, trained.encoder.layout)[:_COMPARED]
+        likely = Likeness.of(trained.model, [beginning(piece) for piece in pieces])
 
     def judge(number: int, piece: engine.GeneratedPiece) -> Verdict:
         faults, measures = judged(piece.steps, trained.encoder, corpus)
@@ -301,82 +301,6 @@ def _tell_written(written: Sequence[outputs.WrittenPiece], seed: int, folder: Pa
         logger.warning(f"and of {counted(len(unheard) - _TOLD, 'more piece')} only the text")
     kinds = sorted({path.suffix for piece in written for path in piece.files})
     logger.info(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
-
-
-def _prompts(
-    pipeline: Pipeline,
-    run: RunFolder,
-    registry: Registry,
-    encoder: Encoder[Any],
-    settings: DecodeSettings,
-    seed: int,
-) -> tuple[list[str], list[Encoded], list[int]]:
-    """Return, for each piece, the prompt's name, its steps and where in its piece it begins."""
-    config = pipeline.generate
-    if config.prompt_text is not None:
-        prompt = _prompt_of_text(config.prompt_text, encoder)
-        return ["text"] * config.count, [prompt] * config.count, [0] * config.count
-    if config.prompt.kind == "none" or not config.prompt_length.number:
-        nothing = Encoded(steps=encoder.empty())
-        return ["none"] * config.count, [nothing] * config.count, [0] * config.count
-    if config.prompt.kind == "corpus":
-        pieces = read_prompts(run.prompts)
-        if not pieces:
-            raise UserError(
-                f'{run.path} holds no prompts; use generate.prompt = "none"', code="no-prompts"
-            )
-    else:
-        pieces = _read_prompts(pipeline, registry, encoder)
-    chosen = [pieces[index % len(pieces)] for index in range(config.count)]
-    cuts = [
-        cut_prompt(piece.encoded, offset, config.prompt_length, encoder, settings, piece.id)
-        for piece, offset in zip(chosen, _offsets(config, seed), strict=True)
-    ]
-    return [piece.id for piece in chosen], [cut for cut, _ in cuts], [first for _, first in cuts]
-
-
-def _offsets(config: GenerateConfig, seed: int) -> list[Length | np.random.Generator]:
-    """Return, for each piece, where in its prompt reading begins, or what draws the place."""
-    fixed = config.prompt_offset.length
-    return [
-        np.random.default_rng([seed, 0x0FF5E7, index]) if fixed is None else fixed
-        for index in range(config.count)
-    ]
-
-
-def _prompt_of_text(text: str, encoder: Encoder[Any]) -> Encoded:
-    try:
-        prompt = encoder.encode_prompt(text)
-    except UnreadableError as error:
-        raise UserError(f"generate.prompt_text: {error.lines[0]}", code=error.code) from error
-    for what, count in prompt.dropped.items():
-        logger.warning(f"generate.prompt_text: {count} {what}")
-    return prompt
-
-
-def _read_prompts(
-    pipeline: Pipeline, registry: Registry, encoder: Encoder[Any]
-) -> list[EncodedPiece]:
-    path = pipeline.generate.prompt.path
-    found = read_sources(
-        [Source(str(path))],
-        registry,
-        accepts=pipeline.accepts(),
-        cache=corpus_cache(pipeline.corpus),
-    )
-    pieces, reasons = [], [f"{entry.path}: {entry.reason}" for entry in found.skipped]
-    for piece in found.pieces:
-        try:
-            pieces += [
-                EncodedPiece(part.id, encoder.encode(part.content), "")
-                for part in encoder.pieces(piece)
-            ]
-        except UserError as error:
-            reasons.append(f"{piece.id}: {error}")
-    if not pieces:
-        why = "; ".join(reasons[:10]) or "no music files found"
-        raise UserError(f"generate.prompt: nothing in {path} can be used: {why}", code="no-prompts")
-    return pieces
 
 
 def run_seed(pipeline: Pipeline) -> int:

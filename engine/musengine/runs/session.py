@@ -160,7 +160,7 @@ class Session:
         else:
             if self.choice is not None:
                 write_json(self.run.path / "choice.json", self.choice.record())
-            self.run.begin(self.pipeline, self.dataset)
+            self.run.begin(self.pipeline, self.dataset, encoder.layout)
         self.begun = True
         if not self.run.corpus_range():
             self.run.write_corpus(self.dataset, corpus_range(self.dataset, encoder))

@@ -7,13 +7,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from miditoolkit import Instrument, MidiFile, Note
+from torch import Tensor
+from torch.nn import functional
 
-from musengine.api import DecodeSettings, GridStep, Meter, Score, Text, Tokens, Track
+from musengine.api import (
+    DecodeSettings,
+    GridStep,
+    Meter,
+    Model,
+    ModelConfig,
+    Score,
+    Text,
+    Tokens,
+    Track,
+)
 from musengine.errors import UnreadableError
-from musengine.testing import problem, read_midi, rows_of, score_of, unpack, write_midi
+from musengine.testing import (
+    create,
+    generate_steps,
+    problem,
+    read_midi,
+    rows_of,
+    score_of,
+    unpack,
+    write_midi,
+)
 from musengine.testing.strategies import few, scores
 from musengine_charrnn.config import ALPHABET, TextRollConfig
 from musengine_charrnn.textroll import TextRoll
@@ -247,3 +269,45 @@ def test_some_real_files_are_stable(data_folder: Path, tmp_path: Path) -> None:
 def test_all_real_files_are_stable(data_folder: Path, tmp_path: Path) -> None:
     archive = data_folder / "musicguru" / "musicguru-collection.tar.gz"
     check_stable(sorted(unpack(archive, tmp_path)), tmp_path)
+
+
+class Dictated(Model[ModelConfig]):
+    """Writes one text over and over, whatever it reads."""
+
+    def __init__(self, text: str) -> None:
+        encoder = text_roll()
+        super().__init__(ModelConfig(), encoder.layout)
+        self.tokens = torch.from_numpy(encoder.encode_prompt(text).steps)
+
+    def start(self, pieces: int) -> Tensor:
+        return torch.zeros(pieces, dtype=torch.long)
+
+    def step(self, last: object, state: Tensor, conditioning: object) -> tuple[Tensor, Tensor]:
+        chosen = functional.one_hot(self.tokens[state % len(self.tokens)], len(ALPHABET) + 1)
+        return 1000.0 * chosen, state + 1
+
+    def prefill(self, prompt: Tensor, state: Tensor, conditioning: object) -> Tensor:
+        return state
+
+
+@pytest.mark.parametrize(
+    ("prompt", "written"),
+    [
+        # Four steps are a quarter of a beat. After a whole step a separator ends an empty one ...
+        ("_4^_", "_4_/__"),
+        ("4_", "_4_/__"),
+        # ... after a note it ends that note's step, and where a piece begins it is the mark there.
+        ("_4", "_4_/__"),
+        ("", "_4_/__^_"),
+    ],
+)
+def test_as_many_steps_are_written_as_are_asked_for(prompt: str, written: str) -> None:
+    encoder = text_roll()
+    (steps,) = generate_steps(
+        Dictated("_4_/__^_"),
+        [create("sampler", "categorical", encoder.layout)],
+        length="0.25 beats",
+        encoder=encoder,
+        prompts=[encoder.encode_prompt(prompt).steps],
+    )
+    assert encoder.decode(steps, DecodeSettings()).text == written

@@ -394,7 +394,7 @@ def test_a_window_from_anywhere(
     assert ready("midi-rnn").generate.prompt_length.to_toml() == "20 steps"
 
 
-@row("`--data_dir` when sampling", "`generate.prompt`, a folder; the run stores eight of its own")
+@row("`--data_dir` when sampling", "`generate.prompt`, a folder; `corpus` for those the run keeps")
 def test_prompts_from_a_folder(
     music: Path, trained: tuple[Path, CommandResult], tmp_path: Path
 ) -> None:
