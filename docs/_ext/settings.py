@@ -17,8 +17,10 @@ from musengine.pipeline.sections import SECTIONS
 from musengine.plugins import manager
 from musengine.plugins.declarations import (
     BatchingDeclaration,
+    Declaration,
     EncoderConfig,
     EncoderDeclaration,
+    Follows,
     LossDeclaration,
     MetricDeclaration,
     ModelDeclaration,
@@ -79,7 +81,7 @@ def _component(entry: RegistryEntry, level: int) -> str:
     ]
     if declaration.defaults:
         parts += [
-            "Its defaults for other tables:",
+            f"Its defaults for {_which(declaration)}:",
             _toml(declaration.defaults),
         ]
     for preset, values in declaration.presets.items():
@@ -122,9 +124,20 @@ def _toml(tables: Mapping[str, Any]) -> str:
         listed = isinstance(value, (list, tuple))
         for table in value if listed else [value]:
             lines = [f"[[{name}]]" if listed else f"[{name}]"]
-            lines += [f"{key} = {as_toml(item)}" for key, item in table.items()]
+            lines += [_line(key, item, tables) for key, item in table.items()]
             parts.append("\n".join(lines))
     return markdown.code("\n\n".join(parts), "toml")
+
+
+def _which(declaration: Declaration) -> str:
+    return "`[training]`" if isinstance(declaration, TrainingPartDeclaration) else "other tables"
+
+
+def _line(key: str, value: Any, tables: Mapping[str, Any]) -> str:
+    if not isinstance(value, Follows):
+        return f"{key} = {as_toml(value)}"
+    more = f" + {value.plus}" if value.plus else ""
+    return f"{key} = {as_toml(value.value(tables))}  # {value.table}.{value.key}{more}"
 
 
 def _facts(entry: RegistryEntry) -> Iterator[str]:

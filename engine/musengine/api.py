@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from musengine.plugins.declarations import Declaration as Declaration
     from musengine.plugins.declarations import EncoderConfig as EncoderConfig
     from musengine.plugins.declarations import EncoderDeclaration as EncoderDeclaration
+    from musengine.plugins.declarations import Follows as Follows
     from musengine.plugins.declarations import LossDeclaration as LossDeclaration
     from musengine.plugins.declarations import MetricDeclaration as MetricDeclaration
     from musengine.plugins.declarations import ModelConfig as ModelConfig
@@ -224,7 +225,7 @@ _NAMES = {
     "pipeline.values": "Source",
     "plugins.declarations": (
         "BatchingDeclaration CallbackDeclaration CommandDeclaration Content Declaration "
-        "EncoderConfig EncoderDeclaration LossDeclaration MetricDeclaration ModelConfig "
+        "EncoderConfig EncoderDeclaration Follows LossDeclaration MetricDeclaration ModelConfig "
         "ModelDeclaration NoSettings OptimizerDeclaration ReaderDeclaration Requirement "
         "SamplerConfig SamplerDeclaration ScheduleDeclaration WriterConfig WriterDeclaration"
     ),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 
 from helpers import declaring
 from musengine.testing import SitePackages
@@ -139,6 +140,41 @@ class TestCheck:
         assert done.returncode == 1
         assert places(done) == [("", "", "", "cannot-read")]
         assert "pip.toml" in done.stderr
+
+
+class TestResolved:
+    SETTINGS = ("--set", "training.optimizer=adadelta", "--set", "training.seed=7")
+
+    def test_it_is_the_pipeline_as_it_will_run(self, folder: Path, musengine: Command) -> None:
+        done = musengine("check", "pipe.toml", *self.SETTINGS, "--resolved")
+        assert done.returncode == 0, done.stderr
+        training = tomli.loads(done.stdout)["training"]
+        assert (training["optimizer"], training["learning_rate"]) == ("adadelta", 1.0)
+        comments = {
+            line.partition(" = ")[0]: line.rpartition("  # ")[2]
+            for line in done.stdout.splitlines()
+            if " = " in line
+        }
+        assert (comments["seed"], comments["given"]) == ("--set", "default")
+        assert comments["learning_rate"].startswith("optimizer 'adadelta' of musengine")
+        # As a file it stands for the same.
+        (folder / "whole.toml").write_text(done.stdout)
+        again = musengine("check", "whole.toml", "--resolved", "--json")
+        assert json.loads(again.stdout)["pipeline"] == tomli.loads(done.stdout)
+
+    def test_as_data(self, musengine: Command) -> None:
+        done = musengine("check", "pipe.toml", *self.SETTINGS, "--resolved", "--json")
+        data = json.loads(done.stdout)
+        assert data["problems"] == []
+        assert data["pipeline"]["training"]["smoothing"] == 0.9
+        assert data["origins"]["training.seed"] == "--set"
+        assert data["origins"]["corpus.path"] == "pipe.toml"
+
+    def test_what_is_wrong_is_told_instead(self, musengine: Command) -> None:
+        wrong = ("--set", "training.optimizer=adadelt")
+        done = musengine("check", "pipe.toml", *wrong, "--resolved", "--json")
+        assert done.returncode == 1
+        assert places(done) == [("--set", "training.optimizer", "type", "unknown-component")]
 
 
 class TestMessages:

@@ -21,7 +21,7 @@ from musengine.plugins.declarations import (
     OptimizerDeclaration,
     ScheduleDeclaration,
 )
-from musengine.training.optim import clip_gradients, scale_learning_rate
+from musengine.training.optim import clip_gradients, load_optimizer, scale_learning_rate
 
 NOTHING = NoSettings()
 CORE = manager.load_from([]).registry
@@ -80,6 +80,16 @@ class TestOptimizers:
         names = {name: type(created(name)).__name__.lower() for name in CORE.names("optimizer")}
         assert names == {name: name for name in names}
         assert len(names) == 8
+
+    def test_the_declared_defaults_are_pytorchs(self) -> None:
+        for entry in CORE.of_kind("optimizer"):
+            keywords = entry.load().keywords
+            usual = type(created(entry.name))([nn.Parameter(torch.zeros(2))]).defaults
+            declared = entry.declaration.defaults["training"]
+            # What is none, as momentum and most weight decay, is the key's own default.
+            assert {keywords[key]: value for key, value in declared.items()} == {
+                keyword: usual[keyword] for keyword in keywords.values() if usual[keyword]
+            }, entry.name
 
     def test_each_declares_the_keys_that_it_takes(self) -> None:
         for entry in CORE.of_kind("optimizer"):
@@ -156,8 +166,21 @@ class TestPlateau:
             factors.append(after.factor(Progress()))
         assert factors == [0.5, 0.05]
 
-    def test_the_least_improvement_counts_and_what_is_no_number_does_not(self) -> None:
+    def test_less_than_the_least_change_is_none(self) -> None:
+        factors = {}
+        for least in (1e-4, 1e-2):
+            plateau = schedule("plateau", plateau_patience=1, plateau_min_delta=least)
+            for figure in (1.0, 0.999):
+                plateau.on_validation(figure)
+            factors[least] = plateau.factor(Progress())
+        assert factors == {1e-4: 1.0, 1e-2: 0.5}
         plateau = schedule("plateau", plateau_patience=1)
+        for figure in (1.0, 0.99995):
+            plateau.on_validation(figure)
+        assert plateau.factor(Progress()) == 0.5
+
+    def test_the_least_improvement_counts_and_what_is_no_number_does_not(self) -> None:
+        plateau = schedule("plateau", plateau_patience=1, plateau_min_delta=0.0)
         factors = []
         for figure in (1.0, math.nextafter(1.0, 0.0), math.nan, 1.0, -1.0, -1.0):
             plateau.on_validation(figure)
@@ -169,6 +192,24 @@ class TestPlateau:
         for _ in range(101):
             plateau.on_validation(1.0)
         assert plateau.factor(Progress()) == 0.5**100
+
+
+def test_moments_are_restored_whatever_the_groups_are() -> None:
+    weights = [nn.Parameter(torch.tensor([float(k)])) for k in range(3)]
+    for weight in weights:
+        weight.grad = weight.detach() + 1
+    one = torch.optim.Adam(weights, lr=0.1)
+    one.step()
+    apart = [
+        {"params": [weight], "lr": rate} for weight, rate in zip(weights, (1, 2, 3), strict=True)
+    ]
+    three = torch.optim.Adam(apart, betas=(0.5, 0.6))
+    load_optimizer(three, one.state_dict())
+    assert [group["lr"] for group in three.param_groups] == [1, 2, 3]
+    assert three.param_groups[1]["betas"] == (0.5, 0.6)
+    # A tenth of the gradient, which is 1, 2 and 3.
+    moments = [float(three.state[weight]["exp_avg"]) for weight in weights]
+    assert moments == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_clipping_by_value_then_by_norm() -> None:

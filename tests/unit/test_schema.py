@@ -239,9 +239,8 @@ cache = "there"
 lowest = 40
 [model]
 type = "frequencies"
-[loss]
-type = "cross-entropy"
 [training]
+unset = ["steps"]
 minutes = 1.5
 checkpoint_every = "1 epoch"
 [[sampler]]
@@ -327,6 +326,9 @@ class TestPipelines:
             ("[training]\nbatch_size = 0", ("training", "batch_size")),
             ("[training]\noptimizer = 'Adam'", ("training", "optimizer")),
             ("[training]\nschedule = 5", ("training", "schedule")),
+            ("[training]\nunset = 'steps'", ("training", "unset")),
+            ("[training]\nunset = ['stepps']", ("training", "unset", 0)),
+            ("[encoder]\ntype = 'piano-roll'\nunset = ['lowermost']", ("encoder", "unset", 0)),
             ("[training.optimizer]\ntype = 'adam'\nheat = 1", ("training", "optimizer")),
             ("[training.batching]\ntype = 'piecess'", ("training", "batching", "type")),
             ("[training.batching]\nlength = 3", ("training", "batching")),
@@ -566,7 +568,7 @@ def test_editors_find_every_component_and_key(
     for thing in offered(schema, part.get("items", part)):
         properties = thing.get("properties", {})
         if "type" in properties:
-            found[properties["type"]["const"]] = set(properties) - {"type", "preset"}
+            found[properties["type"]["const"]] = set(properties) - {"type", "preset", "unset"}
     expected = {
         entry.name: set(to_keys(entry.declaration.config)) for entry in installed.of_kind(kind)
     }

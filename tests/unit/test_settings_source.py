@@ -112,7 +112,28 @@ class TestValues:
         assert tables == {"training": {"key": value}}
         assert type(tables["training"]["key"]) is type(value)
 
-    @pytest.mark.parametrize("text", ["", "  ", "[1, 2", "{a", '"open', "'"])
+    @pytest.mark.parametrize("text", ["", "  "])
+    def test_no_value_takes_away_what_there_is(self, text: str) -> None:
+        table = "[training]\nsteps = 3\nseed = 1\n"
+        assert after(f"training.steps={text}", table) == {
+            "training": {"seed": 1, "unset": ["steps"]}
+        }
+        assert after(f"training.schedule.length={text}", table)["training"]["schedule"] == {
+            "unset": ["length"]
+        }
+        # Below a list's entry lies nothing that could come back.
+        sampler = "[[sampler]]\ntype = 'a'\nk = 1\n"
+        assert after(f"sampler.0.k={text}", sampler) == {"sampler": [{"type": "a"}]}
+        check_refused("not-toml", f"sampler={text}")
+
+    def test_several_are_taken_away_and_one_is_given_again(self) -> None:
+        source = source_of("[training]\nunset = ['seed']\nsteps = 3")
+        for assignment in ("training.steps=", "training.epochs=", "training.steps=4"):
+            apply(source, assignment)
+        assert source.tables == {"training": {"unset": ["seed", "steps", "epochs"], "steps": 4}}
+        assert source.as_read == {"training": {"unset": ["seed"], "steps": 3}}
+
+    @pytest.mark.parametrize("text", ["[1, 2", "{a", '"open', "'"])
     def test_what_was_clearly_meant_as_toml_is_refused(self, text: str) -> None:
         check_refused("not-toml", f"training.key={text}", "", repr(text.strip()))
 

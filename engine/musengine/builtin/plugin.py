@@ -223,13 +223,14 @@ def musengine_commands() -> list[CommandDeclaration]:
 
 @hookimpl
 def musengine_optimizers() -> list[OptimizerDeclaration]:
-    """Declare PyTorch's optimizers."""
+    """Declare PyTorch's optimizers, with PyTorch's defaults."""
     module = "musengine.builtin.optimizers"
     return [
         OptimizerDeclaration(
             name="adam",
             summary="Adam (Kingma and Ba 2015)",
             target=f"{module}:AdamFactory",
+            defaults={"training": {"learning_rate": 0.001, "epsilon": 1e-8}},
             uses=("epsilon", "weight_decay"),
             default_for=("training",),
         ),
@@ -237,42 +238,49 @@ def musengine_optimizers() -> list[OptimizerDeclaration]:
             name="adamw",
             summary="Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
             target=f"{module}:AdamWFactory",
+            defaults={"training": {"learning_rate": 0.001, "epsilon": 1e-8, "weight_decay": 0.01}},
             uses=("epsilon", "weight_decay"),
         ),
         OptimizerDeclaration(
             name="sgd",
             summary="Stochastic gradient descent, with or without momentum",
             target=f"{module}:SgdFactory",
+            defaults={"training": {"learning_rate": 0.001}},
             uses=("momentum", "weight_decay"),
         ),
         OptimizerDeclaration(
             name="rmsprop",
             summary="RMSprop (Tieleman and Hinton 2012)",
             target=f"{module}:RMSpropFactory",
+            defaults={"training": {"learning_rate": 0.01, "smoothing": 0.99, "epsilon": 1e-8}},
             uses=("momentum", "smoothing", "epsilon", "weight_decay"),
         ),
         OptimizerDeclaration(
             name="adagrad",
             summary="Adagrad (Duchi, Hazan and Singer 2011)",
             target=f"{module}:AdagradFactory",
+            defaults={"training": {"learning_rate": 0.01, "epsilon": 1e-10}},
             uses=("epsilon", "weight_decay"),
         ),
         OptimizerDeclaration(
             name="adadelta",
             summary="Adadelta (Zeiler 2012)",
             target=f"{module}:AdadeltaFactory",
+            defaults={"training": {"learning_rate": 1.0, "smoothing": 0.9, "epsilon": 1e-6}},
             uses=("smoothing", "epsilon", "weight_decay"),
         ),
         OptimizerDeclaration(
             name="adamax",
             summary="Adamax, Adam with the infinity norm (Kingma and Ba 2015)",
             target=f"{module}:AdamaxFactory",
+            defaults={"training": {"learning_rate": 0.002, "epsilon": 1e-8}},
             uses=("epsilon", "weight_decay"),
         ),
         OptimizerDeclaration(
             name="nadam",
             summary="Adam with Nesterov momentum (Dozat 2016)",
             target=f"{module}:NAdamFactory",
+            defaults={"training": {"learning_rate": 0.002, "epsilon": 1e-8}},
             uses=("epsilon", "weight_decay"),
         ),
     ]
@@ -303,7 +311,7 @@ def musengine_schedules() -> list[ScheduleDeclaration]:
             name="plateau",
             summary="Falls by a factor each time the validation loss has not fallen for a while",
             target=f"{module}:PlateauSchedule",
-            uses=("plateau_patience", "plateau_factor"),
+            uses=("plateau_patience", "plateau_factor", "plateau_min_delta"),
         ),
     ]
 

@@ -42,6 +42,8 @@ class CosineSchedule(Schedule[NoSettings]):
 class PlateauSchedule(Schedule[NoSettings]):
     """Falls by `plateau_factor` after `plateau_patience` validations in a row without a lower loss.
 
+    Lower is what is lower by more than `plateau_min_delta`.
+
     PyTorch's ReduceLROnPlateau decides. It is given an optimizer of its own with a rate of 1, so
     that the rate it sets is the factor, whatever the real rates are when a run goes on.
     """
@@ -55,7 +57,8 @@ class PlateauSchedule(Schedule[NoSettings]):
             factor=training.plateau_factor,
             # PyTorch waits for more validations than its patience, we for as many.
             patience=training.plateau_patience - 1,
-            threshold=0.0,
+            threshold=training.plateau_min_delta,
+            threshold_mode="abs",
             eps=0.0,
         )
 
@@ -77,7 +80,7 @@ class PlateauSchedule(Schedule[NoSettings]):
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore them; patience and factor may be others now."""
+        """Restore them; patience, factor and least change may be others now."""
         self._plateau.best = math.inf if state["best"] is None else state["best"]
         self._plateau.num_bad_epochs = state["waited"]
         self._group["lr"] = state["factor"]

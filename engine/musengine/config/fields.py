@@ -48,6 +48,8 @@ def setting(
     one_or_many: bool = False,
     changeable: bool = False,
     formerly: str = "",
+    meant_for: str = "",
+    instead_of: str = "",
 ) -> Any:
     """Declare one key of a table.
 
@@ -61,6 +63,10 @@ def setting(
         one_or_many: a single value stands for a list of one.
         changeable: may be another when a run is continued; all else decides what the run is.
         formerly: the key's name in earlier versions, refused with the name of today.
+        meant_for: the key of the same table that names the component whose value this is, such as
+            `optimizer`: where another is named over it, the value is left behind.
+        instead_of: the key of `[training]` in whose place this one of a model's is, where it is
+            set: the other then does nothing, and both are meant for the same component.
     """
     metadata = {
         "doc": doc,
@@ -68,6 +74,8 @@ def setting(
         "one_or_many": one_or_many,
         "changeable": changeable,
         "formerly": formerly,
+        "meant_for": meant_for,
+        "instead_of": instead_of,
     }
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
@@ -81,6 +89,7 @@ class Setting:
     Attributes:
         default: a TOML value; None where the key is then absent.
         formerly: its name in earlier versions, or empty.
+        meant_for: as `setting` has it, likewise the next.
     """
 
     key: str
@@ -91,6 +100,8 @@ class Setting:
     default: Any
     changeable: bool
     formerly: str
+    meant_for: str
+    instead_of: str
 
     def read(self, value: object, base: Path) -> object:
         """Return the Python value of a TOML value; raises ValueError saying what was expected."""
@@ -130,6 +141,8 @@ def _setting(field: dataclasses.Field[Any], hint: Any) -> Setting:
         default=None if required else _plain(default),
         changeable=metadata.get("changeable", False),
         formerly=metadata.get("formerly", ""),
+        meant_for=metadata.get("meant_for", ""),
+        instead_of=metadata.get("instead_of", ""),
     )
 
 

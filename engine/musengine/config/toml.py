@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ import tomli
 from musengine.errors import UserError
 
 MAX_BYTES = 2**20
+UNSET = "unset"
+"""Key of every table: a list of keys whose values are taken away, those of presets and defaults."""
 _EXPECTED = "expected TABLE.KEY=VALUE, as training.steps=200"
 
 
@@ -27,6 +30,7 @@ class SettingsSource:
         tables: raw TOML values.
         folder: what relative paths in the file start from.
         overrides: (table, key) pairs set on the command line.
+        as_read: the tables without what the command line set; None where it set nothing.
     """
 
     path: Path
@@ -34,6 +38,30 @@ class SettingsSource:
     tables: dict[str, Any]
     folder: Path
     overrides: set[tuple[str, str]] = field(default_factory=set)
+    as_read: dict[str, Any] | None = None
+
+    def apart(self, tables: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the file says of some of the tables, and what the command line says of them.
+
+        Lists of tables, and a table of which the command line names the component, are what both
+        together make of them, and stand among the first.
+        """
+        below, above = dict(tables), {}
+        for name, table in tables.items():
+            before = (self.as_read or {}).get(name)
+            named = (name, "type") in self.overrides
+            if isinstance(table, Mapping) and isinstance(before, Mapping) and not named:
+                below[name] = before
+                above[name] = {
+                    key: value for key, value in table.items() if self._overridden(name, key)
+                }
+        return below, above
+
+    def _overridden(self, table: str, key: str) -> bool:
+        inner = f"{table}.{key}"
+        return (table, key) in self.overrides or any(
+            place == inner or place.startswith(f"{inner}.") for place, _ in self.overrides
+        )
 
     def base(self, table: str, key: str) -> Path:
         """Return the folder a key's relative paths start from: the file's, or the working one."""
@@ -100,6 +128,8 @@ def apply(source: SettingsSource, assignment: str) -> None:
     """Lay `TABLE.KEY=VALUE` over the tables.
 
     In a list of tables a key is `TABLE.INDEX.KEY`; `TABLE=[{...}]` replaces the whole list.
+    `TABLE.KEY=` without a value takes away what the file, a preset or a default of the model or
+    the encoder gives.
 
     Raises:
         UserError: not of that form, or an index beyond the end of the list.
@@ -108,9 +138,10 @@ def apply(source: SettingsSource, assignment: str) -> None:
     names = key.strip().split(".")
     if not equals or not all(names):
         raise UserError(f"--set {assignment}: {_EXPECTED}", code="assignment-malformed")
-    value = parse_value(assignment, text.strip())
+    if source.as_read is None:
+        source.as_read = copy.deepcopy(source.tables)
     if len(names) == 1:
-        _replace(source, names[0], value, assignment)
+        _replace(source, names[0], parse_value(assignment, text.strip()), assignment)
         return
     place: Any = source.tables
     for name, following in pairwise(names):
@@ -122,8 +153,16 @@ def apply(source: SettingsSource, assignment: str) -> None:
             f"--set {assignment}: expected {whole}.{index}.KEY=VALUE, or {whole}=[...] for all",
             code="assignment-malformed",
         )
-    place[names[-1]] = value
-    source.overrides.add((".".join(names[:-1]), names[-1]))
+    *outer, last = names
+    if text.strip():
+        place[last] = parse_value(assignment, text.strip())
+    else:
+        place.pop(last, None)
+        if not any(map(_is_index, outer)):  # lists are taken whole: nothing lies below an entry
+            given = place.get(UNSET, [])
+            place[UNSET] = [*(given if isinstance(given, list) else [given]), last]
+            last = UNSET
+    source.overrides.add((".".join(outer), last))
 
 
 def _replace(source: SettingsSource, name: str, value: Any, assignment: str) -> None:

@@ -59,10 +59,18 @@ class TrainingConfig(Config):
     )
     optimizer: str | None = setting(None, doc="The optimizer's name, or a table with its settings.")
     learning_rate: float | None = setting(
-        None, doc="Step size; by default the optimizer's own.", above=0.0, changeable=True
+        None,
+        doc="Step size; by default the optimizer's own.",
+        above=0.0,
+        changeable=True,
+        meant_for="optimizer",
     )
     momentum: float | None = setting(
-        None, doc="Momentum, of optimizers that can have it; by default none.", low=0.0, below=1.0
+        None,
+        doc="Momentum, of optimizers that can have it; by default none.",
+        low=0.0,
+        below=1.0,
+        meant_for="optimizer",
     )
     smoothing: float | None = setting(
         None,
@@ -70,13 +78,21 @@ class TrainingConfig(Config):
         "adadelta's rho (0.9).",
         low=0.0,
         below=1.0,
+        meant_for="optimizer",
     )
     epsilon: float | None = setting(
-        None, doc="Smallest number divided by; by default the optimizer's own.", above=0.0
+        None,
+        doc="Smallest number divided by; by default the optimizer's own.",
+        above=0.0,
+        meant_for="optimizer",
     )
     updates_per_batch: int = setting(1, doc="Optimizer steps taken in a row on each batch.", low=1)
     weight_decay: float = setting(
-        0.0, doc="L2 penalty, decoupled with adamw.", low=0.0, changeable=True
+        0.0,
+        doc="L2 penalty; with adamw decoupled, and by default 0.01.",
+        low=0.0,
+        changeable=True,
+        meant_for="optimizer",
     )
     schedule: str | None = setting(
         None,
@@ -96,11 +112,18 @@ class TrainingConfig(Config):
         below=1.0,
         changeable=True,
     )
+    plateau_min_delta: float = setting(
+        1e-4,
+        doc="With `plateau`: by how much the loss must be lower to count as lower.",
+        low=0.0,
+        changeable=True,
+    )
     rate_per_piece: bool = setting(
         False,
         doc="Divide the rate by the whole part of the square root of a piece's number of chunks, "
         "so that a short piece weighs about as much as a long one; for "
         '`batching = "stateful"` and `batch_size = 1`.',
+        meant_for="batching",
     )
     clip_norm: float = setting(
         0.0,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
+from musengine.config.fields import settings_of
 from musengine.encoding.layouts import Layout
 from musengine.errors import Finding
 from musengine.interfaces.training import TrainingConfig
@@ -24,19 +24,6 @@ from musengine.plugins.declarations import (
     WriterDeclaration,
 )
 from musengine.plugins.registry import Component, Registry
-
-_SWITCHES = {
-    "momentum": "optimizer",
-    "smoothing": "optimizer",
-    "epsilon": "optimizer",
-    "weight_decay": "optimizer",
-    "rate_per_piece": "batching",
-}
-"""Keys of `[training]` that do nothing by default, and the kind of component that they are for.
-
-Set beside a component that does not use them they are a mistake. Others, such as `stride`, have a
-value in every pipeline, which may lie idle.
-"""
 
 _CONTENTS = {"score": "a score", "text": "a text"}
 
@@ -134,7 +121,8 @@ def _check_outputs(
 ) -> Iterator[Finding]:
     assert isinstance(encoder.config, EncoderConfig)
     produced = encoder.config.produces()
-    stepping = model is not None and model.declared(ModelDeclaration).generation == "stepping"
+    # A model that cannot be built is one mistake, and what is made of its output no second one.
+    stepping = model is None or model.declared(ModelDeclaration).generation == "stepping"
     if stepping and layout.name in ("grid", "tokens"):
         produced = (*produced, "probabilities")
     produced_or_run = {*produced, "run"}
@@ -197,18 +185,23 @@ def _check_batching(
 def _check_switches(
     training: TrainingConfig, chosen: TrainingPartDeclaration, registry: Registry
 ) -> Iterator[Finding]:
-    """Yield keys that were set for another component of the same kind."""
-    usual = {field.name: field.default for field in dataclasses.fields(training)}
-    for key, kind in _SWITCHES.items():
-        if kind != chosen.kind or key in chosen.uses or getattr(training, key) == usual[key]:
+    """Yield keys that were set for another component of the same kind.
+
+    They do nothing by default; others, such as `stride`, have a value in every pipeline, which may
+    lie idle.
+    """
+    used = {"learning_rate", *chosen.uses}  # every optimizer has a rate
+    for each in settings_of(type(training)):
+        value = getattr(training, each.key)
+        if each.meant_for != chosen.kind or each.key in used or value == each.default:
             continue
         users = [
             entry.name
-            for entry in registry.of_kind(kind)
-            if key in entry.declared(TrainingPartDeclaration).uses
+            for entry in registry.of_kind(chosen.kind)
+            if each.key in entry.declared(TrainingPartDeclaration).uses
         ]
         message = f"{chosen.name} has none; it is for {', '.join(users)}"
-        yield Finding("training", key, message, code="key-unused")
+        yield Finding("training", each.key, message, code="key-unused")
 
 
 def check_metrics(metrics: Sequence[Component]) -> Iterator[Finding]:

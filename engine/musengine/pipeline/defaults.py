@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from musengine.config.fields import Setting, settings_of
 from musengine.encoding.layouts import Layout
 from musengine.errors import Finding, UserError, did_you_mean
-from musengine.pipeline.layers import Layer, LayeredTables, known_tables, merged
-from musengine.pipeline.sections import LISTS, SECTIONS, SINGLE
+from musengine.interfaces.training import TrainingConfig
+from musengine.pipeline.layers import Layer, LayeredTables, Place, known_tables, merged
+from musengine.pipeline.sections import INSIDE, LISTS, SECTIONS, SINGLE
 from musengine.plugins.declarations import EncoderConfig, ModelDeclaration
 from musengine.plugins.registry import Component, Registry, RegistryEntry
 
@@ -29,12 +31,20 @@ class Defaults:
         """
         self.registry, self.problem = registry, problem
         self.omitted: list[str] = []
+        self.model: RegistryEntry | None = None
 
-    def layered(self, user: Mapping[str, Any]) -> LayeredTables:
-        """Lay the user's tables over presets, over what model and encoder set by default."""
+    def layered(self, user: Mapping[str, Any], *apart: Mapping[str, Any]) -> LayeredTables:
+        """Lay the user's tables over presets, over what model and encoder set by default.
+
+        Args:
+            user: all that the user sets.
+            apart: the same in layers, the lowest first.
+        """
         nothing = Layer("", {name: {} for name in (*SECTIONS, "encoder", "model")})
-        layers = [nothing, *self._declared(user), Layer("", user)]
-        result = merged(layers)
+        layers = [nothing, *self._declared(user), *(Layer("", tables) for tables in apart)]
+        result = LayeredTables(meant_for=self._meant_for(), usual=self._usual())
+        for layer in layers:
+            result.lay(layer)
         for name in ("encoder", "model"):
             result.tables[name].pop("preset", None)
         for name in LISTS:
@@ -45,6 +55,62 @@ class Defaults:
                 if not usable:
                     del result.tables[name]
         return result
+
+    def _meant_for(self) -> dict[Place, Place]:
+        """Return the keys whose values are one component's, and the key that names it."""
+        own = {each.key: each.meant_for for each in settings_of(TrainingConfig) if each.meant_for}
+        places = {("training", key): ("training", part) for key, part in own.items()}
+        for each in self._instead():
+            if each.instead_of in own:
+                places["model", each.key] = ("training", own[each.instead_of])
+        return places
+
+    def _instead(self) -> list[Setting]:
+        """Return the model's keys that can be in the place of one of `[training]`."""
+        settings = settings_of(self.model.declaration.config) if self.model is not None else []
+        return [each for each in settings if each.instead_of]
+
+    def _usual(self) -> dict[Place, str]:
+        """Return the components inside sections that are taken where none is named."""
+        usual: dict[Place, str] = {}
+        for (section, key), kind in INSIDE.items():
+            for entry in reversed(self.registry.defaults_for(kind, section)):
+                if not entry.missing_requirements():
+                    usual[section, key] = entry.name
+        return usual
+
+    def complete(self, layers: LayeredTables) -> None:
+        """Name the components that sections are left without, and lay their own defaults below."""
+        for (section, key), kind in INSIDE.items():
+            if layers.tables[section].get(key) is None:
+                for entry in self._usable_defaults(f"{section}.{key}", kind, section)[:1]:
+                    layers.lay(Layer(_default_of(entry), {section: {key: entry.name}}))
+        for (section, key), kind in INSIDE.items():
+            try:
+                entry = self.registry.get(kind, str(layers.named(layers.tables, (section, key))))
+            except UserError:  # a problem where the component is built
+                continue
+            whose = f"{kind} {entry.name!r} of {entry.origin}"
+            layers.fill(Layer(whose, self._known(whose, entry.declaration.defaults)))
+        self._leave_superseded(layers)
+        layers.follow()
+
+    def _leave_superseded(self, layers: LayeredTables) -> None:
+        """Drop keys of `[training]` in whose place the model has one that is set.
+
+        Those that the user set are mistakes.
+        """
+        for each in self._instead():
+            given = layers.tables["model"].get(each.key, each.default)
+            if given == each.default:
+                continue
+            if layers.origins.get(("training", each.instead_of)) == "":
+                message = (
+                    f"does nothing beside model.{each.key}; leave it out, or take that away "
+                    f"(--set model.{each.key}=)"
+                )
+                self.problem(Finding("training", each.instead_of, message, code="key-unused"), "")
+            layers.take("training", each.instead_of)
 
     def _declared(self, user: Mapping[str, Any]) -> list[Layer]:
         """Return what the declarations of model and encoder set, the lowest first."""
@@ -61,6 +127,8 @@ class Defaults:
                 entry = self.registry.get(table, str(chosen.get("type")))
             except UserError:  # a problem where the component is built
                 continue
+            if table == "model":
+                self.model = entry
             whose = f"{table} {entry.name!r} of {entry.origin}"
             values = self._known(whose, entry.declaration.defaults)
             defaults.insert(0, Layer(whose, values, optional=True))
@@ -171,12 +239,6 @@ class Defaults:
         what = f"choose one of {names}" if entries else "none is installed"
         message = f"missing for the layout {layout.name!r}; {what}"
         self.problem(Finding(table, "type", message, code="missing-key"), "")
-
-    def inside(self, layers: LayeredTables, section: str, key: str, kind: str) -> None:
-        """Give a section the default component of one of its keys, where it names none."""
-        if layers.tables[section].get(key) is None:
-            for entry in self._usable_defaults(f"{section}.{key}", kind, section)[:1]:
-                layers.lay(Layer(_default_of(entry), {section: {key: entry.name}}))
 
 
 def _lay(layers: LayeredTables, table: str, entries: list[RegistryEntry]) -> None:

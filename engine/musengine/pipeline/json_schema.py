@@ -13,12 +13,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from musengine.config.fields import Config, settings_of
 from musengine.config.setting_types import Schema, any_of
+from musengine.config.toml import UNSET
 from musengine.pipeline.declared import LAYERED
 from musengine.pipeline.sections import INSIDE, LISTS, ORDER, SECTIONS, SINGLE
 from musengine.plugins.registry import Registry, RegistryEntry
@@ -109,6 +110,7 @@ class _Maker:
         for (section, key), kind in INSIDE.items():
             if section == name:
                 schema["properties"][key] = self._inside(section, key, kind)
+        schema["properties"][UNSET] = _unset(schema["properties"])
         return {"description": (cls.__doc__ or "").partition("\n")[0], **schema}
 
     def _single(self, table: str) -> Schema:
@@ -192,6 +194,8 @@ class _Maker:
             )
             schema = {"type": "object", "additionalProperties": True, "properties": {}}
         schema["properties"] = head | schema["properties"]
+        if declaration.kind in LAYERED:
+            schema["properties"][UNSET] = _unset(schema["properties"])
         needs = "".join(f" Needs: {need.install}" for need in declaration.requires)
         return {"title": entry.name, "description": f"{declaration.summary}.{needs}", **schema}
 
@@ -215,6 +219,16 @@ def _head(entry: RegistryEntry) -> Schema:
             "enum": list(declaration.presets),
         }
     return head
+
+
+def _unset(keys: Iterable[str]) -> Schema:
+    """Return the key that takes others away; there must be one at least."""
+    return {
+        "description": "Keys whose values are taken away, those of presets and other defaults.",
+        "type": "array",
+        "items": {"enum": [*keys]},
+        "minItems": 1,
+    }
 
 
 def _typed(name: str) -> Schema:

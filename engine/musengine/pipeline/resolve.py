@@ -34,6 +34,7 @@ from musengine.plugins.declarations import Content, EncoderConfig, ModelDeclarat
 from musengine.plugins.registry import Component, Registry
 
 C = TypeVar("C", bound=Config)
+_WITH_KEYS = {*SECTIONS, *SINGLE}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Pipeline:
     """A pipeline with every default filled in and its wiring checked.
 
     Attributes:
-        omitted: a line for each component that is a default and cannot be used, and why.
+        omitted: a line for each component that is a default and cannot be used, and why, and for
+            each value of the file that is meant for another component than the one chosen.
+        origins: whose the value of a key is, by table and key; of a key that is not in it, the
+            key's own default counts. `sampler.0` is the table of a list's first entry.
+        unset: keys, by table, whose values the user took away.
     """
 
     name: str
@@ -63,6 +68,8 @@ class Pipeline:
     outputs: tuple[Component, ...]
     callbacks: tuple[Component, ...]
     omitted: tuple[str, ...] = field(default=(), compare=False)
+    origins: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
+    unset: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
     def model_declaration(self) -> ModelDeclaration:
@@ -121,6 +128,10 @@ class Pipeline:
                 tables[name] = component.table()
         for name, components in self.lists().items():
             tables[name] = [component.table() for component in components]
+        for name, key in self.unset:
+            # Else a preset's or a model's value would be back where these tables are read.
+            if key not in tables[name]:
+                tables[name].setdefault(toml.UNSET, []).append(key)
         return {name: tables[name] for name in ORDER if name in tables}
 
 
@@ -183,8 +194,10 @@ class _Resolver:
         self.layers = LayeredTables()
 
     def resolve(self) -> Pipeline:
-        self.layers = self.defaults.layered(self._users())
+        user = self._users()
+        self.layers = self.defaults.layered(user, *self.source.apart(user))
         self._refuse_former_metrics(self.layers.tables["evaluate"])
+        self.defaults.complete(self.layers)
         inside: dict[str, Any] = {key: self._inside(section, key) for section, key in INSIDE}
         sections = {name: self._section(name) for name in SECTIONS}
         encoder = self._single("encoder")
@@ -208,7 +221,9 @@ class _Resolver:
             metrics=lists["metric"],
             outputs=lists["output"],
             callbacks=lists["callback"],
-            omitted=tuple(self.defaults.omitted),
+            omitted=(*self.defaults.omitted, *self._left_behind()),
+            origins=self._origins(),
+            unset=tuple(place for place in sorted(self.layers.unset) if place[0] in _WITH_KEYS),
             **inside,
             **_with_limit(sections),
         )
@@ -246,7 +261,6 @@ class _Resolver:
     def _inside(self, section: str, key: str) -> Component | None:
         """Take the component out of a section that names one, or has one by default."""
         kind = INSIDE[section, key]
-        self.defaults.inside(self.layers, section, key, kind)
         table = self.layers.tables[section].pop(key, None)
         if isinstance(table, Mapping):
             if key in SECTIONS[section].__dataclass_fields__ and isinstance(table.get("type"), str):
@@ -294,10 +308,27 @@ class _Resolver:
         config = self._built(place, entry.declaration.config, settings)
         return None if config is None else Component(entry, config)
 
+    def _origins(self) -> dict[tuple[str, str], str]:
+        """Return whose the values are, the user's by the name of the file or `--set`."""
+        origins = self.layers.origins.items()
+        return {place: origin or self.source.label(*place) for place, origin in origins}
+
+    def _left_behind(self) -> list[str]:
+        """Return a line for each value of the file that does not count by the command line."""
+        return [
+            f"{self.source.path_shown}: {'.'.join(each.place)} = {each.value!r} is meant for "
+            f"{each.meant_for}, not for {each.chosen}: left out"
+            for each in self.layers.left_behind
+            if not each.origin
+        ]
+
     def _built(self, place: str, cls: type[C], table: Mapping[str, object]) -> C | None:
+        keys = {"type", "preset", *cls.__dataclass_fields__}
+        keys |= {key for section, key in INSIDE if section == place}
+        unknown = [key for name, key in self.layers.unset if name == place and key not in keys]
         built, problems = build(
             cls,
-            table,
+            {**table, **dict.fromkeys(unknown)},
             file=self.source.path_shown,
             name=place,
             base_of=lambda key: self.source.base(place, key),

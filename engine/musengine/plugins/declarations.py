@@ -122,6 +122,27 @@ class Requirement:
             return False
 
 
+@dataclass(frozen=True)
+class Follows:
+    """The value of a key, in a preset or in defaults, that goes along with another key's number.
+
+    Attributes:
+        table: where the other key is.
+        key: the other key.
+        plus: by how much this one's value is larger.
+    """
+
+    table: str
+    key: str
+    plus: int = 0
+
+    def value(self, tables: Mapping[str, Any]) -> Any:
+        """Return the value that it has in some tables; None where the other key has no number."""
+        number = tables.get(self.table, {}).get(self.key)
+        known = isinstance(number, (int, float)) and not isinstance(number, bool)
+        return number + self.plus if known else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
     """One component.
@@ -131,8 +152,9 @@ class Declaration:
         summary: one line.
         target: where the class lives, `"package.module:Class"`; imported on first use.
         config: its settings, a Config class in a module free of torch.
-        defaults: values for this and other tables, under the user's own. A component in one of
-            their lists that is not installed is left out.
+        defaults: values for this and other tables, under the user's own; read of encoders, models
+            and what `[training]` names. A component in one of their lists that is not installed is
+            left out.
         presets: name to values for this and other tables, chosen with `preset = "name"`.
         requires: libraries looked for before any data is read.
         default_for: what it is taken for where neither the pipeline nor the defaults of its model
@@ -321,7 +343,8 @@ class TrainingPartDeclaration(Declaration):
 class OptimizerDeclaration(TrainingPartDeclaration):
     """An optimizer; every one uses `learning_rate`.
 
-    `uses` names those of `momentum`, `smoothing`, `epsilon` and `weight_decay` that it has.
+    `uses` names those of `momentum`, `smoothing`, `epsilon` and `weight_decay` that it has, and
+    `defaults` gives them and the rate, as `{"training": {"learning_rate": 0.01}}`.
     """
 
     kind: ClassVar[str] = "optimizer"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from musengine.config.fields import Config, changeable_keys
+from musengine.config.toml import UNSET
 from musengine.errors import UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import LISTS
@@ -35,7 +36,7 @@ def refuse_changes(folder: Path, stored: Mapping[str, Any], pipeline: Pipeline) 
             continue
         for key in {**old, **new}:
             before, after = old.get(key), new.get(key)
-            if before == after or _decided_by_run(table, key, before, after):
+            if key == UNSET or before == after or _decided_by_run(table, key, before, after):
                 continue
             if (table, key) in changeable:
                 allowed.append(f"{table}.{key}")

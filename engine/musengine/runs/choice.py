@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import math
@@ -76,15 +77,17 @@ class Choice:
         corpus: what was found.
         model: the model's name.
         why: what its plugin says for it.
-        tables: of the pipeline, what is chosen alone.
+        proposed: of the pipeline, what is chosen alone.
+        tables: the same with the settings laid over it.
         timing: what it takes here.
         budget: the time there is.
-        settings: `--set` settings, which are in the tables already.
+        settings: `--set` settings.
     """
 
     corpus: SurveyedCorpus
     model: str
     why: str
+    proposed: dict[str, Any]
     tables: dict[str, Any]
     timing: Timing
     budget: Budget
@@ -92,7 +95,7 @@ class Choice:
 
     def pipeline(self, name: str, registry: Registry) -> Pipeline:
         """Return the whole pipeline, called so."""
-        return _resolved(self.tables, name, registry, ())
+        return _resolved(self.proposed, name, registry, self.settings)
 
     def limited(self, pipeline: Pipeline) -> Pipeline:
         """Return the pipeline with as much training as there is time for from now on."""
@@ -358,10 +361,10 @@ def _choice(
     }
     if timing.sequence_length != chosen.pipeline.training.sequence_length:
         tables["training"] |= {"sequence_length": timing.sequence_length, "align": 1}
-    source = toml.SettingsSource(Path("chosen.toml"), "--set", tables, Path.cwd())
+    source = toml.SettingsSource(Path("chosen.toml"), "--set", copy.deepcopy(tables), Path.cwd())
     for setting in settings:
         toml.apply(source, setting)
-    return Choice(corpus, chosen.model, chosen.why, tables, timing, budget, settings)
+    return Choice(corpus, chosen.model, chosen.why, tables, source.tables, timing, budget, settings)
 
 
 def _music(corpus: SurveyedCorpus) -> str:

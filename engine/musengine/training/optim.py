@@ -23,14 +23,12 @@ def make_optimizer(model: Model[Any], factory: OptimizerFactory[Any]) -> torch.o
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Restore an optimizer's moments; its settings stay the pipeline's, which may have changed."""
-    settings = [
-        {key: value for key, value in group.items() if key != "params"}
-        for group in optimizer.param_groups
-    ]
-    optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, settings, strict=True):
-        group.update(own)
+    """Restore an optimizer's moments, by the order of the parameters.
+
+    Its settings, and how the parameters are grouped, stay the pipeline's, which may have changed.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 def scale_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -46,6 +46,7 @@ class Lstm3Config(ModelConfig):
         "training.learning_rate everywhere.",
         above=0.0,
         changeable=True,
+        instead_of="learning_rate",
     )
     initialisation: Literal["modern", "classic"] = setting(
         "modern",
@@ -79,8 +80,12 @@ class Lstm3Config(ModelConfig):
         if not self.layers:
             yield "layers", "name the units of at least one layer, as [176, 176, 176]"
         if self.rates and len(self.rates) != len(self.layers) + 1:
-            wanted = len(self.layers) + 1
-            yield "rates", f"expected {wanted}: one for each layer and one for the output layer"
+            wanted, given = len(self.layers) + 1, len(self.rates)
+            yield (
+                "rates",
+                f"expected {wanted}, one for each layer and one for the output layer, got {given}; "
+                "or none (--set model.rates=) for training.learning_rate everywhere",
+            )
 
 
 def _tables(survey: CorpusSurvey, units: int) -> dict[str, Any]:

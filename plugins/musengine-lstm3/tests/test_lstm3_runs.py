@@ -171,6 +171,29 @@ def test_rates_may_change_when_training_goes_on(folder: Path) -> None:
     assert run("--set", slower, "--set", "model.layers=[9,9,9]", command="train").status == 1
 
 
+def test_rates_may_give_way_to_one_when_training_goes_on(folder: Path) -> None:
+    rates = "model.rates=[0.01, 0.01, 0.01, 0.01]"
+    assert run("--set", rates, "--set", "training.steps=6", command="train").status == 0
+    # Beside the rates a single one does nothing, and is no change.
+    refused = run("--set", rates, "--set", "training.learning_rate=0.5", command="train")
+    assert (refused.status, "[training] learning_rate" in refused.err) == (1, True)
+    one = ("--set", "training.learning_rate=1e-30", "--set", "training.steps=12")
+    before = last_weights(folder / "runs/pipe")
+    assert run_command("train", "pipe.toml", *one).status == 0
+    assert last_weights(folder / "runs/pipe") == before
+
+
+def test_rates_that_do_not_fit_the_layers_are_one_mistake(folder: Path) -> None:
+    text = '[corpus]\npath = "tunes.json"\n[model]\ntype = "lstm3"\npreset = "classic"\n'
+    (folder / "classic.toml").write_text(text + '[[output]]\ntype = "probabilities"\n')
+    two = ("--set", "model.layers=[8, 8]")
+    (error,) = run("--json", *two, command="check", file="classic.toml").err.splitlines()
+    assert "[model] rates" in error
+    for settings in (("model.rates=[1, 1, 1]",), ("model.rates=",), ("training.optimizer=adam",)):
+        words = [word for setting in settings for word in ("--set", setting)]
+        assert run(*two, *words, command="check", file="classic.toml").status == 0
+
+
 def test_updates_per_batch_repeat_the_batch(folder: Path) -> None:
     assert run("--set", "training.updates_per_batch=3", "--set", "training.steps=24").status == 0
     lines = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()

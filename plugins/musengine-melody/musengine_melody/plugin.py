@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musengine.api import EncoderDeclaration, ModelDeclaration, hookimpl
+from musengine.api import EncoderDeclaration, Follows, ModelDeclaration, hookimpl
 from musengine_melody.config import MelodyEncoderConfig, MelodyModelConfig
 
 CLASSIC = {
@@ -13,7 +13,8 @@ CLASSIC = {
         "hold": False,
         "tolerance": 0.0,
         "skyline": False,
-        "fewest_notes": 21,
+        # Tracks with no more notes than a window has steps were left out.
+        "fewest_notes": Follows("training", "sequence_length", plus=1),
     },
     "model": {"layers": [64], "dropout": 0.2},
     "training": {

@@ -133,6 +133,10 @@ def test_the_classic_preset_has_the_originals_constants(folder: Path) -> None:
     assert (training["schedule"], training["plateau_patience"]) == ("plateau", 3)
     assert training["plateau_factor"] == 0.5
     assert (encoder["step"], encoder["hold"], encoder["tolerance"]) == ("0.25 seconds", False, 0.0)
+    # Tracks with no more notes than a window has steps are left out.
+    assert encoder["fewest_notes"] == 21
+    wider = load_pipeline(folder / "classic.toml", ["training.sequence_length=30"])
+    assert wider.encoder.table()["fewest_notes"] == 31
     assert tables["corpus"]["valid"] == 0.2
     assert tables["generate"]["length"] == "1000 steps"
     assert tables["generate"]["velocity"] == 127

@@ -40,6 +40,11 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine check`."""
     parser.add_argument("file", type=Path, metavar="PIPELINE.toml", help="the pipeline file")
     add_settings(parser)
+    parser.add_argument(
+        "--resolved",
+        action="store_true",
+        help="print the pipeline as it will run, with where each value comes from",
+    )
     parser.add_argument("--json", action="store_true", help="print the problems, with their codes")
 
 
@@ -71,6 +76,7 @@ def check(parsed: argparse.Namespace, context: CommandContext) -> int:
     from musengine.data.dataset import check_choices
     from musengine.data.discovery import check_sources
     from musengine.pipeline.resolve import load_pipeline
+    from musengine.pipeline.resolved import as_data, as_toml
 
     registry = context.registry
     loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
@@ -84,7 +90,10 @@ def check(parsed: argparse.Namespace, context: CommandContext) -> int:
         f"samplers {chain}"
     )
     if parsed.json:
-        print(json.dumps({"problems": []}))
+        shown = as_data(loaded) if parsed.resolved else {}
+        print(json.dumps({"problems": [], **shown}, indent=1 if shown else None))
+    elif parsed.resolved:
+        print(as_toml(loaded), end="")
     return ExitStatus.DONE
 
 
