@@ -23,5 +23,11 @@ COMMANDS = (
     _command("check", "check", "find every mistake in a pipeline file"),
     _command("check", "schema", "print a JSON Schema of pipelines, for editors"),
     _command("plugins", "plugins", "list plugins and what they offer"),
+    CommandDeclaration(
+        name="check-plugin",
+        summary="test whether a plugin keeps what the engine relies on",
+        target="musengine.testing.check_plugin:check_plugin",
+        arguments="musengine.testing.check_plugin:add_check_plugin_arguments",
+    ),
 )
 """As `musengine --help` lists them."""
