@@ -31,8 +31,9 @@ def places(done: subprocess.CompletedProcess[str]) -> list[tuple[str, ...]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working directory with a pipeline and the (empty) folder it names."""
+    """A working directory with a pipeline and the folder it names, in which a file is."""
     (tmp_path / "tunes").mkdir()
+    (tmp_path / "tunes" / "a.mid").touch()
     (tmp_path / "pipe.toml").write_text(PIPELINE)
     return tmp_path
 
@@ -78,6 +79,12 @@ class TestQuickAnswers:
 
 
 class TestCheck:
+    def test_a_folder_without_music(self, musengine: Command, folder: Path) -> None:
+        (folder / "tunes" / "a.mid").rename(folder / "tunes" / "a.doc")
+        done = musengine("check", "pipe.toml", "--json")
+        assert (done.returncode, places(done)) == (1, [("", "", "", "no-music")])
+        assert "1 .doc" in done.stderr
+
     def test_a_fine_pipeline(self, musengine: Command) -> None:
         done = musengine("check", "pipe.toml")
         assert (done.returncode, done.stdout) == (0, "")

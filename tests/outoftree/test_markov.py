@@ -119,6 +119,17 @@ class TestFoundOnThePath:
         for name in ("encoder chords", "model markov", "sampler next-chord"):
             assert components[name] == "musengine-markov 1.0"
 
+    def test_it_takes_part_where_a_model_is_chosen_for_a_folder(
+        self, tmp_path: Path, environment: dict[str, str]
+    ) -> None:
+        write_tunes(tmp_path / "songs")
+        alone = {**environment, "MUSENGINE_PLUGINS": "markov"}
+        said = musengine(tmp_path, alone, "run", "songs", "--minutes", "1")
+        assert "it counts which chord follows which" in said
+        run = tmp_path / "runs" / "songs"
+        assert 'type = "markov"' in (run / "pipeline.toml").read_text()
+        assert len(list((run / "samples").glob("*.mid"))) == 4
+
     def test_its_pieces_keep_to_the_progressions_of_the_corpus(self, folder: Path) -> None:
         pieces = sorted((folder / "runs/chords/samples").glob("*.mid"))
         assert [path.name for path in pieces] == [f"piece-00{number}.mid" for number in (1, 2, 3)]

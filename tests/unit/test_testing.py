@@ -133,6 +133,7 @@ def test_here(workplace, site_packages):
     assert os.environ["MUSENGINE_CACHE"] == str(workplace / "cache")
     assert "MUSENGINE_PLUGINS" not in os.environ
     assert site_packages.folder.is_dir()
+    Path("a.mid").touch()
     Path("p.toml").write_text('[corpus]\\npath = "."\\n[model]\\ntype = "frequencies"\\n')
     assert run_command("check", "p.toml").status == 0
 

@@ -137,12 +137,19 @@ def check_choices(pipeline: Pipeline, registry: Registry) -> None:
     """Look, without reading music, whether what the corpus's settings name is there.
 
     Raises:
-        UserError: a style or a folder of a part that no file is in, a list that is none.
+        UserError: a style or a folder of a part that no file is in, a list that is none, or no
+            file at all that could be music.
     """
-    config = pipeline.corpus
+    config, discovery = pipeline.corpus, DiscoveryNotes()
     rules_of(config)
-    if config.styles or config.exclude or config.split == "folders":
-        _items(pipeline, registry, DiscoveryNotes())
+    listed = config.styles or config.exclude or config.split == "folders" or _only_paths(config)
+    if listed and not _items(pipeline, registry, discovery):
+        raise UserError(_nothing(config, (), discovery.ignored), code="no-music")
+
+
+def _only_paths(config: CorpusConfig) -> bool:
+    """Return whether listing the files is quick: those of a library may take an import."""
+    return all(source.scheme is None for source in config.path)
 
 
 def prepare(

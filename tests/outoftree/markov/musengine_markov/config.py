@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from musengine.api import Config, EncoderConfig, Layout, ModelConfig, setting
+from musengine.api import (
+    Config,
+    CorpusSurvey,
+    EncoderConfig,
+    Layout,
+    ModelConfig,
+    SuggestedSize,
+    Suggestion,
+    setting,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,16 @@ class MarkovConfig(ModelConfig):
     smoothing: float = setting(
         0.01, doc="Added to every count, so that nothing is impossible.", above=0.0
     )
+
+    @classmethod
+    def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+        """Propose itself for chords on the beat; what the notes do between them it does not see."""
+        if survey.only_drums or not survey.on_beat or survey.polyphony < 2:
+            return None
+        tables = {"encoder": {"type": "chords"}, "model": {"type": "markov"}}
+        # It has counted all there is at once, whatever time there is.
+        size = SuggestedSize(tables=tables, fit=0.3, steps=1)
+        return Suggestion(why="it counts which chord follows which", sizes=(size,))
 
 
 @dataclass(frozen=True, kw_only=True)
