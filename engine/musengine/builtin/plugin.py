@@ -134,21 +134,27 @@ def musengine_metrics() -> list[MetricDeclaration]:
             summary="Exact negative log-likelihood per step, in nats",
             target="musengine.builtin.metrics.likelihood:NegativeLogLikelihood",
             needs=("likelihood",),
-            better={"nll": "lower", "nll_skip_first": "lower", "bits_per_token": "lower"},
+            better={
+                "nll": "lower",
+                "nll_skip_first": "lower",
+                "bits_per_token": "lower",
+                "nats_per_note": "lower",
+            },
+            comparable=("nats_per_note",),
             default_for=("likelihood",),
         ),
         MetricDeclaration(
             name="accuracy",
             summary="How often the likeliest token is right; of a grid, how well the notes agree",
             target="musengine.builtin.metrics.accuracy:Accuracy",
-            better="higher",
+            better={"accuracy": "higher", "frame_accuracy": "higher"},
         ),
         MetricDeclaration(
             name="perplexity",
             summary="Exponential of the NLL of a token",
             target="musengine.builtin.metrics.accuracy:Perplexity",
             needs=("likelihood",),
-            better="lower",
+            better={"perplexity": "lower"},
         ),
     ]
 

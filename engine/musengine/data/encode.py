@@ -17,7 +17,7 @@ from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.shards import ShardEntry, Shards, storable, write_shards
 from musengine.encoding.left_out import LeftOut
 from musengine.errors import UnreadableError, UserError, is_strict
-from musengine.interfaces.encoder import Encoded, Encoder
+from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.registry import Component
@@ -25,7 +25,7 @@ from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
 
-FORMAT = 2
+FORMAT = 3
 _CHUNK = 16 * 2**20
 """Estimated bytes of the arrays that one task of a worker makes."""
 
@@ -250,6 +250,17 @@ def _run_all(
             result.add(*made)
 
 
+def _notes_of(content: Score | Text, encoder: Encoder[Any]) -> int:
+    """Return how many notes a piece has; 0 for a text that stands for no score."""
+    if isinstance(content, Score):
+        return len(content)
+    try:
+        known = "score" in encoder.config.produces()
+        return len(encoder.score_of(content, DecodeSettings())) if known else 0
+    except (UnreadableError, NotImplementedError):
+        return 0
+
+
 def _with_left_out(encoded: Encoded, left_out: Mapping[str, LeftOut]) -> Encoded:
     counts = {what: each.count for what, each in left_out.items()}
     keep = {what: each.keep for what, each in left_out.items() if each.keep}
@@ -300,6 +311,7 @@ class _EncodeChunk:
         try:
             content = job.content(pieces, self.common)
             encoded = _with_left_out(self.encoder.encode(content), self.encoder.left_out(content))
+            encoded = replace(encoded, notes=_notes_of(content, self.encoder))
             fault = storable(encoded)
         except UnreadableError as error:
             return error.lines[0]

@@ -68,6 +68,7 @@ class _Location:
     start: int
     steps: int
     dropped: Mapping[str, int]
+    notes: int
 
 
 def write_shards(folder: Path, entries: Iterable[ShardEntry]) -> list[Path]:
@@ -116,7 +117,8 @@ def _write_shard(folder: Path, entries: Sequence[ShardEntry]) -> Path:
         group = groups.setdefault(kind, [])
         start = sum(len(other["steps"]) for other in group)
         dropped = {str(what): int(count) for what, count in result.dropped.items()}
-        pieces.append([key, list(groups).index(kind), start, len(result.steps), dropped])
+        place = list(groups).index(kind)
+        pieces.append([key, place, start, len(result.steps), dropped, int(result.notes)])
         group.append(arrays)
         keep.update(result.keep)
     parts = {
@@ -255,7 +257,7 @@ class Shards:
         conditioning = {
             name.removeprefix("conditioning."): channel for name, channel in arrays.items()
         }
-        return Encoded(steps=steps, conditioning=conditioning, dropped=location.dropped)
+        return Encoded(steps, conditioning, location.dropped, notes=location.notes)
 
     def _release_pages(self) -> None:
         """Let go of the pages in memory; they are read from the file again when they are needed.
@@ -315,8 +317,8 @@ def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str], dict[str, s
         number, _, own = name.partition(".")
         groups.setdefault(int(number), {})[own] = span
     locations = {
-        key: _Location(path, groups[group], first, steps, dropped)
-        for key, group, first, steps, dropped in record["pieces"]
+        key: _Location(path, groups[group], first, steps, dropped, notes)
+        for key, group, first, steps, dropped, notes in record["pieces"]
     }
     return locations, record["refused"], record["keep"]
 

@@ -52,10 +52,19 @@ class LikelihoodResult:
         By the bootstrap over pieces (Efron 1979, percentile method, always the same draws): steps
         of one piece resemble each other, so it is the pieces that are drawn.
         """
+        return self.interval_per([len(piece) for piece in self.pieces], level)
+
+    def interval_per(self, amounts: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+        """Return the interval of the sum over all pieces, over the sum of what each has of a thing.
+
+        Args:
+            amounts: such as the notes of each piece.
+            level: the confidence.
+        """
         if len(self.pieces) < 2:
             return float("nan"), float("nan")
         sums = np.array([piece.sum() for piece in self.pieces])
-        lengths = np.array([len(piece) for piece in self.pieces], dtype=np.float64)
+        lengths = np.array(amounts, dtype=np.float64)
         random = np.random.default_rng(0)
         means = []
         for _ in range(RESAMPLES):

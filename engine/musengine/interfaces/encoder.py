@@ -30,12 +30,14 @@ class Encoded:
             it is predicted, such as the position in the bar.
         dropped: what did not fit, counted by a word: `{"notes out of range": 3}`.
         keep: for what was dropped, the key of a pipeline that would keep it, if there is one.
+        notes: how many the source has, as the engine counts them; 0 where that is not known.
     """
 
     steps: Array
     conditioning: Mapping[str, Array] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
+    notes: int = 0
 
 
 @dataclass(frozen=True)

@@ -279,12 +279,15 @@ class MetricDeclaration(Declaration):
         needs: what the model must offer; without it the metric is left out.
         better: whether a `lower` or a `higher` figure is better: one word for all figures, or the
             names of figures to one each; empty, or not named, where neither is.
+        comparable: figures that mean the same whatever the encoder, as long as the pieces are the
+            same, such as what is told of a note and not of a step.
     """
 
     kind: ClassVar[str] = "metric"
     of: Literal["model", "pieces"] = "model"
     needs: tuple[Capability, ...] = ()
     better: Direction | Literal[""] | Mapping[str, Direction] = ""
+    comparable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

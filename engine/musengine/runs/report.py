@@ -13,6 +13,9 @@ from musengine.utils.format import counted, shown_number
 
 logger = logging.getLogger(__name__)
 
+_BESIDE = ("_low", "_high", "_human")
+"""Ends of names of figures that are said beside another."""
+
 WARNINGS_SHOWN = 3
 """How many pieces with something odd about them are named."""
 
@@ -23,12 +26,19 @@ def tell_figures(results: Mapping[str, Figures]) -> None:
         shown = "  ".join(
             _shown(name, figures)
             for name, value in figures.items()
-            if isinstance(value, (int, float)) and not name.endswith(("_low", "_high"))
+            if isinstance(value, (int, float)) and not name.endswith(_BESIDE)
         )
         logger.info(f"{part}: {shown}")
 
 
 def _shown(name: str, figures: Figures) -> str:
+    """Return a figure with its interval, and with that of music by people."""
+    human = figures.get(f"{name}_human")
+    beside = "" if human is None else f" (human music {shown_number(human, 4)})"
+    return _with_interval(name, figures) + beside
+
+
+def _with_interval(name: str, figures: Figures) -> str:
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
     if low is None or high is None or math.isnan(low):
         return f"{name} {shown_number(figures[name])}"

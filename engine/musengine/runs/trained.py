@@ -221,7 +221,9 @@ def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> 
     if all(metric.declared(MetricDeclaration).of != "pieces" for metric in pipeline.metrics):
         return []
     try:
-        return list(read_scores(run.samples, registry=registry).items())
+        found = read_scores(run.samples, registry=registry)
     except UserError as error:
         logger.warning(f"no generated pieces are measured: {error}")
         return []
+    # In folders within it is what was made while the run was trained.
+    return [(name, score) for name, score in found.items() if "/" not in name]

@@ -23,7 +23,7 @@ def compare(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine compare`."""
     from musengine_evaluation.compare_runs import compare_runs
 
-    table = compare_runs(parsed.runs)
+    table = compare_runs(parsed.runs, context.registry)
     if parsed.json:
         print(json.dumps(table.as_json(), indent=1))
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from musengine.api import GridStep, Score, excerpt
+from musengine.api import GridStep, Reference, Score, excerpt
 from musengine.errors import UnreadableError
 from musengine_evaluation import originality, similarity
 from musengine_evaluation.interval import Interval, mean_and_interval
@@ -113,10 +114,10 @@ class Index:
         )
 
 
-def _drawn(count: int) -> list[int]:
-    """Return `HUMAN` numbers below a count, always the same, in order; all where they are fewer."""
-    random = np.random.default_rng(0)
-    return sorted(random.choice(count, min(HUMAN, count), replace=False).tolist()) if count else []
+def _drawn(count: int, wanted: int | None = None) -> list[int]:
+    """Return so many numbers below a count, always the same, in order; all where they are fewer."""
+    number = min(HUMAN if wanted is None else wanted, count)
+    return sorted(np.random.default_rng(0).choice(count, number, replace=False).tolist())
 
 
 def summary(found: Sequence[PieceOriginality]) -> dict[str, Interval]:
@@ -132,6 +133,44 @@ def passages(
     end = (overlap.start + originality.WINDOW) * float(step.size)
     first, there = (place * float(step.size) for place in overlap.both_from)
     return excerpt(piece, first, end), excerpt(corpus_piece, there, there + end - first)
+
+
+def human_similarities(
+    reference: Reference,
+    settings: SimilarityConfig,
+    count: int,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[float]:
+    """Return how like the training music pieces by people are, in percent.
+
+    Held-out ones; where there are none, pieces of the training music, each beside the others.
+
+    Args:
+        reference: the music.
+        settings: how they are compared.
+        count: how many are wanted; never more than `HUMAN`.
+        progress: called with the number of pieces done.
+    """
+    held_out = [score for _, score in reference.held_out()]
+    pieces = held_out or [score for _, score in reference.train()]
+    chosen = [pieces[index] for index in _drawn(len(pieces), min(count, HUMAN))]
+    if held_out:
+        return similarities(chosen, lambda: _scores(reference), settings, progress=progress)
+    results = []
+    for done, piece in enumerate(chosen, 1):
+        own = piece.notes_fingerprint()
+        others = functools.partial(_scores, reference, own)
+        results += similarities([piece], others, settings)
+        progress(done)
+    return results
+
+
+def _scores(reference: Reference, without: str | None = None) -> Iterator[Score]:
+    """Yield the training music, without the piece of these notes and its copies."""
+    for _, score in reference.train():
+        if without is None or score.notes_fingerprint() != without:
+            yield score
 
 
 def similarities(

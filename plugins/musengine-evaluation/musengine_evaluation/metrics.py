@@ -20,7 +20,10 @@ class Similarity(Metric[SimilarityConfig]):
     """How like the training music generated pieces are, by the cosine of windows."""
 
     def measure(self, evidence: Evidence) -> Mapping[str, Any]:
-        """Return `similarity`, the mean over the pieces in percent, with each piece's."""
+        """Return `similarity`, the mean over the pieces in percent, with each piece's.
+
+        `similarity_human` is that of held-out pieces, as many as were generated, `HUMAN` at most.
+        """
         names = [name for name, _ in evidence.generated]
         percents = corpus_index.similarities(
             [score for _, score in evidence.generated],
@@ -28,9 +31,17 @@ class Similarity(Metric[SimilarityConfig]):
             self.config,
             progress=lambda done: evidence.reporter.alive("measuring similarity"),
         )
-        estimate = mean_and_interval(percents)
-        each = dict(zip(names, percents, strict=True))
-        return {**_bounded("similarity", estimate), "similarity_per_piece": each}
+        human = corpus_index.human_similarities(
+            evidence.reference,
+            self.config,
+            len(percents),
+            progress=lambda done: evidence.reporter.alive("measuring human music"),
+        )
+        return {
+            **_bounded("similarity", mean_and_interval(percents)),
+            "similarity_human": mean_and_interval(human).mean,
+            "similarity_per_piece": dict(zip(names, percents, strict=True)),
+        }
 
 
 class Originality(Metric[OriginalityConfig]):
@@ -48,8 +59,10 @@ class Originality(Metric[OriginalityConfig]):
         figures: dict[str, Any] = {}
         for name, estimate in corpus_index.summary(found).items():
             figures |= _bounded(name, estimate)
-        beside = {name: asdict(each) for name, each in corpus_index.summary(human).items()}
-        return {**figures, "originality": {"human": beside}}
+        beside = corpus_index.summary(human)
+        figures |= {f"{name}_human": each.mean for name, each in beside.items()}
+        details = {name: asdict(each) for name, each in beside.items()}
+        return {**figures, "originality": {"human": details}}
 
 
 class Statistics(Metric[NoSettings]):

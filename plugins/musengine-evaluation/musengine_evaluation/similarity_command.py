@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from musengine_evaluation.corpus_arguments import (
 if TYPE_CHECKING:
     pass
 
+logger = logging.getLogger(__name__)
 
 _SIMILARITY = (
     ("window", "STEPS", "steps of a window (64)"),
@@ -54,7 +56,9 @@ def _setting(key: str, text: str) -> Any:
 
 def similarity(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine similarity`."""
+    from musengine.api import shown_number
     from musengine_evaluation import corpus_index
+    from musengine_evaluation.interval import mean_and_interval
     from musengine_evaluation.settings import SimilarityConfig
 
     paths, scores = read_pieces(parsed, context)
@@ -68,6 +72,10 @@ def similarity(parsed: argparse.Namespace, context: CommandContext) -> int:
             SimilarityConfig(**chosen),
             progress=lambda done: bar.update(done / len(scores), f"{done} of {len(scores)} pieces"),
         )
+        human = corpus_index.human_similarities(reference, SimilarityConfig(**chosen), len(scores))
+    known = mean_and_interval(human)
+    if known.count:
+        logger.info(f"music by people, for comparison: {shown_number(known.mean, 4)} %")
     if parsed.json:
         pieces = zip(paths, percents, strict=True)
         print(

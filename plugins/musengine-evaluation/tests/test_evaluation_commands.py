@@ -149,6 +149,9 @@ def test_a_run_measures_its_pieces_and_runs_are_compared() -> None:
     assert generated["longest_run"] >= 0
     assert 0 <= generated["overlap_area"] <= 1
     assert generated["statistics"]["pitch_range"]["count"] == 2
+    # Beside what was made stands music by people.
+    assert 0 < generated["similarity_human"] < 100
+    assert generated["overlap_human"] > 0
     human = generated["originality"]["human"]["ngram_share"]
     assert human["count"] == valid["pieces"]
     status, out, err = run_command("compare", "a", "b", "--json")
@@ -163,7 +166,8 @@ def test_a_run_measures_its_pieces_and_runs_are_compared() -> None:
     assert math.isclose(nll["values"][0]["value"], valid["nll"])
     status, out, _ = run_command("compare", "a", "b")
     (line,) = (line for line in out.splitlines() if line.startswith("valid nll "))
-    assert line.endswith("*")
+    assert line.endswith("*-")
+    assert nll["better"] == [None, False]
     # A run stands for the music it was trained on, and brings its held-out pieces.
     status, out, err = run_command("originality", "new/other.mid", "--against", "a", "--json")
     assert status == 0, err
@@ -269,3 +273,56 @@ def test_a_run_without_figures_says_how_to_make_them() -> None:
     only = ("--split", "valid", "--set", 'metric=[{type="nll"}]')
     assert run_command("evaluate", "a", *only).status == 0
     assert run_command("compare", "a").status == 0
+
+
+def test_only_what_means_the_same_is_compared() -> None:
+    settings = {
+        "a": [],
+        "encoder": ["encoder.step=1/2 beat", "model.given=nothing"],
+        "pieces": ["corpus.split_seed=2"],
+        "metric": ["metric.1.window=16"],
+    }
+    for name, assignments in settings.items():
+        words = [part for each in assignments for part in ("--set", each)]
+        assert run_command("run", "pipe.toml", "--run-dir", name, *words).status == 0
+    told = json.loads(run_command("compare", *settings, "--json").out)
+    rows = {(row["part"], row["name"]): row for row in told["figures"]}
+
+    def compared(part: str, name: str) -> list[bool]:
+        return [not reason for reason in rows[part, name]["unlike"]]
+
+    assert compared("valid", "nll") == [True, False, False, True]
+    # Nats per note do not depend on how long a step is.
+    assert compared("valid", "nats_per_note") == [True, True, False, True]
+    assert rows["valid", "nats_per_note"]["apart"][1]
+    assert rows["valid", "nats_per_note"]["better"][1] is False
+    assert compared("generated", "similarity") == [True, False, False, False]
+    assert compared("generated", "overlap_area") == [True, False, False, True]
+    shown = run_command("compare", *settings).out
+    assert "~ encoder is not compared" in shown
+    assert not rows["valid", "nll"]["apart"][2]
+
+
+def test_pieces_made_while_training_are_not_measured(workplace: Path) -> None:
+    callback = '[[callback]]\ntype = "samples"\nevery = 1\n'
+    (workplace / "pipe.toml").write_text(PIPELINE + callback)
+    assert run_command("run", "pipe.toml", "--run-dir", "a").status == 0
+    made = workplace / "a" / "samples" / "training"
+    write_midi(tune(3), made / "step-000000001-001.mid")
+    assert run_command("evaluate", "a").status == 0
+    figures = json.loads(Path("a/evaluation.json").read_text())["generated"]
+    assert sorted(figures["similarity_per_piece"]) == ["piece-001.mid", "piece-002.mid"]
+
+
+def test_nats_per_note_by_hand() -> None:
+    assert run_command("run", "pipe.toml", "--run-dir", "a").status == 0
+    figures = json.loads(Path("a/evaluation.json").read_text())["valid"]
+    # Every tune has 64 notes and 8 of a bass, of which the roll merges those struck again.
+    assert figures["notes"] == 72 * figures["pieces"]
+    assert figures["nats_per_note"] == pytest.approx(
+        figures["nll"] * figures["steps"] / figures["notes"]
+    )
+    assert 0 < figures["notes_left_out"] < figures["notes"] / 4
+    onsets = ("--set", 'encoder.notes="onsets"')
+    assert run_command("run", "pipe.toml", "--run-dir", "b", *onsets).status == 0
+    assert json.loads(Path("b/evaluation.json").read_text())["valid"]["notes_left_out"] == 0

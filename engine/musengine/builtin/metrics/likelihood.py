@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from musengine.encoding.layouts import Tokens
-from musengine.evaluation.likelihood import likelihood
+from musengine.evaluation.likelihood import LikelihoodResult, likelihood
+from musengine.evaluation.reference import as_score
 from musengine.interfaces.metric import Evidence, Metric
 from musengine.plugins.declarations import NoSettings
 
@@ -20,7 +21,9 @@ class NegativeLogLikelihood(Metric[NoSettings]):
 
         `nll_low` and `nll_high` bound `nll` with 95 % confidence; `nll_per_piece` has each piece's.
 
-        Of tokens also `bits_per_token`, which for characters is bits per character.
+        Of tokens also `bits_per_token`, which for characters is bits per character. Where it is
+        known how many notes the pieces have, `nats_per_note`: the NLL of all of them over these
+        `notes`, with `notes_left_out`, those that the arrays do not hold.
         """
         if not evidence.part:
             return {}
@@ -28,7 +31,25 @@ class NegativeLogLikelihood(Metric[NoSettings]):
         figures: dict[str, Any] = scores.figures()
         if isinstance(evidence.encoder.layout, Tokens):
             figures["bits_per_token"] = figures["nll"] / math.log(2)
+        figures |= _per_note(scores, evidence)
         names = [piece.id for piece in evidence.part]
         means = [float(piece.mean()) for piece in scores.pieces]
         figures["nll_per_piece"] = dict(zip(names, means, strict=True))
         return figures
+
+
+def _per_note(scores: LikelihoodResult, evidence: Evidence) -> dict[str, float]:
+    """Return the figures of a note; nothing where it is not known how many there are."""
+    notes = [piece.encoded.notes for piece in evidence.part]
+    if not all(notes):
+        return {}
+    decoded = (as_score(piece.encoded.steps, evidence.encoder) for piece in evidence.part)
+    held = sum(len(score) for score in decoded if score is not None)
+    low, high = scores.interval_per(notes)
+    return {
+        "nats_per_note": scores.total / sum(notes),
+        "nats_per_note_low": low,
+        "nats_per_note_high": high,
+        "notes": float(sum(notes)),
+        "notes_left_out": float(max(sum(notes) - held, 0)),
+    }
