@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from musengine.nn import LSTMStack as LSTMStack
     from musengine.nn import StackOutput as StackOutput
     from musengine.nn import StackState as StackState
+    from musengine.nn import layer_states as layer_states
     from musengine.nn import step_in_place as step_in_place
     from musengine.pipeline.resolve import Pipeline as Pipeline
     from musengine.pipeline.values import Source as Source
@@ -220,7 +221,9 @@ _NAMES = {
     "music.score": "BEND LAST_TICK Piece Score Text Track",
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
-    "nn": "LSTMGates LSTMLayer LSTMStack LayerTrace StackOutput StackState step_in_place",
+    "nn": (
+        "LSTMGates LSTMLayer LSTMStack LayerTrace StackOutput StackState layer_states step_in_place"
+    ),
     "pipeline.resolve": "Pipeline",
     "pipeline.values": "Source",
     "plugins.declarations": (

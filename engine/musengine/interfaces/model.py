@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from musengine.encoding.layouts import Grid, Layout
+from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.interfaces.sampler import Draw
 from musengine.plugins.declarations import ModelConfig
 
@@ -210,8 +210,35 @@ class Model(nn.Module, Generic[C]):
 
         For models declared `records=True`. Without dropout; the same values as in `forward` and,
         where a batch holds a generated piece, as while it was generated.
+
+        By default the model is stepped along the batch, whose rows all begin a piece or all do not.
+        Of each step that is kept which `inside` names of the state with which it is chosen, and,
+        where `step` returns logits, the `probabilities`.
         """
-        raise NotImplementedError(f"{type(self).__name__}.record")
+        last = None if bool(batch.begins.all()) else batch.inputs[:, 0]
+        state = self.start(len(batch.steps))
+        kept: dict[str, tuple[tuple[str, ...], list[Tensor]]] = {}
+        for t in range(batch.targets.shape[1]):
+            here = {name: channel[:, t] for name, channel in batch.conditioning.items()}
+            context, state = self.step(last, state, here)
+            found = {
+                name: (("unit",) if values.dim() == 2 else ("note", "unit"), values)
+                for name, values in self.inside(state).items()
+            }
+            for name, (axes, values) in {**found, **_probabilities(context, self.layout)}.items():
+                kept.setdefault(name, (axes, []))[1].append(values)
+            last = batch.targets[:, t]
+        return {
+            name: Recorded(torch.stack(values, dim=1), ("piece", "step", *axes))
+            for name, (axes, values) in kept.items()
+        }
+
+    def inside(self, state: State) -> Mapping[str, Tensor]:
+        """Return what `record` keeps of a state at each step, by name.
+
+        Each tensor is (N, units), or (N, notes, units) where there are units for each note.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.inside")
 
     def generate(self, request: Request) -> list[npt.NDArray[Any]]:
         """Return whole pieces, prompts not included, for models declared `generation="own"`."""
@@ -239,3 +266,13 @@ def as_steps(array: npt.NDArray[Any], device: torch.device | None = None) -> Ten
     if array.dtype == np.uint8 or array.dtype.kind == "f":
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
     return torch.from_numpy(array.astype(np.int64)).to(device)
+
+
+def _probabilities(context: Any, layout: Layout) -> dict[str, tuple[tuple[str, ...], Tensor]]:
+    """Return what `step` gave as probabilities with their axes, where that is logits."""
+    shape = context.shape[1:] if isinstance(context, Tensor) else None
+    if isinstance(layout, Tokens) and shape == (layout.size,):
+        return {"probabilities": (("token",), context.softmax(dim=-1))}
+    if isinstance(layout, Grid) and shape == layout.step_shape:
+        return {"probabilities": (("note", "channel"), torch.sigmoid(context))}
+    return {}

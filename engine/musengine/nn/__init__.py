@@ -14,6 +14,7 @@ from musengine.nn.lstm import (
     StackOutput,
     StackState,
     Start,
+    layer_states,
 )
 from musengine.nn.lstm_kernels import LSTMGates, step_in_place
 
@@ -27,5 +28,6 @@ __all__ = [
     "StackOutput",
     "StackState",
     "Start",
+    "layer_states",
     "step_in_place",
 ]

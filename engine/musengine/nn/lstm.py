@@ -154,6 +154,19 @@ class StackOutput:
         return torch.cat(self.hidden, dim=-1)
 
 
+def layer_states(state: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
+    """Return the tensors of layers' states by name: `layers.0.hidden`, `layers.0.cell` and so on.
+
+    Args:
+        state: for each layer its hidden state and, if it has one, its cell, such as a StackState.
+    """
+    return {
+        f"layers.{k}.{name}": values
+        for k, layer in enumerate(state)
+        for name, values in zip(("hidden", "cell"), layer, strict=False)
+    }
+
+
 class LSTMStack(nn.Module):
     """LSTM layers on top of each other.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.api import Batch, Layout, Model, Output, Tokens
+from musengine.api import Batch, Layout, Model, Output, Tokens, layer_states
 from musengine_charrnn.config import CharRnnConfig
 
 State = tuple[tuple[Tensor, ...], ...]
@@ -103,6 +103,10 @@ class CharRnn(Model[CharRnnConfig]):
                 after.append((torch.gru_cell(below, before[0], *weights),))
             below = after[-1][0]
         return self._logits(below), tuple(after)
+
+    def inside(self, state: State) -> dict[str, Tensor]:
+        """Return every layer's hidden state and of an LSTM its cell."""
+        return layer_states(state)
 
     def prefill(self, prompt: Tensor, state: State, conditioning: Mapping[str, Tensor]) -> State:
         """Read a prompt in one pass, all but its last step."""

@@ -70,6 +70,7 @@ def musengine_models() -> list[ModelDeclaration]:
             config=CharRnnConfig,
             layouts=("tokens",),
             stateful=True,
+            records=True,
             presets={"classic": CLASSIC},
             templates={
                 "charrnn": "musengine_charrnn:templates/charrnn.toml",

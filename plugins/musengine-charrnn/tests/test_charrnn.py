@@ -194,3 +194,25 @@ def test_mixed_precision_runs(settings: dict[str, Any]) -> None:
     loss = negative_log_likelihood(second, model.layout).sum()
     torch.autograd.backward(loss)
     assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("settings", KINDS)
+@pytest.mark.parametrize("begins", [True, False])
+def test_what_is_recorded_is_what_a_reading_goes_through(
+    settings: dict[str, Any], begins: bool
+) -> None:
+    model, batch = make_model(**settings).double(), make_batch()
+    batch = replace(batch, begins=torch.full((3,), begins))
+    with torch.inference_mode():
+        recorded = model.record(batch)
+        output = model(batch)
+    torch.testing.assert_close(recorded["probabilities"].values, output.logits.softmax(-1))
+    assert recorded["probabilities"].axes == ("piece", "step", "token")
+    parts = ("hidden", "cell") if settings["cell"] == "lstm" else ("hidden",)
+    layers = settings.get("layers", 3)
+    names = {f"layers.{k}.{part}" for k in range(layers) for part in parts}
+    assert recorded.keys() == names | {"probabilities"}
+    # After the last step the layers are in the state that the whole reading leaves.
+    for k, layer in enumerate(output.state):
+        for part, values in zip(parts, layer, strict=True):
+            torch.testing.assert_close(recorded[f"layers.{k}.{part}"].values[:, -1], values)

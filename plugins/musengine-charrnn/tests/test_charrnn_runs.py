@@ -295,3 +295,21 @@ def test_a_vocabulary_without_weights_takes_no_memory(
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert "belongs to another model" in done.err
     assert set(made_sizes) == {0}
+
+
+def test_recording_what_goes_on_inside(folder: Path) -> None:
+    import numpy as np
+
+    assert run("rolls.toml", "training.steps=2", command="train").status == 0
+    generate = ["generate", "--quiet", "--out", "more", "--length", "40 tokens"]
+    assert run_command(*generate, "--record", "inside.npz").status == 0
+    with np.load(folder / "inside.npz", allow_pickle=False) as inside:
+        assert inside["steps"].shape == (40,)
+        assert inside["layers.1.cell"].shape == (40, 12)
+        np.testing.assert_allclose(inside["probabilities"].sum(axis=1), 1, atol=1e-5)
+    pytest.importorskip("musengine_media")
+    from PIL import Image
+
+    assert run_command(*generate, "--record", "inside.png").status == 0
+    with Image.open(folder / "inside.png") as image:
+        assert image.size == (1200, 260 + 5 * 180)

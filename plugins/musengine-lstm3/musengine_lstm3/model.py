@@ -17,6 +17,7 @@ from musengine.api import (
     Output,
     StackOutput,
     StackState,
+    layer_states,
     onset_weights,
 )
 from musengine_lstm3.config import Lstm3Config
@@ -114,6 +115,10 @@ class Lstm3(Model[Lstm3Config]):
             )
         stack = self.stack.step(self._input(last), state)
         return self._logits(stack), stack.state
+
+    def inside(self, state: StackState) -> dict[str, Tensor]:
+        """Return every layer's hidden state and cell."""
+        return layer_states(state)
 
     def prefill(
         self, prompt: Tensor, state: StackState, conditioning: Mapping[str, Tensor]

@@ -56,6 +56,7 @@ def musengine_models() -> list[ModelDeclaration]:
             config=Lstm3Config,
             layouts=("grid",),
             stateful=True,
+            records=True,
             presets={"classic": CLASSIC},
             templates={"lstm3": "musengine_lstm3:templates/lstm3.toml"},
             defaults={

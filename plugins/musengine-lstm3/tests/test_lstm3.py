@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -66,8 +67,6 @@ def test_a_prompt_read_in_one_pass_leaves_the_state_of_reading_it_by_steps() -> 
 
 
 def test_stretches_with_the_state_carried_equal_the_whole() -> None:
-    from dataclasses import replace
-
     model = make_model().double()
     batch = make_batch(("sound",))
     whole = model(batch).logits
@@ -85,8 +84,6 @@ def test_stretches_with_the_state_carried_equal_the_whole() -> None:
 
 
 def test_a_reset_stream_forgets() -> None:
-    from dataclasses import replace
-
     model = make_model().double()
     batch = make_batch(("sound",))
     carried = model(batch).state
@@ -189,3 +186,25 @@ def test_each_layer_has_its_own_rate() -> None:
 def test_rates_must_fit_the_layers() -> None:
     problems = list(Lstm3Config(layers=(8, 8), rates=(0.1,)).problems())
     assert problems == [("rates", "expected 3: one for each layer and one for the output layer")]
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("begins", [True, False])
+def test_what_is_recorded_is_what_a_reading_goes_through(
+    channels: tuple[str, ...], begins: bool
+) -> None:
+    model, batch = make_model(channels).double(), make_batch(channels)
+    if not begins:  # a step precedes the first
+        batch = replace(batch, begins=~batch.begins)
+        batch.steps[:, 0] = 1
+    with torch.inference_mode():
+        recorded = model.record(batch)
+        traces = model.stack.trace(batch.inputs.flatten(2).double())
+        shares = torch.sigmoid(model(batch).logits)
+    for k, (hidden, cell) in enumerate(traces):
+        torch.testing.assert_close(recorded[f"layers.{k}.hidden"].values, hidden)
+        torch.testing.assert_close(recorded[f"layers.{k}.cell"].values, cell)
+    torch.testing.assert_close(recorded["probabilities"].values, shares)
+    assert len(recorded) == 7
+    assert recorded["layers.2.cell"].axes == ("piece", "step", "unit")
+    assert recorded["probabilities"].axes == ("piece", "step", "note", "channel")

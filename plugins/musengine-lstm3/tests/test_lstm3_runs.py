@@ -248,3 +248,23 @@ def test_the_classic_preset_on_real_piano_music(data_folder: Path, folder: Path)
     assert steps.shape == shares.shape == (40, 88)
     # Nothing at or below the threshold was drawn.
     assert shares[steps == 1].min() > 0.1
+
+
+def test_recording_what_goes_on_inside(folder: Path) -> None:
+    pytest.importorskip("musengine_media")
+    import numpy as np
+    from PIL import Image
+
+    assert run("--set", "training.steps=4", command="train").status == 0
+    generate = ["generate", "--quiet", "--set", "output=[{type='probabilities'}]", "--out"]
+    assert run_command(*generate, "a", "--record", "inside.npz").status == 0
+    with np.load("inside.npz", allow_pickle=False) as inside:
+        assert inside["layers.0.hidden"].shape == (20, 12)  # 4 steps of the prompt, 16 made
+        assert inside["layers.2.cell.axes"].tolist() == ["step", "unit"]
+        shares, steps = inside["probabilities"], inside["steps"]
+    with np.load("a/piece-001.npz", allow_pickle=False) as made:
+        np.testing.assert_array_equal(made["steps"], steps[4:])
+        np.testing.assert_allclose(made["probabilities"], shares[4:], atol=1e-5)
+    assert run_command(*generate, "b", "--record", "inside.png").status == 0
+    with Image.open("inside.png") as image:
+        assert image.size == (1200, 260 + 7 * 180)

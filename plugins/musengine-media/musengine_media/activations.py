@@ -44,7 +44,8 @@ def draw(activations: Activations) -> Image.Image:
     low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, roll_TV.shape[1])
     draw_panel(image, "piece", roll_TV[:, low:high], (0, 0, WIDTH, ROLL), lowest + low)
     for index, (name, panel_TV) in enumerate(panels.items()):
-        by_note = "note" in activations.arrays[name][1]
+        # On the rows of the piece: a token's, as a note's.
+        by_note = not {"note", "token"}.isdisjoint(activations.arrays[name][1])
         shown, bottom = (panel_TV[:, low:high], lowest + low) if by_note else (panel_TV, _UNNAMED)
         largest = float(shown.max(initial=0.0))
         title = f"{name}, largest {shown_number(largest, 3)}"

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.api import Batch, Layout, LSTMStack, Model, Output, StackOutput, StackState, Tokens
+from musengine.api import (
+    Batch,
+    Layout,
+    LSTMStack,
+    Model,
+    Output,
+    StackOutput,
+    StackState,
+    Tokens,
+    layer_states,
+)
 from musengine_melody.config import MelodyModelConfig
 
 
@@ -63,6 +73,10 @@ class MelodyLSTM(Model[MelodyModelConfig]):
             last = torch.full_like(state[0][0][:, 0], self.nothing, dtype=torch.int64)
         stack = self.stack.step(self._input(last), state)
         return self.output(stack.last), stack.state
+
+    def inside(self, state: StackState) -> dict[str, Tensor]:
+        """Return every layer's hidden state and cell."""
+        return layer_states(state)
 
     def prefill(
         self, prompt: Tensor, state: StackState, conditioning: Mapping[str, Tensor]

@@ -69,6 +69,7 @@ def musengine_models() -> list[ModelDeclaration]:
             config=MelodyModelConfig,
             layouts=("tokens",),
             stateful=True,
+            records=True,
             presets={"classic": CLASSIC},
             templates={"melody": "musengine_melody:templates/melody.toml"},
             defaults={

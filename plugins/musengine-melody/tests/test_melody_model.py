@@ -154,3 +154,16 @@ def test_no_note_is_held_longer_than_the_guard_allows(hold: bool) -> None:
 
     assert max(durations(draw, longest)) == 5
     assert max(durations(draw)) > 5
+
+
+def test_what_is_recorded_is_what_a_reading_goes_through() -> None:
+    model, batch = make_model().double(), batch_of(*random_pieces(9, 9))
+    with torch.inference_mode():
+        recorded = model.record(batch)
+        output = model(batch)
+    torch.testing.assert_close(recorded["probabilities"].values, output.logits.softmax(-1))
+    assert recorded["layers.0.hidden"].values.shape == (2, 9, 8)
+    for k, (hidden, cell) in enumerate(output.state):
+        torch.testing.assert_close(recorded[f"layers.{k}.hidden"].values[:, -1], hidden)
+        torch.testing.assert_close(recorded[f"layers.{k}.cell"].values[:, -1], cell)
+    assert recorded["layers.1.cell"].axes == ("piece", "step", "unit")
