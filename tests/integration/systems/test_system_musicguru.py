@@ -60,7 +60,7 @@ def one_command(collection: Path) -> tuple[Path, CommandResult]:
     """The whole way with a small net and few steps."""
     run_dir = collection.parent / "run"
     small = ("model.time_layers=[6]", "model.note_layers=[4]", "training.steps=3")
-    short = ("generate.length=70 steps", "callback=[]")
+    short = ("generate.length=70 steps", "callback=[]", "training.log_every=1")
     return run_dir, run("musicguru", run_dir, f"corpus.path={collection}", *small, *short)
 
 
@@ -72,12 +72,12 @@ def flattened(path: Path, **settings: object) -> Score:
 
 @row("`main.py`: flatten, train, compose, compare", "`musengine run pipelines/musicguru.toml`")
 def test_the_whole_way_is_one_command(one_command: tuple[Path, CommandResult]) -> None:
-    """One command on a folder of mixed styles leaves a piece, and its last line says the
+    """One command on a folder of mixed styles leaves a piece, and its last lines say the
     similarity."""
     run_dir, done = one_command
-    last = done.err.splitlines()[-1]
     figures = json.loads((run_dir / "evaluation.json").read_text())["generated"]
-    assert last.startswith(f"generated: similarity {figures['similarity']:.6g}")
+    said = f"generated: similarity {figures['similarity']:.6g}"
+    assert [line for line in done.err.splitlines()[-3:] if line.startswith(said)]
     assert 0 < figures["similarity"] < 100
     assert len(read_midi(run_dir / "samples" / "piece-001.mid")) > 0
 
@@ -260,16 +260,15 @@ def test_so_many_iterations(one_command: tuple[Path, CommandResult]) -> None:
 
 
 @row("log file: iteration, seconds, error", "the run's `metrics.jsonl`; `training.log_every`")
-def test_the_log_has_iterations_and_errors(collection: Path, tmp_path: Path) -> None:
-    """A line for every ten updates: the mean of their losses, and the seconds so far."""
-    small = ("model.time_layers=[4]", "model.note_layers=[4]", "training.steps=20")
-    few = ("training.batch_size=2", 'corpus.styles=["Irish/*"]', "callback=[]")
-    path = f"corpus.path={collection}"
-    run("musicguru", tmp_path / "run", path, *small, *few, command="train")
-    found = records(tmp_path / "run", "loss")
-    assert [record["step"] for record in found] == [10, 20]
-    assert all(record["loss"] > 0 for record in found)
-    assert 0 < found[0]["seconds"] <= found[1]["seconds"]
+def test_the_log_has_iterations_and_errors(one_command: tuple[Path, CommandResult]) -> None:
+    """A line for each update with its number, the seconds so far, and the error, which is summed
+    over a batch as there."""
+    found = records(one_command[0], "loss")
+    assert [record["step"] for record in found] == [1, 2, 3]
+    seconds = [record["seconds"] for record in found]
+    assert 0 < seconds[0] <= seconds[1] <= seconds[2]
+    # 640 steps of 80 notes: a step of an untrained net costs some tens of nats.
+    assert all(640 * 10 < record["loss"] < 640 * 200 for record in found)
 
 
 @row("similarity to the training data", "`musengine similarity PIECES --against RUN`")
