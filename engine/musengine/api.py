@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from musengine.encoding.pianoroll import decode_piano_roll as decode_piano_roll
     from musengine.encoding.pianoroll import encode_piano_roll as encode_piano_roll
     from musengine.encoding.pianoroll import grid_times as grid_times
+    from musengine.encoding.pianoroll import pitched_notes as pitched_notes
     from musengine.evaluation.likelihood import Predictions as Predictions
     from musengine.evaluation.likelihood import predictions as predictions
     from musengine.interfaces.batching import IDLE_ROW as IDLE_ROW
@@ -198,7 +199,9 @@ _NAMES = {
     "data.scores": "read_scores",
     "encoding.layouts": "Grid Layout Tokens",
     "encoding.left_out": "LeftOut left_out_of_grid left_out_of_performance told_left_out",
-    "encoding.pianoroll": "MAX_GRID_STEPS decode_piano_roll encode_piano_roll grid_times",
+    "encoding.pianoroll": (
+        "MAX_GRID_STEPS decode_piano_roll encode_piano_roll grid_times pitched_notes"
+    ),
     "evaluation.likelihood": "Predictions predictions",
     "interfaces.batching": "BatchingStrategy EpochPlan IDLE_ROW Row",
     "interfaces.callback": "Callback Progress",

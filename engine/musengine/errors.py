@@ -7,6 +7,7 @@ lists them with cause and remedy.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,7 +30,7 @@ class UserError(Exception):
     @property
     def lines(self) -> list[str]:
         """The message, one line for each thing that is wrong."""
-        return [" ".join(str(self).split())]
+        return [on_one_line(str(self))]
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -92,7 +93,18 @@ class ConfigError(UserError):
     @property
     def lines(self) -> list[str]:
         """One line for each problem."""
-        return [" ".join(str(problem).split()) for problem in self.problems]
+        return [on_one_line(str(problem)) for problem in self.problems]
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def on_one_line(text: str) -> str:
+    r"""Return a text with line breaks and other control characters written out, as `\n`.
+
+    Names of files may have them.
+    """
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text.strip())
 
 
 def is_strict() -> bool:

@@ -51,6 +51,20 @@ class TestTheFile:
         path.write_bytes(b"\xef\xbb\xbf[corpus]\r\npath = 'x'\r\n")
         assert read(path).tables == {"corpus": {"path": "x"}}
 
+    def test_a_path_of_windows_in_double_quotes_gets_a_hint(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.toml"
+        for line, hinted in (
+            (r'path = "C:\Users\me"', True),
+            (r"path = 'C:\Users\me", False),
+            ('path = "music', False),
+        ):
+            path.write_text(f"[corpus]\n{line}\n")
+            with pytest.raises(UserError) as caught:
+                read(path)
+            assert caught.value.code == "not-toml"
+            assert caught.value.lines[0].endswith(f"; {toml.ESCAPES}") == hinted
+        check_refused("not-toml", r'corpus.path="C:\Users\me"', "", toml.ESCAPES)
+
     @pytest.mark.parametrize(
         ("content", "code", "where"),
         [

@@ -31,6 +31,11 @@ def test_an_error_removes_a_bar_that_is_open(capsys: pytest.CaptureFixture[str])
     assert hidden < shown < out.index("no more room")
 
 
+def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().line("skipped a\nb\x1b[2J.mid: damaged", logging.WARNING)
+    assert capsys.readouterr().err == "warning: skipped a\\nb\\x1b[2J.mid: damaged\n"
+
+
 @pytest.mark.usefixtures("colours")
 def test_a_bar_comes_back_after_another_took_its_place(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal()

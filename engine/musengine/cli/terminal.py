@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from musengine.errors import UserError
+from musengine.errors import UserError, on_one_line
 from musengine.utils.progress import LONGEST_SILENCE, ProgressBar
 
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
@@ -39,7 +39,7 @@ class Terminal:
         return self.rich.is_terminal and self.level <= logging.INFO
 
     def line(self, message: str, level: int = logging.INFO) -> None:
-        """Print one line, as it is; an error first removes a bar that is open."""
+        """Print one line, line breaks in it written out; an error first removes an open bar."""
         if level >= logging.ERROR:
             self.close()
         shown = min(level, logging.ERROR)
@@ -47,7 +47,7 @@ class Terminal:
             return
         self._said = time.monotonic()
         self.rich.print(
-            _PREFIXES.get(shown, "") + message,
+            _PREFIXES.get(shown, "") + on_one_line(message),
             style=_STYLES.get(shown),
             markup=False,
             soft_wrap=True,

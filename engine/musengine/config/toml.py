@@ -104,7 +104,9 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
         tables = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise UserError(f"{path}: {place}: {error.msg}", code="not-toml") from error
+        lines = text.splitlines()
+        hint = _escapes(lines[error.lineno - 1] if error.lineno <= len(lines) else "")
+        raise UserError(f"{path}: {place}: {error.msg}{hint}", code="not-toml") from error
     except ValueError as error:  # a whole number of thousands of digits
         raise UserError(f"{path}: {error}", code="not-toml") from error
     except RecursionError:
@@ -113,6 +115,15 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
     for assignment in settings:
         apply(source, assignment)
     return source
+
+
+_ESCAPED = re.compile(r"(?<!')\"[^\"']*\\")
+ESCAPES = "in double quotes a backslash begins an escape: write a path in single quotes, or with /"
+
+
+def _escapes(text: str) -> str:
+    """Return a hint where a backslash stands in double quotes, as in Windows paths."""
+    return f"; {ESCAPES}" if _ESCAPED.search(text) else ""
 
 
 def read_tables(path: Path) -> dict[str, Any]:
@@ -210,6 +221,7 @@ def parse_value(assignment: str, text: str) -> Any:
     except (ValueError, RecursionError) as error:
         if not text or re.match(r"[\[{\"']", text):
             raise UserError(
-                f"--set {assignment}: {text!r} is not a TOML value", code="not-toml"
+                f"--set {assignment}: {text!r} is not a TOML value{_escapes(text)}",
+                code="not-toml",
             ) from error
         return text

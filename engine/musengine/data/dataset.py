@@ -250,7 +250,13 @@ def _add(dataset: Dataset, part: SplitName, job: EncodeJob, key: str, result: En
 
 def _nothing(config: CorpusConfig, skipped: Sequence[Skipped], ignored: Counter[str]) -> str:
     where = ", ".join(source.text for source in config.path)
-    reasons = [f"{entry.path}: {entry.reason}" for entry in skipped]
+    by_reason: dict[str, list[str]] = {}
+    for entry in skipped:
+        by_reason.setdefault(entry.reason, []).append(entry.path)
+    reasons = [
+        f"{paths[0]}{f' and {len(paths) - 1:,} more' if len(paths) > 1 else ''}: {reason}"
+        for reason, paths in by_reason.items()
+    ]
     if len(reasons) > 20:
         reasons = [*reasons[:20], f"and {len(reasons) - 20} more"]
     if not skipped:

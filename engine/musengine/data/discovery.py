@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musengine.config.toml import ESCAPES
 from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content, ReaderDeclaration
@@ -104,7 +105,9 @@ def _missing(path: Path) -> UserError:
         near = did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
     except (OSError, ValueError):
         near = ""
-    return UserError(f"{path} does not exist{near}", code="path-missing")
+    # What "C:\new" in a pipeline stands for has a line break.
+    hint = f"; {ESCAPES}" if not str(path).isprintable() else ""
+    return UserError(f"{path} does not exist{near}{hint}", code="path-missing")
 
 
 def _exists(path: Path) -> bool:

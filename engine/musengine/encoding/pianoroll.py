@@ -21,6 +21,22 @@ MAX_GRID_STEPS = 2**20
 TICKS_PER_BEAT = 480
 
 
+def pitched_notes(score: Score, *, drums: bool) -> Score:
+    """Return a score without its drums, or with them where an encoder reads them as notes.
+
+    Raises:
+        UnreadableError: it has nothing but drums.
+    """
+    if drums:
+        return score
+    pitched = score.take(~score.is_drum)
+    if len(score) and not len(pitched):
+        raise UnreadableError(
+            "it has nothing but drums; encoder.drums = true reads them as notes", code="only-drums"
+        )
+    return pitched
+
+
 def encode_piano_roll(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]:
     """Return a score's roll (T, pitches, channels) of 0 and 1, and what did not fit, counted.
 

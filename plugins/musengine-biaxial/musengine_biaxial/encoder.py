@@ -22,6 +22,7 @@ from musengine.api import (
     excerpt,
     grid_times,
     left_out_of_grid,
+    pitched_notes,
 )
 from musengine.errors import UnreadableError
 from musengine_biaxial.config import BiaxialEncoderConfig
@@ -56,7 +57,7 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
             raise UnreadableError(
                 "a state matrix is made from notes, not from text", code="text-not-score"
             )
-        score = content if self.config.drums else content.take(~content.is_drum)
+        score = pitched_notes(content, drums=self.config.drums)
         kept = self._in_wanted_meters(score)
         roll_TPC, dropped = encode_piano_roll(kept, self.grid)
         if len(kept) < len(score):

@@ -27,6 +27,7 @@ from musengine.api import (
     encode_piano_roll,
     grid_times,
     left_out_of_grid,
+    pitched_notes,
 )
 from musengine.errors import UnreadableError
 from musengine_charrnn.config import TextRollConfig
@@ -64,7 +65,7 @@ class TextRoll(Encoder[TextRollConfig]):
         if isinstance(content, Text):
             tokens, unknown = self._tokens_of(content)
             return Encoded(tokens, dropped={"unknown characters": unknown} if unknown else {})
-        score = content if self.config.drums else content.take(~content.is_drum)
+        score = pitched_notes(content, drums=self.config.drums)
         roll_TPC, dropped = encode_piano_roll(score, self.grid)
         sound_TP, onset_TP = roll_TPC[..., 0].astype(bool), roll_TPC[..., 1].astype(bool)
         sound_TP[:-1] &= onset_TP[:-1] | ~onset_TP[1:]

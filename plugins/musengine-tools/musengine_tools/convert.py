@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from os.path import normcase
 from pathlib import Path
@@ -59,9 +60,15 @@ class ConversionPlan:
 
 @dataclass(frozen=True)
 class ConversionTask(MusicFile):
-    """One file, and where its music goes."""
+    """One file, and where its music goes.
+
+    Attributes:
+        out: the file for its music; where it has several pieces, they are numbered.
+        taken: numbers behind the name of `out` that are in the names of other files to write.
+    """
 
     out: Path
+    taken: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -132,7 +139,7 @@ def convert(
     outcome.notices += found.notices
     if not tasks:
         raise UserError(_nothing(source, plan, found), code="no-music")
-    distinct = list(_without_clashes(tasks, outcome))
+    distinct = _with_taken(list(_without_clashes(tasks, outcome)))
     with _no_empty_folders({folder for task in distinct for folder in task.out.parents}):
         results = process_files(
             partial(convert_one, plan),
@@ -225,6 +232,19 @@ def _without_clashes(
             outcome.skipped.append(Skipped(task.shown, reason))
 
 
+def _with_taken(tasks: Sequence[ConversionTask]) -> list[ConversionTask]:
+    """Return the tasks with the numbers that their pieces must not have.
+
+    The pieces of `a.abc` would be `a-1.mid` and `a-2.mid`, which is what `a-1.abc` becomes.
+    """
+    taken: dict[str, set[str]] = {}
+    for task in tasks:
+        stem, dash, number = task.out.stem.rpartition("-")
+        if dash and number.isdecimal():
+            taken.setdefault(normcase(task.out.with_stem(stem)), set()).add(number)
+    return [replace(task, taken=frozenset(taken.get(normcase(task.out), ()))) for task in tasks]
+
+
 def _nothing(source: Source, plan: ConversionPlan, found: DiscoveryNotes) -> str:
     styles = f" of style {' or '.join(plan.styles)}" if plan.styles else ""
     others = ", ".join(f"{count} {suffix}" for suffix, count in found.ignored.most_common(5))
@@ -240,13 +260,14 @@ def convert_one(plan: ConversionPlan, task: ConversionTask) -> ConversionResult:
         outcome.skipped.append(Skipped(task.shown, error.lines[0]))
         return outcome
     writer: Writer[Any] = plan.target.writer.create()
-    for number, piece in enumerate(pieces, 1):
+    numbers = _numbers(len(pieces), task.taken)
+    for number, piece in zip(numbers, pieces, strict=True):
         outcome.warnings += len(piece.warnings)
-        out = task.out if len(pieces) == 1 else _numbered(task.out, number, len(pieces))
+        out = task.out.with_name(f"{task.out.stem}-{number}{task.out.suffix}")
         try:
-            _write(plan, piece.content, writer, out, outcome)
+            _write(plan, piece.content, writer, task.out if len(pieces) == 1 else out, outcome)
         except UserError as error:
-            several = f" (piece {number})" if len(pieces) > 1 else ""
+            several = f" (piece {int(number)})" if len(pieces) > 1 else ""
             outcome.skipped.append(Skipped(task.shown + several, error.lines[0]))
     return outcome
 
@@ -287,6 +308,10 @@ def _write(
     outcome.dropped += dropped
 
 
-def _numbered(out: Path, number: int, count: int) -> Path:
-    digits = len(str(count))
-    return out.with_name(f"{out.stem}-{number:0{digits}}{out.suffix}")
+def _numbers(count: int, taken: frozenset[str]) -> list[str]:
+    """Return numbers from 1, all of them with the fewest digits with which none is taken."""
+    for digits in itertools.count(len(str(count))):
+        numbers = [f"{number:0{digits}}" for number in range(1, count + 1)]
+        if taken.isdisjoint(numbers):
+            break
+    return numbers

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musengine.api import CommandContext, ExitStatus, add_jobs, tempo, value_of
+from musengine.errors import on_one_line
 
 if TYPE_CHECKING:
     from musengine.api import Component, Meter, Registry
@@ -101,7 +102,7 @@ def _show(inspection: Inspection) -> None:
     _print_table(inspection)
     for file in inspection.files:
         for line in _problems(file):
-            print(f"{file.path}: {line}")
+            print(on_one_line(f"{file.path}: {line}"))
     for line in _totals(inspection):
         print(line)
 
@@ -141,7 +142,7 @@ def _row(file: FileReport) -> tuple[str, ...]:
             f"{shown_number(min(file.tempi))}-{shown_number(max(file.tempi))} ({len(file.tempi)})"
         )
     return (
-        file.path,
+        on_one_line(file.path),
         f"{file.notes:,}",
         pitches,
         f"{file.bars:,}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -216,6 +217,34 @@ class TestFolders:
         _, said = convert("books/eleven.json", "single.mid")
         first, last = "single-01.mid", "single-11.mid"
         assert said == [f"wrote 11 files, {first} to {last}, 11 notes"]
+
+    def test_no_file_takes_the_place_of_another_of_the_same_call(
+        self, folder: Path, convert: Run
+    ) -> None:
+        # The pieces of x.json would be x-1 and x-2, and x-1.json becomes x-1 as well.
+        (folder / "books").mkdir()
+        for name, pitches in (("x", (60, 62)), ("x-1", (64,)), ("x-02", (65,))):
+            book = {"train": [[[pitch]] for pitch in pitches]}
+            (folder / "books" / f"{name}.json").write_text(json.dumps(book))
+        for _ in range(2):
+            assert convert("books", "out", "--overwrite")[0] == 0
+            found = {
+                name: read_midi(folder / "out" / name).pitch.tolist()
+                for name in files_in(folder / "out")
+            }
+            assert found == {
+                "x-001.mid": [60],
+                "x-002.mid": [62],
+                "x-02.mid": [65],
+                "x-1.mid": [64],
+            }
+
+    @pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")
+    def test_a_line_break_in_a_name_is_written_out(self, folder: Path, convert: Run) -> None:
+        (folder / "odd").mkdir()
+        (folder / "odd" / "a\nb.mid").write_bytes(b"no music")
+        _, said = convert("odd", "out")
+        assert said[0].startswith("warning: skipped odd/a\\nb.mid: ")
 
 
 PLUGIN = '''

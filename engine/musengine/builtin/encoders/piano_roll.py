@@ -34,7 +34,7 @@ class PianoRoll(Encoder[PianoRollConfig]):
             raise UnreadableError(
                 "a piano-roll is made from notes, not from text", code="text-not-score"
             )
-        score = content if self.config.drums else content.take(~content.is_drum)
+        score = pianoroll.pitched_notes(content, drums=self.config.drums)
         roll_TPC, dropped = pianoroll.encode_piano_roll(score, self.grid)
         return Encoded(steps=roll_TPC, dropped=dropped)
 

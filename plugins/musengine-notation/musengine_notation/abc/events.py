@@ -111,7 +111,19 @@ class Words:
     text: str
 
 
-Event = Sound | BarLine | Change | Overlay | PartLabel | Words
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A sign that sends players elsewhere, or that they look for when they are sent.
+
+    Attributes:
+        what: `capo` and `segno` send back to the beginning and to the sign `from`; `fine` ends the
+            second time, `dacoda` sends to the last `coda`.
+    """
+
+    what: Literal["capo", "segno", "from", "fine", "coda", "dacoda"]
+
+
+Event = Sound | BarLine | Change | Overlay | PartLabel | Words | Sign
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from musengine.errors import UnreadableError
 
@@ -104,6 +105,22 @@ def is_decoration(name: str) -> bool:
     if len(words) > 1:
         return all(word.lower().strip(".") in _WORDS_OF_SIGNS for word in words)
     return words == [name]
+
+
+def sign_of(name: str) -> Literal["capo", "segno", "from", "fine", "coda", "dacoda"] | None:
+    """Return what a decoration such as `D.S. al coda` or `fine` tells players to do."""
+    words = re.sub(r"[^a-z]", "", name.lower())
+    if words.startswith(("dc", "dacapo")) and not words.startswith("dacoda"):
+        return "capo"
+    if words.startswith(("ds", "dalsegno")):
+        return "segno"
+    if words in ("dacoda", "tocoda"):
+        return "dacoda"
+    if words == "segno":
+        return "from"
+    if words == "fine":
+        return "fine"
+    return "coda" if words == "coda" else None
 
 
 def is_known(name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from musengine.errors import UnreadableError
-from musengine_notation.abc.events import BarLine, Event, PartLabel, Sound
+from musengine_notation.abc.events import BarLine, Event, PartLabel, Sign, Sound
 
 MAX_EVENTS = 500_000
 """Events of a voice that are played, repeats counted."""
@@ -33,10 +33,17 @@ class _Section:
     plays: int = 1
     closed: bool = False
 
-    def spans(self, end: int) -> list[Span]:
-        """Return what is played, the section ending before an event."""
+    def spans(self, end: int, *, once: bool = False) -> list[Span]:
+        """Return what is played, the section ending before an event.
+
+        Args:
+            end: that event.
+            once: without repeats, and with the last of the endings.
+        """
         if not self.endings:
-            return [(self.begin, end)] * self.plays
+            return [(self.begin, end)] * (1 if once else self.plays)
+        if once:
+            return [(self.begin, self.body), self.endings[-1][1]]
         passes = max(max(numbers) for numbers, _ in self.endings)
         # A lone first ending with a repeat sign: the last pass goes by it.
         if self.closed and len(self.endings) == 1:
@@ -53,22 +60,93 @@ def spans_written(events: Sequence[Event]) -> list[Span]:
     return [(0, len(events))]
 
 
-def spans_played(events: Sequence[Event], order: str) -> list[Span]:
+@dataclass(frozen=True)
+class Jump:
+    """A way back that a sign such as `!D.S. al coda!` sends players; bars are counted from 0.
+
+    Attributes:
+        bar: at the end of which they go back.
+        start: to which they go back.
+        fine: at the end of which they stop the second time; None for where they went back.
+        to_coda: before which they go on to the coda the second time, if there is one.
+        coda: with which it begins.
+    """
+
+    bar: int
+    start: int
+    fine: int | None = None
+    to_coda: int | None = None
+    coda: int | None = None
+
+
+def jump_of(events: Sequence[Event]) -> Jump | None:
+    """Return the first way back that the signs of a voice send players, None for none."""
+    bar, struck = 0, False
+    # Where signs stand: the bar, and whether something was struck in it before.
+    signs: list[tuple[str, int, bool]] = []
+    for event in events:
+        if isinstance(event, BarLine):
+            bar, struck = bar + 1, False
+        elif isinstance(event, Sound):
+            struck = True
+        elif isinstance(event, Sign):
+            signs.append((event.what, bar, struck))
+    back = [(what, bar) for what, bar, _ in signs if what in ("capo", "segno")]
+    if not back:
+        return None
+    what, bar = back[0]
+    segnos = [place for name, place, _ in signs if name == "from" and place <= bar]
+    fines = [place for name, place, _ in signs if name == "fine"]
+    codas = [(place + late, place) for name, place, late in signs if name == "coda"]
+    leave = [place + late for name, place, late in signs if name == "dacoda"]
+    # The first of two signs of the coda says where it is gone to.
+    leave += [codas[0][0]] if len(codas) > 1 else []
+    return Jump(
+        bar,
+        segnos[0] if what == "segno" and segnos else 0,
+        fines[0] if fines else None,
+        leave[0] if leave and codas else None,
+        codas[-1][1] if leave and codas else None,
+    )
+
+
+def spans_played(events: Sequence[Event], order: str, jump: Jump | None = None) -> list[Span]:
     """Return the events in the order they sound.
 
     Args:
         events: of one voice.
         order: the parts that the tune's header asks for, in turn; empty for as written.
+        jump: the way back that signs of the tune send; of no account where parts are asked for.
 
     Raises:
         UnreadableError: more events than a voice may have.
     """
     spans: list[Span] = []
     for begin, end in _parts(events, order):
-        spans += _repeated(events, begin, end)
+        if jump is None or order:
+            spans += _repeated(events, begin, end)
+        else:
+            spans += _there_and_back(events, jump)
         if sum(last - first + 1 for first, last in spans) > MAX_EVENTS:
             raise UnreadableError(f"repeats make more than {MAX_EVENTS} notes of it")
     return spans
+
+
+def _there_and_back(events: Sequence[Event], jump: Jump) -> list[Span]:
+    """Return a voice with its repeats until the way back, then without them to its end."""
+    lines = [place for place, event in enumerate(events) if isinstance(event, BarLine)]
+    begins = [0, *(place + 1 for place in lines)]
+
+    def begin(bar: int) -> int:
+        return begins[bar] if bar < len(begins) else len(events)
+
+    until = begin(jump.bar + 1)
+    spans = _repeated(events, 0, until)
+    if jump.to_coda is not None and jump.coda is not None and jump.to_coda > jump.start:
+        spans += _repeated(events, begin(jump.start), begin(jump.to_coda), once=True)
+        return spans + _repeated(events, begin(jump.coda), len(events))
+    fine = jump.bar if jump.fine is None else jump.fine
+    return spans + _repeated(events, begin(jump.start), begin(fine + 1), once=True)
 
 
 def _parts(events: Sequence[Event], order: str) -> list[Span]:
@@ -83,8 +161,8 @@ def _parts(events: Sequence[Event], order: str) -> list[Span]:
     return [(0, begins[0][0]), *(parts[label] for label in order if label in parts)]
 
 
-def _repeated(events: Sequence[Event], begin: int, end: int) -> list[Span]:
-    """Return a run of events with its repeats and endings played.
+def _repeated(events: Sequence[Event], begin: int, end: int, *, once: bool = False) -> list[Span]:
+    """Return a run of events with its repeats and endings played, or `once` without them.
 
     Where no sign says where a repeated part begins, it begins after the repeat before it.
     """
@@ -102,15 +180,15 @@ def _repeated(events: Sequence[Event], begin: int, end: int) -> list[Span]:
             section.closed = section.closed or bool(event.repeats)
             opened = -1
             if not event.endings and not _ending_follows(events, after, end):
-                spans += section.spans(after)
+                spans += section.spans(after, once=once)
                 section = _Section(after)
         elif event.repeats and not section.endings:
             section.plays = event.repeats + 1
             if not event.endings and not _ending_follows(events, after, end):
-                spans += section.spans(after)
+                spans += section.spans(after, once=once)
                 section = _Section(after)
         elif event.begins:
-            spans += section.spans(after)
+            spans += section.spans(after, once=once)
             section = _Section(after)
         if event.endings:
             if section.body < 0:
@@ -118,7 +196,7 @@ def _repeated(events: Sequence[Event], begin: int, end: int) -> list[Span]:
             opened, numbers = after, event.endings
     if opened >= 0:
         section.endings.append((numbers, (opened, end)))
-    return spans + section.spans(end)
+    return spans + section.spans(end, once=once)
 
 
 def _ending_follows(events: Sequence[Event], place: int, end: int) -> bool:

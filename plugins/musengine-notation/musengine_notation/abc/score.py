@@ -21,7 +21,7 @@ from musengine_notation.abc.events import (
     VoiceEvents,
     Words,
 )
-from musengine_notation.abc.playback import Span, spans_played, spans_written
+from musengine_notation.abc.playback import Span, jump_of, spans_played, spans_written
 from musengine_notation.abc.tune import ParsedTune
 
 TICKS_PER_BEAT = 480 * 21
@@ -78,9 +78,13 @@ def scored(tune: ParsedTune, repeats: Repeats = "written") -> ScoredTune:
         UnreadableError: it is longer than a score may be, or repeats make too many notes of it.
     """
     timelines, whole = [], []
+    played = repeats == "played"
+    # Signs that send players back stand in one voice and are meant for all.
+    jumps = (jump_of(voice.events) for voice in tune.voices) if played else iter(())
+    jump = next((found for found in jumps if found is not None), None)
     for voice in tune.voices:
-        played = repeats == "played"
-        spans = spans_played(voice.events, tune.order) if played else spans_written(voice.events)
+        events = voice.events
+        spans = spans_played(events, tune.order, jump) if played else spans_written(events)
         timelines.append(_Walk(voice, spans).timeline)
         whole.append(spans[0][0] == 0)
         if _tick(timelines[-1].end) > LAST_TICK:

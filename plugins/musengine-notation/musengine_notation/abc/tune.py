@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from musengine.errors import UnreadableError
 from musengine_notation.abc import fields
-from musengine_notation.abc.events import Change, VoiceEvents, WrittenBar
+from musengine_notation.abc.events import Change, Sign, VoiceEvents, WrittenBar
 from musengine_notation.abc.fields import FieldError, Key, Properties
 from musengine_notation.abc.lexer import (
     DECORATIONS,
@@ -19,6 +19,7 @@ from musengine_notation.abc.lexer import (
     TOKEN,
     ending_numbers,
     is_known,
+    sign_of,
     tokens_of,
 )
 from musengine_notation.abc.lines import Line, logical_lines, note_letters
@@ -394,12 +395,19 @@ class TuneParser:
         """Pass over what adds no notes; tell of what is not known."""
         if kind == "symbol" and text not in self._symbols:
             self.warn(f"the letter {text} stands for nothing")
-        elif kind == "mark" and not is_known(text[1:-1]):
-            self.warn(f"the decoration {text[:40]} is not known")
+        elif kind == "mark":
+            self._mark(voice, text)
         elif kind == "plus":
             self._plus(voice, text[1:-1])
         elif kind == "other":
             self.warn(f"{text!r} is not understood")
+
+    def _mark(self, voice: Voice, text: str) -> None:
+        sign = sign_of(text[1:-1])
+        if sign is not None:
+            voice.add(Sign(sign))
+        elif not is_known(text[1:-1]):
+            self.warn(f"the decoration {text[:40]} is not known")
 
     def _plus(self, voice: Voice, text: str) -> None:
         """Pass over a decoration between plus signs, or read a chord as they once were written."""
