@@ -206,15 +206,22 @@ def _judge(
     pipeline: Pipeline, run: RunFolder, trained: Trained, plan: engine.GenerationPlan
 ) -> Callable[[int, engine.GeneratedPiece], Verdict]:
     """Return what says what is thought of a piece, given its number."""
-    corpus = CorpusRange.from_json(run.corpus_range())
+    config, corpus = pipeline.generate, CorpusRange.from_json(run.corpus_range())
     likely: Likeness | None = None
     if pipeline.generate.best_of > 1 and pipeline.model_declaration.likelihood:
         pieces = read_prompts(run.prompts, trained.encoder.layout)[:_COMPARED]
         likely = Likeness.of(trained.model, [beginning(piece) for piece in pieces])
 
+    # Music is judged without its prompt, but the rest of a text may be none without its beginning.
+    in_text = "text" in trained.encoder.config.produces()
+    text_goes_on = in_text and (config.include_prompt or config.prompt_text is not None)
+
     def judge(number: int, piece: engine.GeneratedPiece) -> Verdict:
-        faults, measures = judged(piece.steps, trained.encoder, corpus)
-        if pipeline.generate.best_of == 1:
+        steps = piece.steps
+        if text_goes_on:
+            steps = np.concatenate([plan.prompts[number].steps.astype(steps.dtype), steps])
+        faults, measures = judged(steps, trained.encoder, corpus)
+        if config.best_of == 1:
             return Verdict(tuple(faults), measures=dict(measures))
         distance = corpus.distance(measures)
         if likely is not None:

@@ -175,6 +175,9 @@ def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:
         assert text.startswith("X:1\nM:4/4\n")
         assert len(text) < 120  # ended by itself
     assert list((folder / "runs/tunes/samples").glob("*.mid"))
+    # A tune is judged with its beginning, without which there is no music in it.
+    lines = (folder / "runs/tunes/samples/generated.jsonl").read_text().splitlines()
+    assert all("no music" not in json.loads(line)["faults"] for line in lines)
 
 
 def test_what_is_no_tune_is_kept_as_text_and_the_reason_told(folder: Path) -> None:
