@@ -273,7 +273,7 @@ class TestParts:
             (("model.type=frequencies",), "[training] batching"),
             (("training.momentum=0.5",), "[training] momentum"),
             (("training.optimizer.shrink=0",), "[training.optimizer] shrink"),
-            (("training.schedule=warm-up",), "[training.schedule] steps"),
+            (("training.schedule.steps=0",), "[training.schedule] steps"),
             (("training.batching=backward",), "[training.batching] type"),
         ],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,8 +18,9 @@ from musengine import __version__
 from musengine.cli.listing import as_json, as_lines
 from musengine.errors import UserError
 from musengine.pipeline.declared import declared_problems
-from musengine.plugins import hookspecs, manager
+from musengine.plugins import hookspecs, manager, sources
 from musengine.plugins.declarations import DECLARATIONS, Content, Requirement
+from musengine.plugins.sources import code_version
 from musengine.testing import SitePackages
 
 HEAD = """
@@ -99,6 +101,7 @@ class TestWithoutPlugins:
         other = {
             ("training/task.py", "nll"),
             ("runs/folder.py", "samples"),
+            ("runs/learning_curve.py", "nll"),
             ("runs/versions.py", "music21"),
         }
         engine = Path(manager.__file__).parents[1]
@@ -675,3 +678,27 @@ def test_loading_every_installed_plugin_imports_no_torch(
     run: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "cwd": tmp_path}
     done = subprocess.run([sys.executable, "-c", program], env=site_packages.environment(), **run)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_an_edit_of_a_plugin_is_another_code_where_it_is_editable(
+    site_packages: SitePackages, editable: bool
+) -> None:
+    site_packages.add(
+        "own-plugin",
+        {"own": "own_plugin"},
+        own_plugin=MODEL.format("target='own_module:Own'"),
+        own_module="class Own: pass",
+    )
+    (info,) = site_packages.folder.glob("*.dist-info")
+    installed = {"url": "file:///somewhere", "dir_info": {"editable": editable}}
+    (info / "direct_url.json").write_text(json.dumps(installed))
+    entry = site_packages.load().registry.get("model", "x")
+    sources._is_editable.cache_clear()
+    before = code_version(entry)
+    assert before.startswith("own-plugin 1.0")
+    sources._digest.cache_clear()
+    assert code_version(entry) == before
+    (site_packages.folder / "own_module.py").write_text("class Own: more = 1")
+    sources._digest.cache_clear()
+    assert (code_version(entry) != before) is editable

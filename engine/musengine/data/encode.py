@@ -21,6 +21,7 @@ from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.registry import Component
+from musengine.plugins.sources import code_version
 from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -167,8 +168,8 @@ def encode(
     """
     cache = manifest.loader.cache
     assert cache.folder is not None
-    origin, state = str(component.entry.origin), encoder.state()
-    name = key_of("encoded", FORMAT, component.name, origin, to_table(component.config), state)
+    code, state = code_version(component.entry), encoder.state()
+    name = key_of("encoded", FORMAT, component.name, code, to_table(component.config), state)
     shards = Shards(cache.folder / "encoded" / name[:32], manifest.scratch)
     shards.find()
     chunks = _missing(_chunks(jobs, manifest, common), common, shards)

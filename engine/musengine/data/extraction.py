@@ -13,6 +13,7 @@ from musengine.errors import UnreadableError, is_strict
 from musengine.interfaces.encoder import Encoder
 from musengine.music.score import Piece
 from musengine.plugins.registry import Component
+from musengine.plugins.sources import code_version
 from musengine.utils.arrays import Array
 
 
@@ -49,7 +50,8 @@ class Extraction:
 
     def key(self) -> list[Any]:
         """Return what the result depends on beside the pieces."""
-        return [self.provider, to_table(self.component.config)]
+        code = code_version(self.component.entry)
+        return [self.component.name, code, to_table(self.component.config)]
 
     def pack(self, pieces: Sequence[Piece]) -> tuple[dict[str, Array], list[JSONObject]]:
         """Return what is extracted of a file's pieces as the cache keeps it.

@@ -14,6 +14,7 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.score import Piece
 from musengine.plugins.registry import Component
+from musengine.plugins.sources import code_version
 
 
 class PieceLoader:
@@ -51,7 +52,7 @@ class PieceLoader:
             item.id,
             item.style,
             component.name,
-            str(component.entry.origin),
+            code_version(component.entry),
             self.library(reader),
             component.config,
             *([] if self.extraction is None else self.extraction.key()),
