@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musengine.api import ReaderDeclaration, hookimpl
+from musengine.api import ReaderDeclaration, WriterDeclaration, hookimpl
 from musengine_notation.config import AbcConfig, NotationConfig
 
 
@@ -47,5 +47,18 @@ def musengine_readers() -> list[ReaderDeclaration]:
             scheme="music21",
             content=("text",),
             priority=-1,
+        ),
+    ]
+
+
+@hookimpl
+def musengine_writers() -> list[WriterDeclaration]:
+    """Declare the writer of notated music."""
+    return [
+        WriterDeclaration(
+            name="musicxml",
+            summary="Notated music: parts, bars, voices, ties and spelling (MusicXML)",
+            target="musengine_notation.writer:MusicXmlWriter",
+            suffixes={".musicxml": {}},
         ),
     ]

@@ -1,0 +1,1 @@
+"""Scores as written music: bars, voices, note values, spelling, and MusicXML of them."""
