@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from musengine_evaluation import corpus_index
 from musengine_evaluation.features import set_distance, summary
 from musengine_evaluation.interval import Interval, mean_and_interval
 from musengine_evaluation.settings import OriginalityConfig, SimilarityConfig
+from musengine_evaluation.shared_passages import shared_passages, sources
 
 
 class Similarity(Metric[SimilarityConfig]):
@@ -62,7 +63,14 @@ class Originality(Metric[OriginalityConfig]):
         beside = corpus_index.summary(human)
         figures |= {f"{name}_human": each.mean for name, each in beside.items()}
         details = {name: asdict(each) for name, each in beside.items()}
-        return {**figures, "originality": {"human": details}}
+        wanted = sources(found, index)
+        corpus = {name: each for name, each in evidence.reference.train() if name in wanted}
+        shared = shared_passages(evidence.generated, found, index, corpus)
+        return {
+            **figures,
+            "originality": {"human": details},
+            "shared_passage_per_piece": shared,
+        }
 
 
 class Statistics(Metric[NoSettings]):
@@ -76,8 +84,10 @@ class Statistics(Metric[NoSettings]):
         compared = set_distance.compare_tables(generated, reference)
         areas = np.array([each.overlap for each in compared.values()])
         divergences = np.array([each.divergence for each in compared.values()])
+        names = [name for name, _ in evidence.generated]
         details = {
-            name: _detail(generated[name], reference[name], each) for name, each in compared.items()
+            name: _detail(names, generated[name], reference[name], each)
+            for name, each in compared.items()
         }
         return {
             "overlap_area": _mean(areas),
@@ -86,13 +96,22 @@ class Statistics(Metric[NoSettings]):
         }
 
 
-def _detail(generated: FloatArray, reference: FloatArray, compared: set_distance.Comparison) -> Any:
+def _detail(
+    names: Sequence[str],
+    generated: FloatArray,
+    reference: FloatArray,
+    compared: set_distance.Comparison,
+) -> Any:
     figures = compared.figures()
     detail: dict[str, Any] = {name: figures.pop(name) for name in ("overlap", "divergence")}
     detail["distances"] = figures
     if generated.shape[1] == 1:
         detail |= asdict(mean_and_interval(generated[:, 0]))
         detail["reference"] = asdict(mean_and_interval(reference[:, 0]))
+        detail["value_per_piece"] = dict(zip(names, generated[:, 0].tolist(), strict=True))
+        known = reference[~np.isnan(reference[:, 0]), 0]
+        if len(known):
+            detail["reference_range"] = np.percentile(known, (5, 95)).tolist()
     return detail
 
 

@@ -148,10 +148,19 @@ def test_a_run_measures_its_pieces_and_runs_are_compared() -> None:
     assert 0 < generated["similarity"] < 100
     assert generated["longest_run"] >= 0
     assert 0 <= generated["overlap_area"] <= 1
-    assert generated["statistics"]["pitch_range"]["count"] == 2
     # Beside what was made stands music by people.
     assert 0 < generated["similarity_human"] < 100
     assert generated["overlap_human"] > 0
+    span = generated["statistics"]["pitch_range"]
+    assert span["count"] == 2
+    values = span["value_per_piece"]
+    assert list(values) == ["piece-001.mid", "piece-002.mid"]
+    assert sum(values.values()) / 2 == pytest.approx(span["mean"])
+    low, high = span["reference_range"]
+    assert low <= span["reference"]["mean"] <= high
+    for shared in generated["shared_passage_per_piece"].values():
+        assert shared["notes"] <= len(shared["passage"]) + 1
+        assert shared["passage"][0][0] == shared["source_passage"][0][0] == 0
     human = generated["originality"]["human"]["ngram_share"]
     assert human["count"] == valid["pieces"]
     status, out, err = run_command("compare", "a", "b", "--json")

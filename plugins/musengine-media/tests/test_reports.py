@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_pages import Page
+from test_pages import HOSTILE, Page
 
 from musengine.testing import CommandResult, only_plugins, run_command
 
@@ -149,6 +149,31 @@ def test_a_half_written_line_of_the_history_is_passed_over(folder: Path) -> None
     assert run_command("report", "runs/pipe").status == 0
     (chart,) = report(folder).data["charts"].values()
     assert chart["curves"][0] == {"name": "training", "x": [1, 2, 4], "y": [4.0, 2.0, 1.0]}
+
+
+def test_a_piece_stands_beside_the_range_of_the_training_music(folder: Path) -> None:
+    run()
+    samples = folder / "runs/pipe/samples/generated.jsonl"
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    lines[0] |= {"measures": {"loop": 9.0}, "faults": ["stuck"], "attempts": 3}
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "runs/pipe/corpus.json").write_text('{"range": {"loop": {"low": 1, "high": 4}}}')
+    statistics = {"notes": {"value_per_piece": {"piece-001.mid": 2}, "reference_range": [1, 3]}}
+    passage = {"source": HOSTILE, "notes": 4, "shift": -2, "passage": [[0, 0.5, 60], [0.5, 1, 62]]}
+    shared = {"piece-001.mid": {**passage, "source_passage": [[0, 1.0, 58]]}}
+    figures = {"generated": {"statistics": statistics, "shared_passage_per_piece": shared}}
+    (folder / "runs/pipe/evaluation.json").write_text(json.dumps(figures))
+    assert run_command("report", "runs/pipe").status == 0
+    page = report(folder)
+    cells = page.texts["td"]
+    assert cells[:2] == ["9 (above)", "1 to 4"]
+    assert cells[2:4] == ["2", "1 to 3"]
+    assert any("drawn 3 times" in line for line in page.texts["p"])
+    assert "Amiss: stuck" in page.texts["p"]
+    beside = page.data["pieces"]["piece-1-1"]
+    assert beside["title"] == f"In {HOSTILE}"
+    assert beside["parts"][0]["pitch"] == [58]
+    assert page.data["pieces"]["piece-1-0"]["parts"][0]["len"] == [500, 1000]
 
 
 def test_several_runs_stand_side_by_side(folder: Path) -> None:

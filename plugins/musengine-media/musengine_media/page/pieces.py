@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from musengine.api import Score, counted, midi_bytes, pitch_name
@@ -25,6 +25,7 @@ class PagePiece:
         remarks: a line each of what is to be known of it.
         prompt_seconds: how long its beginning was given to the model; 0 for none of it.
         statistics: of each figure its name, its value, and the range of the training music.
+        beside: music to be heard beside it, and what that is.
     """
 
     title: str
@@ -33,7 +34,8 @@ class PagePiece:
     file_name: str = ""
     remarks: Sequence[Child] = ()
     prompt_seconds: float = 0.0
-    statistics: Sequence[tuple[str, str, str]] = field(default=())
+    statistics: Sequence[tuple[str, str, str]] = ()
+    beside: tuple[str, Sequence[PagePiece]] = ("", ())
 
 
 MOST_BYTES = 1_800_000
@@ -57,29 +59,32 @@ class Shelf:
         """Yield the sections of some pieces, and a line that says how many did not fit."""
         left_out = 0
         for piece in pieces:
-            number = len(self.data) + 1
-            section, data = _section(piece, number), _data(piece)
+            label = f"piece-{len(self.data) + 1}"
+            section = _section(piece, label)
+            data = {
+                label: _data(piece),
+                **{f"{label}-{n}": _data(other) for n, other in enumerate(piece.beside[1])},
+            }
             size = len(section.encode()) + len(json.dumps(data))
-            if number > 1 and self._bytes + size > MOST_BYTES:
+            if self.data and self._bytes + size > MOST_BYTES:
                 left_out += 1
                 continue
             self._bytes += size
-            self.data[f"piece-{number}"] = data
-            self.scores.append(piece.score)
+            self.data |= data
+            self.scores += [piece.score, *(other.score for other in piece.beside[1])]
             yield section
         if left_out:
             line = f"{counted(left_out, 'more piece')} would make this page too large."
             yield element("p", line, class_="soft")
 
 
-def _section(piece: PagePiece, number: int) -> Markup:
+def _section(piece: PagePiece, label: str, heading: str = "h3") -> Markup:
     """Return a piece's part of the page; the script adds what it takes to play it."""
-    label = f"piece-{number}"
     midi = base64.b64encode(piece.midi or midi_bytes(piece.score)).decode()
     facts = [element("p", each) for each in (_facts(piece.score), *piece.remarks)]
     return element(
         "article",
-        element("h3", piece.title, id=f"{label}-title"),
+        element(heading, piece.title, id=f"{label}-title"),
         element("div", facts, class_="facts"),
         element("div", class_="controls"),
         element("div", roll_svg(piece.score, piece.title, piece.prompt_seconds), class_="roll"),
@@ -95,6 +100,7 @@ def _section(piece: PagePiece, number: int) -> Markup:
             class_="files",
         ),
         _statistics(piece),
+        _beside(piece, label),
         class_="piece",
         id=label,
         aria_labelledby=f"{label}-title",
@@ -121,6 +127,14 @@ def _facts(score: Score) -> str:
         low, high = int(pitched.min()), int(pitched.max())
         told.append(f"{pitch_name(low)} to {pitch_name(high)}")
     return ", ".join(told)
+
+
+def _beside(piece: PagePiece, label: str) -> Markup | None:
+    title, others = piece.beside
+    if not others:
+        return None
+    sections = (_section(other, f"{label}-{n}", "h4") for n, other in enumerate(others))
+    return element("details", element("summary", title), sections)
 
 
 def _statistics(piece: PagePiece) -> Markup | None:

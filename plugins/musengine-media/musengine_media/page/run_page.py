@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from musengine.api import Registry, counted
+import numpy as np
+
+from musengine.api import Registry, Score, Track, counted
 from musengine_media.page import run_sections as sections
 from musengine_media.page.curves import Charts
 from musengine_media.page.document import document
@@ -14,9 +16,6 @@ from musengine_media.page.instruments import NO_SOUNDS, sounds_for
 from musengine_media.page.markup import Child, Markup, element, joined, table
 from musengine_media.page.pieces import PagePiece, Shelf
 from musengine_media.page.run_record import RunRecord, Sample, read_run
-
-_KNOWN = frozenset({"piece", "index", "seed", "prompt", "prompt_seconds", "checkpoint", "settings"})
-"""What `generated.jsonl` says of every piece; anything beside it is told as it stands."""
 
 
 def run_page(
@@ -107,7 +106,8 @@ def _page_piece(sample: Sample, run: RunRecord) -> PagePiece:
         file_name=f"{sample.path.stem}.mid",
         remarks=[*_remarks(sample.origin)],
         prompt_seconds=float(sample.origin.get("prompt_seconds") or 0.0),
-        statistics=_statistics(sample.path, run.figures.get("generated", {})),
+        statistics=_statistics(sample, run),
+        beside=_shared(sample, run),
     )
 
 
@@ -116,7 +116,7 @@ def _on_the_way(sample: Sample) -> PagePiece:
 
 
 def _remarks(origin: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a piece came from."""
+    """Yield what a piece came from, and what is amiss with it."""
     if not origin:
         return
     prompt, settings = origin.get("prompt"), origin.get("settings", {}).get("generate", {})
@@ -125,26 +125,70 @@ def _remarks(origin: Mapping[str, Any]) -> Iterator[str]:
         told.insert(0, f"goes on from {settings.get('prompt_length')} of {prompt}")
     if prompt == "text":
         told.insert(0, f"goes on from {settings.get('prompt_text')!r}")
+    if isinstance(drawn := origin.get("attempts"), int) and drawn > 1:
+        told.append(f"drawn {drawn} times")
     yield "; ".join(told)
-    more = [f"{key}: {value}" for key, value in origin.items() if key not in _KNOWN]
-    if more:
-        yield "; ".join(more)
+    if faults := origin.get("faults"):
+        yield f"Amiss: {', '.join(map(str, faults))}"
 
 
-def _statistics(path: Path, figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _statistics(sample: Sample, run: RunRecord) -> list[tuple[str, str, str]]:
     """Return what was measured of a single piece, and the range of the training music."""
     rows = []
+    ranges = run.corpus.get("range", {})
+    for name, value in sample.origin.get("measures", {}).items():
+        span = ranges.get(name, {})
+        rows.append(_row(name, value, span.get("low"), span.get("high")))
+    figures, file = run.figures.get("generated", {}), sample.path.name
     for name, detail in figures.get("statistics", {}).items():
-        value = detail.get("per_piece", {}).get(path.name)
-        span = detail.get("reference_range")
-        if isinstance(value, (int, float)) and isinstance(span, list) and len(span) == 2:
-            rows.append((_spaced(name), f"{value:.4g}", f"{span[0]:.4g} to {span[1]:.4g}"))
+        low, high = detail.get("reference_range") or (None, None)
+        rows.append(_row(name, detail.get("value_per_piece", {}).get(file), low, high))
     for name, each in figures.items():
         if name.endswith("_per_piece") and isinstance(each, Mapping):
-            value = each.get(path.name)
-            if isinstance(value, (int, float)):
-                rows.append((_spaced(name.removesuffix("_per_piece")), f"{value:.4g}", ""))
-    return rows
+            rows.append(_row(name.removesuffix("_per_piece"), each.get(file), None, None))
+    return [row for row in rows if row[1]]
+
+
+def _row(name: str, value: object, low: object, high: object) -> tuple[str, str, str]:
+    """Return a line of the table, its value empty where it is no number."""
+    if not isinstance(value, (int, float)):
+        return (name, "", "")
+    told = f"{value:.4g}"
+    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
+        return (_spaced(name), told, "")
+    if not low <= value <= high:
+        told += " (below)" if value < low else " (above)"
+    return (_spaced(name), told, f"{low:.4g} to {high:.4g}")
+
+
+def _shared(sample: Sample, run: RunRecord) -> tuple[str, list[PagePiece]]:
+    """Return the longest passage that a piece shares with the training music, and the other's.
+
+    The metric that looked for it has left both as notes: seconds, seconds of length and pitch.
+    """
+    passages = run.figures.get("generated", {}).get("shared_passage_per_piece", {})
+    shared = passages.get(sample.path.name)
+    if not isinstance(shared, Mapping):
+        return "", []
+    title = f"Longest passage shared with the training music: {shared.get('notes')} notes"
+    if shift := shared.get("shift"):
+        title += f", there {abs(shift)} semitones {'higher' if shift > 0 else 'lower'}"
+    program = sample.score.tracks[0].program if sample.score.tracks else 0
+    return title, [
+        PagePiece(name, _score_of(shared.get(key, ()), program), file_name=f"{key}.mid")
+        for name, key in (
+            (f"In {sample.name}", "passage"),
+            (f"In {shared.get('source')}", "source_passage"),
+        )
+    ]
+
+
+def _score_of(notes: Iterable[Sequence[float]], program: int) -> Score:
+    """Return notes as a score of a thousand ticks to the second."""
+    columns = [*zip(*notes, strict=True)] or [(), (), ()]
+    onset, duration = (np.rint(np.array(each) * 1000).astype(int) for each in columns[:2])
+    track = Track(program=program)
+    return Score.from_notes(onset, duration, columns[2], ticks_per_beat=500, tracks=(track,))
 
 
 def _spaced(name: str) -> str:

@@ -55,6 +55,7 @@ class RunRecord:
         state: how far it is.
         figures: what was measured, by part.
         split: which pieces are in which part, and what was left out.
+        corpus: what the music it was trained on is like.
         versions: what it was begun with.
         samples: its newest pieces.
         earlier: how many pieces there are beside those.
@@ -68,6 +69,7 @@ class RunRecord:
     state: Mapping[str, Any]
     figures: Mapping[str, Any]
     split: Mapping[str, Any]
+    corpus: Mapping[str, Any]
     versions: Mapping[str, Any]
     samples: list[Sample]
     earlier: int
@@ -102,6 +104,7 @@ def read_run(folder: Path, registry: Registry) -> RunRecord:
         state=_object(folder / "state.json"),
         figures=_object(folder / "evaluation.json"),
         split=_object(folder / "split.json"),
+        corpus=_object(folder / "corpus.json"),
         versions=_object(folder / "versions.json"),
         samples=list(_samples(newest, registry, unreadable)),
         earlier=len(found) - len(newest),
