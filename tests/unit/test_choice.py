@@ -246,6 +246,10 @@ class TestRuns:
         again = self.work(folder, registry(), minutes=3.0)
         more = again.pipeline.training.minutes - first.pipeline.training.minutes
         assert more == pytest.approx(2)
+        same = self.work(folder, registry(), minutes=3.0)
+        assert same.pipeline.training.minutes == again.pipeline.training.minutes
+        less = self.work(folder, registry(), minutes=0.5)
+        assert less.pipeline.training.minutes == first.pipeline.training.minutes
 
 
 def test_a_starter_says_what_every_key_does(folder: Path) -> None:

@@ -131,10 +131,11 @@ class Choice:
             )
         return lines
 
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON values, for the run's folder."""
+    def record(self, pipeline: Pipeline) -> dict[str, Any]:
+        """Return it as JSON values, for the run's folder; the pipeline tells how long it trains."""
         return {
             "minutes": self.budget.minutes,
+            "training_minutes": pipeline.training.minutes,
             "said": self.lines(),
             "survey": dataclasses.asdict(self.corpus.survey),
             "timing": dataclasses.asdict(self.timing),
@@ -374,7 +375,9 @@ def _music(corpus: SurveyedCorpus) -> str:
     files = f"{counted(survey.files, f'{endings} file')}{looked}"
     if not survey.notes:
         return f"music: {files}: texts of {survey.characters:,} characters"
-    about = f"{counted(survey.pieces, 'piece')}, {duration(survey.seconds)} of music"
+    hours = survey.seconds / 3600
+    long = f"about {hours:.0f} hours" if hours >= 2 else duration(survey.seconds)
+    about = f"{counted(survey.pieces, 'piece')}, {long} of music"
     kept = f"on the beat, steps of {survey.step}" if survey.on_beat else "off the beat"
     what = "drums" if survey.only_drums else f"{survey.polyphony:.1f} notes at once"
     if not survey.only_drums and survey.single_lines > 0.8:
@@ -386,4 +389,4 @@ def _others(corpus: SurveyedCorpus) -> str:
     named = ", ".join(
         counted(len(kind.items), f"{' and '.join(kind.suffixes)} file") for kind in corpus.others
     )
-    return f"left aside: {named}, which hold less music; name them alone to learn from them"
+    return f"left aside for holding less music: {named}; named alone they are learned from"

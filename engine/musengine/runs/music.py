@@ -6,17 +6,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from musengine.data.survey import survey_corpus
 from musengine.errors import UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry
-from musengine.runs.choice import Budget, choose
 from musengine.runs.folder import RunFolder, find_folder
-from musengine.runs.session import Session
 from musengine.utils.files import read_json
 from musengine.utils.progress import SILENT, ProgressReporter
+
+if TYPE_CHECKING:
+    from musengine.runs.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +54,15 @@ def begin_or_go_on(
     name = name_of(source)
     folder = find_folder(name, run_dir, new=new)
     if folder.exists:
-        return Session(
-            _chosen_before(folder, source, registry, minutes, settings),
-            folder,
-            registry,
-            reporter=reporter,
-        )
+        pipeline = _chosen_before(folder, source, registry, minutes, settings)
+        from musengine.runs.session import Session
+
+        return Session(pipeline, folder, registry, reporter=reporter)
     corpus = survey_corpus(source, registry, reporter)
+    # What needs PyTorch comes after the mistakes that can be found without.
+    from musengine.runs.choice import Budget, choose
+    from musengine.runs.session import Session
+
     choice = choose(corpus, registry, Budget(minutes or default, began), settings, reporter)
     for line in choice.lines():
         logger.info(line)
@@ -88,9 +92,10 @@ def _chosen_before(
         )
     logger.info(f"{folder.path} goes on with what was chosen: {pipeline.model.name}")
     path = folder.path / "choice.json"
-    before = read_json(path).get("minutes") if path.is_file() else None
-    if minutes is not None and before is not None and pipeline.training.minutes is not None:
-        more = max(minutes - before, 0.0)
-        longer = round(pipeline.training.minutes + more, 2)
-        return replace(pipeline, training=replace(pipeline.training, minutes=longer))
-    return pipeline
+    chosen = read_json(path) if path.is_file() else {}
+    before, trained = chosen.get("minutes"), chosen.get("training_minutes")
+    if minutes is None or before is None or trained is None:
+        return pipeline
+    # Counted from what was chosen, so that the same command again asks for no more.
+    longer = max(round(trained + minutes - before, 2), pipeline.training.minutes or 0.0)
+    return replace(pipeline, training=replace(pipeline.training, minutes=longer))

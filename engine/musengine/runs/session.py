@@ -159,7 +159,7 @@ class Session:
             self.run.write_pipeline(self.pipeline)
         else:
             if self.choice is not None:
-                write_json(self.run.path / "choice.json", self.choice.record())
+                write_json(self.run.path / "choice.json", self.choice.record(self.pipeline))
             self.run.begin(self.pipeline, self.dataset, encoder.layout)
         self.begun = True
         if not self.run.corpus_range():

@@ -86,7 +86,7 @@ class MelodyModelConfig(ModelConfig):
         if survey.only_drums or max(survey.single_lines, survey.melodies) < 0.1:
             return None
         tunes = survey.single_lines >= _TUNES
-        why = "single lines are all it reads" if tunes else "of all this it learns the melodies"
+        why = "it is made for single lines" if tunes else "of all this it learns the melodies"
         return Suggestion(
             why=why,
             sizes=tuple(
