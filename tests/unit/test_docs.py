@@ -147,6 +147,24 @@ def test_the_table_of_settings_says_what_a_config_declares(monkeypatch: pytest.M
     assert rows["seed"].split(" | ")[2] == "none"
 
 
+def test_a_row_of_an_older_programs_page_is_a_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    from _ext import systems
+
+    monkeypatch.setattr(systems, "TESTS", tmp_path)
+    file = tmp_path / "test_system_piano.py"
+    file.write_text('@row("`--loud`", "`a.b`")\ndef test_loud():\n    """It is\n    loud."""\n')
+    assert systems.system("piano", 2).splitlines()[2:] == ["| `--loud` | `a.b` | It is loud. |"]
+    for lacking in ('def test_soft():\n    """Soft."""\n', '@row("a", "b")\ndef test_soft(): 0\n'):
+        file.write_text(lacking)
+        with pytest.raises(ValueError, match="test_soft"):
+            systems.system("piano", 2)
+    with pytest.raises(ValueError, match="test_system_flute"):
+        systems.system("flute", 2)
+
+
 def installed_plugins() -> set[str]:
     points = importlib.metadata.entry_points(group=manager.GROUP)
     return {point.dist.name for point in points if point.dist is not None}
