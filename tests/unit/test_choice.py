@@ -20,7 +20,8 @@ from musengine.plugins import manager
 from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.plugins.suggestions import CorpusSurvey, SuggestedSize, Suggestion
-from musengine.runs.choice import Budget, Candidate, Choice, Search, choose
+from musengine.runs.candidates import Candidate, Search
+from musengine.runs.choice import Budget, Choice, choose
 from musengine.runs.music import begin_or_go_on
 from musengine.runs.timing import Timing
 from musengine.testing import score_of, write_midi
@@ -144,6 +145,8 @@ class TestChoosing:
 
     def test_only_one_kind_of_files_is_taken(self, folder: Path) -> None:
         (folder / "roll.json").write_text(json.dumps({"train": [[[60], [62]]]}))
+        # No reader of scores would read it, so that it need not be excluded.
+        (folder / "read me.txt").write_text("songs of my youth")
         found = chosen(folder, registry())
         assert found.tables["corpus"]["exclude"] == ["*.json"]
         assert any("1 .json file" in line for line in found.lines())
@@ -196,6 +199,25 @@ class TestBudget:
         found = chosen(folder, registry(), ("training.minutes=0.5",))
         pipeline = found.limited(found.pipeline("lines", registry()))
         assert pipeline.training.minutes == 0.5
+
+    def test_of_more_files_than_can_be_read_a_sample_is(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # 60 files of half a second each; a quarter of a minute is for reading.
+        monkeypatch.setattr(
+            "musengine.runs.choice.time_pipeline", lambda *_: replace(TIMING, preparing=0.5)
+        )
+        folder = write_lines(workplace / "many", 60)
+        found = chosen(folder, registry())
+        assert found.files is not None
+        assert len(found.files) == 30
+        assert any("30 of 60 files" in line for line in found.lines())
+        session = begin_or_go_on(
+            Source(str(folder)), registry(), minutes=1.0, default=1.0, began=time.monotonic()
+        )
+        session.work()
+        assert session.dataset is not None
+        assert (len(session.dataset.files), len(session.dataset.later)) == (30, 30)
 
 
 class TestRuns:

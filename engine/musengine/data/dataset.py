@@ -46,7 +46,7 @@ class Dataset:
         straddling: those of them that are in another part.
         libraries: for each reader that read, the library it read through.
         files: ids of the files that were read.
-        later: ids of files that came after the run began, and were not.
+        later: ids of files that are no part of the run, and were not.
     """
 
     parts: dict[SplitName, list[EncodedPiece]]
@@ -90,7 +90,7 @@ def read_corpus(
         pipeline: its settings of corpus and encoder.
         registry: where readers are found.
         reporter: told how far it is.
-        known: ids of the files that a run began with; others are noted and left out.
+        known: ids of the files that a run is about; others are noted and left out.
 
     Raises:
         UserError: there is nothing usable; says what was found and why each file was skipped.

@@ -27,7 +27,7 @@ class DiscoveryNotes:
         notices: terms that come with the music.
         ignored: files that no reader reads, counted by suffix.
         taken: ids of the files that are read.
-        later: ids of files that came to a corpus after its run began, and are not read.
+        later: ids of files that are no part of the run, such as those that came later.
     """
 
     notices: list[str] = field(default_factory=list)

@@ -18,6 +18,7 @@ from musengine.interfaces.reader import Item
 from musengine.music.score import Score
 from musengine.music.traits import GRIDS, Traits, traits_of
 from musengine.pipeline.values import Source
+from musengine.plugins.declarations import Content, ReaderDeclaration
 from musengine.plugins.registry import Component, Registry
 from musengine.plugins.suggestions import CorpusSurvey
 from musengine.utils.arrays import FloatArray
@@ -60,6 +61,11 @@ class FileKind:
     def suffixes(self) -> list[str]:
         """The endings of its files, the frequent ones first."""
         return [suffix for suffix, _ in Counter(_suffix(i) for i in self.items).most_common()]
+
+    def contents(self) -> set[Content]:
+        """Return what its files can be read as."""
+        readers = [self.reader, *([] if self.text_reader is None else [self.text_reader])]
+        return {each for one in readers for each in one.declared(ReaderDeclaration).content}
 
     @property
     def traits(self) -> list[Traits]:

@@ -5,24 +5,19 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from musengine.config import toml
 from musengine.config.quantities import Period
-from musengine.data.discovery import check_sources
 from musengine.data.survey import SurveyedCorpus, sample_items
 from musengine.errors import UserError
-from musengine.pipeline.layers import Layer, merged
-from musengine.pipeline.resolve import Pipeline, resolve_pipeline
-from musengine.pipeline.sections import LISTS
-from musengine.plugins.declarations import ModelConfig
+from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
-from musengine.plugins.suggestions import SuggestedSize
+from musengine.runs.candidates import Candidate, Search, candidates_for, resolved
 from musengine.runs.timing import Timing, time_pipeline
 from musengine.utils.format import counted, duration
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -30,10 +25,6 @@ from musengine.utils.progress import SILENT, ProgressReporter
 logger = logging.getLogger(__name__)
 
 _TIMED_FILES = 8
-_HELD_OUT = 30
-"""Pieces held out of a large corpus: more tell hardly more."""
-_WITHIN_BELOW = 4
-"""With fewer pieces the end of each is held out, since none can be spared."""
 _VALIDATIONS = 12
 _VALIDATION_SHARE = 0.015
 """Of the training time, that one validation may take."""
@@ -41,8 +32,9 @@ _GENERATION_SHARE = 0.3
 """Of the whole time, that is kept for generation at the most."""
 _CHOOSING_SHARE = 0.12
 """Of the whole time, after which the choice is made among what was timed."""
-_HASTE = 0.3
-"""Power of the share of its steps that a size is trained for: a tenth of them halves its fit."""
+_READING_SHARE = 0.25
+"""Of the whole time, that reading may take; of more music a sample is read."""
+_FEWEST_FILES = 20
 _OVERHEAD = 6.0
 """Seconds for loading and saving, and for what is written at the end."""
 _SHORTEST_TRAINING = 6.0
@@ -81,6 +73,7 @@ class Choice:
         tables: the same with the settings laid over it.
         timing: what it takes here.
         budget: the time there is.
+        files: ids of those there is time to read; None for all.
         settings: `--set` settings.
     """
 
@@ -91,11 +84,12 @@ class Choice:
     tables: dict[str, Any]
     timing: Timing
     budget: Budget
+    files: frozenset[str] | None = None
     settings: Sequence[str] = ()
 
     def pipeline(self, name: str, registry: Registry) -> Pipeline:
         """Return the whole pipeline, called so."""
-        return _resolved(self.proposed, name, registry, self.settings)
+        return resolved(self.proposed, name, registry, self.settings)
 
     def limited(self, pipeline: Pipeline) -> Pipeline:
         """Return the pipeline with as much training as there is time for from now on."""
@@ -106,14 +100,17 @@ class Choice:
         return replace(pipeline, training=replace(pipeline.training, minutes=minutes))
 
     def _valid_steps(self, pipeline: Pipeline) -> float:
-        share = pipeline.corpus.share("valid")
-        return share * self.corpus.survey.pieces * self.timing.steps
+        pieces = _pieces(self.corpus, self.files)
+        return pipeline.corpus.share("valid") * pieces * self.timing.steps
 
     def lines(self) -> list[str]:
         """Return what there is to say of it, a few lines."""
         lines = [_music(self.corpus)]
         if self.corpus.others:
             lines.append(_others(self.corpus))
+        if self.files is not None:
+            read = f"{len(self.files):,} of {self.corpus.survey.files:,} files"
+            lines.append(f"{read} are read, for which there is time; more minutes read more")
         model = {k: v for k, v in self.tables["model"].items() if k != "type"}
         shown = ", ".join(f"{key} {value}" for key, value in model.items())
         lines.append(f"chosen: {self.model} ({shown}): {self.why}")
@@ -142,17 +139,6 @@ class Choice:
         }
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One size of a model, with the whole pipeline that it makes."""
-
-    model: str
-    why: str
-    size: SuggestedSize
-    tables: dict[str, Any]
-    pipeline: Pipeline
-
-
 def choose(
     corpus: SurveyedCorpus,
     registry: Registry,
@@ -172,7 +158,7 @@ def choose(
     Raises:
         UserError: no model can be trained on this music.
     """
-    search = Search(_candidates(corpus, registry, budget, settings))
+    search = Search(candidates_for(corpus, registry, budget.minutes, settings))
     files = frozenset(item.id for item in sample_items(_readable(corpus), _TIMED_FILES))
     problems: list[str] = []
     with reporter.bar("timing") as bar:
@@ -192,139 +178,33 @@ def choose(
     return _choice(corpus, *search.best, budget, settings)
 
 
-class Search:
-    """Finds the candidate of the highest value, and times few for it.
-
-    The value is the fit, less the fewer of its steps there is time for. The smallest size of each
-    model is timed first: a step of a larger one takes no less, which bounds its value.
-    """
-
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self.best: tuple[Candidate, Timing] | None = None
-        self._value, self._count = -1.0, max(len(candidates), 1)
-        self._untimed = sorted(candidates, key=lambda each: each.size.steps)
-        self._known: dict[str, tuple[float, float]] = {}
-        """For a model, the seconds of a step of the size timed last, and those there are."""
-
-    @property
-    def share(self) -> float:
-        """How many of the candidates are done with."""
-        return 1 - len(self._untimed) / self._count
-
-    def next(self) -> Candidate | None:
-        """Return the one to time next, None where none can be better than the best."""
-        self._untimed = [each for each in self._untimed if self._bound(each) > self._value]
-        if not self._untimed:
-            return None
-        likeliest = max(self._untimed, key=self._bound)
-        chosen = next(each for each in self._untimed if each.model == likeliest.model)
-        self._untimed.remove(chosen)
-        return chosen
-
-    def add(self, candidate: Candidate, timing: Timing, seconds: float) -> None:
-        """Note what was timed, and how many seconds of training there are for it."""
-        self._known[candidate.model] = timing.step, seconds
-        value = self._bound(candidate)
-        if value > self._value:
-            self.best, self._value = (candidate, timing), value
-
-    def _bound(self, candidate: Candidate) -> float:
-        step, seconds = self._known.get(candidate.model, (0.0, 0.0))
-        needed = candidate.size.steps * step
-        share = min(seconds / needed, 1.0) if needed else 1.0
-        return candidate.size.fit * math.pow(share, _HASTE)
-
-
 def _readable(corpus: SurveyedCorpus) -> list[Any]:
     return [item for item, _ in corpus.kind.read]
 
 
-def _candidates(
-    corpus: SurveyedCorpus, registry: Registry, budget: Budget, settings: Sequence[str]
-) -> list[Candidate]:
-    """Return every size of every model that suits the music."""
-    own = toml.SettingsSource(Path("chosen.toml"), "--set", {}, Path.cwd())
-    for setting in settings:
-        toml.apply(own, setting)
-    wanted = own.tables.get("model", {}).get("type")
-    found: list[Candidate] = []
-    for entry in registry.of_kind("model"):
-        config = entry.declaration.config
-        if not issubclass(config, ModelConfig) or wanted not in (None, entry.name):
-            continue
-        suggestion = config.suits(corpus.survey)
-        if suggestion is None or entry.missing_requirements():
-            continue
-        for size in suggestion.sizes:
-            tables = _installed(
-                merged([Layer("", _base(corpus, budget, registry)), Layer("", size.tables)]).tables,
-                registry,
-            )
-            try:
-                pipeline = _resolved(tables, "chosen", registry, settings)
-            except UserError as error:
-                origin = f"what model {entry.name!r} of {entry.origin} proposes"
-                logger.warning(f"{origin} cannot be used: {error.lines[0]}")
-                continue
-            found.append(Candidate(entry.name, suggestion.why, size, tables, pipeline))
-    return found
-
-
-def _base(corpus: SurveyedCorpus, budget: Budget, registry: Registry) -> dict[str, Any]:
-    """Return what is the same for every model."""
-    survey, seconds = corpus.survey, 60 * corpus.survey.usual / corpus.survey.tempo
-    callbacks = [
-        *registry.defaults_for("callback", "run")[:1],
-        *registry.defaults_for("callback", "choice"),
-    ]
-    tables: dict[str, Any] = {
-        "corpus": {
-            "path": corpus.source.text,
-            "duplicates": "drop",
-            "split": "within" if survey.pieces < _WITHIN_BELOW else "shares",
-            "valid": round(min(0.1, max(_HELD_OUT / max(survey.pieces, 1), 0.001)), 3),
-        },
-        "training": {"minutes": budget.minutes},
-        "generate": {"count": 4},
-        "callback": [{"type": entry.name} for entry in callbacks],
-    }
-    if corpus.others:
-        tables["corpus"]["exclude"] = [f"*{end}" for kind in corpus.others for end in kind.suffixes]
-    if survey.notes:
-        length = f"{min(max(round(seconds), 20), 60)} seconds"
-        tables["generate"] |= {"tempo": float(round(survey.tempo)), "length": length}
-    return tables
-
-
-def _installed(tables: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
-    """Return the tables without components in lists that are not installed."""
-    there = {name: set(registry.names(kind)) for name, kind in LISTS.items()}
-    return {
-        name: [item for item in table if item.get("type") in there[name]]
-        if name in there
-        else table
-        for name, table in tables.items()
-        if name not in there or any(item.get("type") in there[name] for item in table)
-    }
-
-
-def _resolved(
-    tables: Mapping[str, Any], name: str, registry: Registry, settings: Sequence[str]
-) -> Pipeline:
-    copied = {
-        key: [dict(item) for item in table] if isinstance(table, list) else dict(table)
-        for key, table in tables.items()
-    }
-    source = toml.SettingsSource(Path(f"{name}.toml"), f"the choice for {name}", copied, Path.cwd())
-    for setting in settings:
-        toml.apply(source, setting)
-    return resolve_pipeline(source, registry, check_sources=check_sources)
-
-
 def _seconds_for(timing: Timing, corpus: SurveyedCorpus, budget: Budget) -> float:
     """Return the seconds of training that there will be when all music is read."""
-    reading = timing.preparing * corpus.survey.files
+    files = _readable_files(timing, corpus, budget)
+    reading = timing.preparing * (corpus.survey.files if files is None else len(files))
     return max(_training_seconds(timing, budget, 0.0) - reading, 1.0)
+
+
+def _readable_files(
+    timing: Timing, corpus: SurveyedCorpus, budget: Budget
+) -> frozenset[str] | None:
+    """Return the ids of as many files as there is time to read; None for all."""
+    number = _READING_SHARE * 60 * budget.minutes / max(timing.preparing, 1e-6)
+    if number >= corpus.survey.files or corpus.survey.files <= _FEWEST_FILES:
+        return None
+    chosen = sample_items(corpus.kind.items, max(round(number), _FEWEST_FILES))
+    return frozenset(item.id for item in chosen)
+
+
+def _pieces(corpus: SurveyedCorpus, files: frozenset[str] | None) -> float:
+    """Return how many pieces some files hold, at least one."""
+    survey = corpus.survey
+    share = 1.0 if files is None else len(files) / survey.files
+    return max(share * survey.pieces, 1.0)
 
 
 def _training_seconds(timing: Timing, budget: Budget, valid_steps: float) -> float:
@@ -343,7 +223,8 @@ def _choice(
     settings: Sequence[str],
 ) -> Choice:
     """Fill in what follows from the timing: threads, how much is held out, how often measured."""
-    tables, pieces = chosen.tables, max(corpus.survey.pieces, 1)
+    files = _readable_files(timing, corpus, budget)
+    tables, pieces = chosen.tables, _pieces(corpus, files)
     seconds = _training_seconds(timing, budget, 0.0)
     everything = timing.scoring * pieces * timing.steps
     share = float(tables["corpus"]["valid"])
@@ -365,7 +246,17 @@ def _choice(
     source = toml.SettingsSource(Path("chosen.toml"), "--set", copy.deepcopy(tables), Path.cwd())
     for setting in settings:
         toml.apply(source, setting)
-    return Choice(corpus, chosen.model, chosen.why, tables, source.tables, timing, budget, settings)
+    return Choice(
+        corpus=corpus,
+        model=chosen.model,
+        why=chosen.why,
+        proposed=tables,
+        tables=source.tables,
+        timing=timing,
+        budget=budget,
+        files=files,
+        settings=settings,
+    )
 
 
 def _music(corpus: SurveyedCorpus) -> str:

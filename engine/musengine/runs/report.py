@@ -70,8 +70,8 @@ def tell_dataset(dataset: Dataset) -> None:
     if dataset.later:
         are = "is" if len(dataset.later) == 1 else "are"
         logger.info(
-            f"{counted(len(dataset.later), 'file')} {are} new since the run began and {are} left "
-            f"out, such as {dataset.later[0]}; --new takes them"
+            f"{counted(len(dataset.later), 'file')} {are} left out, such as {dataset.later[0]}: "
+            "not there when the run began, or more than there was time for; --new looks again"
         )
     if dataset.skipped:
         logger.info(f"{counted(len(dataset.skipped), 'file')} skipped, listed at the end")

@@ -133,6 +133,8 @@ class Session:
         if origin is not None:
             learn_from(origin, self.pipeline, encoder)
         known = self.run.known_files() if self.run.exists else None
+        if self.choice is not None:
+            known = self.choice.files
         manifest = read_corpus(self.pipeline, self.registry, self.reporter, known)
         learned = origin is not None
         self.dataset = prepare(

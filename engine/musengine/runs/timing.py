@@ -64,13 +64,12 @@ def time_pipeline(pipeline: Pipeline, registry: Registry, files: Collection[str]
     Raises:
         UserError: it cannot be trained on this music, or on this machine.
     """
-    began = time.monotonic()
     # Copies in other keys are as long as what they are copies of.
     pipeline = replace(pipeline, corpus=replace(pipeline.corpus, transpose=(), jobs=1))
     encoder: Encoder[Any] = pipeline.encoder.create()
     manifest = read_corpus(pipeline, registry, SILENT, files)
     dataset = prepare(pipeline, manifest, encoder)
-    preparing = (time.monotonic() - began) / max(len(files), 1)
+    preparing = (time.time() - manifest.started) / max(len(files), 1)
     before = torch.get_num_threads()
     try:
         pipeline, task = _task(pipeline, encoder, dataset)

@@ -117,7 +117,7 @@ class BiaxialConfig(ModelConfig):
             sizes=tuple(
                 SuggestedSize(tables=_tables(survey, *layers), fit=fit, steps=steps)
                 for layers, fit, steps in (
-                    (([64, 64], [48]), 0.6, 300),
+                    (([64, 64], [48]), 0.6, 150),
                     (([128, 128], [64, 32]), 0.7, 800),
                     (([200, 200], [100, 50]), 0.75, 3000),
                 )
