@@ -90,7 +90,7 @@ def drawn(model: CharRnn, encoder: TextRoll, texts: int) -> float:
         first=[0] * texts,
         seeds=engine.piece_seeds(0, texts),
         length=Length(float(DRAWN), "tokens"),
-        settings=DecodeSettings(),
+        settings=[DecodeSettings()] * texts,
     )
     samplers: list[Any] = [Categorical(NoSettings(), encoder.layout)]
 

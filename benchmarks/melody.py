@@ -124,7 +124,7 @@ def making() -> int:
         first=[0] * 10,
         seeds=generation.piece_seeds(0, 10),
         length=Length(1000, "steps"),
-        settings=DecodeSettings(),
+        settings=[DecodeSettings()] * 10,
     )
     samplers = [Categorical(NoSettings(), ENCODER.layout)]
     made = generation.generate(MODEL, ENCODER, samplers, plan, device=CPU)

@@ -134,7 +134,7 @@ def made_with(
         first=[0] * PIECES,
         seeds=engine.piece_seeds(0, PIECES),
         length=Length(float(STEPS), "steps"),
-        settings=DecodeSettings(),
+        settings=[DecodeSettings()] * len(prompts),
     )
     made = engine.generate(trained.model, trained.encoder, samplers, plan, device=trained.device)
     return [piece.steps for piece in made]

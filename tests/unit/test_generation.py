@@ -77,7 +77,9 @@ def plan(
 ) -> GenerationPlan:
     encoded = [Encoded(steps=np.array(prompt, dtype=np.int64)) for prompt in prompts]
     seeds = piece_seeds(0, len(prompts))
-    return GenerationPlan(encoded, first or [0] * len(prompts), seeds, length, SETTINGS)
+    return GenerationPlan(
+        encoded, first or [0] * len(prompts), seeds, length, [SETTINGS] * len(encoded)
+    )
 
 
 def categorical(layout: Layout) -> list[Any]:
@@ -171,7 +173,9 @@ def grid_encoder() -> PianoRoll:
 def grid_plan(pieces: int, steps: int) -> GenerationPlan:
     nothing = [Encoded(steps=grid_encoder().empty())] * pieces
     length = Length(steps, "steps")
-    return GenerationPlan(nothing, [0] * pieces, piece_seeds(3, pieces), length, SETTINGS)
+    return GenerationPlan(
+        nothing, [0] * pieces, piece_seeds(3, pieces), length, [SETTINGS] * pieces
+    )
 
 
 def test_drawn_notes_have_the_models_frequencies() -> None:

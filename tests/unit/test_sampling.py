@@ -312,7 +312,7 @@ class TestGenerating:
             first=[0] * len(numbers),
             seeds=[seeds[n] for n in numbers],
             length=Length(steps, "steps"),
-            settings=DecodeSettings(),
+            settings=[DecodeSettings()] * len(numbers),
         )
         samplers = made([Bernoulli], encoder.layout)
         made_pieces = generate(self.model(encoder.layout), encoder, samplers, plan, device=CPU)

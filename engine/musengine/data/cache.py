@@ -29,7 +29,7 @@ from musengine.utils.files import whole_file
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 6
+FORMAT = 7
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by musengine; may be deleted.\n"
 """What tells backup programs that a folder is a cache (https://bford.info/cachedir/)."""
 _ENTRY = re.compile(r"[0-9a-f]{32,64}\.safetensors")

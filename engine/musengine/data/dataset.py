@@ -23,6 +23,7 @@ from musengine.encoding.left_out import LeftOut
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
 from musengine.interfaces.reader import Item
+from musengine.music.prevailing import Prevailing, most_frequent
 from musengine.music.score import SplitName
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
@@ -47,6 +48,7 @@ class Dataset:
         libraries: for each reader that read, the library it read through.
         files: ids of the files that were read.
         later: ids of files that are no part of the run, and were not.
+        prevailing: for a piece's id what holds for most of it; transposed copies are not there.
     """
 
     parts: dict[SplitName, list[EncodedPiece]]
@@ -61,6 +63,12 @@ class Dataset:
     libraries: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
+    prevailing: dict[str, Prevailing] = field(default_factory=dict)
+
+    def most_frequent(self) -> Prevailing:
+        """Return what most pieces of the training part have."""
+        pieces = (self.prevailing.get(piece.id) for piece in self.parts["train"])
+        return most_frequent(each for each in pieces if each is not None)
 
     @property
     def left_out(self) -> dict[str, LeftOut]:
@@ -191,7 +199,7 @@ def prepare(
     dataset = _dataset(manifest, split)
     for part in PARTS:
         for job in jobs[part]:
-            _add(dataset, part, job, job.key(common), result)
+            _add(dataset, part, job, common, result)
     dataset.keep.update(result.shards.keep)
     if config.split == "within":
         own = {job.id for job in jobs["train"] if not job.shift}
@@ -238,13 +246,17 @@ def _dataset(manifest: Manifest, split: Split) -> Dataset:
     )
 
 
-def _add(dataset: Dataset, part: SplitName, job: EncodeJob, key: str, result: EncodeResult) -> None:
+def _add(
+    dataset: Dataset, part: SplitName, job: EncodeJob, common: bool, result: EncodeResult
+) -> None:
+    key = job.key(common)
     if (reason := result.reason(key)) is not None:
         dataset.skipped.append(Skipped(job.id, reason))
         return
     # Of a piece that is also learned in other keys everything would count many times.
     if not job.shift:
         dataset.dropped.update(result.shards.dropped(key))
+        dataset.prevailing[job.id] = job.prevailing(common)
     dataset.parts[part].append(result.shards.piece(job.id, job.fingerprint, key))
 
 

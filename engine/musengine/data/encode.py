@@ -19,6 +19,7 @@ from musengine.encoding.left_out import LeftOut
 from musengine.errors import UnreadableError, UserError, is_strict
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
+from musengine.music.prevailing import Prevailing
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.registry import Component
 from musengine.plugins.sources import code_version
@@ -66,6 +67,11 @@ class EncodeJob:
         """
         text = f"{self.piece.content_hash}:{common}:{self.shift}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def prevailing(self, common: bool) -> Prevailing:
+        """Return what holds for most of the piece, its key once it is transposed."""
+        own = self.piece.prevailing
+        return replace(own, key=(0, own.key[1])) if common and own.key is not None else own
 
     def content(self, pieces: Sequence[Piece], common: bool) -> Score | Text:
         """Return the music to encode; texts cannot be transposed.

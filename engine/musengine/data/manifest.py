@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from musengine.data.discovery import DiscoveryNotes
+from musengine.music.prevailing import Prevailing
 from musengine.music.score import CONTROLS, MAPS, Piece, SplitName, Text
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class PieceInfo:
         notes_hash: hash of the written notes alone, by which copies are recognised.
         content_hash: hash of everything, by which what is derived from it is found again.
         source_id: id of the piece that an encoder extracted it from; its own where none did.
+        prevailing: what holds for most of it.
         file: index of its file in the manifest; -1 as long as it is in none.
     """
 
@@ -105,6 +107,7 @@ class PieceInfo:
     notes_hash: str
     content_hash: str
     source_id: str
+    prevailing: Prevailing = field(default_factory=Prevailing)
     file: int = -1
 
     @classmethod
@@ -149,6 +152,7 @@ class PieceInfo:
             notes_hash=content.notes_fingerprint() if notes_hash is None else notes_hash,
             content_hash=content_hash,
             source_id=piece.id if source_id is None else source_id,
+            prevailing=Prevailing.of(content),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from musengine.data.manifest import PieceInfo, Skipped
+from musengine.music.prevailing import Prevailing
 from musengine.music.score import COLUMNS, CONTROLS, MAPS, Piece, Score, Text, Track
 from musengine.utils.arrays import Array
 
@@ -81,4 +82,9 @@ def unpack_infos(entries: Iterable[JSONObject]) -> list[PieceInfo | Skipped]:
 def _unpack_info(entry: JSONObject) -> PieceInfo | Skipped:
     if "skipped" in entry:
         return Skipped(**entry["skipped"])
-    return PieceInfo(**{**entry["info"], "warnings": tuple(entry["info"]["warnings"])})
+    info = entry["info"]
+    own = {
+        "warnings": tuple(info["warnings"]),
+        "prevailing": Prevailing.from_json(info["prevailing"]),
+    }
+    return PieceInfo(**{**info, **own})

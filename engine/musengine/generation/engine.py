@@ -39,14 +39,14 @@ class GenerationPlan:
         first: index within its own piece of each prompt's first step.
         seeds: one for each piece.
         length: how long each piece shall be, its prompt not counted.
-        settings: tempo and meter.
+        settings: tempo and meter of each.
     """
 
     prompts: Sequence[Encoded]
     first: Sequence[int]
     seeds: Sequence[int]
     length: Length
-    settings: DecodeSettings
+    settings: Sequence[DecodeSettings]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def generate(
 ) -> list[GeneratedPiece]:
     """Return the generated pieces, prompts not included.
 
-    Pieces with prompts of one length are made side by side. A piece depends on its prompt and
-    seed alone, not on how many are made.
+    Pieces with prompts of one length, of one tempo and meter, are made side by side. A piece
+    depends on its prompt and seed alone, not on how many are made.
 
     Args:
         model: the trained model, on the device.
@@ -96,9 +96,9 @@ def generate(
         keep_logits: also return what the choices were drawn from.
         beat: called now and then with the share that is done, 0 to 1.
     """
-    groups: dict[int, list[int]] = defaultdict(list)
+    groups: dict[tuple[int, DecodeSettings], list[int]] = defaultdict(list)
     for index, prompt in enumerate(plan.prompts):
-        groups[len(prompt.steps)].append(index)
+        groups[len(prompt.steps), plan.settings[index]].append(index)
     chunks = [
         group[start : start + AT_ONCE]
         for group in groups.values()
@@ -129,24 +129,26 @@ def generate(
 def _own(model: Model[Any], encoder: Encoder[Any], plan: GenerationPlan) -> list[GeneratedPiece]:
     def done(index: int, steps: Array) -> bool:
         before = plan.prompts[index].steps
-        reached = steps_in(plan.length, steps, encoder, plan.settings, before) is not None
+        reached = steps_in(plan.length, steps, encoder, plan.settings[index], before) is not None
         return reached or len(steps) >= MOST_STEPS
 
     request = Request([prompt.steps for prompt in plan.prompts], done, list(plan.seeds))
     pieces = model.generate(request)
     return [
-        GeneratedPiece(_cut(steps, prompt.steps, encoder, plan))
-        for steps, prompt in zip(pieces, plan.prompts, strict=True)
+        GeneratedPiece(_cut(steps, prompt.steps, encoder, plan.length, settings))
+        for steps, prompt, settings in zip(pieces, plan.prompts, plan.settings, strict=True)
     ]
 
 
-def _cut(steps: Array, before: Array, encoder: Encoder[Any], plan: GenerationPlan) -> Array:
-    wanted = steps_in(plan.length, steps, encoder, plan.settings, before)
+def _cut(
+    steps: Array, before: Array, encoder: Encoder[Any], length: Length, settings: DecodeSettings
+) -> Array:
+    wanted = steps_in(length, steps, encoder, settings, before)
     return steps if wanted is None else steps[:wanted]
 
 
 class _Generator:
-    """Generates some pieces side by side, their prompts all equally long."""
+    """Generates some pieces side by side, with prompts of one length, one tempo and one meter."""
 
     def __init__(
         self,
@@ -161,6 +163,7 @@ class _Generator:
     ) -> None:
         self._logits: list[Tensor] | None = [] if keep_logits else None
         self.model, self.encoder, self.plan, self.device = model, encoder, plan, device
+        self.settings = plan.settings[chunk[0]]
         self.layout = encoder.layout
         # Lengths in these units are reached after as many array steps.
         self._counted = ("tokens",) if time_tokens(self.layout) else ("tokens", "steps")
@@ -199,8 +202,7 @@ class _Generator:
 
     def _conditioning(self, first: int, count: int) -> Mapping[str, Tensor]:
         rows = [
-            self.encoder.conditioning(start + first, count, self.plan.settings)
-            for start in self.first
+            self.encoder.conditioning(start + first, count, self.settings) for start in self.first
         ]
         return {
             name: torch.from_numpy(np.stack([row[name] for row in rows])).to(self.device)
@@ -208,7 +210,7 @@ class _Generator:
         }
 
     def _history(self, count: int) -> History:
-        return History(self.layout, self._steps[:, :count], self.prompt_steps, self.plan.settings)
+        return History(self.layout, self._steps[:, :count], self.prompt_steps, self.settings)
 
     def _append(self, choice: Tensor, index: int) -> None:
         if index == self._steps.shape[1]:
@@ -238,8 +240,8 @@ class _Generator:
         """Return what share of its length a piece has, 1 where a token ended it."""
         if self._ended(piece) is not None:
             return 1.0
-        plan = self.plan
-        shares = length_shares(plan.length, piece, self.encoder, plan.settings, before)
+        length = self.plan.length
+        shares = length_shares(length, piece, self.encoder, self.settings, before)
         return float(shares[-1])
 
     def _ended(self, piece: Array) -> int | None:
@@ -251,7 +253,9 @@ class _Generator:
 
     def _finished(self, row: int, whole: Array) -> GeneratedPiece:
         before, piece = whole[: self.prompt_steps], whole[self.prompt_steps :]
-        steps = _cut(piece[: self._ended(piece)], before, self.encoder, self.plan)
+        steps = _cut(
+            piece[: self._ended(piece)], before, self.encoder, self.plan.length, self.settings
+        )
         if not self._logits:
             return GeneratedPiece(steps)
         logits = torch.stack([step[row] for step in self._logits])

@@ -6,18 +6,16 @@ import json
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from musengine.errors import UnreadableError, UnwritableError
-from musengine.interfaces.encoder import DecodeSettings, Encoder
+from musengine.generation.written import Known, as_written, settings_of
+from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.writer import Probabilities, Writer
 from musengine.music.score import Score, Text
 from musengine.pipeline import compatibility
-from musengine.pipeline.sections import GenerateConfig
 from musengine.plugins.declarations import Content, WriterDeclaration
 from musengine.plugins.registry import Component
 from musengine.utils.arrays import Array
@@ -64,27 +62,18 @@ class WrittenPiece:
     """Why its text alone was written, where a score was wanted too."""
 
 
-def decode(
-    steps: Array, encoder: Encoder[Any], config: GenerateConfig, settings: DecodeSettings
-) -> DecodedPiece:
-    """Turn generated steps into music with the pipeline's instrument and velocity."""
+def decode(steps: Array, encoder: Encoder[Any], known: Known) -> DecodedPiece:
+    """Turn generated steps into music, with all that it is written with."""
+    settings = settings_of(known)
     content = encoder.decode(steps, settings)
     if isinstance(content, Score):
-        return DecodedPiece(_played(content, config))
+        return DecodedPiece(as_written(content, known))
     if "score" not in encoder.config.produces():
         return DecodedPiece(content)
     try:
-        return DecodedPiece(content, score=_played(encoder.score_of(content, settings), config))
+        return DecodedPiece(content, score=as_written(encoder.score_of(content, settings), known))
     except UnreadableError as error:
         return DecodedPiece(content, no_score=error.lines[0])
-
-
-def _played(score: Score, config: GenerateConfig) -> Score:
-    program = config.instrument.program
-    tracks = tuple(
-        track if track.is_drum else replace(track, program=program) for track in score.tracks
-    )
-    return replace(score, tracks=tracks, velocity=np.full_like(score.velocity, config.velocity))
 
 
 def write_pieces(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UserError
 from musengine.generation.lengths import steps_in
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.music.prevailing import Prevailing
 from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
 
@@ -115,11 +117,22 @@ def draw_prompts(
     return [usable[order[k % len(usable)]] for k in range(count)]
 
 
-def store_prompts(pieces: Sequence[EncodedPiece], layout: Layout, path: Path) -> None:
+def store_prompts(
+    pieces: Sequence[EncodedPiece],
+    layout: Layout,
+    path: Path,
+    prevailing: Mapping[str, Prevailing] = MappingProxyType({}),
+) -> None:
     """Store the beginnings of pieces in one file, so that generation needs no corpus.
 
     As many as fit into `PROMPT_BYTES`, each `PROMPT_STEPS` long where that leaves room for
     `FEWEST`, and longer where room is left; of more than fit some are drawn.
+
+    Args:
+        pieces: to choose from.
+        layout: of their arrays.
+        path: the file.
+        prevailing: for the ids of pieces what holds for most of them, where it is known.
     """
     if not pieces:
         return
@@ -139,8 +152,12 @@ def store_prompts(pieces: Sequence[EncodedPiece], layout: Layout, path: Path) ->
         for piece, count in zip(chosen, kept.tolist(), strict=True)
     ]
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in step}
-    ids = json.dumps([piece.id for piece in chosen])
-    data = tensors.save({**arrays, "lengths": kept.astype(np.int64)}, metadata={"ids": ids})
+    own = [prevailing.get(piece.id, Prevailing()).as_json() for piece in chosen]
+    metadata = {
+        "ids": json.dumps([piece.id for piece in chosen]),
+        "prevailing": json.dumps(own),
+    }
+    data = tensors.save({**arrays, "lengths": kept.astype(np.int64)}, metadata=metadata)
     with whole_file(path) as aside:
         aside.write_bytes(data)
 
@@ -156,7 +173,9 @@ def read_prompts(path: Path, layout: Layout) -> list[EncodedPiece]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            ids = json.loads((file.metadata() or {})["ids"])
+            metadata = file.metadata() or {}
+        ids = json.loads(metadata["ids"])
+        own = json.loads(metadata.get("prevailing", "[]")) or [{}] * len(ids)
         ends = np.cumsum(arrays.pop("lengths"))[:-1]
         steps = np.split(_loosened(arrays.pop("steps"), layout), ends)
         channels = {
@@ -164,11 +183,14 @@ def read_prompts(path: Path, layout: Layout) -> list[EncodedPiece]:
         }
         return [
             EncodedPiece(
-                str(name), Encoded(part, {each: channels[each][k] for each in channels}), ""
+                str(name),
+                Encoded(part, {each: channels[each][k] for each in channels}),
+                "",
+                Prevailing.from_json(values),
             )
-            for k, (name, part) in enumerate(zip(ids, steps, strict=True))
+            for k, (name, part, values) in enumerate(zip(ids, steps, own, strict=True))
         ]
-    except (OSError, LookupError, safetensors.SafetensorError, *_FOREIGN) as error:
+    except (OSError, LookupError, AttributeError, safetensors.SafetensorError, *_FOREIGN) as error:
         raise UserError(
             f"the stored prompts {path} are damaged: {error}", code="file-damaged"
         ) from error

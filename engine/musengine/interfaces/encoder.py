@@ -13,6 +13,7 @@ import numpy.typing as npt
 from musengine.config.quantities import Meter
 from musengine.encoding.layouts import Grid, Layout
 from musengine.encoding.left_out import LeftOut
+from musengine.music.prevailing import Prevailing
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.declarations import EncoderConfig
 from musengine.utils.arrays import Array
@@ -42,11 +43,19 @@ class Encoded:
 
 @dataclass(frozen=True)
 class EncodedPiece:
-    """A piece as a model sees it."""
+    """A piece as a model sees it.
+
+    Attributes:
+        id: unique in its corpus.
+        encoded: its arrays.
+        fingerprint: hash of what sounds; empty where it is not known.
+        prevailing: what holds for most of it, where that is known.
+    """
 
     id: str
     encoded: Encoded
     fingerprint: str
+    prevailing: Prevailing = field(default_factory=Prevailing)
 
     def __len__(self) -> int:
         return len(self.encoded.steps)

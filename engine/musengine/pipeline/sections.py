@@ -143,12 +143,28 @@ class GenerateConfig(Config):
         Length(30, "seconds"),
         doc="Length of each piece, the prompt not counted: steps, beats, bars, seconds or tokens.",
     )
-    tempo: float = setting(120.0, doc="Beats (quarter notes) per minute.", low=4.0, high=1000.0)
-    meter: Meter = setting(Meter(4, 4), doc="Meter of the bars that are counted and written.")
-    instrument: Instrument = setting(
-        Instrument(0), doc="General MIDI instrument, by number (0 to 127) or name."
+    tempo: float | None = setting(
+        None,
+        doc="Beats (quarter notes) per minute; by default what the encoder gives, the prompt's, "
+        "the most frequent of the corpus, or 120.",
+        low=4.0,
+        high=1000.0,
     )
-    velocity: int = setting(80, doc="How hard notes are struck, as MIDI counts.", low=1, high=127)
+    meter: Meter | None = setting(
+        None,
+        doc="Meter of the bars that are counted and written; by default as `tempo`, or 4/4.",
+    )
+    instrument: Instrument | None = setting(
+        None,
+        doc="General MIDI instrument, by number (0 to 127) or name; by default as `tempo`, or a "
+        "piano.",
+    )
+    velocity: int | None = setting(
+        None,
+        doc="How hard notes are struck, as MIDI counts; by default as `tempo`, or 80.",
+        low=1,
+        high=127,
+    )
     prompt: Prompt = setting(
         Prompt("corpus"),
         doc="What pieces start from: `corpus` (stored beginnings of held-out pieces, drawn anew "

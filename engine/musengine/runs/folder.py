@@ -19,6 +19,7 @@ from musengine.data.dataset import Dataset
 from musengine.encoding.layouts import Layout
 from musengine.errors import ConfigError, Problem, UserError
 from musengine.generation.prompts import store_prompts
+from musengine.music.prevailing import Prevailing
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.changes import refuse_changes
@@ -101,7 +102,8 @@ class RunFolder:
         write_json(self.path / "versions.json", versions(pipeline) | read_through)
         self.write_split(dataset)
         held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
-        store_prompts(held_out or dataset.parts["train"], layout, self.prompts)
+        pieces = held_out or dataset.parts["train"]
+        store_prompts(pieces, layout, self.prompts, dataset.prevailing)
         self.write_pipeline(pipeline)
 
     def write_pipeline(self, pipeline: Pipeline) -> None:
@@ -230,7 +232,17 @@ class RunFolder:
             ranges: what its training part is like, beside which generated pieces are judged.
         """
         left_out = {what: asdict(each) for what, each in dataset.left_out.items()}
-        write_json(self.path / "corpus.json", {"range": ranges, "left_out": left_out})
+        prevailing = dataset.most_frequent().as_json()
+        write_json(
+            self.path / "corpus.json",
+            {"range": ranges, "left_out": left_out, "prevailing": prevailing},
+        )
+
+    def prevailing(self) -> Prevailing:
+        """Return what most pieces of the training part have; nothing where that is not known."""
+        path = self.path / "corpus.json"
+        found = read_json(path).get("prevailing", {}) if path.is_file() else {}
+        return Prevailing.from_json(found)
 
     def corpus_range(self) -> dict[str, Any]:
         """Return what the training part is like; nothing where that was not learned."""

@@ -17,15 +17,15 @@ from musengine.generation.attempts import Kept, Verdict, kept_pieces
 from musengine.generation.likeness import Likeness
 from musengine.generation.prompts import beginning, read_prompts
 from musengine.generation.worth import CorpusRange, judged
-from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
+from musengine.generation.written import settings_of
+from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.writer import Probabilities
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
-from musengine.pipeline.sections import GenerateConfig
 from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
-from musengine.runs.prompts import prompts_for
+from musengine.runs.prompts import Prompt, prompts_for
 from musengine.runs.trained import Trained, load_trained
 from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -47,17 +47,13 @@ class NewPieces:
         trained: what made them.
         pieces: decoded.
         kept: as the model chose them, prompts not included, and how often they were drawn.
-        prompts: what they go on from, possibly of no steps.
-        prompt_names: the pieces that the prompts are of.
-        first: index within its piece of each prompt's first step.
+        prompts: what they go on from.
     """
 
     trained: Trained
     pieces: list[outputs.DecodedPiece]
     kept: list[Kept]
-    prompts: list[Encoded]
-    prompt_names: list[str]
-    first: list[int]
+    prompts: list[Prompt]
 
 
 def make_pieces(
@@ -75,21 +71,20 @@ def make_pieces(
     """
     config = pipeline.generate
     trained = load_trained(pipeline, run)
-    settings = _settings(config)
-    names, prompts, first = prompts_for(pipeline, run, registry, trained.encoder, settings, seed)
+    prompts = prompts_for(pipeline, run, registry, trained.encoder, seed)
     plan = engine.GenerationPlan(
-        prompts=prompts,
-        first=first,
+        prompts=[prompt.encoded for prompt in prompts],
+        first=[prompt.first for prompt in prompts],
         seeds=engine.piece_seeds(seed, config.count),
         length=config.length,
-        settings=settings,
+        settings=[settings_of(prompt.known) for prompt in prompts],
     )
     kept = _kept(pipeline, run, trained, plan, seed, reporter)
     pieces = [
-        _product(each.piece, prompt, trained.encoder, config, settings)
+        _product(each.piece, prompt, trained.encoder)
         for each, prompt in zip(kept, prompts, strict=True)
     ]
-    return NewPieces(trained, pieces, kept, prompts, names, first)
+    return NewPieces(trained, pieces, kept, prompts)
 
 
 def generate(
@@ -118,9 +113,11 @@ def generate(
     written = write_pieces(made, pipeline, run, seed=seed, folder=folder, name=name)
     if record is not None and recorder is not None and made.kept:
         model, encoder, device = made.trained.model, made.trained.encoder, made.trained.device
-        prompt, first, steps = made.prompts[0], made.first[0], made.kept[0].piece.steps
-        settings = _settings(pipeline.generate)
-        inside = activations.record_piece(model, encoder, prompt, first, steps, settings, device)
+        prompt, steps = made.prompts[0], made.kept[0].piece.steps
+        settings = settings_of(prompt.known)
+        inside = activations.record_piece(
+            model, encoder, prompt.encoded, prompt.first, steps, settings, device
+        )
         activations.write(inside, recorder, record, "--record")
     return written
 
@@ -148,10 +145,6 @@ def write_pieces(
     return written
 
 
-def _settings(config: GenerateConfig) -> DecodeSettings:
-    return DecodeSettings(tempo=config.tempo, meter=config.meter)
-
-
 def _kept(
     pipeline: Pipeline,
     run: RunFolder,
@@ -171,7 +164,7 @@ def _kept(
                 first=[plan.first[number] for number in numbers],
                 seeds=[seeds[number] for number in numbers],
                 length=plan.length,
-                settings=plan.settings,
+                settings=[plan.settings[number] for number in numbers],
             )
             again = f", draw {attempt + 1}" if attempt else ""
             what = counted(len(numbers), "piece") + again
@@ -226,28 +219,25 @@ def _judge(
         distance = corpus.distance(measures)
         if likely is not None:
             prompt, first = plan.prompts[number], plan.first[number]
-            distance += likely.distance(piece.steps, prompt, first, trained.encoder, plan.settings)
+            settings = plan.settings[number]
+            distance += likely.distance(piece.steps, prompt, first, trained.encoder, settings)
         return Verdict(tuple(faults), distance, dict(measures))
 
     return judge
 
 
 def _product(
-    made: engine.GeneratedPiece,
-    prompt: Encoded,
-    encoder: Encoder[Any],
-    config: GenerateConfig,
-    settings: DecodeSettings,
+    made: engine.GeneratedPiece, prompt: Prompt, encoder: Encoder[Any]
 ) -> outputs.DecodedPiece:
-    steps = made.steps
+    steps, before, config = made.steps, prompt.encoded.steps, prompt.known.config
     if config.include_prompt or config.prompt_text is not None:
-        steps = np.concatenate([prompt.steps.astype(steps.dtype), steps])
-    product = outputs.decode(steps, encoder, config, settings)
+        steps = np.concatenate([before.astype(steps.dtype), steps])
+    product = outputs.decode(steps, encoder, prompt.known)
     if made.logits is None:
         return product
     layout = encoder.layout
     shares = engine.probabilities(made.logits, layout)
-    probabilities = Probabilities(layout, prompt.steps, made.steps, shares)
+    probabilities = Probabilities(layout, before, made.steps, shares)
     return replace(product, probabilities=probabilities)
 
 
@@ -261,23 +251,24 @@ def _origins(
             "piece": piece.stem,
             "index": index,
             "seed": seed,
-            "prompt": name,
-            "prompt_seconds": _seconds_of_prompt(prompt, made.trained.encoder, pipeline.generate),
+            "prompt": prompt.name,
+            "prompt_seconds": _seconds_of_prompt(prompt, made.trained.encoder),
             "checkpoint": made.trained.checkpoint.name,
             "settings": settings,
             **kept.as_json(),
         }
-        for index, (piece, name, prompt, kept) in enumerate(
-            zip(written, made.prompt_names, made.prompts, made.kept, strict=True)
+        for index, (piece, prompt, kept) in enumerate(
+            zip(written, made.prompts, made.kept, strict=True)
         )
     ]
 
 
-def _seconds_of_prompt(prompt: Encoded, encoder: Encoder[Any], config: GenerateConfig) -> float:
+def _seconds_of_prompt(prompt: Prompt, encoder: Encoder[Any]) -> float:
     """Return how long the beginning of a piece is its prompt; 0 where it is not written."""
-    if not config.include_prompt or not len(prompt.steps):
+    steps = prompt.encoded.steps
+    if not prompt.known.config.include_prompt or not len(steps):
         return 0.0
-    content = encoder.decode(prompt.steps, _settings(config))
+    content = encoder.decode(steps, settings_of(prompt.known))
     return float(content.seconds(content.length)) if isinstance(content, Score) else 0.0
 
 

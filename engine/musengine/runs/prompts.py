@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from musengine.data.cache import corpus_cache
 from musengine.data.reading import read_sources
 from musengine.errors import UnreadableError, UserError
 from musengine.generation.prompts import cut_prompt, draw_prompts, read_prompts
+from musengine.generation.written import Known, settings_of
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.music.prevailing import Prevailing
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import GenerateConfig
 from musengine.pipeline.values import Source
@@ -22,32 +25,46 @@ from musengine.runs.folder import RunFolder
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What one new piece goes on from.
+
+    Attributes:
+        name: of the piece that it is of; `text` or `none`.
+        encoded: its steps, possibly none.
+        first: where in its piece it begins.
+        known: what is known of the new piece.
+    """
+
+    name: str
+    encoded: Encoded
+    first: int
+    known: Known
+
+
 def prompts_for(
-    pipeline: Pipeline,
-    run: RunFolder,
-    registry: Registry,
-    encoder: Encoder[Any],
-    settings: DecodeSettings,
-    seed: int,
-) -> tuple[list[str], list[Encoded], list[int]]:
-    """Return, for each piece, the prompt's name, its steps and where in its piece it begins."""
-    config = pipeline.generate
+    pipeline: Pipeline, run: RunFolder, registry: Registry, encoder: Encoder[Any], seed: int
+) -> list[Prompt]:
+    """Return, for each new piece, what it goes on from."""
+    config, corpus = pipeline.generate, run.prevailing()
+    general = Known(config, corpus=corpus)
     if config.prompt_text is not None:
         prompt = _prompt_of_text(config.prompt_text, encoder)
-        return ["text"] * config.count, [prompt] * config.count, [0] * config.count
+        return [Prompt("text", prompt, 0, general)] * config.count
     if config.prompt.kind == "none" or not config.prompt_length.number:
-        nothing = Encoded(steps=encoder.empty())
-        return ["none"] * config.count, [nothing] * config.count, [0] * config.count
+        return [Prompt("none", Encoded(steps=encoder.empty()), 0, general)] * config.count
     if config.prompt.kind == "corpus":
-        chosen = _stored_prompts(config, run, encoder, settings, seed)
+        chosen = _stored_prompts(config, run, encoder, settings_of(general), seed)
     else:
         pieces = _prompts_of_files(pipeline, registry, encoder)
         chosen = [pieces[index % len(pieces)] for index in range(config.count)]
-    cuts = [
-        cut_prompt(piece.encoded, offset, config.prompt_length, encoder, settings, piece.id)
-        for piece, offset in zip(chosen, _offsets(config, seed), strict=True)
-    ]
-    return [piece.id for piece in chosen], [cut for cut, _ in cuts], [first for _, first in cuts]
+    prompts = []
+    for piece, offset in zip(chosen, _offsets(config, seed), strict=True):
+        known = Known(config, piece.prevailing, corpus)
+        length, settings = config.prompt_length, settings_of(known)
+        cut, first = cut_prompt(piece.encoded, offset, length, encoder, settings, piece.id)
+        prompts.append(Prompt(piece.id, cut, first, known))
+    return prompts
 
 
 def _stored_prompts(
@@ -99,7 +116,7 @@ def _prompts_of_files(
     for piece in found.pieces:
         try:
             pieces += [
-                EncodedPiece(part.id, encoder.encode(part.content), "")
+                EncodedPiece(part.id, encoder.encode(part.content), "", Prevailing.of(part.content))
                 for part in encoder.pieces(piece)
             ]
         except UserError as error:

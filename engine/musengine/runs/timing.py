@@ -16,7 +16,8 @@ from musengine.data.dataset import Dataset, prepare, read_corpus, total_steps
 from musengine.data.spans import PieceSpan
 from musengine.errors import UserError
 from musengine.generation import engine
-from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
+from musengine.generation.written import Known, settings_of
+from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.assembly import decided, training_task
@@ -167,7 +168,7 @@ def _generating(pipeline: Pipeline, task: TrainingTask, encoder: Encoder[Any]) -
         first=[0] * count,
         seeds=engine.piece_seeds(0, count),
         length=length,
-        settings=DecodeSettings(tempo=config.tempo, meter=config.meter),
+        settings=[settings_of(Known(config))] * count,
     )
     began = time.monotonic()
     engine.generate(

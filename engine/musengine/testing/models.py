@@ -148,7 +148,7 @@ def generate_steps(
         first=[0] * len(seeds),
         seeds=seeds,
         length=wanted,
-        settings=DecodeSettings() if settings is None else settings,
+        settings=[DecodeSettings() if settings is None else settings] * len(steps),
     )
     device = torch.device("cpu")
     made = engine.generate(model, encoder, samplers, plan, device=device, own=own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ from musengine.api import Array, DecodeSettings, Encoded, Encoder, Piece, Score,
 from musengine.errors import UnreadableError
 from musengine_charrnn.config import END, FIRST_CHARACTER, UNKNOWN, CharsConfig
 from musengine_notation import abc_to_score
+
+_START = np.zeros(1, dtype=np.int64)
 
 
 class Chars(Encoder[CharsConfig]):
@@ -59,12 +62,19 @@ class Chars(Encoder[CharsConfig]):
         return Text(text, self.config.texts)
 
     def score_of(self, text: Text, settings: DecodeSettings) -> Score:
-        """Return the score of an ABC tune; its tempo is its own.
+        """Return the score of an ABC tune, with its own tempo and meter where it says any.
 
         Raises:
             UnreadableError: it is no tune, or there are no notes in it.
         """
-        return abc_to_score(text.text)
+        score = abc_to_score(text.text)
+        if "Q:" not in text.text:
+            beat_us = round(60e6 / settings.tempo)
+            score = replace(score, tempo_tick=_START, tempo_bpm=np.array([60e6 / beat_us]))
+        if "M:" not in text.text:
+            meter = [[settings.meter.numerator, settings.meter.denominator]]
+            score = replace(score, meter_tick=_START, meter=np.array(meter, dtype=np.int64))
+        return score
 
     def elapsed(
         self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
