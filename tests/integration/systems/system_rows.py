@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import tomli
 import torch
 
@@ -82,3 +83,13 @@ def generate(run_dir: Path, out: Path, *settings: str, name: str = "piece") -> l
     done = run_command(*words, settings=["generate.length=24 steps", *settings])
     assert done.status == 0, done.err
     return [read_midi(path) for path in sorted(out.glob(f"{name}-*.mid"))]
+
+
+def recorded(run_dir: Path, folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all hidden states and cells that `--record` keeps of a new piece."""
+    file = folder / "inside.npz"
+    words = ("generate", str(run_dir), "--out", str(folder), "--record", str(file), "--quiet")
+    assert run_command(*words, settings=["generate.length=24 steps"]).status == 0
+    with np.load(file, allow_pickle=False) as inside:
+        kept = [name for name in inside if name.endswith((".hidden", ".cell"))]
+        return {name: inside[name].shape for name in kept}

@@ -423,18 +423,23 @@ def test_any_length(trained: tuple[Path, CommandResult], tmp_path: Path) -> None
     assert ready("biaxial-classic").generate.length.to_toml() == "1280 steps"
 
 
-@row("a first step from a training segment", "`generate.prompt`, `generate.prompt_length`")
-def test_the_first_step_of_a_piece(
+@row(
+    "the first step of a random training segment",
+    '`generate.prompt`, `generate.prompt_length`, `generate.prompt_offset = "random"`',
+)
+def test_a_step_from_anywhere(
     music: Path, trained: tuple[Path, CommandResult], tmp_path: Path
 ) -> None:
-    """The piece goes on from one step of a training piece, which stands at its start."""
-    (made,) = generate(trained[0], tmp_path, "generate.include_prompt=true")
-    origin = json.loads((tmp_path / "generated.jsonl").read_text().splitlines()[0])
-    assert origin["prompt"] in parts(trained[0])["train"]
-    learned = encoder().encode(read_midi(music / origin["prompt"])).steps
-    first = encoder().encode(made).steps[0, :, 0]
-    assert first.sum() == 3
-    assert first.tolist() == learned[0, :, 0].tolist()
+    """Each piece begins with one step of a training piece, from different places."""
+    made = generate(trained[0], tmp_path, "generate.include_prompt=true", "generate.count=4")
+    lines = (tmp_path / "generated.jsonl").read_text().splitlines()
+    firsts = [encoder().encode(score).steps[0, :, 0].tolist() for score in made]
+    for line, first in zip(lines, firsts, strict=True):
+        prompt = json.loads(line)["prompt"]
+        assert prompt in parts(trained[0])["train"]
+        learned = encoder().encode(read_midi(music / prompt)).steps[..., 0]
+        assert sum(first) == 3
+        assert first in learned.tolist()
     assert ready("biaxial-classic").generate.prompt_length.to_toml() == "1 steps"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from system_rows import generate, parts, ready, records, row, run, tables, weights
+from system_rows import generate, parts, ready, recorded, records, row, run, tables, weights
 
 from musengine.api import (
     Callback,
@@ -396,6 +396,15 @@ def test_each_sample_is_written_twice(trained: tuple[Path, CommandResult]) -> No
     text = Text((samples / "piece-002.txt").read_text(), "text-roll")
     written = read_midi(samples / "piece-002.mid")
     assert text_of(written) == text_of(roll().from_text(text))
+
+
+@row("no way to look inside", "`musengine generate --record FILE`")
+def test_what_goes_on_inside(trained: tuple[Path, CommandResult], tmp_path: Path) -> None:
+    """New here: hidden state and cell of each of the three layers, for every step and unit."""
+    shapes = recorded(trained[0], tmp_path)
+    assert len(shapes) == 6
+    assert {units for _, units in shapes.values()} == {8}
+    assert all(steps > 20 for steps, _ in shapes.values())
 
 
 @row("settings that a text needs to be read again", "kept with the run")

@@ -18,6 +18,7 @@ from system_rows import (
     most_moved,
     parts,
     ready,
+    recorded,
     records,
     row,
     run,
@@ -430,6 +431,15 @@ def test_the_probabilities_of_every_step_and_note(trained: tuple[Path, CommandRe
     steps, shares = thought(trained[0])
     assert steps.shape == shares.shape == (30, 88)
     assert 0 < shares.min() < shares.max() < 1
+
+
+@row("no way to look inside", "`musengine generate --record FILE`")
+def test_what_goes_on_inside(trained: tuple[Path, CommandResult], tmp_path: Path) -> None:
+    """New here: hidden state and cell of each of the three layers, for every step and unit."""
+    shapes = recorded(trained[0], tmp_path)
+    assert len(shapes) == 6
+    assert {units for _, units in shapes.values()} == {8}
+    assert all(steps > 20 for steps, _ in shapes.values())
 
 
 @row("plots", '`[[output]]` with `type = "heatmap"`, `"picture"`')

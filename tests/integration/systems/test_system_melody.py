@@ -18,6 +18,7 @@ from system_rows import (
     most_moved,
     parts,
     ready,
+    recorded,
     records,
     row,
     run,
@@ -447,6 +448,15 @@ def test_the_instrument(trained: tuple[Path, CommandResult], tmp_path: Path) -> 
     done = run_command("generate", str(trained[0]), "--out", str(tmp_path), settings=wrong)
     assert done.status == 1
     assert "flute" in done.err.lower()
+
+
+@row("no way to look inside", "`musengine generate --record FILE`")
+def test_what_goes_on_inside(trained: tuple[Path, CommandResult], tmp_path: Path) -> None:
+    """New here: hidden state and cell of each of the layers, for every step and unit."""
+    shapes = recorded(trained[0], tmp_path)
+    assert len(shapes) == 2
+    assert {units for _, units in shapes.values()} == {8}
+    assert all(steps > 20 for steps, _ in shapes.values())
 
 
 @row("`--save_dir`", "`--out DIR`")
