@@ -10,12 +10,14 @@ from pathlib import Path, PurePosixPath
 from musengine.api import (
     CommandContext,
     ExitStatus,
+    Registry,
     Score,
     counted,
     read_scores,
     whole_file,
 )
 from musengine_media.page.document import document
+from musengine_media.page.engraving import Engraver
 from musengine_media.page.instruments import sounds_for
 from musengine_media.page.markup import element, joined
 from musengine_media.page.pieces import PagePiece, Shelf
@@ -36,14 +38,14 @@ def listen(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine listen`."""
     scores = read_scores(*parsed.paths, registry=context.registry, reporter=context.reporter)
     with whole_file(parsed.out, "--out") as aside:
-        aside.write_text(listening_page(scores), encoding="utf-8")
+        aside.write_text(listening_page(scores, context.registry), encoding="utf-8")
     logger.info(f"page: {parsed.out}")
     return ExitStatus.DONE
 
 
-def listening_page(scores: Mapping[str, Score]) -> str:
-    """Return a page of some scores, each under its name."""
-    shelf = Shelf()
+def listening_page(scores: Mapping[str, Score], registry: Registry) -> str:
+    """Return a page of some scores by their names; the registry has writers of notated music."""
+    shelf = Shelf(Engraver(registry))
     pieces = (
         PagePiece(name, score, file_name=f"{PurePosixPath(name).stem}.mid")
         for name, score in scores.items()

@@ -33,9 +33,7 @@ class ReportWriter(Writer[NoSettings]):
         """Write the page."""
         if not isinstance(content, RunContent):
             raise TypeError("a report is made of a run")
-        page = run_page(
-            content.folder, load_registry(), content.problem, with_sounds=not content.underway
-        )
+        page = run_page(content.folder, load_registry(), content.problem, quick=content.underway)
         path.write_text(page, encoding="utf-8")
 
 

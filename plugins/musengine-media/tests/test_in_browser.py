@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from musengine.api import Score, Track, midi_bytes
+from musengine.api import Score, Track, midi_bytes, read_scores
 from musengine.testing import run_command
+from musengine_media.notebook import score_player
 
 playwright = pytest.importorskip("playwright.sync_api")
 BROWSER = os.environ.get("MUSENGINE_BROWSER") or shutil.which("chromium") or ""
@@ -273,6 +274,17 @@ class TestReport:
         found = axe.run(page.page)["violations"]
         faults = [(each["id"], each["nodes"][0]["html"][:200]) for each in found]
         assert faults == []
+
+
+def test_a_score_plays_within_a_notebook(tune: Path, opened: Any) -> None:
+    (score,) = read_scores(tune.parent / "tune.mid").values()
+    notebook = tune.parent / "notebook.html"
+    notebook.write_text(f"<!DOCTYPE html>{score_player(score)}", encoding="utf-8")
+    page = opened(notebook)
+    frame = page.page.frame_locator("iframe")
+    frame.get_by_role("button", name="Play Score").click()
+    frame.get_by_text("0:01 of 0:12").wait_for()
+    assert page.faults == []
 
 
 def test_twenty_pieces_can_be_played_within_a_second(workplace: Path, opened: Any) -> None:

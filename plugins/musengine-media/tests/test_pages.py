@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from musengine.api import Score, Track, midi_bytes
+from musengine.api import Registry, Score, Track, load_registry, midi_bytes
 from musengine.testing import run_command
 from musengine_media.page.curves import Charts, Curve, thinned, ticks
+from musengine_media.page.engraving import Engraver, on_a_grid
 from musengine_media.page.markup import Markup, element, joined
 from musengine_media.page.pieces import PagePiece, Shelf
 from musengine_media.page.roll import score_data
@@ -204,3 +205,43 @@ class TestCurves:
 
     def test_a_single_point_is_no_chart(self) -> None:
         assert Charts().figure("Loss", [Curve("validation", [10], [3.0])]) is None
+
+
+class TestEngraving:
+    @pytest.fixture
+    def engraver(self) -> Engraver:
+        pytest.importorskip("verovio")
+        registry = load_registry()
+        if ".musicxml" not in registry.writers_by_suffix("score"):
+            pytest.skip("no writer of MusicXML is installed")
+        return Engraver(registry)
+
+    def test_the_first_page_is_a_picture_in_which_nothing_runs(self, engraver: Engraver) -> None:
+        picture = engraver.picture(two_parts(HOSTILE), HOSTILE)
+        assert picture is not None
+        (image,) = Page(picture).all("img")
+        kind, _, svg = str(image["src"]).partition(";base64,")
+        assert kind == "data:image/svg+xml"
+        assert base64.b64decode(svg).startswith(b"<svg")
+        assert "script" not in [tag for tag, _ in Page(picture).elements]
+
+    def test_music_as_it_was_played_has_none(self, engraver: Engraver) -> None:
+        generator = np.random.default_rng(0)
+        onset = np.sort(generator.integers(0, 48_000, 200))
+        played = Score.from_notes(onset, 400, 60 + onset % 12, ticks_per_beat=480)
+        assert not on_a_grid(played)
+        assert engraver.picture(played, "played") is None
+
+    def test_a_page_that_is_full_has_no_more(self, engraver: Engraver) -> None:
+        many = [PagePiece(f"piece {n}", two_parts()) for n in range(120)]
+        pictures = ["<img" in section for section in Shelf(engraver).sections(many)]
+        assert pictures[0]
+        assert not pictures[-1]
+
+    def test_without_a_writer_of_notated_music_there_is_none(self) -> None:
+        assert Engraver(Registry()).picture(two_parts(), "tune") is None
+
+
+def test_triplets_and_sixteenths_are_on_a_grid() -> None:
+    assert on_a_grid(Score.from_notes([0, 160, 320, 480, 600], 100, 60, ticks_per_beat=480))
+    assert not on_a_grid(Score.from_notes([0, 155, 330, 505, 613], 100, 60, ticks_per_beat=480))

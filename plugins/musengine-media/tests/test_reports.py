@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_pages import HOSTILE, Page
 
+import musengine_media
+from musengine.api import Run, read_scores
 from musengine.testing import CommandResult, only_plugins, run_command
 
 pytest.importorskip("torch")
@@ -192,3 +196,27 @@ def test_a_folder_that_is_no_run_is_one_line(folder: Path) -> None:
     done = run_command("report", ".")
     assert done.status == 1
     assert "pipeline.toml" in done.err
+
+
+def test_scores_and_runs_play_themselves_in_a_notebook(folder: Path) -> None:
+    run()
+    formatters: dict[str, Any] = {}
+
+    class Formatter:
+        def for_type(self, kind: type, function: Any) -> None:
+            formatters[kind.__name__] = function
+
+        def for_type_by_name(self, module: str, name: str, function: Any) -> None:
+            assert getattr(importlib.import_module(module), name) is Run
+            formatters[name] = function
+
+    class Shell:
+        class display_formatter:  # noqa: N801  as IPython has it
+            formatters = {"text/html": Formatter()}  # noqa: RUF012
+
+    musengine_media.load_ipython_extension(Shell)
+    shown = Page(formatters["Run"](Run(Path("runs/pipe")))).all("iframe")
+    assert Page(str(shown[0]["srcdoc"])).data["pieces"].keys() == {"piece-1", "piece-2"}
+    (score,) = read_scores("runs/pipe/samples/piece-001.mid").values()
+    shown = Page(formatters["Score"](score)).all("iframe")
+    assert Page(str(shown[0]["srcdoc"])).data["pieces"]["piece-1"]["title"] == "Score"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from musengine.api import Score, counted, midi_bytes, pitch_name
+from musengine_media.page.engraving import Engraver
 from musengine_media.page.markup import Child, Markup, element, table
 from musengine_media.page.roll import parts_of, roll_svg, score_data
 
@@ -40,31 +41,33 @@ class PagePiece:
 
 MOST_BYTES = 1_800_000
 """What the pieces of one page take at most, but for the first; those that are over are left out."""
+MOST_WITH_PICTURES = 1_400_000
+"""What they may take for notated music to be added."""
 
 
 class Shelf:
     """The pieces of one page, as many as fit.
+
+    Args:
+        engraver: sets their first pages; None for none.
 
     Attributes:
         data: what the script needs of each, by the id of its section.
         scores: their music.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, engraver: Engraver | None = None) -> None:
+        self._engraver = engraver
         self.data: dict[str, dict[str, Any]] = {}
         self.scores: list[Score] = []
         self._bytes = 0
 
     def sections(self, pieces: Iterable[PagePiece]) -> Iterator[Markup]:
         """Yield the sections of some pieces, and a line that says how many did not fit."""
-        left_out = 0
+        shown, left_out = [], 0
         for piece in pieces:
             label = f"piece-{len(self.data) + 1}"
-            section = _section(piece, label)
-            data = {
-                label: _data(piece),
-                **{f"{label}-{n}": _data(other) for n, other in enumerate(piece.beside[1])},
-            }
+            section, data = _section(piece, label), _data_of_all(piece, label)
             size = len(section.encode()) + len(json.dumps(data))
             if self.data and self._bytes + size > MOST_BYTES:
                 left_out += 1
@@ -72,13 +75,28 @@ class Shelf:
             self._bytes += size
             self.data |= data
             self.scores += [piece.score, *(other.score for other in piece.beside[1])]
-            yield section
+            shown.append((piece, label, section))
+        for piece, label, section in shown:
+            picture = self._picture(piece)
+            yield _section(piece, label, picture) if picture else section
         if left_out:
             line = f"{counted(left_out, 'more piece')} would make this page too large."
             yield element("p", line, class_="soft")
 
+    def _picture(self, piece: PagePiece) -> Markup | None:
+        """Return a piece's first page where there is room for it beside the pieces."""
+        if self._engraver is None or self._bytes > MOST_WITH_PICTURES:
+            return None
+        picture = self._engraver.picture(piece.score, piece.title)
+        if picture is None or self._bytes + len(picture) > MOST_WITH_PICTURES:
+            return None
+        self._bytes += len(picture)
+        return picture
 
-def _section(piece: PagePiece, label: str, heading: str = "h3") -> Markup:
+
+def _section(
+    piece: PagePiece, label: str, picture: Markup | None = None, heading: str = "h3"
+) -> Markup:
     """Return a piece's part of the page; the script adds what it takes to play it."""
     midi = base64.b64encode(piece.midi or midi_bytes(piece.score)).decode()
     facts = [element("p", each) for each in (_facts(piece.score), *piece.remarks)]
@@ -99,12 +117,19 @@ def _section(piece: PagePiece, label: str, heading: str = "h3") -> Markup:
             ),
             class_="files",
         ),
+        picture,
         _statistics(piece),
         _beside(piece, label),
         class_="piece",
         id=label,
         aria_labelledby=f"{label}-title",
     )
+
+
+def _data_of_all(piece: PagePiece, label: str) -> dict[str, dict[str, Any]]:
+    """Return what the script needs of a piece and of what stands beside it, by their sections."""
+    others = {f"{label}-{n}": _data(other) for n, other in enumerate(piece.beside[1])}
+    return {label: _data(piece), **others}
 
 
 def _data(piece: PagePiece) -> dict[str, Any]:
@@ -133,7 +158,7 @@ def _beside(piece: PagePiece, label: str) -> Markup | None:
     title, others = piece.beside
     if not others:
         return None
-    sections = (_section(other, f"{label}-{n}", "h4") for n, other in enumerate(others))
+    sections = (_section(other, f"{label}-{n}", heading="h4") for n, other in enumerate(others))
     return element("details", element("summary", title), sections)
 
 

@@ -12,27 +12,27 @@ from musengine.api import Registry, Score, Track, counted
 from musengine_media.page import run_sections as sections
 from musengine_media.page.curves import Charts
 from musengine_media.page.document import document
+from musengine_media.page.engraving import Engraver
 from musengine_media.page.instruments import NO_SOUNDS, sounds_for
 from musengine_media.page.markup import Child, Markup, element, joined, table
 from musengine_media.page.pieces import PagePiece, Shelf
 from musengine_media.page.run_record import RunRecord, Sample, read_run
 
 
-def run_page(
-    folder: Path, registry: Registry, problem: str = "", *, with_sounds: bool = True
-) -> str:
+def run_page(folder: Path, registry: Registry, problem: str = "", *, quick: bool = False) -> str:
     """Return the page of one run.
 
     Args:
         folder: the run's.
         registry: what reads its pieces.
         problem: why it ended before its time, if it did.
-        with_sounds: False for the synthetic voice alone, which takes no time to make.
+        quick: leave out what takes its time: sounds of instruments, and notated music.
 
     Raises:
         UserError: the folder holds none.
     """
-    run, shelf, charts = read_run(folder, registry), Shelf(), Charts()
+    run, charts = read_run(folder, registry), Charts()
+    shelf = Shelf(None if quick else Engraver(registry))
     parts: dict[str, list[Child]] = {
         "Pieces": [*_pieces(run, shelf)],
         "Training": [*sections.training([run], charts)],
@@ -43,7 +43,7 @@ def run_page(
         "Once more": [sections.repeat(run)],
     }
     header = [element("h1", run.name), sections.summary(run, problem)]
-    sounds = sounds_for(shelf.scores) if with_sounds else NO_SOUNDS
+    sounds = NO_SOUNDS if quick else sounds_for(shelf.scores)
     data = {"pieces": shelf.data, "charts": charts.data, "sounds": sounds.data}
     body = _laid_out(header, parts, sounds.remark)
     return document(f"{run.name}: a run of musengine", body, data)
@@ -55,7 +55,8 @@ def runs_page(folders: Sequence[Path], registry: Registry) -> str:
     Raises:
         UserError: a folder holds none.
     """
-    runs, shelf, charts = [read_run(folder, registry) for folder in folders], Shelf(), Charts()
+    runs, charts = [read_run(folder, registry) for folder in folders], Charts()
+    shelf = Shelf(Engraver(registry))
     parts: dict[str, list[Child]] = {
         "Training": [*sections.training(runs, charts)],
         "Figures": [sections.figures_table(runs)],
