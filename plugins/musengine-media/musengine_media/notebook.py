@@ -1,4 +1,4 @@
-"""Scores and runs in a notebook: players that show themselves, after `%load_ext musengine_media`."""
+"""Scores and runs that show and play themselves in a notebook, once the extension is loaded."""
 
 from __future__ import annotations
 
