@@ -140,7 +140,7 @@ def _data(piece: PagePiece) -> dict[str, Any]:
 
 def clock(seconds: float) -> str:
     """Return minutes and seconds as `1:05`."""
-    whole = round(seconds)
+    whole = int(seconds)
     return f"{whole // 60}:{whole % 60:02}"
 
 

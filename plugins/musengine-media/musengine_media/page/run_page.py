@@ -173,7 +173,7 @@ def _shared(sample: Sample, run: RunRecord) -> tuple[str, list[PagePiece]]:
         return "", []
     title = f"Longest passage shared with the training music: {shared.get('notes')} notes"
     if shift := shared.get("shift"):
-        title += f", there {abs(shift)} semitones {'higher' if shift > 0 else 'lower'}"
+        title += f", there {counted(abs(shift), 'semitone')} {'higher' if shift > 0 else 'lower'}"
     program = sample.score.tracks[0].program if sample.score.tracks else 0
     return title, [
         PagePiece(name, _score_of(shared.get(key, ()), program), file_name=f"{key}.mid")
