@@ -35,4 +35,10 @@ def musengine_commands() -> list[CommandDeclaration]:
             target="musengine_tools.convert_command:convert",
             arguments="musengine_tools.convert_command:add_convert_arguments",
         ),
+        CommandDeclaration(
+            name="new-plugin",
+            summary="write a plugin to start from, tested",
+            target="musengine_tools.new_plugin:new_plugin",
+            arguments="musengine_tools.new_plugin:add_new_plugin_arguments",
+        ),
     ]
