@@ -63,6 +63,11 @@ class CorpusSurvey:
         """Whether there is hardly a note that is no drum."""
         return self.notes > 0 and self.drums > 0.95
 
+    @property
+    def few(self) -> bool:
+        """Whether there are so few pieces that copies in other keys help not to learn by heart."""
+        return 0 < self.pieces < 30
+
     def steps(self, beats: float) -> int:
         """Return how many time steps, of `step` each, so many beats have."""
         size, unit = self.step.split()

@@ -177,7 +177,7 @@ def _of_scores(survey: CorpusSurvey, layers: int, units: int) -> dict[str, Any]:
     """Return what is proposed for scores, which are written as text-rolls."""
     time = "beats" if survey.on_beat else "seconds"
     return {
-        "corpus": {"key": "common"},
+        "corpus": {"key": "common", "transpose": "-2..2" if survey.few else []},
         "encoder": {"type": "text-roll", "step": survey.step},
         "model": _model(layers, units),
         "training": dict(_TRAINING),

@@ -91,8 +91,9 @@ class Lstm3Config(ModelConfig):
 def _tables(survey: CorpusSurvey, units: int) -> dict[str, Any]:
     """Return what is proposed for some music with so many units in each layer."""
     time = "beats" if survey.on_beat else "seconds"
+    pitched = {"key": "common", "transpose": "-2..2" if survey.few else []}
     return {
-        "corpus": {"key": "original" if survey.only_drums else "common"},
+        "corpus": {} if survey.only_drums else pitched,
         "encoder": {
             "type": "piano-roll",
             "step": survey.step,

@@ -46,4 +46,4 @@ def test_drums_are_read_in_their_own_key() -> None:
     assert suggestion is not None
     for size in suggestion.sizes:
         assert size.tables["encoder"]["drums"]
-        assert size.tables["corpus"] == {"key": "original"}
+        assert size.tables["corpus"] == {}

@@ -107,7 +107,7 @@ def _tables(survey: CorpusSurvey, layers: list[int]) -> dict[str, Any]:
     """Return what is proposed for some music with layers of so many units."""
     time = "beats" if survey.on_beat else "seconds"
     return {
-        "corpus": {"key": "common"},
+        "corpus": {"key": "common", "transpose": "-2..2" if survey.few else []},
         "encoder": {
             "type": "melody",
             "step": survey.step,

@@ -1,0 +1,105 @@
+"""What our own models say to tiny folders of each kind, and one such folder to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from musengine.api import load_registry
+from musengine.data.survey import survey_corpus
+from musengine.music.score import Score, Track
+from musengine.pipeline.values import Source
+from musengine.runs.candidates import Candidate, candidates_for
+from musengine.testing import read_midi, run_command, score_of, write_midi
+
+for _name in ("biaxial", "charrnn", "lstm3", "melody", "notation", "samplers"):
+    pytest.importorskip(f"musengine_{_name}")
+
+
+def tune(number: int) -> str:
+    """A tune in ABC of eight bars, another for each number."""
+    bars = "|".join("".join("CDEFGABc"[(number + i * k) % 8] for i in range(8)) for k in range(8))
+    return f"X:{number}\nT:Tune {number}\nM:4/4\nL:1/8\nK:C\n{bars}|\n"
+
+
+def chords(number: int) -> Score:
+    pitches = (48, 60, 64, 67)
+    notes = [(4 * i, 4, p + (number + i) % 5) for i in range(64) for p in pitches]
+    return score_of([*notes, *((4 * i + 3, 1, 74) for i in range(64))])
+
+
+def performance(seed: int) -> Score:
+    drawn = np.random.default_rng(seed)
+    onset = np.cumsum(drawn.integers(20, 300, 300))
+    return Score.from_notes(
+        onset, drawn.integers(300, 700, 300), drawn.integers(40, 80, 300), ticks_per_beat=480
+    )
+
+
+def drums(number: int) -> Score:
+    notes = [(2 * i, 1, (36, 42, 38, 42)[(i * number) % 4]) for i in range(1, 128)]
+    return score_of(notes, tracks=[Track("kit", is_drum=True, channel=9)])
+
+
+def write(folder: Path, kind: str) -> Path:
+    """Write a folder of one kind of music."""
+    folder.mkdir()
+    if kind == "tunes":
+        (folder / "book.abc").write_text("\n".join(tune(number) for number in range(1, 13)))
+    elif kind == "text":
+        (folder / "words.txt").write_text("all that is written " * 50)
+    else:
+        make = {"chords": chords, "performance": performance, "drums": drums}[kind]
+        for number in range(5):
+            write_midi(make(number), folder / f"{number}.mid")
+    return folder
+
+
+def fittest(folder: Path) -> Candidate:
+    registry = load_registry()
+    corpus = survey_corpus(Source(str(folder)), registry)
+    return max(candidates_for(corpus, registry, 60.0, ()), key=lambda each: each.size.fit)
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "encoder"),
+    [
+        ("tunes", "melody", {"type": "melody", "step": "1/2 beat", "skyline": True}),
+        ("chords", "biaxial", {"type": "biaxial", "step": "1/4 beat", "lowest": 48}),
+        ("performance", "biaxial", {"type": "biaxial", "step": "0.1 seconds"}),
+        ("drums", "lstm3", {"type": "piano-roll", "drums": True, "lowest": 36, "highest": 42}),
+        ("text", "charrnn", {"type": "chars", "texts": "plain"}),
+    ],
+)
+def test_each_kind_has_its_model(
+    tmp_path: Path, kind: str, model: str, encoder: dict[str, Any]
+) -> None:
+    found = fittest(write(tmp_path / kind, kind))
+    assert found.model == model
+    assert {key: found.tables["encoder"][key] for key in encoder} == encoder
+
+
+def test_of_mixed_kinds_the_one_with_most_music(tmp_path: Path) -> None:
+    folder = write(tmp_path / "mixed", "chords")
+    (folder / "book.abc").write_text(tune(1))
+    (folder / "read me.txt").write_text("songs of my youth")
+    found = fittest(folder)
+    assert found.model == "biaxial"
+    assert found.tables["corpus"]["exclude"] == ["*.abc"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["tunes", "drums"])
+def test_from_a_folder_to_pieces(workplace: Path, kind: str) -> None:
+    write(workplace / kind, kind)
+    done = run_command("run", kind, "--minutes", "0.5")
+    assert done.status == 0, done.err
+    pieces = sorted((workplace / "runs" / kind / "samples").glob("*.mid"))
+    assert len(pieces) == 4
+    assert all(len(read_midi(path)) for path in pieces)
+    again = run_command("run", kind, "--minutes", "0.5")
+    assert again.status == 0
+    assert "trained already" in again.err
