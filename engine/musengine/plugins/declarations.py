@@ -218,7 +218,7 @@ class ModelDeclaration(Declaration):
         own_loss: it brings its loss (`Output.loss`); a `[loss]` beside it is refused. Of every
             other model trained by gradients it is the pipeline's loss that is descended.
         uses_samplers: False for a model that draws its own choices.
-        records: it can show what goes on inside (`record`).
+        records: it can show what goes on inside (`inside`, or `record`).
         templates: starter pipelines for `musengine init`, name to the place of a commented TOML
             file in the package, `"package:templates/name.toml"`. Its first line says what it is
             for, and `path = "..."` in its `[corpus]` gives way to the user's own.

@@ -122,7 +122,7 @@ def _drawn(panel: Panel, last: int) -> Iterator[str]:
         yield f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
         yield _text(_LEFT - 8, y + 4, f"{mark:,.6g}", "end")
     for mark in _even_marks(0, last):
-        if mark <= last:
+        if mark <= last and mark == int(mark):
             yield _text(x_of(mark), _PANEL - _BOTTOM + 18, f"{mark:,.6g}", "middle")
     yield _text((_LEFT + _WIDTH - _RIGHT) / 2, _PANEL - 8, "step", "middle")
     yield _text(_LEFT, 20, panel.title, "start")
