@@ -77,6 +77,20 @@ def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
         assert image.size == (1200, 420)
 
 
+def test_a_run_leaves_sound_where_that_is_asked_for(folder: Path) -> None:
+    outputs = 'output=[{type="midi"}, {type="wav"}, {type="mp3", rate=22050, kbps=64}]'
+    assert run(outputs).status == 0
+    samples = folder / "runs/pipe/samples"
+    kinds = ("mid", "mp3", "wav")
+    assert names(samples) == [f"piece-00{n}.{kind}" for n in (1, 2) for kind in kinds]
+    # The same pipeline and seed make the same sound.
+    first = [(samples / f"piece-001.{kind}").read_bytes() for kind in kinds]
+    done = run_command("run", "pipe.toml", "--quiet", "--run-dir", "again", settings=[outputs])
+    assert done.status == 0
+    again = [(folder / f"again/samples/piece-001.{kind}").read_bytes() for kind in kinds]
+    assert again == first
+
+
 def test_what_goes_on_inside_is_no_output_of_a_pipeline() -> None:
     done = run('output.0.type="activations-picture"', command="check")
     assert done.status == 1

@@ -20,7 +20,7 @@ from musengine.errors import UnwritableError
 
 MOST_CHUNK = 2**22
 """Bytes of a table: they are numbered in 16 bits, and the widest row takes 46 bytes."""
-MOST_ZONES = 2**18
+MOST_ZONES = 2**17
 """Zones that are looked at in a file; a piano of 16 velocities, in stereo, has 2,816."""
 DRUM_BANK = 128
 
@@ -49,6 +49,8 @@ _DEFAULTS = {
 _ONLY_IN_INSTRUMENTS = (0, 1, 2, 3, 4, 12, 45, 46, 47, 50, 54, 57, 58)
 _COMPRESSED = 0x10
 """The bit of a sample's type that says it is Ogg Vorbis, as SoundFonts 3 have it."""
+_AT_FIRST = 0.25
+"""Seconds after a note's start that are most of what is heard of it."""
 _FARTHEST = 9600
 """Cents by which a sound is played higher or lower."""
 _ATTENUATION = 0.04
@@ -107,7 +109,7 @@ class Region:
         decibels: by how much it is softer.
         pan: -0.5 is left, 0.5 right.
         group: of regions of one group the last alone sounds; 0 for none.
-        cutoff: Hz of the low-pass filter.
+        cutoff: Hz of the low-pass filter, where its envelope has it in the mean at first.
         resonance: decibels at the cutoff.
         envelope: at key 60.
         hold_per_key: octaves by which the hold is shorter for each key above 60.
@@ -318,7 +320,12 @@ class SoundFont:
             decibels=_ATTENUATION * value(48, 0, 1440),
             pan=value(17, -500, 500) / 1000,
             group=value(57, 0, 127),
-            cutoff=8.176 * 2 ** (value(8, 1500, 13_500) / 1200),
+            cutoff=_cutoff(
+                value(8, 1500, 13_500),
+                value(11, -12_000, 12_000),
+                [seconds(kind) for kind in (25, 26, 27, 28)],
+                1 - value(29, 0, 1000) / 1000,
+            ),
             resonance=value(9, 0, 960) / 10,
             envelope=Envelope(
                 delay=seconds(33, 5000),
@@ -354,6 +361,22 @@ class SoundFont:
         if not compressed:
             looped = looped and loop <= end - start
         return Sample(start, end, begin if looped else 0, loop if looped else 0, rate, compressed)
+
+
+def _cutoff(cents: int, depth: int, times: list[float], sustain: float) -> float:
+    """Return the Hz at which a filter stays that in truth an envelope moves: in the mean at first.
+
+    Args:
+        cents: where it is without the envelope, above 8.176 Hz.
+        depth: cents by which the envelope moves it at its highest.
+        times: seconds of delay, attack, hold, and of the decay from the highest to nothing.
+        sustain: the share at which the envelope stays.
+    """
+    delay, attack, hold, decay = times
+    corners = np.cumsum([0.0, delay, attack, hold, max(decay * (1 - sustain), 1e-3)])
+    at_first = np.linspace(0, _AT_FIRST, 64)
+    mean = float(np.interp(at_first, corners, [0, 0, 1, 1, sustain]).mean())
+    return float(8.176 * 2 ** (min(max(cents + depth * mean, 1500), 13_500) / 1200))
 
 
 def _both(outer: dict[int, int], inner: dict[int, int], kind: int) -> tuple[int, int] | None:
