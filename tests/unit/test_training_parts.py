@@ -293,6 +293,12 @@ class TestOptimizersOwn:
         given = ("training.optimizer=sgd", "training.learning_rate=4")
         assert self.constants(resolved(plain, *given)) == {"learning_rate": 4.0}
 
+    def test_a_component_named_anew_begins_anew(self, resolved: Resolver) -> None:
+        file = OLD + '[training]\nschedule = { type = "waves", length = 3 }\n'
+        assert resolved(file, "training.schedule=waves").schedule.config == WavesConfig()
+        longer = resolved(file, "training.schedule.start=a")
+        assert longer.schedule.config == WavesConfig(length=3, start=Path.cwd() / "a")
+
     def test_what_one_place_says_together_is_meant_together(self, resolved: Resolver) -> None:
         with pytest.raises(ConfigError) as raised:
             resolved(OLD, "training.optimizer=adam", "training.momentum=0.5")

@@ -51,11 +51,16 @@ class SettingsSource:
             before = (self.as_read or {}).get(name)
             named = (name, "type") in self.overrides
             if isinstance(table, Mapping) and isinstance(before, Mapping) and not named:
-                below[name] = before
+                below[name] = {key: self._below(name, key, value) for key, value in before.items()}
                 above[name] = {
                     key: value for key, value in table.items() if self._overridden(name, key)
                 }
         return below, above
+
+    def _below(self, table: str, key: str, value: Any) -> Any:
+        """Return a value of the file: of a component that is named anew nothing but its name."""
+        renamed = (table, key) in self.overrides and isinstance(value, Mapping)
+        return value.get("type") if renamed else value
 
     def _overridden(self, table: str, key: str) -> bool:
         inner = f"{table}.{key}"

@@ -184,8 +184,9 @@ def test_each_layer_has_its_own_rate() -> None:
 
 
 def test_rates_must_fit_the_layers() -> None:
-    problems = list(Lstm3Config(layers=(8, 8), rates=(0.1,)).problems())
-    assert problems == [("rates", "expected 3: one for each layer and one for the output layer")]
+    (problem,) = Lstm3Config(layers=(8, 8), rates=(0.1,)).problems()
+    assert (problem[0], "expected 3" in problem[1], "got 1" in problem[1]) == ("rates", True, True)
+    assert list(Lstm3Config(layers=(8, 8), rates=(0.1, 0.2, 0.3)).problems()) == []
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
