@@ -16,6 +16,7 @@ from musengine.api import (
     read_scores,
     whole_file,
 )
+from musengine_media.blind import write_test
 from musengine_media.page.document import document
 from musengine_media.page.engraving import Engraver
 from musengine_media.page.instruments import sounds_for
@@ -32,10 +33,19 @@ def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=default, metavar="FILE", help=f"the page ({default})"
     )
+    parser.add_argument(
+        "--blind", action="store_true", help="a listening test of two sets, in pairs without names"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="which pieces of both sets are paired (0)"
+    )
 
 
 def listen(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine listen`."""
+    if parsed.blind:
+        write_test(parsed.paths, parsed.out, parsed.seed, context)
+        return ExitStatus.DONE
     scores = read_scores(*parsed.paths, registry=context.registry, reporter=context.reporter)
     with whole_file(parsed.out, "--out") as aside:
         aside.write_text(listening_page(scores, context.registry), encoding="utf-8")

@@ -109,4 +109,10 @@ def musengine_commands() -> list[CommandDeclaration]:
             target="musengine_media.report:report",
             arguments="musengine_media.report:add_report_arguments",
         ),
+        CommandDeclaration(
+            name="votes",
+            summary="count the votes of a listening test",
+            target="musengine_media.blind:votes",
+            arguments="musengine_media.blind:add_votes_arguments",
+        ),
     ]

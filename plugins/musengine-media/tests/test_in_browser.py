@@ -276,6 +276,21 @@ class TestReport:
         assert faults == []
 
 
+def test_votes_of_a_listening_test_are_saved_and_counted(tune: Path, opened: Any) -> None:
+    (tune.parent / "other.mid").write_bytes((tune.parent / "tune.mid").read_bytes())
+    made = run_command("listen", "--blind", "tune.mid", "other.mid", "--out", "test.html")
+    assert made.status == 0, made.err
+    page = opened(tune.parent / "test.html")
+    page.page.get_by_label("The second").check()
+    page.page.get_by_text("1 of 1 pairs are decided").wait_for()
+    (tune.parent / "votes.json").write_bytes(page.saved("Save your votes"))
+    counted = run_command("votes", "test.key.json", "votes.json", "--json")
+    key = json.loads((tune.parent / "test.key.json").read_text())
+    expected = [0, 1] if key["pairs"][0]["first"] == 0 else [1, 0]
+    assert json.loads(counted.out)["votes"] == expected
+    assert page.faults == []
+
+
 def test_a_score_plays_within_a_notebook(tune: Path, opened: Any) -> None:
     (score,) = read_scores(tune.parent / "tune.mid").values()
     notebook = tune.parent / "notebook.html"

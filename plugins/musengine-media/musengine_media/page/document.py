@@ -12,7 +12,7 @@ from musengine_media.page.markup import Child, Markup, element, joined
 
 SCRIPTS = (
     *("data.js", "sampled.js", "voice.js", "player.js"),
-    *("roll.js", "piece.js", "curves.js", "page.js"),
+    *("roll.js", "piece.js", "curves.js", "votes.js", "page.js"),
 )
 """The scripts, in the order in which one uses what another defines."""
 

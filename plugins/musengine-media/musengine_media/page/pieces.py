@@ -27,6 +27,7 @@ class PagePiece:
         prompt_seconds: how long its beginning was given to the model; 0 for none of it.
         statistics: of each figure its name, its value, and the range of the training music.
         beside: music to be heard beside it, and what that is.
+        hidden: whether nothing is told of it, and its file is not offered.
     """
 
     title: str
@@ -37,6 +38,7 @@ class PagePiece:
     prompt_seconds: float = 0.0
     statistics: Sequence[tuple[str, str, str]] = ()
     beside: tuple[str, Sequence[PagePiece]] = ("", ())
+    hidden: bool = False
 
 
 MOST_BYTES = 1_800_000
@@ -98,31 +100,32 @@ def _section(
     piece: PagePiece, label: str, picture: Markup | None = None, heading: str = "h3"
 ) -> Markup:
     """Return a piece's part of the page; the script adds what it takes to play it."""
-    midi = base64.b64encode(piece.midi or midi_bytes(piece.score)).decode()
     facts = [element("p", each) for each in (_facts(piece.score), *piece.remarks)]
     return element(
         "article",
         element(heading, piece.title, id=f"{label}-title"),
-        element("div", facts, class_="facts"),
+        None if piece.hidden else element("div", facts, class_="facts"),
         element("div", class_="controls"),
         element("div", roll_svg(piece.score, piece.title, piece.prompt_seconds), class_="roll"),
-        element(
-            "p",
-            element(
-                "a",
-                "Download as MIDI",
-                href=f"data:audio/midi;base64,{midi}",
-                download=piece.file_name or f"{piece.title}.mid",
-                class_="download",
-            ),
-            class_="files",
-        ),
+        element("p", None if piece.hidden else _download(piece), class_="files"),
         picture,
         _statistics(piece),
         _beside(piece, label),
         class_="piece",
         id=label,
         aria_labelledby=f"{label}-title",
+    )
+
+
+def _download(piece: PagePiece) -> Markup:
+    """Return a link that saves a piece's MIDI file, without any script."""
+    midi = base64.b64encode(piece.midi or midi_bytes(piece.score)).decode()
+    return element(
+        "a",
+        "Download as MIDI",
+        href=f"data:audio/midi;base64,{midi}",
+        download=piece.file_name or f"{piece.title}.mid",
+        class_="download",
     )
 
 

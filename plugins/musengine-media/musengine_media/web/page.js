@@ -28,3 +28,5 @@ for (const [id, chart] of Object.entries(data.charts ?? {})) {
   const figure = document.getElementById(id);
   if (figure) makeChart(figure, /** @type {Chart} */ (chart));
 }
+const ballot = document.getElementById("votes");
+if (ballot) makeBallot(ballot);

@@ -41,6 +41,17 @@ function slider(text, range, action) {
   return { label, input };
 }
 
+/**
+ * Let the browser save something as a file.
+ * @param {Blob} blob
+ * @param {string} name
+ */
+function offer(blob, name) {
+  const url = URL.createObjectURL(blob);
+  make("a", "", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+}
+
 class PieceView {
   /**
    * @param {HTMLElement} article
@@ -106,10 +117,7 @@ class PieceView {
   addSave(files) {
     const save = button("Save as sound", `Save ${this.piece.title} as a sound file`, async () => {
       save.setAttribute("disabled", "");
-      const url = URL.createObjectURL(waveFile(await this.player.render()));
-      const link = make("a", "", { href: url, download: `${this.piece.title}.wav` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(url), 60000);
+      offer(waveFile(await this.player.render()), `${this.piece.title}.wav`);
       save.removeAttribute("disabled");
     });
     files.append(save);
