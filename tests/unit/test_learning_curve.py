@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from musengine.interfaces.callback import Progress
@@ -84,6 +84,7 @@ def test_even_marks_reach_beyond_both_ends(a: float, b: float) -> None:
 
 
 @given(st.floats(1e-9, 1e9), st.floats(8, 1e9))
+@example(999999999.9999999, 8.0)
 def test_log_marks_reach_beyond_both_ends(low: float, times: float) -> None:
     marks = _log_marks(low, low * times)
     assert marks[0] <= low <= low * times <= marks[-1]

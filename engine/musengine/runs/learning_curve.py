@@ -156,8 +156,9 @@ def _even_marks(low: float, high: float) -> list[float]:
 
 def _log_marks(low: float, high: float) -> list[float]:
     """Return 1, 2 and 5 times the powers of ten, the first and last beyond both ends."""
-    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
-    marks = [digit * 10.0**power for power in powers for digit in (1, 2, 5, 10)]
+    # One power more at both ends, since a logarithm may be rounded across a whole number.
+    powers = range(math.floor(math.log10(low)) - 1, math.floor(math.log10(high)) + 2)
+    marks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
     first = max(mark for mark in marks if mark <= low)
     last = min(mark for mark in marks if mark >= high)
     return sorted({mark for mark in marks if first <= mark <= last})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from musengine.api import Run
 from musengine.testing import load_checkpoint, run_command
 
 PIPELINE = """
@@ -78,6 +79,8 @@ def test_evaluating_one_tells_what_its_validation_told(run: Path) -> None:
         words = ("evaluate", "--json", "--split", "valid", "--checkpoint", str(step))
         figures: dict[str, Any] = json.loads(run_command(*words).out)
         assert figures["valid"]["nll"] == pytest.approx(told[step], rel=1e-6)
+        same = Run(run).evaluate(["valid"], [f"generate.checkpoint={step}"])
+        assert same["valid"]["nll"] == figures["valid"]["nll"]
     # The folder keeps the figures of the checkpoint that the run itself generates from.
     assert (run / "evaluation.json").read_bytes() == own
 
