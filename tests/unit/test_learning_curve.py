@@ -75,6 +75,8 @@ def test_a_loss_that_falls_far_is_seen_to_the_end() -> None:
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+@example(0.0, 5e-324)
+@example(1.0, 1.0)
 def test_even_marks_reach_beyond_both_ends(a: float, b: float) -> None:
     low, high = sorted((a, b))
     marks = _even_marks(low, high)

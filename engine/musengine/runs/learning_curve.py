@@ -146,8 +146,9 @@ def _thinned(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
 
 def _even_marks(low: float, high: float) -> list[float]:
     """Return round numbers evenly apart, about five, the first and last beyond both ends."""
-    if high <= low:
-        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+    size = max(abs(low), abs(high), 1e-12)
+    if high - low < 1e-9 * size:  # the same, but for rounding
+        low, high = low - size / 2, high + size / 2
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     apart = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
