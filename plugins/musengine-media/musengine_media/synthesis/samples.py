@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from musengine_media.synthesis.soundfont import Region, Sample, SoundFont
+from musengine_media.synthesis.regions import Region, Sample
+from musengine_media.synthesis.soundfont import SoundFont
 
 FINER = 2
 """Points that are kept for each frame, so that straight lines between them come near the curve."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from musengine.api import FloatArray
 from musengine_media.synthesis.controls import Controls
+from musengine_media.synthesis.regions import Region
 from musengine_media.synthesis.samples import FINER, Prepared
-from musengine_media.synthesis.soundfont import Region
 
 Sound = npt.NDArray[np.float32]
 
