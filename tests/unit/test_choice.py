@@ -138,6 +138,23 @@ class TestChoosing:
         assert chosen(folder, registry(("wrong", Wrong))).model == "counts"
         assert "a-stranger" in caplog.text
 
+    def test_a_plugins_fault_is_told_and_keeps_no_other_from_being_asked(
+        self, folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Raises(CountsConfig):
+            @classmethod
+            def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+                raise ZeroDivisionError("by what")
+
+        assert chosen(folder, registry(("raises", Raises))).model == "counts"
+        assert "ZeroDivisionError: by what" in caplog.text
+
+    def test_a_mistake_in_a_setting_is_the_users(self, folder: Path) -> None:
+        with refused("unknown-key", "--set", "stps"):
+            chosen(folder, registry(), ("training.stps=5",))
+        with refused("unknown-component", "cuonts", "counts"):
+            chosen(folder, registry(), ("model.type=cuonts",))
+
     def test_few_pieces_are_split_within(self, workplace: Path) -> None:
         found = chosen(write_lines(workplace / "few", 3), registry())
         assert found.tables["corpus"]["split"] == "within"

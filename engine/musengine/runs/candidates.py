@@ -12,13 +12,13 @@ from typing import Any
 from musengine.config import toml
 from musengine.data.discovery import check_sources
 from musengine.data.survey import SurveyedCorpus
-from musengine.errors import UserError
+from musengine.errors import ConfigError, is_strict
 from musengine.pipeline.layers import Layer, merged
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.pipeline.sections import LISTS
 from musengine.plugins.declarations import Content, ModelConfig
-from musengine.plugins.registry import Registry
-from musengine.plugins.suggestions import SuggestedSize
+from musengine.plugins.registry import Registry, RegistryEntry
+from musengine.plugins.suggestions import SuggestedSize, Suggestion
 from musengine.runs.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -45,37 +45,59 @@ class Candidate:
 def candidates_for(
     corpus: SurveyedCorpus, registry: Registry, minutes: float, settings: Sequence[str]
 ) -> list[Candidate]:
-    """Return every size of every model that suits the music."""
+    """Return every size of every model that suits the music.
+
+    Raises:
+        UserError: with these settings none can be used.
+    """
     own = toml.SettingsSource(Path("chosen.toml"), "--set", {}, Path.cwd())
     for setting in settings:
         toml.apply(own, setting)
     wanted = own.tables.get("model", {}).get("type")
+    if wanted is not None:
+        registry.get("model", str(wanted))
     found: list[Candidate] = []
+    mistaken: list[ConfigError] = []
     for entry in registry.of_kind("model"):
-        config = entry.declaration.config
-        if not issubclass(config, ModelConfig) or wanted not in (None, entry.name):
+        if wanted not in (None, entry.name):
             continue
-        suggestion = config.suits(corpus.survey)
-        if suggestion is None or entry.missing_requirements():
-            continue
-        for size in suggestion.sizes:
-            tables = _installed(
-                merged(
-                    [Layer("", _base(corpus, minutes, registry)), Layer("", size.tables)]
-                ).tables,
-                registry,
-            )
+        suggestion = _suggestion(entry, corpus)
+        for size in () if suggestion is None else suggestion.sizes:
+            assert suggestion is not None
+            layers = [Layer("", _base(corpus, minutes, registry)), Layer("", size.tables)]
+            tables = _installed(merged(layers).tables, registry)
             try:
                 pipeline = resolved(tables, "chosen", registry, settings)
                 if unwanted := _unwanted(corpus, pipeline.accepts()):
                     tables["corpus"] = {**tables["corpus"], "exclude": unwanted}
                     pipeline = resolved(tables, "chosen", registry, settings)
-            except UserError as error:
+            except ConfigError as error:
+                if any(problem.file == "--set" for problem in error.problems):
+                    mistaken.append(error)
+                    continue
                 origin = f"what model {entry.name!r} of {entry.origin} proposes"
                 logger.warning(f"{origin} cannot be used: {error.lines[0]}")
                 continue
             found.append(Candidate(entry.name, suggestion.why, size, tables, pipeline))
+    if mistaken and not found:
+        raise mistaken[0]
     return found
+
+
+def _suggestion(entry: RegistryEntry, corpus: SurveyedCorpus) -> Suggestion | None:
+    """Return what a model says to some music; a plugin's fault is told and is no answer."""
+    config = entry.declaration.config
+    if not issubclass(config, ModelConfig) or entry.missing_requirements():
+        return None
+    try:
+        return config.suits(corpus.survey)
+    # One plugin's fault must not keep the others from being asked.
+    except Exception as error:
+        if is_strict():
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning(f"model {entry.name!r} of {entry.origin} is not asked: {reason}")
+        return None
 
 
 def _base(corpus: SurveyedCorpus, minutes: float, registry: Registry) -> dict[str, Any]:
