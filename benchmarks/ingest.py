@@ -1,14 +1,18 @@
-"""How fast MIDI files are read and encoded, beside other libraries, and what memory it takes."""
+"""How fast MIDI files and tunes in ABC are read, beside other libraries, and in what memory."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import gc
 import importlib.metadata
+import io
 import multiprocessing
 import statistics
 import tarfile
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -25,6 +29,8 @@ ARCHIVES = ("pop909/pop909-main-001-808.tar.gz", "pop909/pop909-versions-001-808
 RUNS = 3
 SLOW = 20
 """Libraries in Python get every so many-th file; the rate is that of these."""
+TUNES = 1000
+"""In ABC, which both readers get."""
 MEMORY = (60, 600)
 """How many files the two runs have whose memory is compared."""
 
@@ -188,7 +194,54 @@ def memory(paths: Sequence[Path], folder: Path) -> dict[str, float]:
     return {**found, "ratio": round(many / few, 3)}
 
 
-def main() -> None:
+def seconds_of_abc(texts: Sequence[str]) -> float:
+    """Return the seconds of processor time that our reader takes, checks and scores included."""
+    from musengine_notation import abc_to_score
+    from musengine_notation.abc.reader import faults_of, read_tune
+
+    abc_to_score(texts[0])  # what is imported once is not counted
+    began = time.process_time()
+    for text in texts:
+        faults_of(*read_tune(list(enumerate(text.split("\n"), 1))))
+    return time.process_time() - began
+
+
+def seconds_of_music21(texts: Sequence[str]) -> float:
+    """Return the seconds of processor time that music21 takes to parse alone, no scores made.
+
+    What it says of tunes it cannot parse is not shown.
+    """
+    from music21 import converter
+
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        converter.parseData(texts[0], format="abc")
+        began = time.process_time()
+        for text in texts:
+            with contextlib.suppress(Exception):
+                converter.parseData(text, format="abc")
+    return time.process_time() - began
+
+
+def abc() -> None:
+    """Measure on the first tunes of the Nottingham collection."""
+    from musengine_notation.abc.book import tunes_of
+
+    books = sorted((data_folder() / "nottingham" / "ABC_cleaned").glob("*.abc"))
+    texts = [tune.text for book in books for tune in tunes_of(book.read_text("utf-8"))][:TUNES]
+    ours = min(seconds_of_abc(texts) for _ in range(RUNS))
+    theirs = seconds_of_music21(texts)
+    figures = {
+        "tunes": len(texts),
+        "musengine to Score, seconds": round(ours, 2),
+        "music21 parses alone, seconds": round(theirs, 1),
+        "times music21": round(theirs / ours, 1),
+    }
+    packages = ("musengine", "musengine-notation", "music21")
+    write_result("ingest_abc", "python benchmarks/ingest.py --only abc", figures, packages)
+
+
+def midi() -> None:
     """Measure everything on all pop909 files."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "pop909"
@@ -212,7 +265,18 @@ def main() -> None:
                 for name in ("symusic", "miditoolkit", "pretty_midi")
             },
         }
-    write_result("ingest", "python benchmarks/ingest.py", figures)
+    write_result("ingest", "python benchmarks/ingest.py --only midi", figures)
+
+
+def main() -> None:
+    """Measure everything, or one part of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("midi", "abc"), help="measure these alone")
+    only = parser.parse_args().only
+    if only != "abc":
+        midi()
+    if only != "midi":
+        abc()
 
 
 if __name__ == "__main__":

@@ -1,167 +1,66 @@
-"""Real tunes beside abc2midi, where it is installed."""
+"""Tunes beside abc2midi, where it is installed."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-import subprocess
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from abc_rows import rows, tune
+from beside_abc2midi import are_equal, compared, ours, theirs
 
-from musengine.api import Score
 from musengine_notation import abc_to_score
-from musengine_notation.abc.book import Tune, tunes_of
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "reading-abc.md"
-_FIELD = re.compile(r"[A-Za-z]:(?![|:])|%")
-_BAR = re.compile(r"(\[[A-Za-z]:[^\]]*\])|((?:\[(?=\|))?(?:\||:[|:])[|:\]]*)(\[?\d)?|(\[\d)")
-TOLERANCE = 0.08
-"""In quarter notes: abc2midi strikes the notes of a chord one after the other."""
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "docs" / "reference" / "reading-abc.md"
+RESULT = ROOT / "benchmarks" / "results" / "abc_agreement.json"
 
-pytestmark = pytest.mark.skipif(shutil.which("abc2midi") is None, reason="no abc2midi")
-
-
-def plain(text: str) -> str:
-    """A tune without ornaments, grace notes, chord symbols and hornpipe rhythm."""
-    lines = []
-    for line in text.split("\n"):
-        if line.startswith("R:"):
-            continue
-        if not _FIELD.match(line):
-            line = re.sub(r'"[^"]*"|\{[^}]*\}|![^!\s|]*!', "", line)
-            parts = re.split(r"(\[[A-Za-z]:[^\]]*\])", line)
-            parts[::2] = [re.sub(r"[~HJLMOPSTuv]|\.(?=[A-Ga-g^_=\[])", "", p) for p in parts[::2]]
-            line = "".join(parts)
-        lines.append(line)
-    return "\n".join(lines)
+needs_abc2midi = pytest.mark.skipif(
+    shutil.which("abc2midi") is None, reason="abc2midi is not installed (apt install abcmidi)"
+)
 
 
-def with_beginnings(text: str) -> str:
-    """A tune in which each repeated part has the sign `|:` where it begins."""
-    head, _, body = text.partition("\nK:")
-    key, _, music = body.partition("\n")
-    lines = music.split("\n")
-    # Places of music alone; a bar line begins a part, until a sign says whether it is repeated.
-    begin: tuple[int, int] | None = (0, 0)
-    last_ending = False
-    inserts: list[tuple[int, int]] = []
-    for number, line in enumerate(lines):
-        if line.startswith("P:"):
-            begin, last_ending = (number + 1, 0), False
-        if _FIELD.match(line):
-            if begin == (number, 0):
-                begin = (number + 1, 0)
-            continue
-        for match in _BAR.finditer(line):
-            if match[1]:
-                continue
-            sign, ending = match[2] or "", match[3] or match[4]
-            after = (number, match.end(2) if match[2] else match.end())
-            if sign.endswith(":") and "|" in sign.rstrip(":"):
-                begin = None if not sign.startswith(":") else begin
-            repeats = sign.startswith(":")
-            first = ending and ending.strip("[") == "1"
-            if (repeats or first) and begin is not None:
-                inserts.append(begin)
-                begin = None
-            if sign == "::" or (repeats and sign.endswith(":")):
-                begin = None
-            else:
-                closed = repeats and not ending and not _ending_next(lines, after)
-                parted = last_ending and sign not in ("", "|") and not sign.endswith(":")
-                begin = after if closed or parted else begin
-            if last_ending and sign not in ("", "|"):
-                last_ending = False
-            if ending and not first:
-                last_ending = True
-    for number, place in reversed(inserts):
-        if number < len(lines):
-            line = lines[number]
-            lines[number] = f"{line[:place]} |: {line[place:]}"
-    return f"{head}\nK:{key}\n" + "\n".join(lines)
+def listed() -> list[str]:
+    """The tunes that the page says are read otherwise."""
+    return sorted(re.findall(r"^\| ([\w.-]+, X:\w+) \|", PAGE.read_text("utf-8"), re.MULTILINE))
 
 
-def _ending_next(lines: list[str], after: tuple[int, int]) -> bool:
-    rest = lines[after[0]][after[1] :] + " " + " ".join(lines[after[0] + 1 :])
-    return re.match(r"[\s\\|\]]*(\[?\d)", rest) is not None
-
-
-def theirs(text: str, folder: Path) -> list[tuple[int, float]] | None:
-    """Pitch and onset in quarter notes of what abc2midi makes of a tune; None for nothing."""
-    import miditoolkit
-
-    source, made = folder / "tune.abc", folder / "tune.mid"
-    source.write_text(re.sub(r"^X:[^\n]*", "X:1", text), encoding="utf-8")
-    made.unlink(missing_ok=True)
-    subprocess.run(
-        ["abc2midi", str(source), "1", "-o", str(made), "-NGRA", "-NGUI", "-NFER"],
-        capture_output=True,
-        timeout=20,
-        check=False,
+@pytest.mark.skipif(not RESULT.is_file(), reason="no benchmarks")
+def test_each_tune_that_was_found_to_differ_is_listed_with_who_is_right():
+    figures = json.loads(RESULT.read_text(encoding="utf-8"))["figures"]
+    assert listed() == sorted(
+        name
+        for collection in ("Nottingham", "airdsAirs")
+        for name in figures[collection]["different"]
     )
-    if not made.is_file():
-        return None
-    file = miditoolkit.MidiFile(str(made))
-    return [
-        (int(note.pitch), note.start / file.ticks_per_beat)
-        for part in file.instruments
-        for note in part.notes
-    ]
+    assert figures["all"]["equal with the signs of repeats written out"] >= 0.995
 
 
-def ours(score: Score) -> list[tuple[int, float]]:
-    per = score.ticks_per_beat
-    return list(zip(score.pitch.tolist(), (score.onset / per).tolist(), strict=True))
+PLAIN = ("lengths", "octaves", "unit length changes", "modes", "ties", "tuplets", "rests")
+"""Rows of the page in which nothing is left to a player."""
 
 
-def are_equal(first: list[tuple[int, float]], second: list[tuple[int, float]]) -> bool:
-    """Whether both have the same pitches at the same times."""
-    onsets: list[dict[int, list[float]]] = []
-    for notes in (first, second):
-        found = defaultdict(list)
-        for pitch, onset in sorted(notes):
-            found[pitch].append(onset)
-        onsets.append(found)
-    one, other = onsets
-    return one.keys() == other.keys() and all(
-        len(one[pitch]) == len(other[pitch])
-        and all(abs(a - b) < TOLERANCE for a, b in zip(one[pitch], other[pitch], strict=True))
-        for pitch in one
-    )
+@needs_abc2midi
+@pytest.mark.parametrize(
+    ("what", "abc"), [row[:2] for row in rows("## What is understood") if row[0] in PLAIN]
+)
+def test_what_leaves_nothing_to_a_player_is_what_abc2midi_plays(tmp_path, what, abc):
+    text = tune(abc)
+    other = theirs(text, tmp_path)
+    assert other is not None
+    assert are_equal(ours(abc_to_score(text)), other), what
 
 
-def books(data_folder: Path) -> Iterator[Path]:
-    music21 = pytest.importorskip("music21")
-    yield from sorted((data_folder / "nottingham" / "ABC_cleaned").glob("*.abc"))
-    yield from sorted((Path(music21.__file__).parent / "corpus" / "airdsAirs").glob("*.abc"))
-
-
-def tunes(data_folder: Path) -> Iterator[tuple[str, Tune]]:
-    for path in books(data_folder):
-        text = path.read_bytes().decode("utf-8", errors="replace").replace("\r\n", "\n")
-        for tune in tunes_of(text):
-            yield f"{path.name}, X:{tune.number}", tune
-
-
+@needs_abc2midi
 @pytest.mark.slow
 def test_real_tunes_have_the_notes_that_abc2midi_plays(data_folder, tmp_path):
-    count, different = 0, []
-    for name, tune in tunes(data_folder):
-        count += 1
-        text = plain(tune.text)
-        found = ours(abc_to_score(text, repeats="played"))
-        wanted = theirs(text, tmp_path)
-        # What both read alike as it stands needs no signs written for it.
-        if wanted is None or not are_equal(found, wanted):
-            wanted = theirs(with_beginnings(text), tmp_path)
-        if wanted is None or not are_equal(found, wanted):
-            different.append(name)
-    assert count > 2000
-    assert len(different) <= 0.005 * count, different
-    # Each that differs is listed in the documentation, with who is right; and no others are.
+    music21 = pytest.importorskip("music21")
+    books = sorted((data_folder / "nottingham" / "ABC_cleaned").glob("*.abc"))
+    books += sorted((Path(music21.__file__).parent / "corpus" / "airdsAirs").glob("*.abc"))
+    found = compared(books, tmp_path)
+    assert found.tunes > 2000
+    assert len(found.different) <= 0.005 * found.tunes, found.different
     if PAGE.is_file():
-        listed = re.findall(r"^\| ([\w.-]+, X:\w+) \|", PAGE.read_text("utf-8"), re.MULTILINE)
-        assert sorted(listed) == sorted(different)
+        assert listed() == sorted(found.different)
