@@ -58,7 +58,7 @@ class Opened:
     def saved(self, name: str) -> bytes:
         """What a link or button saves."""
         with self.page.expect_download() as caught:
-            self.page.get_by_text(name).first.click()
+            self.page.locator("a, button").filter(has_text=name).first.click()
         return Path(caught.value.path()).read_bytes()
 
 
@@ -223,10 +223,7 @@ class TestSound:
 
     def test_the_download_is_the_file(self, tune: Path, opened: Any) -> None:
         saved = opened(tune).saved("Download as MIDI")
-        (tune.parent / "saved.mid").write_bytes(saved)
-        assert run_command("listen", "saved.mid", "--out", "again.html").status == 0
-        again = (tune.parent / "again.html").read_text("utf-8").replace("saved", "tune")
-        assert again == tune.read_text("utf-8")
+        assert saved == (tune.parent / "tune.mid").read_bytes()
 
 
 @pytest.fixture

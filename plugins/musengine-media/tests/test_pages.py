@@ -100,6 +100,15 @@ class TestData:
         score = Score.from_notes([0, 0], 1, [40, 70], track=[0, 2], ticks_per_beat=1, tracks=tracks)
         assert [part["name"] for part in score_data(score)["parts"]] == ["Flute", "Drums"]
 
+    def test_a_pedal_lets_notes_ring_until_it_goes_up(self) -> None:
+        pedal = [(0, 0, 64, 127), (6, 0, 64, 0)]
+        held = Score.from_notes(
+            [0, 7], 2, [60, 62], ticks_per_beat=1, tempos=[(0, 60.0)], controls=pedal
+        )
+        (part,) = score_data(held)["parts"]
+        assert (part["len"], part["ring"]) == ([2000, 2000], [6000, 2000])
+        assert "ring" not in score_data(two_parts())["parts"][0]
+
     def test_an_empty_score_has_a_page(self, tmp_path: Path) -> None:
         empty = Score.from_notes([], [], [], ticks_per_beat=4, length=16)
         (section,) = Shelf().sections([PagePiece("nothing", empty)])

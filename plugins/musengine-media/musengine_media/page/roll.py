@@ -9,12 +9,15 @@ import numpy as np
 
 from musengine.api import GENERAL_MIDI, FloatArray, IntArray, Score, shown_pitches
 from musengine_media.page.markup import Markup, element
+from musengine_media.synthesis.controls import Controls
 
 COLOURS = 8
 """How many colours the style has for parts; further parts begin again with the first."""
 WIDTH, ROW, DRUM_ROW, GAP = 1000, 5, 5, 6
 """Of the picture: its width, the heights of a pitch and of a drum, and the room between both."""
 _BLACK_KEYS = (1, 3, 6, 8, 10)
+LONGEST_RING = 10_000
+"""Milliseconds for which a pedal holds a note at most."""
 _MOST_BARS = 2000
 
 
@@ -35,28 +38,33 @@ def parts_of(score: Score) -> list[int]:
 def score_data(score: Score) -> dict[str, Any]:
     """Return what the script plays and draws, times in milliseconds.
 
-    Of each part `on` holds the time from each onset to the next, `len` how long each note sounds.
+    Of each part `on` holds the time from each onset to the next, `len` how long each note is, and
+    `ring` how long it is heard where a pedal holds notes.
     """
-    on = _milliseconds(score, score.onset)
-    length = np.maximum(_milliseconds(score, score.end) - on, 1)
+    on, end = _milliseconds(score, score.onset), _milliseconds(score, score.end)
     bars = score.ticks_of_bars(np.arange(min(score.n_bars, _MOST_BARS)))
     return {
         "length": int(_milliseconds(score, np.array([score.length]))[0]),
         "bars": _milliseconds(score, bars).tolist(),
-        "parts": [
-            {
-                "name": part_name(score, track),
-                "program": score.tracks[track].program,
-                "drum": score.tracks[track].is_drum,
-                "on": np.diff(on[own], prepend=0).tolist(),
-                "len": length[own].tolist(),
-                "pitch": score.pitch[own].tolist(),
-                "vel": score.velocity[own].tolist(),
-            }
-            for track in parts_of(score)
-            for own in [score.track == track]
-        ],
+        "parts": [_part_data(score, track, on, end) for track in parts_of(score)],
     }
+
+
+def _part_data(score: Score, track: int, on: IntArray, end: IntArray) -> dict[str, Any]:
+    own = score.track == track
+    data = {
+        "name": part_name(score, track),
+        "program": score.tracks[track].program,
+        "drum": score.tracks[track].is_drum,
+        "on": np.diff(on[own], prepend=0).tolist(),
+        "len": np.maximum(end[own] - on[own], 1).tolist(),
+        "pitch": score.pitch[own].tolist(),
+        "vel": score.velocity[own].tolist(),
+    }
+    let_go = np.minimum(Controls(score, track, 1000).released(end[own]), end[own] + LONGEST_RING)
+    if (let_go > end[own]).any():
+        data["ring"] = (let_go - on[own]).tolist()
+    return data
 
 
 def _milliseconds(score: Score, ticks: IntArray | FloatArray) -> IntArray:

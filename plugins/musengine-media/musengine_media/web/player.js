@@ -7,6 +7,7 @@
  * @property {boolean} drum
  * @property {number[]} on from each onset to the next
  * @property {number[]} len
+ * @property {number[]} [ring] how long notes are heard, where a pedal holds them
  * @property {number[]} pitch
  * @property {number[]} vel
  */
@@ -47,6 +48,7 @@ function notesOf(piece) {
       notes.push({
         start: start / 1000,
         length: part.len[at] / 1000,
+        heard: (part.ring ?? part.len)[at] / 1000,
         pitch: part.pitch[at],
         velocity: part.vel[at],
         part: index,
@@ -195,7 +197,7 @@ class Player {
     });
     this.begun = context.currentTime + 0.05;
     // Notes that sound already at this place begin anew.
-    this.next = this.notes.findIndex((note) => note.start + note.length > this.from + 0.05);
+    this.next = this.notes.findIndex((note) => note.start + note.heard > this.from + 0.05);
     if (this.next < 0) this.next = this.notes.length;
     this.tick();
   }
@@ -207,7 +209,7 @@ class Player {
     for (; this.next < this.notes.length && this.notes[this.next].start < until; this.next++) {
       const note = this.notes[this.next];
       const start = Math.max(note.start, this.from);
-      const length = (note.start + note.length - start) / this.tempo;
+      const length = (note.start + note.heard - start) / this.tempo;
       if (length < 0.01) continue;
       const when = this.begun + (start - this.from) / this.tempo;
       const part = this.piece.parts[note.part];
@@ -249,7 +251,7 @@ class Player {
     for (const note of this.notes) {
       if (!this.heard(note.part)) continue;
       const part = this.piece.parts[note.part];
-      sound(context, out, part, note, note.start / this.tempo, note.length / this.tempo);
+      sound(context, out, part, note, note.start / this.tempo, note.heard / this.tempo);
     }
     return context.startRendering();
   }

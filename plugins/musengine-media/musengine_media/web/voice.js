@@ -4,6 +4,7 @@
  * @typedef {object} Note A note of a piece, times in seconds.
  * @property {number} start
  * @property {number} length
+ * @property {number} heard how long it sounds, which a pedal makes longer
  * @property {number} pitch
  * @property {number} velocity
  * @property {number} part
