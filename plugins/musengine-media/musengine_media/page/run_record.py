@@ -25,6 +25,8 @@ from musengine.errors import UserError
 MOST_PIECES = 20
 """Of the newest pieces, and how many of those made on the way are shown, spread over the run."""
 MOST_ON_THE_WAY = 6
+MOST_LOG = 256 * 2**20
+"""Bytes of a file of JSON lines that are read."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _object(path: Path) -> Mapping[str, Any]:
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a file of JSON lines, of which the last may be half written."""
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_size > MOST_LOG:
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError):
