@@ -64,8 +64,12 @@ class PieceView {
     this.frame = 0;
     this.box = /** @type {HTMLElement} */ (article.querySelector(".roll"));
     this.controls = /** @type {HTMLElement} */ (article.querySelector(".controls"));
+    this.play = button("Play", "", () => this.player.toggle());
+    this.time = make("span", "", { class: "clock" });
+    const range = { min: 0, max: Math.max(this.player.seconds, 0.1), step: 0.01, value: 0 };
+    this.seek = slider("", range, (value) => this.player.seek(value));
     this.addControls();
-    this.addParts();
+    this.switches = this.addParts();
     this.addSave(/** @type {HTMLElement} */ (article.querySelector(".files")));
     this.roll = new Roll(this.box, this.player);
     this.makeReachable();
@@ -76,14 +80,9 @@ class PieceView {
   addControls() {
     const { player, piece } = this;
     const title = piece.title;
-    this.play = button("Play", `Play ${title}`, () => player.toggle());
     this.play.classList.add("play");
-    this.time = make("span", "", { class: "clock" });
-    const end = Math.max(player.seconds, 0.1);
-    const seek = slider("", { min: 0, max: end, step: 0.01, value: 0 }, (value) => player.seek(value));
-    seek.label.classList.add("seek");
-    this.seek = seek.input;
-    this.seek.setAttribute("aria-label", `Position in ${title}`);
+    this.seek.label.classList.add("seek");
+    this.seek.input.setAttribute("aria-label", `Position in ${title}`);
     const tempo = slider("Tempo 100 %", { min: 25, max: 200, step: 5, value: 100 }, (value) => {
       /** @type {Text} */ (tempo.label.firstChild).data = `Tempo ${value} %`;
       player.setTempo(value / 100);
@@ -92,7 +91,7 @@ class PieceView {
       player.setVolume(value / 100);
     });
     this.controls.append(
-      ...[this.play, this.time, seek.label, tempo.label, volume.label],
+      ...[this.play, this.time, this.seek.label, tempo.label, volume.label],
       button("−", `Zoom out of ${title}`, () => this.roll.zoomBy(1 / 1.5)),
       button("+", `Zoom into ${title}`, () => this.roll.zoomBy(1.5)),
       button("Fit", `Show all of ${title}`, () => this.roll.fit()),
@@ -101,7 +100,7 @@ class PieceView {
 
   addParts() {
     const list = make("ul", "", { class: "parts" });
-    this.switches = this.piece.parts.map((part, index) => {
+    const switches = this.piece.parts.map((part, index) => {
       const item = make("li");
       const mute = button("Mute", `Mute ${part.name}`, () => this.player.toggleMute(index));
       const solo = button("Solo", `Solo ${part.name}`, () => this.player.toggleSolo(index));
@@ -111,6 +110,7 @@ class PieceView {
       return { mute, solo };
     });
     this.controls.after(list);
+    return switches;
   }
 
   /** @param {HTMLElement} files */
@@ -185,8 +185,8 @@ class PieceView {
       solo.setAttribute("aria-pressed", String(player.solo[part]));
     });
     this.time.textContent = text;
-    this.seek.value = String(player.position);
-    this.seek.setAttribute("aria-valuetext", text);
+    this.seek.input.value = String(player.position);
+    this.seek.input.setAttribute("aria-valuetext", text);
     this.box.setAttribute("aria-valuenow", player.position.toFixed(1));
     this.box.setAttribute("aria-valuetext", `${text}, bar ${this.bar + 1}`);
     if (player.position !== this.shown) this.roll.follow();

@@ -29,10 +29,12 @@ class Roll {
     this.player = player;
     this.piece = player.piece;
     this.zoom = 1;
+    this.width = box.clientWidth;
+    /** @type {Record<string, string>} By the names that the style has, with those of the parts. */
+    this.colours = {};
     const pitched = player.notes.filter((note) => !this.piece.parts[note.part].drum);
-    const pitches = pitched.map((note) => note.pitch);
-    this.low = pitches.length ? Math.min(...pitches) - 2 : 48;
-    this.high = pitches.length ? Math.max(...pitches) + 2 : 72;
+    this.low = pitched.length ? pitched.reduce((low, note) => Math.min(low, note.pitch), 127) - 2 : 48;
+    this.high = pitched.length ? pitched.reduce((high, note) => Math.max(high, note.pitch), 0) + 2 : 72;
     while (this.high - this.low < 23) {
       this.low--;
       this.high++;
@@ -43,7 +45,7 @@ class Roll {
     this.row = Math.max(ROWS[0], Math.min(ROWS[1], HEIGHT / rows));
     this.lane = RULER + rows * this.row + (this.drums.length ? LANE_GAP : 0);
     this.height = Math.ceil(this.lane + this.drums.length * DRUM_ROW);
-    this.longest = Math.max(0, ...player.notes.map((note) => note.length));
+    this.longest = player.notes.reduce((longest, note) => Math.max(longest, note.length), 0);
     this.canvas = document.createElement("canvas");
     this.spacer = document.createElement("div");
     this.spacer.append(this.canvas);
@@ -78,13 +80,10 @@ class Roll {
     this.canvas.style.width = `${this.width}px`;
     this.canvas.style.height = `${this.height}px`;
     const style = getComputedStyle(document.documentElement);
-    const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
-    this.colours = {
-      ...Object.fromEntries(
-        ["paper", "ink", "soft", "line", "row", "prompt", "cursor"].map((name) => [name, colour(name)]),
-      ),
-      parts: Array.from({ length: COLOURS }, (_, index) => colour(`part-${index}`)),
-    };
+    const parts = Array.from({ length: COLOURS }, (_, index) => `part-${index}`);
+    for (const name of ["paper", "ink", "soft", "line", "row", "prompt", "cursor", ...parts]) {
+      this.colours[name] = style.getPropertyValue(`--${name}`).trim();
+    }
     this.stretch();
     this.draw();
   }
@@ -131,7 +130,7 @@ class Roll {
 
   draw() {
     const pen = this.canvas.getContext("2d");
-    if (!pen || !this.colours) return;
+    if (!pen) return;
     const ratio = window.devicePixelRatio || 1;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.font = "11px system-ui, sans-serif";
@@ -213,7 +212,7 @@ class Roll {
       const top = drum ? this.lane + this.drums.indexOf(note.pitch) * DRUM_ROW : this.top(note.pitch);
       const high = (drum ? DRUM_ROW : this.row) - 0.8;
       pen.globalAlpha = this.player.heard(note.part) ? 1 : 0.25;
-      pen.fillStyle = this.colours.parts[note.part % COLOURS];
+      pen.fillStyle = this.colours[`part-${note.part % COLOURS}`];
       pen.fillRect(left, top, drum ? Math.min(width, 6) : width, high);
       if (on && note.start <= position && position < end) {
         pen.strokeStyle = this.colours.ink;
