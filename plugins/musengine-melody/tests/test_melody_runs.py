@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import tomli
 from miditoolkit import Instrument, MidiFile, Note
 
 from musengine.api import Piece, Pipeline, load_pipeline, read_dataset, read_scores
+from musengine.errors import UnreadableError
 from musengine.testing import CommandResult, create, run_command, unpack
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -206,7 +208,7 @@ def test_real_files_encoded_by_hand(folder: Path, data_folder: Path) -> None:
 
 
 def test_the_files_of_the_original(folder: Path, data_folder: Path) -> None:
-    """183 files, 167 of them strictly monophonic, 128 different melodies, none on both sides."""
+    """183 files, 167 of them strictly monophonic, 128 different ones, none on both sides."""
     unpack_flat(data_folder / "midi-rnn-lakh" / "midi-rnn-lakh.tar.gz", folder / "real")
 
     def parts_with(*settings: str) -> dict[str, list[str]]:
@@ -216,29 +218,29 @@ def test_the_files_of_the_original(folder: Path, data_folder: Path) -> None:
     def count(parts: dict[str, list[str]]) -> int:
         return sum(map(len, parts.values()))
 
-    # In three files more all that overlaps is a note struck again before its release; reading ends
-    # it there. Two files overlap in more than 5 percent of their time as they stand.
-    assert count(parts_with("encoder.tolerance=0", "corpus.duplicates=keep")) == 167 + 3
-    assert count(parts_with("corpus.duplicates=keep")) == 183 - 2
+    # One of the strictly monophonic is percussion, by a bank of drums. In three files more all that
+    # overlaps is a note struck again before its release; reading ends it there. Two files overlap
+    # in more than 5 percent of their time as they stand.
+    assert count(parts_with("encoder.tolerance=0", "corpus.duplicates=keep")) == 167 - 1 + 3
+    assert count(parts_with("corpus.duplicates=keep")) == 183 - 1 - 2
 
     encoder = create("encoder", "melody", tolerance=100.0)
-    melodies = {
-        melody.id: melody.content
-        for name, score in read_scores("real", jobs=1).items()
-        for melody in encoder.pieces(Piece(name, score))
-    }
+    melodies = {}
+    for name, score in read_scores("real", jobs=1).items():
+        with contextlib.suppress(UnreadableError):
+            melodies |= {each.id: each.content for each in encoder.pieces(Piece(name, score))}
     pitches = {name: melody.pitch.tobytes() for name, melody in melodies.items()}
-    assert len(pitches) == 183
-    assert len(set(pitches.values())) == 128
-    # Two of the 128 differ in one note struck again: they are kept together too.
+    assert len(pitches) == 183 - 1
+    assert len(set(pitches.values())) == 128 - 1
+    # Two of them differ in one note struck again: they are kept together too.
     notes = {name: encoder.copy_key(melody) for name, melody in melodies.items()}
-    assert len(set(notes.values())) == 127
+    assert len(set(notes.values())) == 127 - 1
 
     parts = parts_with("encoder.tolerance=100", "corpus.duplicates=keep")
-    assert count(parts) == 183
+    assert count(parts) == 183 - 1
     for of in (pitches, notes):
         train, valid = ({of[name] for name in parts[part]} for part in ("train", "valid"))
         assert train
         assert valid
         assert not train & valid
-    assert count(parts_with("encoder.tolerance=100")) == 127
+    assert count(parts_with("encoder.tolerance=100")) == 127 - 1
