@@ -121,13 +121,13 @@ from musengine.api import ModelConfig, ModelDeclaration, hookimpl
 def musengine_models():
     return [
         ModelDeclaration(
-            name=name, summary="", target="nowhere:Nothing", config=ModelConfig, layouts=("grid",)
+            name=name, summary="", target={target!r}, config=ModelConfig, layouts=("grid",)
         )
         for name in {names!r}
     ]
 """
 
 
-def declaring(*names: str) -> str:
+def declaring(*names: str, target: str = "nowhere:Nothing") -> str:
     """Return the source of a plugin that declares models of these names."""
-    return PLUGIN.format(names=names)
+    return PLUGIN.format(names=names, target=target)

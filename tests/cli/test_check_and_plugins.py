@@ -185,7 +185,7 @@ class TestResolved:
 
 
 class TestMessages:
-    def test_are_one_line_however_long_and_just_as_they_are(
+    def test_are_one_line_however_long_and_harm_no_terminal(
         self, musengine: Command, folder: Path
     ) -> None:
         key = ":smile: [bold] \x1b[31m" + "long " * 200 + "end"
@@ -193,7 +193,9 @@ class TestMessages:
         done = musengine("check", "pipe.toml", "--json")
         assert done.returncode == 1
         assert places(done) == [("pipe.toml", "model", key, "unknown-key")]
-        assert done.stderr.startswith(f"error: pipe.toml: [model] {key}: ")
+        # What a terminal would obey is spelt out.
+        shown = key.replace("\x1b", "\\x1b")
+        assert done.stderr.startswith(f"error: pipe.toml: [model] {shown}: ")
         assert done.stderr.count("\n") == 1
 
 
@@ -229,9 +231,8 @@ class TestUsage:
 class TestBrokenPlugins:
     @pytest.fixture(autouse=True)
     def _plugins(self, site_packages: SitePackages) -> None:
-        site_packages.add(
-            "good-plugin", {"good": "good_module"}, "3.1", good_module=declaring("good-model")
-        )
+        source = declaring("good-model", target="good_module:hookimpl")
+        site_packages.add("good-plugin", {"good": "good_module"}, "3.1", good_module=source)
         site_packages.add(
             "bad-plugin", {"bad": "bad_module"}, "0.2", bad_module="raise SystemExit('moon')"
         )
@@ -252,7 +253,7 @@ class TestBrokenPlugins:
         }
         assert (listed["good"]["version"], listed["good"]["status"]) == ("3.1", "ok")
         assert listed["good"]["components"] == [
-            {"kind": "model", "name": "good-model", "summary": "", "missing": []}
+            {"kind": "model", "name": "good-model", "summary": "", "missing": [], "faults": []}
         ]
         done = musengine("plugins", env=site_packages.environment())
         assert "bad: bad-plugin 0.2  [failed: SystemExit: moon]\n" in done.stdout

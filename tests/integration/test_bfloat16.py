@@ -105,7 +105,7 @@ def device_can(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Say whether devices compute in bfloat16."""
 
     def can(able: bool) -> None:
-        monkeypatch.setattr("musengine.runs.session.supports_bfloat16", lambda device: able)
+        monkeypatch.setattr("musengine.runs.assembly.supports_bfloat16", lambda device: able)
 
     return can
 
