@@ -80,8 +80,9 @@ def test_a_loss_that_falls_far_is_seen_to_the_end() -> None:
 def test_even_marks_reach_beyond_both_ends(a: float, b: float) -> None:
     low, high = sorted((a, b))
     marks = _even_marks(low, high)
-    assert marks[0] <= low + 1e-9 * abs(low)
-    assert marks[-1] >= high - 1e-9 * abs(high)
+    rounded = 1e-9 * max(abs(low), abs(high))
+    assert marks[0] <= low + rounded
+    assert marks[-1] >= high - rounded
     assert 2 <= len(marks) <= 8
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midi_ways import WAYS_OF_READING, read_in
+from musengine.builtin.midi.drums import DRUM_BANKS
 from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.writer import LONGEST_WAIT, MidiWriter, midi_bytes, quantity
 from musengine.interfaces.reader import Item
@@ -123,6 +124,12 @@ key_maps = st.lists(st.tuples(st.integers(0, 400), st.integers(-7, 7), st.boolea
 tempo_maps = st.lists(st.tuples(st.integers(0, 400), st.floats(3.6, 5000.0)), max_size=4)
 
 
+def makes_no_drums(control: tuple[int, int, int, int]) -> bool:
+    """Return whether a controller selects no bank of drums, which pitched notes are spared."""
+    _, _, number, value = control
+    return number != 0 or value not in DRUM_BANKS
+
+
 @st.composite
 def whole_scores(draw: st.DrawFn) -> Score:
     """Scores of any maps whose notes do not overlap on one pitch of a track; every track has one.
@@ -153,7 +160,7 @@ def whole_scores(draw: st.DrawFn) -> Score:
         tempos=draw(tempo_maps),
         meters=draw(meter_maps),
         keys=draw(key_maps),
-        controls=draw(st.lists(controls(len(tracks)), max_size=20)),
+        controls=draw(st.lists(controls(len(tracks)).filter(makes_no_drums), max_size=20)),
         length=end + draw(st.integers(0, 900 * resolution)),
     )
     return one_note_per_key(score)

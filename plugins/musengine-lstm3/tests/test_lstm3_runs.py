@@ -233,6 +233,7 @@ def test_the_classic_preset_on_real_piano_music(data_folder: Path, folder: Path)
     pipeline = Path(__file__).resolve().parents[3] / "pipelines" / "lstm3-classic.toml"
     settings = ["corpus.path=midi", "model.layers=[16, 16, 16]", "training.epochs=1"]
     settings += ["output=[{type='midi'}, {type='probabilities'}]", "generate.length=40 steps"]
+    settings += ["generate.tempo=120"]
     arguments = [word for setting in settings for word in ("--set", setting)]
     assert run("--run-dir", "classic", *arguments, file=str(pipeline)).status == 0
     import miditoolkit
