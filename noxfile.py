@@ -21,6 +21,9 @@ PLUGINS = {
     for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))
 }
 PYTEST = ("pytest", "-c", "pyproject.toml", "--rootdir=.", "-q")
+PARALLEL = (*PYTEST, "-n", "auto")
+"""The same in as many processes as there are processors, each with one thread of PyTorch's."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 TORCHLESS = ("3.10", "3.12", "3.13")
 """Python versions that run what needs no torch; the version nox runs under has the rest."""
 BUILT = ROOT / ".nox" / "dist"
@@ -134,7 +137,7 @@ def packages(folder: str) -> list[str]:
 def core(session: nox.Session) -> None:
     """The core without any plugin and without any extra."""
     install(session, *group("test"), wheel("musengine"))
-    session.run(*PYTEST, "-m", "not slow", "tests", *session.posargs)
+    session.run(*PARALLEL, "-m", "not slow", "tests", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(requires=["build"])
@@ -159,7 +162,8 @@ def together(session: nox.Session) -> None:
     With arguments, `-- -k midi`, only those tests run, and nothing is measured.
     """
     install_everything(session, *group("test"), *group("coverage"))
-    session.run(*PYTEST, "-m", "not slow", "tests", "plugins", *(session.posargs or coverage()))
+    what = ("-m", "not slow", "tests", "plugins", *(session.posargs or coverage()))
+    session.run(*PARALLEL, *what, env=ONE_THREAD)
 
 
 def coverage() -> list[str]:
@@ -201,7 +205,7 @@ def python(session: nox.Session) -> None:
     # The core's wheel holds a module compiled for one version of Python.
     session.install("--no-deps", ".", *map(wheel, plugins))
     tests = tests_without_torch("tests/unit", *(f"{PLUGINS[name]}/tests" for name in plugins))
-    session.run(*PYTEST, "-m", "not slow", *tests, *session.posargs)
+    session.run(*PARALLEL, "-m", "not slow", *tests, *session.posargs)
 
 
 def project(name: str) -> dict[str, Any]:
@@ -276,7 +280,7 @@ def minimum(session: nox.Session) -> None:
     ]
     session.install(*group("test"), *oldest, *session.posargs)
     session.install("--no-deps", wheel("musengine"), *map(wheel, PLUGINS))
-    session.run(*PYTEST, "-m", "not slow", "tests", "plugins")
+    session.run(*PARALLEL, "-m", "not slow", "tests", "plugins", env=ONE_THREAD)
 
 
 def at_least(requirement: str) -> str | None:
