@@ -184,6 +184,8 @@ def test_rates_may_give_way_to_one_when_training_goes_on(folder: Path) -> None:
 
 
 def test_rates_that_do_not_fit_the_layers_are_one_mistake(folder: Path) -> None:
+    pytest.importorskip("musengine_samplers")
+    pytest.importorskip("musengine_media")
     text = '[corpus]\npath = "tunes.json"\n[model]\ntype = "lstm3"\npreset = "classic"\n'
     (folder / "classic.toml").write_text(text + '[[output]]\ntype = "probabilities"\n')
     two = ("--set", "model.layers=[8, 8]")
