@@ -240,7 +240,7 @@ def tests_without_torch(*folders: str) -> list[str]:
     needs_torch = re.compile(
         r"torch\b|musengine\.(?:nn|training|generation|runs|cli|"
         r"data\.batching|evaluation\.likelihood|interfaces\.(?:model|loss|sampler)|"
-        r"builtin\.(?:losses|samplers|models|optimizers|schedules))\b"
+        r"builtin\.(?:callbacks|losses|samplers|models|optimizers|schedules))\b"
     )
     homes = {name: module for module, name in imports(Path("engine/musengine/api.py"))}
     return [
