@@ -270,12 +270,13 @@ def minimum(session: nox.Session) -> None:
     """The oldest version of every dependency that is allowed, torch apart.
 
     PyTorch is the one that all sessions share; where another build of it can be had, add
-    `-- "torch==2.4.*"` to install the oldest. Extras are left out.
+    `-- "torch==2.4.*"` to install the oldest.
     """
     share_torch(session)
+    extras = [library for name in PLUGINS for library in optional(name)]
     oldest = [
         pinned
-        for requirement in libraries("musengine", *PLUGINS)
+        for requirement in (*libraries("musengine", *PLUGINS), *extras)
         if (pinned := at_least(requirement)) is not None
     ]
     session.install(*group("test"), *oldest, *session.posargs)
