@@ -40,7 +40,7 @@ def start(
         out: the file; None for one called like the music, in the working directory.
         minutes: that a run may take.
         began: when the command began, by the clock of `time.monotonic`.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: no such music, no model for it, or the file is there already.

@@ -97,7 +97,7 @@ def read_corpus(
     Args:
         pipeline: its settings of corpus and encoder.
         registry: where readers are found.
-        reporter: told how far it is.
+        reporter: receives the progress.
         known: ids of the files that a run is about; others are noted and left out.
 
     Raises:

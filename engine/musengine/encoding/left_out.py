@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musengine.config.quantities import GridStep
-from musengine.music.score import Score
+from musengine.music.score import Score, Text
 
 _SUSTAIN = 64
 """The controller of the sustain pedal."""
@@ -45,9 +45,9 @@ def left_out_of_performance(score: Score, *, in_beats: bool) -> dict[str, LeftOu
 
 
 def left_out_of_grid(
-    score: Score, *, step: GridStep, lowest: int, highest: int, onsets: bool, drums: bool
+    score: Score | Text, *, step: GridStep, lowest: int, highest: int, onsets: bool, drums: bool
 ) -> dict[str, LeftOut]:
-    """Return what the roll of a score on one track does not hold.
+    """Return what the roll of a score on one track does not hold; of a text nothing is left out.
 
     Args:
         score: with its drums.
@@ -57,6 +57,8 @@ def left_out_of_grid(
         onsets: a note struck again is told from one held.
         drums: drums are pitches like any.
     """
+    if isinstance(score, Text):
+        return {}
     found = {}
     if not drums and (count := int(score.is_drum.sum())):
         found["drum notes"] = LeftOut(count, "encoder.drums = true")

@@ -153,7 +153,7 @@ def choose(
         registry: the components.
         budget: the time for everything.
         settings: `--set` settings, laid over what is chosen; `model.type` leaves one model.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: no model can be trained on this music.

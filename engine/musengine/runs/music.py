@@ -46,7 +46,7 @@ def begin_or_go_on(
         run_dir: the run's folder; `runs/` and the music's name without one.
         new: choose again, in the next free folder.
         settings: `TABLE.KEY=VALUE` each, laid over the choice.
-        reporter: told how far it is.
+        reporter: receives the progress.
 
     Raises:
         UserError: there is no music, no model for it, or the folder is another run's.

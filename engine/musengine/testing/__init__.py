@@ -19,8 +19,10 @@ from musengine.testing.models import (
 from musengine.testing.problems import problem
 from musengine.testing.scores import Note, read_midi, rows_of, score_of, write_midi
 from musengine.testing.site_packages import SitePackages
+from musengine.testing.surveys import SURVEYS, suggested_pipelines
 
 __all__ = [
+    "SURVEYS",
     "CommandResult",
     "Note",
     "SitePackages",
@@ -36,6 +38,7 @@ __all__ = [
     "rows_of",
     "run_command",
     "score_of",
+    "suggested_pipelines",
     "train_steps",
     "unpack",
     "write_midi",

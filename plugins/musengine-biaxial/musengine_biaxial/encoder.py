@@ -71,17 +71,13 @@ class BiaxialEncoder(Encoder[BiaxialEncoderConfig]):
     def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
         """Return what a state matrix has no place for."""
         config = self.config
-        return (
-            {}
-            if isinstance(content, Text)
-            else left_out_of_grid(
-                content,
-                step=config.step,
-                lowest=config.lowest,
-                highest=config.highest,
-                onsets=config.notes == "onsets",
-                drums=config.drums,
-            )
+        return left_out_of_grid(
+            content,
+            step=config.step,
+            lowest=config.lowest,
+            highest=config.highest,
+            onsets=config.notes == "onsets",
+            drums=config.drums,
         )
 
     def _in_wanted_meters(self, score: Score) -> Score:

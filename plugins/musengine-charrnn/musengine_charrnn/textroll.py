@@ -74,17 +74,13 @@ class TextRoll(Encoder[TextRollConfig]):
     def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
         """Return what a text-roll has no place for."""
         config = self.config
-        return (
-            {}
-            if isinstance(content, Text)
-            else left_out_of_grid(
-                content,
-                step=config.step,
-                lowest=config.lowest,
-                highest=config.lowest + self.pitches - 1,
-                onsets=True,
-                drums=config.drums,
-            )
+        return left_out_of_grid(
+            content,
+            step=config.step,
+            lowest=config.lowest,
+            highest=config.lowest + self.pitches - 1,
+            onsets=True,
+            drums=config.drums,
         )
 
     def encode_prompt(self, text: str) -> Encoded:

@@ -6,33 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from musengine.api import CorpusSurvey, build_pipeline
+from musengine.testing import SURVEYS, suggested_pipelines
 from musengine_melody.config import MelodyModelConfig
 
-CHORDS = CorpusSurvey(files=9, pieces=9, notes=900, polyphony=3.2, usual=60.0, shortest=20.0)
-TUNES = CorpusSurvey(
-    files=9, pieces=9, notes=900, polyphony=1.0, single_lines=1.0, melodies=1.0, usual=60.0
-)
-DRUMS = CorpusSurvey(files=9, pieces=9, notes=900, polyphony=2.0, drums=1.0)
-TEXT = CorpusSurvey(files=9, contents=("text",), notation="plain", characters=9000)
 
-
-@pytest.mark.parametrize("survey", [TUNES])
-def test_what_is_proposed_is_a_pipeline(survey: CorpusSurvey, tmp_path: Path) -> None:
-    suggestion = MelodyModelConfig.suits(survey)
-    assert suggestion is not None
-    assert len(suggestion.sizes) > 1
-    for size in suggestion.sizes:
-        tables = dict(size.tables)
-        # Guards of another distribution may not be there.
-        tables.pop("sampler")
-        tables["corpus"] = {**tables.get("corpus", {}), "path": str(tmp_path)}
-        pipeline = build_pipeline(tables)
+@pytest.mark.parametrize("music", ["tunes"])
+def test_what_is_proposed_is_a_pipeline(music: str, tmp_path: Path) -> None:
+    suggested = suggested_pipelines(MelodyModelConfig, SURVEYS[music], tmp_path)
+    assert len(suggested) > 1
+    for size, pipeline in suggested:
         assert pipeline.model.name == "melody"
         assert 0 < size.fit <= 1
         assert size.steps > 0
 
 
-@pytest.mark.parametrize("survey", [CHORDS, DRUMS, TEXT])
-def test_it_is_not_made_for_everything(survey: CorpusSurvey) -> None:
-    assert MelodyModelConfig.suits(survey) is None
+@pytest.mark.parametrize("music", ["chords", "drums", "text"])
+def test_it_is_not_made_for_everything(music: str) -> None:
+    assert MelodyModelConfig.suits(SURVEYS[music]) is None

@@ -41,17 +41,13 @@ class PianoRoll(Encoder[PianoRollConfig]):
     def left_out(self, content: Score | Text) -> Mapping[str, LeftOut]:
         """Return what a roll has no place for."""
         config = self.config
-        return (
-            {}
-            if isinstance(content, Text)
-            else left_out_of_grid(
-                content,
-                step=config.step,
-                lowest=config.lowest,
-                highest=config.highest,
-                onsets=config.notes == "onsets",
-                drums=config.drums,
-            )
+        return left_out_of_grid(
+            content,
+            step=config.step,
+            lowest=config.lowest,
+            highest=config.highest,
+            onsets=config.notes == "onsets",
+            drums=config.drums,
         )
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:

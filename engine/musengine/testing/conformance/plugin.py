@@ -19,7 +19,8 @@ from musengine.config.quantities import GridStep
 from musengine.config.toml import SettingsSource
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import ConfigError, UserError, did_you_mean
-from musengine.interfaces.encoder import Encoded, Encoder
+from musengine.interfaces.encoder import Encoded, EncodedPiece, Encoder
+from musengine.interfaces.metric import Evidence, Reference
 from musengine.interfaces.writer import Activations, Probabilities, Writable
 from musengine.music.score import Piece, Score, Text
 from musengine.pipeline.declared import declared_problems
@@ -35,7 +36,19 @@ from musengine.plugins.declarations import (
 )
 from musengine.plugins.manager import Plugin
 from musengine.plugins.registry import Component, Registry, RegistryEntry
+from musengine.testing.conformance.encoders import EncoderCheck
+from musengine.testing.conformance.models import ModelCheck
+from musengine.testing.conformance.parts import (
+    SamplerCheck,
+    check_callback,
+    check_command,
+    check_loss,
+    check_metric,
+    check_reader,
+    check_writer,
+)
 from musengine.testing.conformance.report import Finding
+from musengine.testing.models import batch_of
 from musengine.testing.scores import score_of
 
 _TUNE = "X:{n}\nT:Tune {n}\nM:4/4\nL:1/4\nK:C\n{notes}|]\n"
@@ -125,8 +138,6 @@ def _component(entry: RegistryEntry, registry: Registry, *, deep: bool) -> list[
 
 
 def _encoder(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.testing.conformance.encoders import EncoderCheck
-
     component = entry.configured({})
     return EncoderCheck(component.create, _pieces(component)).findings()
 
@@ -162,17 +173,12 @@ def _pipeline(registry: Registry, **tables: Any) -> Pipeline:
 
 
 def _fitted(encoder: Component) -> tuple[Encoder[Any], list[Encoded]]:
-    from musengine.testing.conformance.encoders import EncoderCheck
-
     check = EncoderCheck(encoder.create, _pieces(encoder))
     fitted = check.fitted()
     return fitted, check.encoded(fitted)
 
 
 def _model(entry: RegistryEntry, registry: Registry, *, deep: bool) -> list[Finding]:
-    from musengine.testing.conformance.models import ModelCheck
-    from musengine.testing.models import batch_of
-
     pipeline = _pipeline(registry, model={"type": entry.name})
     encoder, encoded = _fitted(pipeline.encoder)
     layout = encoder.layout
@@ -200,8 +206,6 @@ def _layouts(entry: RegistryEntry) -> Iterator[Layout]:
 
 
 def _sampler(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.testing.conformance.parts import SamplerCheck
-
     component = entry.configured({})
     return [
         finding
@@ -211,8 +215,6 @@ def _sampler(entry: RegistryEntry, registry: Registry) -> list[Finding]:
 
 
 def _loss(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.testing.conformance.parts import check_loss
-
     component = entry.configured({})
     return [
         finding
@@ -232,16 +234,10 @@ def _learns_at_once(registry: Registry) -> str:
 
 
 def _metric(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.interfaces.encoder import EncodedPiece
-    from musengine.interfaces.metric import Evidence, Reference
-    from musengine.testing.conformance.parts import check_metric
-
     pipeline = _pipeline(registry, model={"type": _learns_at_once(registry)})
     encoder, encoded = _fitted(pipeline.encoder)
     model = pipeline.model.create(encoder.layout)
     pieces = [EncodedPiece(f"piece-{n}", each, str(n)) for n, each in enumerate(encoded)]
-    from musengine.testing.models import batch_of
-
     model.fit([batch_of(*pieces)])
     of_model = entry.declared(MetricDeclaration).of == "model"
     music = [(f"piece-{n}", _score(n)) for n in (0, 1)]
@@ -257,8 +253,6 @@ def _metric(entry: RegistryEntry, registry: Registry) -> list[Finding]:
 
 
 def _reader(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.testing.conformance.parts import check_reader
-
     reader = entry.configured({}).create()
     found: list[Finding] = []
     for suffix in entry.declared(ReaderDeclaration).suffixes:
@@ -268,8 +262,6 @@ def _reader(entry: RegistryEntry, registry: Registry) -> list[Finding]:
 
 
 def _writer(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.testing.conformance.parts import check_writer
-
     found: list[Finding] = []
     for content in entry.declared(WriterDeclaration).content:
         if (written := _content(content)) is not None:
@@ -295,13 +287,9 @@ def _content(content: str) -> Writable | None:
 
 
 def _callback(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.testing.conformance.parts import check_callback
-
     return check_callback(entry.configured({}).create)
 
 
 def _command(entry: RegistryEntry, registry: Registry) -> list[Finding]:
-    from musengine.testing.conformance.parts import check_command
-
     arguments = entry.declared(CommandDeclaration).arguments
     return check_command(entry.load_part(arguments) if arguments else None)
