@@ -9,6 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from helpers import refused
@@ -313,3 +316,19 @@ def test_an_prompt_has_no_end() -> None:
             piece, Length(0, "steps"), Length(length, "tokens"), encoder, SETTINGS, "it"
         )
         assert cut.steps.tolist() == wanted
+
+
+@given(st.data())
+def test_a_continuation_of_a_roll_is_what_its_steps_are(data):
+    # A roll says all that sounds in every step, so that what goes before changes nothing.
+    channels = data.draw(st.sampled_from([("sound",), ("sound", "onset")]))
+    notes = "onsets" if len(channels) == 2 else "merged"
+    encoder = PianoRoll(PianoRollConfig(lowest=60, highest=62, notes=notes))
+    shape = (data.draw(st.integers(2, 12)), 3, len(channels))
+    steps = data.draw(arrays(np.uint8, shape, elements=st.integers(0, 1)))
+    at = data.draw(st.integers(1, len(steps) - 1))
+    settings = DecodeSettings(tempo=77.0, meter=Meter(3, 4))
+    after = encoder.decode_after(steps[:at], steps[at:], settings)
+    alone = encoder.decode(steps[at:], settings)
+    assert isinstance(after, Score)
+    assert after.fingerprint() == alone.fingerprint()

@@ -16,7 +16,13 @@ from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.config.quantities import GridStep, Length
 from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import UserError
-from musengine.generation.prompts import FEWEST, draw_prompts, read_prompts, store_prompts
+from musengine.generation.prompts import (
+    FEWEST,
+    draw_prompts,
+    read_prompts,
+    steps_needed,
+    store_prompts,
+)
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.utils.arrays import Array
 
@@ -138,3 +144,27 @@ def test_those_that_are_long_enough_are_taken() -> None:
     # None is so long: those that begin before the offset give what they have.
     assert set(drawn(those, 9, 0, Length(10, "steps"), 40)) == {"p1", "p2", "p3", "p4"}
     assert len(drawn(those, 5, 0, Length(99, "steps"), 8)) == 5
+
+
+def test_as_much_is_kept_as_prompts_need(tmp_path: Path) -> None:
+    those, encoder = pieces([3000] * 200, ROLL), PianoRoll(PianoRollConfig())
+    settings = {piece.id: DecodeSettings() for piece in those}
+    length = Length(40, "bars")  # 640 sixteenths
+    needed = steps_needed(those, Length(2, "beats"), length, encoder, settings)
+    assert needed == 648
+    assert steps_needed(those, None, length, encoder, settings) == 1280
+    path = tmp_path / "prompts.safetensors"
+    store_prompts(those, ROLL, path, needed=needed)
+    found = read_prompts(path, ROLL)
+    # 22 bytes a step: 90,909 steps, 140 pieces of 648.
+    assert (len(found), {len(piece) for piece in found}) == (140, {649})
+    assert {piece.whole for piece in found} == {3000}
+
+
+def test_a_piece_kept_whole_is_no_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.safetensors"
+    store_prompts(pieces([70, 9000], WORDS), WORDS, path)
+    assert {piece.id: piece.whole for piece in read_prompts(path, WORDS)} == {
+        "p0": None,
+        "p1": None,
+    }

@@ -90,3 +90,13 @@ def test_drums_of_a_decoder_stay_drums():
     score = score_of([(0, 4, 60, 80, 0), (0, 4, 36, 80, 1)], tracks=tracks)
     found = as_written(score, Known(USER)).tracks
     assert [(track.program, track.is_drum) for track in found] == [(9, False), (0, True)]
+
+
+def test_what_an_encoder_keeps_is_written_as_it_is():
+    # A piano at velocity 80 on purpose looks like one of which nothing is said.
+    known = Known(GenerateConfig(), PROMPT, CORPUS)
+    kept = as_written(score_of(NOTES), known, ("program", "velocity"))
+    assert (kept.tracks[0].program, kept.velocity.tolist()) == (0, [80, 80])
+    assert as_written(score_of(NOTES), known, ("velocity",)).tracks[0].program == PROMPT.program
+    asked = as_written(score_of(NOTES), replace(known, config=USER), ("program", "velocity"))
+    assert (asked.tracks[0].program, asked.velocity.tolist()) == (9, [33, 33])

@@ -62,16 +62,29 @@ class WrittenPiece:
     """Why its text alone was written, where a score was wanted too."""
 
 
-def decode(steps: Array, encoder: Encoder[Any], known: Known) -> DecodedPiece:
-    """Turn generated steps into music, with all that it is written with."""
-    settings = settings_of(known)
-    content = encoder.decode(steps, settings)
+def decode(
+    steps: Array, encoder: Encoder[Any], known: Known, before: Array | None = None
+) -> DecodedPiece:
+    """Turn generated steps into music, with all that it is written with.
+
+    Args:
+        steps: of the piece as it is written.
+        encoder: what its prompt was made by.
+        known: what is known of it.
+        before: the prompt it goes on from, where that is not among the steps.
+    """
+    settings, keeps = settings_of(known), encoder.config.keeps()
+    if before is None or not len(before):
+        content = encoder.decode(steps, settings)
+    else:
+        content = encoder.decode_after(before, steps, settings)
     if isinstance(content, Score):
-        return DecodedPiece(as_written(content, known))
+        return DecodedPiece(as_written(content, known, keeps))
     if "score" not in encoder.config.produces():
         return DecodedPiece(content)
     try:
-        return DecodedPiece(content, score=as_written(encoder.score_of(content, settings), known))
+        score = encoder.score_of(content, settings)
+        return DecodedPiece(content, score=as_written(score, known, keeps))
     except UnreadableError as error:
         return DecodedPiece(content, no_score=error.lines[0])
 

@@ -30,7 +30,7 @@ FEWEST, MOST = 64, 4096
 """How many pieces' beginnings are kept at the least, where there are so many, and at the most."""
 
 PROMPT_STEPS = 512
-"""Steps that are kept of each if as many as `FEWEST` fit then."""
+"""Steps that are kept of each, where a prompt needs no more, if as many as `FEWEST` fit then."""
 
 _CHANNEL = "conditioning."
 _FOREIGN = (ValueError, TypeError, RecursionError)
@@ -81,6 +81,33 @@ def cut_prompt(
     return Encoded(steps=piece.steps[start:stop], conditioning=conditioning), start
 
 
+def steps_needed(
+    pieces: Sequence[EncodedPiece],
+    offset: Length | None,
+    length: Length,
+    encoder: Encoder[Any],
+    settings: Mapping[str, DecodeSettings],
+) -> int:
+    """Return how many steps of the beginnings of pieces prompts need, `PROMPT_STEPS` at least.
+
+    Args:
+        pieces: to choose from.
+        offset: where a prompt begins; None for anywhere, for which twice its length is kept.
+        length: how long it is.
+        encoder: what made the pieces.
+        settings: tempo and meter of each piece, by its id.
+    """
+    most = PROMPT_STEPS
+    for piece in pieces:
+        steps, own = piece.encoded.steps, settings[piece.id]
+        start = 0 if offset is None else steps_in(offset, steps, encoder, own)
+        if start is not None:
+            count = steps_in(length, steps[start:], encoder, own)
+            count = len(steps) if count is None else count
+            most = max(most, 2 * count if offset is None else start + count)
+    return most
+
+
 def draw_prompts(
     pieces: Sequence[EncodedPiece],
     count: int,
@@ -122,10 +149,11 @@ def store_prompts(
     layout: Layout,
     path: Path,
     prevailing: Mapping[str, Prevailing] = MappingProxyType({}),
+    needed: int = PROMPT_STEPS,
 ) -> None:
     """Store the beginnings of pieces in one file, so that generation needs no corpus.
 
-    As many as fit into `PROMPT_BYTES`, each `PROMPT_STEPS` long where that leaves room for
+    As many as fit into `PROMPT_BYTES`, each as long as is needed where that leaves room for
     `FEWEST`, and longer where room is left; of more than fit some are drawn.
 
     Args:
@@ -133,6 +161,7 @@ def store_prompts(
         layout: of their arrays.
         path: the file.
         prevailing: for the ids of pieces what holds for most of them, where it is known.
+        needed: steps that shall be kept of each.
     """
     if not pieces:
         return
@@ -140,7 +169,7 @@ def store_prompts(
     lengths = np.array([len(pieces[index]) for index in drawn])
     step = _compact(pieces[drawn[0]].encoded, 1, layout)
     room = PROMPT_BYTES // max(sum(array.nbytes for array in step.values()), 1)
-    fitting = int((np.cumsum(np.minimum(lengths, PROMPT_STEPS)) <= room).sum())
+    fitting = int((np.cumsum(np.minimum(lengths, needed)) <= room).sum())
     lengths = lengths[: max(fitting, FEWEST)]
     # The largest bound on their lengths with which they fit.
     bounds = range(1, int(lengths.max()) + 1)
@@ -156,6 +185,7 @@ def store_prompts(
     metadata = {
         "ids": json.dumps([piece.id for piece in chosen]),
         "prevailing": json.dumps(own),
+        "whole": json.dumps([len(piece) for piece in chosen]),
     }
     data = tensors.save({**arrays, "lengths": kept.astype(np.int64)}, metadata=metadata)
     with whole_file(path) as aside:
@@ -176,6 +206,7 @@ def read_prompts(path: Path, layout: Layout) -> list[EncodedPiece]:
             metadata = file.metadata() or {}
         ids = json.loads(metadata["ids"])
         own = json.loads(metadata.get("prevailing", "[]")) or [{}] * len(ids)
+        wholes = json.loads(metadata.get("whole", "null")) or [None] * len(ids)
         ends = np.cumsum(arrays.pop("lengths"))[:-1]
         steps = np.split(_loosened(arrays.pop("steps"), layout), ends)
         channels = {
@@ -187,8 +218,11 @@ def read_prompts(path: Path, layout: Layout) -> list[EncodedPiece]:
                 Encoded(part, {each: channels[each][k] for each in channels}),
                 "",
                 Prevailing.from_json(values),
+                None if whole is None or int(whole) <= len(part) else int(whole),
             )
-            for k, (name, part, values) in enumerate(zip(ids, steps, own, strict=True))
+            for k, (name, part, values, whole) in enumerate(
+                zip(ids, steps, own, wholes, strict=True)
+            )
         ]
     except (OSError, LookupError, AttributeError, safetensors.SafetensorError, *_FOREIGN) as error:
         raise UserError(
@@ -199,7 +233,8 @@ def read_prompts(path: Path, layout: Layout) -> list[EncodedPiece]:
 def beginning(piece: EncodedPiece, steps: int = PROMPT_STEPS) -> EncodedPiece:
     """Return the first steps of a piece."""
     channels = {name: channel[:steps] for name, channel in piece.encoded.conditioning.items()}
-    return EncodedPiece(piece.id, Encoded(piece.encoded.steps[:steps], channels), piece.fingerprint)
+    encoded = Encoded(piece.encoded.steps[:steps], channels)
+    return EncodedPiece(piece.id, encoded, piece.fingerprint, whole=piece.whole or len(piece))
 
 
 def _compact(encoded: Encoded, count: int, layout: Layout) -> dict[str, Array]:

@@ -3,12 +3,14 @@
 One rule for all of them, and a function for each. What counts is, the first that there is: what the
 user set, what the encoder's `decode` returns, what the prompt has, what most of the corpus has, and
 a default. `decode` is told the tempo and meter that follow from all but itself; where it returns
-others, they are what the arrays say. A program other than 0, a velocity other than 80 and a key are
-taken for what it says, too.
+others, they are what the arrays say. So are programs and velocities where the encoder's settings
+say that its arrays hold them (`keeps`). Of other encoders a program other than 0, a velocity other
+than 80 and a key are taken for what they say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +21,7 @@ from musengine.music import timing
 from musengine.music.prevailing import DRUMS, Prevailing
 from musengine.music.score import Score, Track
 from musengine.pipeline.sections import GenerateConfig
+from musengine.plugins.declarations import Kept
 
 TEMPO, METER, PROGRAM, VELOCITY = 120.0, Meter(4, 4), 0, 80
 """Where nothing says any."""
@@ -63,28 +66,34 @@ def key(known: Known, decoded: Score) -> tuple[int, int] | None:
     return None if len(decoded.key) else known.prompt.key or known.corpus.key
 
 
-def program(known: Known, decoded: Score) -> int | None:
+def program(known: Known, decoded: Score, keeps: Collection[Kept] = ()) -> int | None:
     """Return the program of all tracks, `DRUMS` for drums; None for what they have."""
     if known.config.instrument is not None:
         return known.config.instrument.program
-    if any(track.program or track.is_drum for track in decoded.tracks):
+    if "program" in keeps or any(track.program or track.is_drum for track in decoded.tracks):
         return None
     chosen = (known.prompt.program, known.corpus.program)
     return next((each for each in chosen if each is not None), PROGRAM)
 
 
-def velocity(known: Known, decoded: Score) -> int | None:
+def velocity(known: Known, decoded: Score, keeps: Collection[Kept] = ()) -> int | None:
     """Return the velocity of all notes; None for what they have."""
     if known.config.velocity is not None:
         return known.config.velocity
-    if (decoded.velocity != VELOCITY).any():
+    if "velocity" in keeps or (decoded.velocity != VELOCITY).any():
         return None
     chosen = (known.prompt.velocity, known.corpus.velocity)
     return next((each for each in chosen if each is not None), VELOCITY)
 
 
-def as_written(decoded: Score, known: Known) -> Score:
-    """Return a decoded score with all that it is written with."""
+def as_written(decoded: Score, known: Known, keeps: Collection[Kept] = ()) -> Score:
+    """Return a decoded score with all that it is written with.
+
+    Args:
+        decoded: what the encoder made of the arrays.
+        known: what else is known of the piece.
+        keeps: what the encoder's arrays hold.
+    """
     score = decoded
     if known.config.tempo is not None:
         ticks, bpm = timing.tempo_map([(0, known.config.tempo)])
@@ -97,10 +106,10 @@ def as_written(decoded: Score, known: Known) -> Score:
         sharps, minor = signature
         ticks, keys = timing.key_map([(0, sharps, bool(minor))])
         score = replace(score, key_tick=ticks, key=keys)
-    if (chosen_program := program(known, decoded)) is not None:
+    if (chosen_program := program(known, decoded, keeps)) is not None:
         tracks = tuple(_playing(track, chosen_program) for track in score.tracks)
         score = replace(score, tracks=tracks)
-    if (chosen_velocity := velocity(known, decoded)) is not None:
+    if (chosen_velocity := velocity(known, decoded, keeps)) is not None:
         score = replace(score, velocity=np.full_like(score.velocity, chosen_velocity))
     return score
 

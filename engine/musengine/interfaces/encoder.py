@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from musengine.encoding.layouts import Grid, Layout
 from musengine.encoding.left_out import LeftOut
 from musengine.music.prevailing import Prevailing
 from musengine.music.score import Piece, Score, Text
+from musengine.music.transforms import excerpt
 from musengine.plugins.declarations import EncoderConfig
 from musengine.utils.arrays import Array
 
@@ -50,12 +52,14 @@ class EncodedPiece:
         encoded: its arrays.
         fingerprint: hash of what sounds; empty where it is not known.
         prevailing: what holds for most of it, where that is known.
+        whole: how many steps the piece has, where these are its beginning alone.
     """
 
     id: str
     encoded: Encoded
     fingerprint: str
     prevailing: Prevailing = field(default_factory=Prevailing)
+    whole: int | None = None
 
     def __len__(self) -> int:
         return len(self.encoded.steps)
@@ -137,6 +141,25 @@ class Encoder(ABC, Generic[C]):
     @abstractmethod
     def decode(self, steps: Array, settings: DecodeSettings) -> Score | Text:
         """Turn an array back into music; never fails on an array of the layout's shape."""
+
+    def decode_after(self, before: Array, steps: Array, settings: DecodeSettings) -> Score | Text:
+        """Turn steps that go on from others, such as a prompt, into music without the others.
+
+        By default the whole is decoded and a score's part after `before` returned, so that what
+        was set there still holds: programs, tempo, a note that sounds on. A text, and the score
+        of an encoder that does not tell the time, is of `steps` alone.
+
+        Args:
+            before: (P, ...) what goes before, one step at least.
+            steps: (T, ...) what is returned as music.
+            settings: tempo and meter.
+        """
+        if "text" in self.config.produces() or not self.config.tells_time():
+            return self.decode(steps, settings)
+        whole = self.decode(np.concatenate([before.astype(steps.dtype), steps]), settings)
+        if isinstance(whole, Text):
+            return whole
+        return excerpt(whole, float(self.elapsed(before, "beats", settings)[-1]), math.inf)
 
     def score_of(self, text: Text, settings: DecodeSettings) -> Score:
         """Return the score that a decoded text stands for, where the encoder produces both.

@@ -18,6 +18,9 @@ Content = Literal["score", "text", "probabilities", "activations", "run"]
 """What a writer writes: a Score, a Text, the probabilities at each step of a piece, what went on
 inside it, or a whole run."""
 
+Kept = Literal["program", "velocity"]
+"""What an encoder's arrays may hold of notes; drums are among the programs."""
+
 Capability = Literal["likelihood"]
 """What a model may offer that not every model has."""
 Direction = Literal["lower", "higher"]
@@ -47,6 +50,15 @@ class EncoderConfig(Config):
         An encoder of both gives the text, and has `score_of` to give the score it stands for.
         """
         return ("score",)
+
+    def keeps(self) -> tuple[Kept, ...]:
+        """Return what of the notes its arrays hold, beside when and how high they are.
+
+        What `decode` returns of it is then written as it is, unless the user sets another. Of the
+        rest programs other than 0 and velocities other than 80 are taken for what the arrays say,
+        and where there are none those of the prompt or of the corpus are written.
+        """
+        return ()
 
     def tells_time(self) -> bool:
         """Return whether `elapsed` gives musical time, so that lengths may be in beats or seconds.

@@ -16,9 +16,10 @@ import tomli_w
 
 from musengine.config.toml import SettingsSource, apply, read
 from musengine.data.dataset import Dataset
-from musengine.encoding.layouts import Layout
 from musengine.errors import ConfigError, Problem, UserError
-from musengine.generation.prompts import store_prompts
+from musengine.generation.prompts import steps_needed, store_prompts
+from musengine.generation.written import Known, settings_of
+from musengine.interfaces.encoder import Encoder
 from musengine.music.prevailing import Prevailing
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
@@ -96,14 +97,19 @@ class RunFolder:
                     (self.path / "run.lock").unlink(missing_ok=True)
                     self.path.rmdir()
 
-    def begin(self, pipeline: Pipeline, dataset: Dataset, layout: Layout) -> None:
+    def begin(self, pipeline: Pipeline, dataset: Dataset, encoder: Encoder[Any]) -> None:
         """Write what a fresh run starts with; the pipeline last, since it makes it a run."""
         read_through = {"read_through": dataset.libraries}
         write_json(self.path / "versions.json", versions(pipeline) | read_through)
         self.write_split(dataset)
         held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
         pieces = held_out or dataset.parts["train"]
-        store_prompts(pieces, layout, self.prompts, dataset.prevailing)
+        wanted, prevailing = pipeline.generate, dataset.prevailing
+        known = {piece.id: Known(wanted, prevailing.get(piece.id, Prevailing())) for piece in pieces}
+        settings = {name: settings_of(each) for name, each in known.items()}
+        offset, length = wanted.prompt_offset.length, wanted.prompt_length
+        needed = steps_needed(pieces, offset, length, encoder, settings)
+        store_prompts(pieces, encoder.layout, self.prompts, prevailing, needed)
         self.write_pipeline(pipeline)
 
     def write_pipeline(self, pipeline: Pipeline) -> None:

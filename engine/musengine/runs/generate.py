@@ -231,8 +231,10 @@ def _product(
 ) -> outputs.DecodedPiece:
     steps, before, config = made.steps, prompt.encoded.steps, prompt.known.config
     if config.include_prompt or config.prompt_text is not None:
-        steps = np.concatenate([before.astype(steps.dtype), steps])
-    product = outputs.decode(steps, encoder, prompt.known)
+        whole = np.concatenate([before.astype(steps.dtype), steps])
+        product = outputs.decode(whole, encoder, prompt.known)
+    else:
+        product = outputs.decode(steps, encoder, prompt.known, before)
     if made.logits is None:
         return product
     layout = encoder.layout

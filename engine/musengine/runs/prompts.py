@@ -12,6 +12,7 @@ from musengine.config.quantities import Length
 from musengine.data.cache import corpus_cache
 from musengine.data.reading import read_sources
 from musengine.errors import UnreadableError, UserError
+from musengine.generation.lengths import steps_in
 from musengine.generation.prompts import cut_prompt, draw_prompts, read_prompts
 from musengine.generation.written import Known, settings_of
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
@@ -58,12 +59,21 @@ def prompts_for(
     else:
         pieces = _prompts_of_files(pipeline, registry, encoder)
         chosen = [pieces[index % len(pieces)] for index in range(config.count)]
-    prompts = []
+    prompts: list[Prompt] = []
+    short: list[str] = []
     for piece, offset in zip(chosen, _offsets(config, seed), strict=True):
         known = Known(config, piece.prevailing, corpus)
         length, settings = config.prompt_length, settings_of(known)
         cut, first = cut_prompt(piece.encoded, offset, length, encoder, settings, piece.id)
         prompts.append(Prompt(piece.id, cut, first, known))
+        if piece.whole is not None and steps_in(length, cut.steps, encoder, settings) is None:
+            short.append(f"{piece.id} ({len(piece)} of {piece.whole} steps)")
+    if short:
+        logger.warning(
+            f"the run keeps no more than the beginning of {', '.join(dict.fromkeys(short))}: "
+            f"shorter prompts than {config.prompt_length.to_toml()}; generate.prompt = a file of "
+            "yours is read whole"
+        )
     return prompts
 
 

@@ -162,7 +162,7 @@ class Session:
         else:
             if self.choice is not None:
                 write_json(self.run.path / "choice.json", self.choice.record(self.pipeline))
-            self.run.begin(self.pipeline, self.dataset, encoder.layout)
+            self.run.begin(self.pipeline, self.dataset, encoder)
         self.begun = True
         if not self.run.corpus_range():
             self.run.write_corpus(self.dataset, corpus_range(self.dataset, encoder))
