@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from musengine.data.reading import read_sources as read_sources
     from musengine.data.reading import shown_name as shown_name
     from musengine.data.scores import read_scores as read_scores
+    from musengine.encoding.grammar import Grammar as Grammar
     from musengine.encoding.layouts import Grid as Grid
     from musengine.encoding.layouts import Layout as Layout
     from musengine.encoding.layouts import Tokens as Tokens
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from musengine.encoding.pianoroll import encode_piano_roll as encode_piano_roll
     from musengine.encoding.pianoroll import grid_times as grid_times
     from musengine.encoding.pianoroll import pitched_notes as pitched_notes
+    from musengine.encoding.vocabulary import Vocabulary as Vocabulary
     from musengine.evaluation.likelihood import Predictions as Predictions
     from musengine.evaluation.likelihood import predictions as predictions
     from musengine.interfaces.batching import IDLE_ROW as IDLE_ROW
@@ -78,7 +80,9 @@ if TYPE_CHECKING:
     from musengine.interfaces.model import Proposal as Proposal
     from musengine.interfaces.model import Recorded as Recorded
     from musengine.interfaces.model import Request as Request
+    from musengine.interfaces.model import State as State
     from musengine.interfaces.model import onset_weights as onset_weights
+    from musengine.interfaces.model import predict as predict
     from musengine.interfaces.optimizer import OptimizerFactory as OptimizerFactory
     from musengine.interfaces.reader import Item as Item
     from musengine.interfaces.reader import Reader as Reader
@@ -92,6 +96,7 @@ if TYPE_CHECKING:
     from musengine.interfaces.sampler import Sampler as Sampler
     from musengine.interfaces.sampler import TokenSampler as TokenSampler
     from musengine.interfaces.schedule import Schedule as Schedule
+    from musengine.interfaces.sequence_model import SequenceModel as SequenceModel
     from musengine.interfaces.training import TrainingConfig as TrainingConfig
     from musengine.interfaces.writer import Activations as Activations
     from musengine.interfaces.writer import Probabilities as Probabilities
@@ -139,6 +144,7 @@ if TYPE_CHECKING:
     from musengine.plugins.declarations import EncoderConfig as EncoderConfig
     from musengine.plugins.declarations import EncoderDeclaration as EncoderDeclaration
     from musengine.plugins.declarations import Follows as Follows
+    from musengine.plugins.declarations import Kept as Kept
     from musengine.plugins.declarations import LossDeclaration as LossDeclaration
     from musengine.plugins.declarations import MetricDeclaration as MetricDeclaration
     from musengine.plugins.declarations import ModelConfig as ModelConfig
@@ -150,6 +156,7 @@ if TYPE_CHECKING:
     from musengine.plugins.declarations import SamplerConfig as SamplerConfig
     from musengine.plugins.declarations import SamplerDeclaration as SamplerDeclaration
     from musengine.plugins.declarations import ScheduleDeclaration as ScheduleDeclaration
+    from musengine.plugins.declarations import Window as Window
     from musengine.plugins.declarations import WriterConfig as WriterConfig
     from musengine.plugins.declarations import WriterDeclaration as WriterDeclaration
     from musengine.plugins.hookspecs import hookimpl as hookimpl
@@ -197,11 +204,13 @@ _NAMES = {
     "data.manifest": "Skipped told_skipped",
     "data.reading": "MusicFile ReadResult open_file process_files read_sources shown_name",
     "data.scores": "read_scores",
+    "encoding.grammar": "Grammar",
     "encoding.layouts": "Grid Layout Tokens",
     "encoding.left_out": "LeftOut left_out_of_grid left_out_of_performance told_left_out",
     "encoding.pianoroll": (
         "MAX_GRID_STEPS decode_piano_roll encode_piano_roll grid_times pitched_notes"
     ),
+    "encoding.vocabulary": "Vocabulary",
     "evaluation.likelihood": "Predictions predictions",
     "interfaces.batching": "BatchingStrategy EpochPlan IDLE_ROW Row",
     "interfaces.callback": "Callback Progress",
@@ -209,13 +218,14 @@ _NAMES = {
     "interfaces.encoder": "DecodeSettings Encoded EncodedPiece Encoder",
     "interfaces.loss": "Loss negative_log_likelihood",
     "interfaces.metric": "Evidence Metric Reference",
-    "interfaces.model": "Batch Model Output Proposal Recorded Request onset_weights",
+    "interfaces.model": "Batch Model Output Proposal Recorded Request State onset_weights predict",
     "interfaces.optimizer": "OptimizerFactory",
     "interfaces.reader": "Item Reader",
     "interfaces.sampler": (
         "Draw GridDraw GridSampler History LayoutSampler Limits PieceRandom Sampler TokenSampler"
     ),
     "interfaces.schedule": "Schedule",
+    "interfaces.sequence_model": "SequenceModel",
     "interfaces.training": "TrainingConfig",
     "interfaces.writer": "Activations Probabilities RunContent Writable Writer",
     "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",
@@ -231,9 +241,10 @@ _NAMES = {
     "pipeline.values": "Source",
     "plugins.declarations": (
         "BatchingDeclaration CallbackDeclaration CommandDeclaration Content Declaration "
-        "EncoderConfig EncoderDeclaration Follows LossDeclaration MetricDeclaration ModelConfig "
-        "ModelDeclaration NoSettings OptimizerDeclaration ReaderDeclaration Requirement "
-        "SamplerConfig SamplerDeclaration ScheduleDeclaration WriterConfig WriterDeclaration"
+        "EncoderConfig EncoderDeclaration Follows Kept LossDeclaration MetricDeclaration "
+        "ModelConfig ModelDeclaration NoSettings OptimizerDeclaration ReaderDeclaration "
+        "Requirement SamplerConfig SamplerDeclaration ScheduleDeclaration WriterConfig "
+        "WriterDeclaration Window"
     ),
     "plugins.hookspecs": "hookimpl",
     "plugins.manager": "load_registry",

@@ -18,12 +18,12 @@ from musengine.builtin.batching import (
     WholePieceBatching,
     WindowBatching,
 )
-from musengine.data.batching import Batches, collate, whole_pieces
+from musengine.data.batching import Batches, collate, windows
 from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, Row
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.model import Batch
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.declarations import NoSettings, Window
 from musengine.testing.strategies import few
 
 
@@ -103,7 +103,7 @@ class TestSegments:
             assert row.piece in usable
             assert row.start % align == 0
             assert 0 <= row.start < row.stop == row.start + length <= lengths[row.piece]
-            assert (row.reset, row.only_last, row.repeat) == (True, False, False)
+            assert (row.reset, row.context, row.repeat) == (True, 0, False)
         assert {len(batch) for batch in batches.plan(0)} <= {size}
         short = {f"piece {p}" for p, steps in enumerate(lengths) if steps < length}
         assert set(batches.too_short()) == short
@@ -232,7 +232,7 @@ class TestStateful:
 
     @given(lengths_of_pieces, st.integers(1, 7), st.integers(1, 4), st.integers(0, 3))
     @few(80)
-    def test_a_stream_gives_back_whole_pieces_in_order(self, lengths, length, size, epoch):
+    def test_a_stream_gives_back_windows_in_order(self, lengths, length, size, epoch):
         pieces = tokens(*lengths, conditioning=True)
         batches = batches_of(pieces, "stateful", sequence_length=length, batch_size=size)
         made: list[Batch] = list(batches.epoch(epoch))
@@ -414,13 +414,44 @@ def test_a_batch_moves_whole():
 def test_scoring_meets_every_piece_once_and_whole(lengths, most):
     pieces = tokens(*lengths, conditioning=True)
     seen = []
-    for indices, batch in whole_pieces(pieces, most_steps=most):
-        assert batch.pieces.tolist() == indices
-        assert batch.mask.numel() <= most or len(indices) == 1
+    for batch in windows(pieces, most_steps=most):
+        assert batch.mask.numel() <= most or len(batch.pieces) == 1
         assert batch.begins.all()
-        for b, index in enumerate(indices):
+        for b, index in enumerate(batch.pieces.tolist()):
             mask = batch.mask[b]
             assert batch.targets[b][mask].tolist() == pieces[index].encoded.steps.tolist()
             assert batch.targets[b][~mask].eq(0).all()
-        seen += indices
+        seen += batch.pieces.tolist()
     assert sorted(seen) == list(range(len(lengths)))
+
+
+@given(lengths_of_pieces, st.integers(1, 40), st.data())
+@few(80)
+def test_windows_score_every_step_once_with_its_context(lengths, size, data):
+    context = data.draw(st.integers(0, size - 1))
+    pieces = tokens(*lengths)
+    found = {index: np.full(len(piece), -1) for index, piece in enumerate(pieces)}
+    live: dict[int, int] = {}
+    for batch in windows(pieces, None, Window(size, context), most_steps=90):
+        assert batch.mask.shape[1] <= size
+        for b, (index, first) in enumerate(
+            zip(batch.pieces.tolist(), batch.position.tolist(), strict=True)
+        ):
+            if index < 0:
+                assert not batch.mask[b].any()
+                continue
+            counted = np.flatnonzero(batch.mask[b].numpy())
+            places = first + counted
+            assert (found[index][places] == -1).all()
+            found[index][places] = batch.targets[b].numpy()[counted]
+            # Every step but those of the first window has the context before it.
+            assert first == 0 or counted.min(initial=size) == context
+            if context == 0:
+                # A state is carried on from row to row; a fresh one is asked for at the start.
+                assert bool(batch.reset[b]) == (first == 0)
+                assert live.get(b, index) == index or first == 0
+                live[b] = index
+            else:
+                assert bool(batch.reset[b])
+    for index, piece in enumerate(pieces):
+        assert found[index].tolist() == piece.encoded.steps.tolist()

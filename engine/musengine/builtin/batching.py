@@ -17,7 +17,7 @@ DEFAULT_WINDOW = 20
 
 
 class SegmentBatching(BatchingStrategy[NoSettings]):
-    """Random segments of `sequence_length` steps that start at multiples of `align`.
+    """Random segments of `sequence_length` steps that start at multiples of `align`, or at bars.
 
     An epoch holds as many segments as would cover every usable piece once. A piece is drawn with
     a probability proportional to the number of starts a segment can have in it, so that all
@@ -29,9 +29,14 @@ class SegmentBatching(BatchingStrategy[NoSettings]):
         """Steps of a segment."""
         return self.training.sequence_length or DEFAULT_CHUNK
 
+    @property
+    def align(self) -> int:
+        """Steps of whose multiples segments start; the engine moves them to bars."""
+        return 1 if self.training.align == "bars" else self.training.align
+
     def _starts(self) -> npt.NDArray[np.int64]:
         """Return how many starts a segment can have in each piece."""
-        return np.maximum((self.lengths - self.length) // self.training.align + 1, 0)
+        return np.maximum((self.lengths - self.length) // self.align + 1, 0)
 
     def plan(self, random: np.random.Generator) -> EpochPlan:
         """Return the batches of one epoch, all of full size."""
@@ -41,7 +46,7 @@ class SegmentBatching(BatchingStrategy[NoSettings]):
         usable, size = self.lengths[starts > 0], self.training.batch_size
         batches = max(1, round(float(np.ceil(usable / self.length).sum()) / size))
         pieces = random.choice(len(starts), size=(batches, size), p=starts / starts.sum())
-        first = random.integers(0, starts[pieces]) * self.training.align
+        first = random.integers(0, starts[pieces]) * self.align
         return [
             [
                 Row(int(piece), int(start), int(start) + self.length)
@@ -158,7 +163,7 @@ class WindowBatching(BatchingStrategy[NoSettings]):
         """Return the batches of one epoch, windows of all pieces shuffled together."""
         rows = [
             # The first input is step `start - 1`, so that the inputs are exactly the window.
-            Row(piece, start + 1, start + 1 + self.length, only_last=True)
+            Row(piece, start + 1, start + 1 + self.length, context=self.length - 1)
             for piece, length in enumerate(self.lengths.tolist())
             for start in range(0, length - self.length, self.training.stride)
         ]

@@ -12,6 +12,8 @@ from musengine.plugins.declarations import NoSettings
 class Bernoulli(GridSampler[NoSettings]):
     """Every element drawn with its own probability."""
 
+    heeds_padding = True
+
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return the thresholds as they are: f is the identity."""
         return thresholds
@@ -20,6 +22,8 @@ class Bernoulli(GridSampler[NoSettings]):
 class Categorical(TokenSampler[NoSettings]):
     """Every token drawn with its own probability."""
 
+    heeds_padding = True
+
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Return the logits as they are."""
         return logits
@@ -27,6 +31,8 @@ class Categorical(TokenSampler[NoSettings]):
 
 class Greedy(GridSampler[NoSettings], TokenSampler[NoSettings]):
     """The most probable choice: an element above 1/2, the first of the likeliest tokens."""
+
+    heeds_padding = True
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return 1/2: f(p) is 1 above it and 0 elsewhere; 1 is exceeded by neither."""

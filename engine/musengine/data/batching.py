@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from musengine.interfaces.batching import BatchingStrategy, EpochPlan, Row
+from musengine.encoding.layouts import Layout, Tokens
+from musengine.errors import UserError
+from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan, Row
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.model import Batch, as_steps
+from musengine.plugins.declarations import Window
+from musengine.utils.arrays import IntArray
 
 
 class Batches:
@@ -19,21 +24,37 @@ class Batches:
     Args:
         pieces: the part's encoded pieces.
         strategy: which plans the rows of each batch, made for the lengths of these pieces.
+        layout: of the pieces' arrays.
         seed: with an epoch's number, all that its plan depends on.
         updates_per_batch: how many times in a row each batch stands in the plan.
+
+    Raises:
+        UserError: segments are to start at bars, but the layout does not say where these begin.
     """
 
     def __init__(
         self,
         pieces: Sequence[EncodedPiece],
         strategy: BatchingStrategy[Any],
+        layout: Layout | None = None,
         *,
         seed: int = 0,
         updates_per_batch: int = 1,
     ) -> None:
         self.pieces = pieces
         self.strategy = strategy
+        self.layout = layout
         self.seed, self.repeats = seed, updates_per_batch
+        self._states = grammar_states(pieces, layout)
+        self._bars: list[IntArray] | None = None
+        if strategy.training.align == "bars":
+            self._bars = [_bars_of(piece, layout) for piece in pieces]
+            if not any(len(bars) for bars in self._bars):
+                raise UserError(
+                    'training.align = "bars": the encoder does not say where bars begin; leave it '
+                    "out, or give a number of steps",
+                    code="no-bars",
+                )
         self._current: tuple[int, EpochPlan] | None = None
 
     def too_short(self) -> list[str]:
@@ -43,6 +64,8 @@ class Batches:
     def plan(self, epoch: int) -> EpochPlan:
         """Return the rows of each batch of an epoch: always the same for a seed and an epoch."""
         plan = self.strategy.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
+        if self._bars is not None:
+            plan = [[_at_bar(row, self._bars) for row in rows] for rows in plan]
         return [rows for rows in plan for _ in range(self.repeats)]
 
     def is_last_update(self, batch: int) -> bool:
@@ -60,7 +83,7 @@ class Batches:
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from the one of index `first` on."""
         for rows in self._planned(epoch)[first:]:
-            yield collate(rows, self.pieces)
+            yield collate(rows, self.pieces, self.layout, self._states)
 
     def _planned(self, epoch: int) -> EpochPlan:
         if self._current is None or self._current[0] != epoch:
@@ -68,11 +91,43 @@ class Batches:
         return self._current[1]
 
 
-def collate(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
+def grammar_states(pieces: Sequence[EncodedPiece], layout: Layout | None) -> list[IntArray] | None:
+    """Return of each piece (T,) the states of the layout's grammar before each of its steps."""
+    if not isinstance(layout, Tokens) or layout.grammar is None:
+        return None
+    grammar = layout.grammar
+    kind = np.min_scalar_type(len(grammar.may_come) - 1)
+    return [grammar.states(piece.encoded.steps)[:-1].astype(kind) for piece in pieces]
+
+
+def _bars_of(piece: EncodedPiece, layout: Layout | None) -> IntArray:
+    return np.zeros(0, np.int64) if layout is None else layout.bar_starts(piece.encoded.steps)
+
+
+def _at_bar(row: Row, bars: Sequence[IntArray]) -> Row:
+    """Return a row with a fresh state moved back to where the bar begins that it starts in."""
+    if row.piece < 0 or not row.reset or row.repeat or not len(starts := bars[row.piece]):
+        return row
+    start = int(starts[np.searchsorted(starts, row.start, side="right") - 1])
+    return replace(row, start=start, stop=row.stop - row.start + start)
+
+
+def collate(
+    rows: Sequence[Row],
+    pieces: Sequence[EncodedPiece],
+    layout: Layout | None = None,
+    states: Sequence[IntArray] | None = None,
+) -> Batch:
     """Collate rows into a batch of B rows and T steps, as long as the longest row.
 
     Shorter rows are padded with zeros and masked. Arrays keep their type: bytes for grids, real
     numbers as they are, all others int64.
+
+    Args:
+        rows: what the batch holds.
+        pieces: what they are parts of.
+        layout: of the pieces, whose begin token stands before each.
+        states: what `grammar_states` returns of the pieces.
     """
     length = max(row.stop - row.start for row in rows)
     sample = pieces[next((row.piece for row in rows if row.piece >= 0), 0)].encoded
@@ -82,6 +137,8 @@ def collate(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
         name: np.zeros((len(rows), length, *channel.shape[1:]), dtype=channel.dtype)
         for name, channel in sample.conditioning.items()
     }
+    grammar_BT = None if states is None else np.zeros((len(rows), length), dtype=np.int64)
+    begin = layout.begin if isinstance(layout, Tokens) else None
     for b, row in enumerate(rows):
         if row.piece < 0:
             continue
@@ -92,9 +149,13 @@ def collate(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
         steps[b, 1 : len(wanted) + 1] = encoded.steps[wanted]
         if row.start > 0:
             steps[b, 0] = encoded.steps[row.start - 1]
+        elif begin is not None:
+            steps[b, 0] = begin
         for name, channel in conditioning.items():
             channel[b, : len(wanted)] = encoded.conditioning[name][wanted]
-        mask_BT[b, len(wanted) - 1 if row.only_last else 0 : len(wanted)] = True
+        if grammar_BT is not None and states is not None:
+            grammar_BT[b, : len(wanted)] = states[row.piece][wanted]
+        mask_BT[b, row.context : len(wanted)] = True
     return Batch(
         steps=as_steps(steps),
         mask=torch.from_numpy(mask_BT),
@@ -103,27 +164,73 @@ def collate(rows: Sequence[Row], pieces: Sequence[EncodedPiece]) -> Batch:
         position=torch.tensor([row.start for row in rows]),
         pieces=torch.tensor([row.piece for row in rows]),
         conditioning={name: torch.from_numpy(channel) for name, channel in conditioning.items()},
+        grammar=None if grammar_BT is None else torch.from_numpy(grammar_BT),
     )
 
 
-def whole_pieces(
-    pieces: Sequence[EncodedPiece], most_steps: int = 2**13
-) -> Iterator[tuple[list[int], Batch]]:
-    """Yield every piece once, whole, with the indices of each batch: for scoring.
+def windows(
+    pieces: Sequence[EncodedPiece],
+    layout: Layout | None = None,
+    window: Window | None = None,
+    most_steps: int = 2**13,
+) -> Iterator[Batch]:
+    """Yield every step of every piece once, for scoring; steps that do not count are masked.
 
-    Pieces of like length share a batch of at most `most_steps` steps, padding counted; a longer
-    piece has one to itself.
+    Pieces of like length share batches of at most `most_steps` steps, padding counted; a longer
+    piece has its own. A piece longer than a window is read in several, one after the other. Where
+    windows have no context, the rows of a group stay the same pieces until the last has ended, so
+    that a state may be carried on from each batch to the next; a fresh one is marked as `reset`.
+
+    Args:
+        pieces: whole pieces.
+        layout: of them.
+        window: what is read at once; None for whole pieces.
+        most_steps: of a batch.
     """
-    order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
+    lengths = [len(piece) for piece in pieces]
+    order = sorted(range(len(pieces)), key=lambda i: lengths[i])
+    states = grammar_states(pieces, layout)
     group: list[int] = []
     for index in order:
-        if group and (len(group) + 1) * len(pieces[index]) > most_steps:
-            yield group, _whole(group, pieces)
+        width = lengths[index] if window is None else min(lengths[index], window.steps)
+        if group and (len(group) + 1) * width > most_steps:
+            yield from _group(group, pieces, layout, window, states)
             group = []
         group.append(index)
     if group:
-        yield group, _whole(group, pieces)
+        yield from _group(group, pieces, layout, window, states)
 
 
-def _whole(indices: list[int], pieces: Sequence[EncodedPiece]) -> Batch:
-    return collate([Row(index, 0, len(pieces[index])) for index in indices], pieces)
+def _group(
+    indices: list[int],
+    pieces: Sequence[EncodedPiece],
+    layout: Layout | None,
+    window: Window | None,
+    states: Sequence[IntArray] | None,
+) -> Iterator[Batch]:
+    longest = max(len(pieces[index]) for index in indices)
+    context = 0 if window is None else window.context
+    size = longest if window is None else window.steps
+    first = 0
+    while first < longest or not first:
+        begin = max(first - context, 0)
+        live = [len(pieces[index]) > first or not first for index in indices]
+        rows = [
+            Row(
+                index,
+                begin,
+                min(begin + size, len(pieces[index])),
+                reset=not begin or context > 0,
+                context=first - begin,
+            )
+            if goes_on
+            else IDLE_ROW
+            for index, goes_on in zip(indices, live, strict=True)
+        ]
+        if context:
+            # No state is carried on, so that rows need not stay where they are.
+            rows = [row for row in rows if row.piece >= 0]
+        yield collate(rows, pieces, layout, states)
+        first = begin + size
+        if not size:
+            return

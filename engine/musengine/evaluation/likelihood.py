@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from musengine.data.batching import whole_pieces
+from musengine.data.batching import windows
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.loss import Loss, negative_log_likelihood
 from musengine.interfaces.metric import Evidence
-from musengine.interfaces.model import Model, Output
+from musengine.interfaces.model import Batch, Model, Output, predict
 
 RESAMPLES = 2000
 StepScores = Callable[[Output], torch.Tensor]
@@ -249,17 +249,19 @@ def _read(
     beat: Callable[[], None] | None,
 ) -> dict[str, LikelihoodResult]:
     """Return figures by name, whose values for each output are (B, T)."""
-    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64).tolist()
-    places = [slice(end - len(piece), end) for end, piece in zip(ends, pieces, strict=True)]
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+    starts = ends - [len(piece) for piece in pieces]
     found: dict[str, npt.NDArray[np.float64]] = {}
     for batch, output in _outputs(model, pieces, beat):
-        lengths = batch.mask.sum(dim=1).tolist()
+        mask_BT = batch.mask.cpu().numpy()
+        rows, steps = np.nonzero(mask_BT)
+        first_B = starts[batch.pieces.cpu().numpy()] + batch.position.cpu().numpy()
         for name, values in per_step(output).items():
             figures_BT = values.cpu().double().numpy()
             # One array for all: small ones that stay between large ones that go split the heap.
             flat = found.setdefault(name, np.full(ends[-1], np.nan))
-            for row, index in enumerate(batch.pieces.tolist()):
-                flat[places[index]] = figures_BT[row, : lengths[row]]
+            flat[first_B[rows] + steps] = figures_BT[rows, steps]
+    places = [slice(*place) for place in zip(starts.tolist(), ends.tolist(), strict=True)]
     return {
         name: LikelihoodResult([flat[place] for place in places]) for name, flat in found.items()
     }
@@ -267,15 +269,20 @@ def _read(
 
 def _outputs(
     model: Model[Any], pieces: Sequence[EncodedPiece], beat: Callable[[], None] | None
-) -> Any:
+) -> Iterator[tuple[Batch, Output]]:
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
-    was_training = model.training
+    window = model.config.window()
+    was_training, carried = model.training, None
     model.eval()
     try:
         with torch.inference_mode():
-            for _, batch in whole_pieces(pieces):
+            for batch in windows(pieces, model.layout, window):
                 on_device = batch.to(device)
-                yield on_device, model(on_device)
+                if not bool(batch.reset.all()):
+                    on_device = replace(on_device, carried=carried)
+                output = predict(model, on_device)
+                carried = output.state
+                yield on_device, output
                 if beat is not None:
                     beat()
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from musengine.encoding.layouts import Tokens
 from musengine.errors import UserError
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Batch, Model, Recorded, as_steps
@@ -56,7 +57,9 @@ def batch_of(
     steps: Array, encoder: Encoder[Any], first: int, settings: DecodeSettings, device: torch.device
 ) -> Batch:
     """Return a batch of one piece (T, ...) that begins at step `first` of what it is a part of."""
-    before = np.concatenate([np.zeros_like(steps[:1]), steps])
+    layout, before = encoder.layout, np.concatenate([np.zeros_like(steps[:1]), steps])
+    if isinstance(layout, Tokens) and layout.begin is not None:
+        before[0] = layout.begin
     conditioning = encoder.conditioning(first, len(steps), settings)
     return Batch(
         steps=as_steps(before[None]),

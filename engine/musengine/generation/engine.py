@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from musengine.encoding.layouts import Layout, Tokens
 from musengine.generation.lengths import length_shares, steps_in, time_tokens
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
-from musengine.interfaces.model import Model, Request, State, as_steps
+from musengine.interfaces.model import Model, Request, State, as_steps, joined_states
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
 from musengine.utils.arrays import Array
 
@@ -83,8 +83,9 @@ def generate(
 ) -> list[GeneratedPiece]:
     """Return the generated pieces, prompts not included.
 
-    Pieces with prompts of one length, of one tempo and meter, are made side by side. A piece
-    depends on its prompt and seed alone, not on how many are made.
+    Pieces of one tempo and meter are made side by side, with prompts of different length where the
+    model's state and all samplers allow it. A piece depends on its prompt and seed alone, not on
+    how many are made.
 
     Args:
         model: the trained model, on the device.
@@ -96,34 +97,76 @@ def generate(
         keep_logits: also return what the choices were drawn from.
         beat: called now and then with the share that is done, 0 to 1.
     """
-    groups: dict[tuple[int, DecodeSettings], list[int]] = defaultdict(list)
-    for index, prompt in enumerate(plan.prompts):
-        groups[len(prompt.steps), plan.settings[index]].append(index)
-    chunks = [
-        group[start : start + AT_ONCE]
-        for group in groups.values()
-        for start in range(0, len(group), AT_ONCE)
-    ]
-    pieces: dict[int, GeneratedPiece] = {}
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             if own:
                 return _own(model, encoder, plan)
-            for number, chunk in enumerate(chunks):
-                generator = _Generator(
+            pieces: dict[int, GeneratedPiece] = {}
+            for chunk in _side_by_side(plan, encoder.layout, samplers):
+                generators = _generators(
                     model, encoder, samplers, plan, chunk, device, keep_logits=keep_logits
                 )
+                for generator in generators:
 
-                def report(share: float, number: int = number) -> None:
-                    if beat is not None:
-                        beat((number + share) / len(chunks))
+                    def report(share: float, numbers: list[int] = generator.chunk) -> None:
+                        if beat is not None:
+                            beat((len(pieces) + share * len(numbers)) / len(plan.prompts))
 
-                pieces.update(zip(chunk, generator.run(report), strict=True))
+                    pieces.update(zip(generator.chunk, generator.run(report), strict=True))
     finally:
         model.train(was_training)
     return [pieces[index] for index in range(len(plan.prompts))]
+
+
+def _side_by_side(
+    plan: GenerationPlan, layout: Layout, samplers: Sequence[Sampler[Any]]
+) -> list[list[int]]:
+    """Return the pieces that may be made side by side, by their indices.
+
+    They share tempo and meter. Prompts may differ in length where all samplers know of it; but
+    only a begin token stands for the step before a piece that has none.
+    """
+    any_length = all(sampler.heeds_padding for sampler in samplers)
+    begins = isinstance(layout, Tokens) and layout.begin is not None
+    groups: dict[tuple[int, DecodeSettings], list[int]] = defaultdict(list)
+    for index, prompt in enumerate(plan.prompts):
+        steps = len(prompt.steps)
+        alike = (0 if begins else min(steps, 1)) if any_length else steps
+        groups[alike, plan.settings[index]].append(index)
+    return [
+        group[start : start + AT_ONCE]
+        for group in groups.values()
+        for start in range(0, len(group), AT_ONCE)
+    ]
+
+
+def _generators(
+    model: Model[Any],
+    encoder: Encoder[Any],
+    samplers: Sequence[Sampler[Any]],
+    plan: GenerationPlan,
+    chunk: list[int],
+    device: torch.device,
+    *,
+    keep_logits: bool,
+) -> Iterator[_Generator]:
+    """Yield what makes the pieces of a chunk: one for all, or one for each length of prompt.
+
+    Pieces share a state only where its tensors have one shape however much was read.
+    """
+    together = _Generator(model, encoder, samplers, plan, chunk, device, keep_logits=keep_logits)
+    if together.read_prompts():
+        yield together
+        return
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for index in chunk:
+        by_length[len(plan.prompts[index].steps)].append(index)
+    for part in by_length.values():
+        apart = _Generator(model, encoder, samplers, plan, part, device, keep_logits=keep_logits)
+        apart.read_prompts()
+        yield apart
 
 
 def _own(model: Model[Any], encoder: Encoder[Any], plan: GenerationPlan) -> list[GeneratedPiece]:
@@ -148,7 +191,7 @@ def _cut(
 
 
 class _Generator:
-    """Generates some pieces side by side, with prompts of one length, one tempo and one meter."""
+    """Generates some pieces of one tempo and meter side by side."""
 
     def __init__(
         self,
@@ -156,13 +199,14 @@ class _Generator:
         encoder: Encoder[Any],
         samplers: Sequence[Sampler[Any]],
         plan: GenerationPlan,
-        chunk: Sequence[int],
+        chunk: list[int],
         device: torch.device,
         *,
         keep_logits: bool,
     ) -> None:
         self._logits: list[Tensor] | None = [] if keep_logits else None
         self.model, self.encoder, self.plan, self.device = model, encoder, plan, device
+        self.chunk = chunk
         self.settings = plan.settings[chunk[0]]
         self.layout = encoder.layout
         # Lengths in these units are reached after as many array steps.
@@ -170,18 +214,48 @@ class _Generator:
         self.chain = Chain(samplers, self.layout)
         self.random = PieceRandom([plan.seeds[index] for index in chunk], device)
         self.first = [plan.first[index] for index in chunk]
-        prompts = np.stack([plan.prompts[index].steps for index in chunk])
-        self.prompt_steps = prompts.shape[1]
-        self._steps = as_steps(prompts, device)
+        prompts = [plan.prompts[index].steps for index in chunk]
+        self.prompt_steps = max(map(len, prompts))
+        # All prompts end at the same step; before the shorter ones stands padding.
+        self.padding = [self.prompt_steps - len(prompt) for prompt in prompts]
+        whole = np.zeros((len(chunk), self.prompt_steps, *prompts[0].shape[1:]), prompts[0].dtype)
+        for row, prompt, padding in zip(whole, prompts, self.padding, strict=True):
+            row[padding:] = prompt
+        self._steps = as_steps(whole, device)
+        self._padding_N = torch.tensor(self.padding, device=device) if any(self.padding) else None
+        self._state: State = None
+
+    def read_prompts(self) -> bool:
+        """Read the prompts; False where the states after them do not fit into one."""
+        rows_of: dict[int, list[int]] = defaultdict(list)
+        for row, padding in enumerate(self.padding):
+            rows_of[padding].append(row)
+        states = [self._state_after(rows, padding) for padding, rows in rows_of.items()]
+        if len(states) > 1:
+            order = [row for rows in rows_of.values() for row in rows]
+            back = torch.tensor(np.argsort(order), device=self.device)
+            try:
+                self._state = joined_states(states, back)
+            except ValueError:
+                return False
+        else:
+            (self._state,) = states
+        return True
+
+    def _state_after(self, rows: list[int], padding: int) -> State:
+        state = self.model.start(len(rows))
+        if padding == self.prompt_steps:
+            return state
+        conditioning = self._conditioning(0, self.prompt_steps - padding, rows)
+        return self.model.prefill(self._steps[rows, padding:], state, conditioning)
 
     def run(self, report: Callable[[float], None]) -> list[GeneratedPiece]:
         """Generate until every piece is long enough."""
-        state = self._read_prompts()
-        last = self._steps[:, -1] if self.prompt_steps else None
+        state, last, rows = self._state, self._last(), range(len(self.chunk))
         self.chain.begin(self._history(self.prompt_steps), self.random)
         made = 0
         while not self._all_done(made, report):
-            conditioning = self._conditioning(self.prompt_steps + made, 1)
+            conditioning = self._conditioning(self.prompt_steps + made, 1, rows)
             here = {name: channel[:, 0] for name, channel in conditioning.items()}
             context, state = self.model.step(last, state, here)
             history = self._history(self.prompt_steps + made)
@@ -194,23 +268,34 @@ class _Generator:
         pieces = self._steps[:, : self.prompt_steps + made].cpu().numpy()
         return [self._finished(row, piece) for row, piece in enumerate(pieces)]
 
-    def _read_prompts(self) -> State:
-        state = self.model.start(len(self.first))
+    def _last(self) -> Tensor | None:
+        """Return the step before the first to be made: a prompt's last, or the begin token."""
+        begin = self.model.before_first(len(self.chunk))
         if not self.prompt_steps:
-            return state
-        return self.model.prefill(self._steps, state, self._conditioning(0, self.prompt_steps))
+            return begin
+        last = self._steps[:, -1]
+        if begin is None or self._padding_N is None:
+            return last
+        return torch.where(self._padding_N == self.prompt_steps, begin, last)
 
-    def _conditioning(self, first: int, count: int) -> Mapping[str, Tensor]:
-        rows = [
-            self.encoder.conditioning(start + first, count, self.settings) for start in self.first
-        ]
+    def _conditioning(self, first: int, count: int, rows: Iterable[int]) -> Mapping[str, Tensor]:
+        """Return the channels of steps of some pieces, which stand at `first` with their padding.
+
+        Of prompts alone, which are read by their length, the padding is left out already.
+        """
+        channels = []
+        for row in rows:
+            skipped = self.padding[row] if first else 0
+            start = self.first[row] + first - skipped
+            channels.append(self.encoder.conditioning(start, count, self.settings))
         return {
-            name: torch.from_numpy(np.stack([row[name] for row in rows])).to(self.device)
-            for name in rows[0]
+            name: torch.from_numpy(np.stack([each[name] for each in channels])).to(self.device)
+            for name in channels[0]
         }
 
     def _history(self, count: int) -> History:
-        return History(self.layout, self._steps[:, :count], self.prompt_steps, self.settings)
+        steps = self._steps[:, :count]
+        return History(self.layout, steps, self.prompt_steps, self.settings, self._padding_N)
 
     def _append(self, choice: Tensor, index: int) -> None:
         if index == self._steps.shape[1]:
@@ -232,7 +317,10 @@ class _Generator:
             report(made / length.number)
             return False
         so_far = self._steps[:, : self.prompt_steps + made].cpu().numpy()
-        shares = [self._share(row[: self.prompt_steps], row[self.prompt_steps :]) for row in so_far]
+        shares = [
+            self._share(row[padding : self.prompt_steps], row[self.prompt_steps :])
+            for row, padding in zip(so_far, self.padding, strict=True)
+        ]
         report(min(*shares, 1.0))
         return min(shares) >= 1 - 1e-9
 
@@ -252,7 +340,7 @@ class _Generator:
         return int(places[0]) if len(places) else None
 
     def _finished(self, row: int, whole: Array) -> GeneratedPiece:
-        before, piece = whole[: self.prompt_steps], whole[self.prompt_steps :]
+        before, piece = whole[self.padding[row] : self.prompt_steps], whole[self.prompt_steps :]
         steps = _cut(
             piece[: self._ended(piece)], before, self.encoder, self.plan.length, self.settings
         )

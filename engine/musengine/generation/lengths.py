@@ -78,4 +78,4 @@ def time_tokens(layout: Layout) -> dict[int, int]:
     """Return the tokens that move time on, where not every one does, and by how many steps."""
     if not isinstance(layout, Tokens):
         return {}
-    return {token: n for token, (what, n) in layout.meanings.items() if what == "step"}
+    return layout.tokens_of("step")

@@ -47,7 +47,8 @@ def cut_prompt(
 ) -> tuple[Encoded, int]:
     """Return the part of a piece that serves as a prompt, and where it begins.
 
-    A piece that ends within the part gives what it has, without the token that ends it.
+    A piece that ends within the part gives what it has, without the token that ends it. Where the
+    arrays tell where bars begin, the part begins with the bar that its place lies in.
 
     Args:
         piece: what it is cut from.
@@ -72,6 +73,9 @@ def cut_prompt(
                 "choose a smaller offset",
                 code="prompt-too-short",
             )
+    bars = encoder.layout.bar_starts(piece.steps)
+    if len(bars):
+        start = int(bars[np.searchsorted(bars, start, side="right") - 1])
     count = steps_in(length, piece.steps[start:], encoder, settings)
     stop = len(piece.steps) if count is None else start + count
     layout = encoder.layout

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.generation.grammar_state import GrammarState
 from musengine.interfaces.model import Model, Proposal
 from musengine.interfaces.sampler import (
     Draw,
@@ -83,6 +84,7 @@ class Chain:
         self.samplers = tuple(samplers)
         self.layout = layout
         self.shape = (layout.size,) if isinstance(layout, Tokens) else layout.step_shape
+        self._grammar = GrammarState(layout) if isinstance(layout, Tokens) else None
 
     def begin(self, history: History, random: PieceRandom) -> None:
         """Start N pieces whose prompts are in the history."""
@@ -91,6 +93,8 @@ class Chain:
             (len(history.steps), *self.shape), dtype=torch.bool, device=history.steps.device
         )
         self.unlimited = Limits(free, free)
+        if self._grammar is not None:
+            self._grammar.begin(history)
         for sampler in self.samplers:
             sampler.begin(history, random)
 
@@ -123,6 +127,8 @@ class Chain:
                 at_fault_N, limits = settled
                 proposal = _replaced(at_fault_N, propose(random, numbers, limits), proposal)
         proposal = Proposal(self._with_silence_marked(proposal.choice), proposal.logits)
+        if self._grammar is not None:
+            self._grammar.observe(proposal.choice)
         for sampler in self.samplers:
             sampler.observe(proposal.choice)
         return proposal
@@ -141,6 +147,8 @@ class Chain:
 
     def _limits(self, history: History) -> Limits:
         limits = self.unlimited
+        if self._grammar is not None and (forbidden := self._grammar.forbidden()) is not None:
+            limits = limits.forbid(forbidden)
         for sampler in self.samplers:
             limits = self._leaving_some(limits, sampler.limit(limits, history))
         return limits

@@ -24,7 +24,7 @@ class Row:
         start: index of the first step to predict.
         stop: index after the last step to predict.
         reset: the row starts with a fresh state.
-        only_last: only the last step counts for the loss; those before it are context.
+        context: how many of its first steps are read alone, and do not count for the loss.
         repeat: the piece starts again where it ends, so that `stop` may lie beyond its end.
     """
 
@@ -32,7 +32,7 @@ class Row:
     start: int
     stop: int
     reset: bool = True
-    only_last: bool = False
+    context: int = 0
     repeat: bool = False
 
 

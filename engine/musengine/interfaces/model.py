@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +20,9 @@ State = Any
 """What a model carries along time: a tensor, or nested tuples, lists and dicts of tensors.
 
 In every tensor the first axis is the piece, so that the engine can reset streams, save the state
-and pick pieces out of it.
+and pick pieces out of it. Pieces whose prompts differ in length share a state, and so a step, where
+the other axes do not grow with what was read: keep a cache of what was read in a tensor of fixed
+size, and how much of it is used in one of (N,).
 """
 
 
@@ -30,7 +32,8 @@ class Batch:
 
     Attributes:
         steps: (B, T + 1, ...): the steps to predict, and before them the one step that precedes
-            them, zeros where there is none. `inputs` and `targets` are views of it.
+            them: where a piece begins the layout's begin token, or zeros where it has none.
+            `inputs` and `targets` are views of it.
         mask: (B, T) bool, True where a step counts.
         reset: (B,) bool, True where the row starts with a fresh state.
         begins: (B,) bool, True where the row starts a piece: nothing precedes its first step.
@@ -38,6 +41,8 @@ class Batch:
         pieces: (B,) index of the piece in its part, -1 for an idle stream.
         conditioning: conditioning channels by name, (B, T, ...), aligned with the targets.
         carried: the state the model returned for the batch before, in stateful batching.
+        grammar: (B, T) the state of the layout's grammar before each step to predict, where it
+            has one.
     """
 
     steps: Tensor
@@ -48,6 +53,7 @@ class Batch:
     pieces: Tensor
     conditioning: Mapping[str, Tensor] = field(default_factory=dict)
     carried: State = None
+    grammar: Tensor | None = None
 
     @property
     def inputs(self) -> Tensor:
@@ -69,7 +75,8 @@ class Batch:
             name: channel.to(device, non_blocking=True)
             for name, channel in self.conditioning.items()
         }
-        return replace(self, conditioning=conditioning, **moved)
+        grammar = None if self.grammar is None else self.grammar.to(device, non_blocking=True)
+        return replace(self, conditioning=conditioning, grammar=grammar, **moved)
 
 
 @dataclass(frozen=True)
@@ -144,10 +151,16 @@ class Model(nn.Module, Generic[C]):
     declaration says.
     """
 
+    may_come: Tensor
+    """(states, size) bool of a layout of tokens that restricts them: what may come where."""
+
     def __init__(self, config: C, layout: Layout) -> None:
         super().__init__()
         self.config = config
         self.layout = layout
+        if isinstance(layout, Tokens) and layout.restricted:
+            # Not among the weights: it follows from the layout.
+            self.register_buffer("may_come", may_come(layout), persistent=False)
 
     def forward(self, batch: Batch) -> Output:
         """Return what the model says of a batch: the one entry for training and scoring."""
@@ -174,7 +187,8 @@ class Model(nn.Module, Generic[C]):
         """Move one step along time.
 
         Args:
-            last: (N, ...) the step just chosen, None before the first.
+            last: (N, ...) the step just chosen; before the first the layout's begin token, or None
+                where it has none.
             state: what `start` or the last `step` returned.
             conditioning: conditioning channels of the step to choose, (N, ...) each.
 
@@ -198,12 +212,18 @@ class Model(nn.Module, Generic[C]):
         The next `step` is given the prompt's last step. Conditioning is (N, T, ...) each. Override
         where reading in one pass is faster than step by step.
         """
-        last: Tensor | None = None
+        last = self.before_first(len(prompt))
         for t in range(prompt.shape[1]):
             here = {name: channel[:, t] for name, channel in conditioning.items()}
             _, state = self.step(last, state, here)
             last = prompt[:, t]
         return state
+
+    def before_first(self, pieces: int) -> Tensor | None:
+        """Return (pieces,): the layout's begin token, or None where it has none."""
+        if not isinstance(self.layout, Tokens) or self.layout.begin is None:
+            return None
+        return torch.full((pieces,), self.layout.begin, device=self.may_come.device)
 
     def record(self, batch: Batch) -> Mapping[str, Recorded]:
         """Return what goes on inside while a batch is read, by name, for looking inside.
@@ -215,7 +235,9 @@ class Model(nn.Module, Generic[C]):
         Of each step that is kept which `inside` names of the state with which it is chosen, and,
         where `step` returns logits, the `probabilities`.
         """
-        last = None if bool(batch.begins.all()) else batch.inputs[:, 0]
+        last: Tensor | None = batch.inputs[:, 0]
+        if bool(batch.begins.all()):
+            last = self.before_first(len(batch.steps))
         state = self.start(len(batch.steps))
         kept: dict[str, tuple[tuple[str, ...], list[Tensor]]] = {}
         for t in range(batch.targets.shape[1]):
@@ -243,6 +265,67 @@ class Model(nn.Module, Generic[C]):
     def generate(self, request: Request) -> list[npt.NDArray[Any]]:
         """Return whole pieces, prompts not included, for models declared `generation="own"`."""
         raise NotImplementedError(f"{type(self).__name__}.generate")
+
+
+def joined_states(states: Sequence[State], order: Tensor) -> State:
+    """Return the states of some pieces as one.
+
+    Args:
+        states: of the same form, of some pieces each.
+        order: (N,) where in all of them, one after the other, each piece of the result is.
+
+    Raises:
+        ValueError: they differ in form, or their tensors in more than how many pieces they have.
+    """
+    sample = states[0]
+    if any(type(state) is not type(sample) for state in states):
+        raise ValueError("states of different types")
+    if isinstance(sample, Tensor):
+        if len({(state.shape[1:], state.dtype) for state in states}) > 1:
+            raise ValueError("tensors of different shapes")
+        return torch.cat(list(states))[order]
+    if isinstance(sample, dict):
+        if any(state.keys() != sample.keys() for state in states):
+            raise ValueError("states of different keys")
+        return {key: joined_states([state[key] for state in states], order) for key in sample}
+    if isinstance(sample, (tuple, list)):
+        parts = [joined_states(part, order) for part in zip(*states, strict=True)]
+        if hasattr(sample, "_fields"):
+            return type(sample)(*parts)
+        return type(sample)(parts)
+    if any(state != sample for state in states):
+        raise ValueError("values of different pieces differ")
+    return sample
+
+
+def predict(model: Model[Any], batch: Batch) -> Output:
+    """Return what a model says of a batch, with no probability for what its layout forbids.
+
+    It is what training, likelihoods and the checks of a model call; `forward` knows no grammar.
+    """
+    output: Output = model(batch)
+    layout, logits, targets = model.layout, output.logits, output.targets
+    if not isinstance(layout, Tokens) or not layout.restricted or logits is None or targets is None:
+        return output
+    states_BT = torch.zeros_like(batch.mask, dtype=torch.long)
+    if batch.grammar is not None:
+        states_BT = batch.grammar.long()
+    # A model may answer for the last steps of each row alone.
+    may_come_BTV = model.may_come[states_BT[:, -logits.shape[1] :]]
+    # What has come may come: a prompt may begin amid a piece, where the grammar knows no better.
+    may_come_BTV = may_come_BTV.scatter(-1, targets[..., None].long(), True)
+    return replace(output, logits=logits.masked_fill(~may_come_BTV, -torch.inf))
+
+
+def may_come(layout: Tokens) -> Tensor:
+    """Return (states, size) bool: what may come in each state of the grammar, never the begin."""
+    if layout.grammar is None:
+        may_come_SV = torch.ones(1, layout.size, dtype=torch.bool)
+    else:
+        may_come_SV = torch.from_numpy(layout.grammar.may_come.copy())
+    if layout.begin is not None:
+        may_come_SV[:, layout.begin] = False
+    return may_come_SV
 
 
 def onset_weights(targets: Tensor, layout: Layout) -> Tensor | None:

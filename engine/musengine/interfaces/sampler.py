@@ -110,14 +110,17 @@ class History:
     Attributes:
         layout: of the steps.
         steps: (N, T, ...) all steps so far, the prompt's included.
-        prompt_steps: how many of them are the prompt's.
+        prompt_steps: how many of them are the prompt's, of the longest where they differ.
         settings: tempo and meter, for lengths in beats, bars or seconds.
+        padding: (N,) how many of each piece's first steps are none of it, where prompts of
+            different length end at the same step; None where all have one length.
     """
 
     layout: Layout
     steps: Tensor
     prompt_steps: int
     settings: DecodeSettings = field(default_factory=DecodeSettings)
+    padding: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,10 @@ class Sampler(ABC, Generic[C]):
 
     max_redraws = 4
     """How many times `review` may ask for one step to be drawn again."""
+
+    heeds_padding = False
+    """Whether it leaves out what `History.padding` says, or reads no history at all; only then are
+    pieces with prompts of different length made side by side."""
 
     forces = False
     """Whether `insist` forces choices; it is called after those that only forbid."""

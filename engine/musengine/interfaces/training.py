@@ -46,7 +46,12 @@ class TrainingConfig(Config):
         "the length all are brought to (none: as long as they are).",
         low=1,
     )
-    align: int = setting(1, doc="Segments start at multiples of this many steps.", low=1)
+    align: int | Literal["bars"] = setting(
+        1,
+        doc="Segments start at multiples of this many steps; or at `bars`, where the encoder's "
+        "tokens say where one begins.",
+        low=1,
+    )
     stride: int = setting(1, doc="Steps from one window to the next.", low=1)
     fill: Literal["pad", "repeat"] = setting(
         "pad", doc="With `pieces`: short ones are padded and masked, or repeated from the start."

@@ -76,6 +76,30 @@ class EncoderConfig(Config):
         return ""
 
 
+@dataclass(frozen=True)
+class Window:
+    """What a model reads of a long piece at once, where it is scored.
+
+    Attributes:
+        steps: how many.
+        context: how many of them, but in the first window, were scored in the window before and
+            are read again, so that every step but the first has at least so many before it. 0 for
+            a model that carries its state on instead (`Output.state`).
+    """
+
+    steps: int
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse windows that never get on.
+
+        Raises:
+            ValueError: the context is not smaller than the window.
+        """
+        if not 0 <= self.context < self.steps:
+            raise ValueError(f"a context of {self.context} is not less than {self.steps} steps")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Config):
     """Base of a model's settings."""
@@ -87,6 +111,10 @@ class ModelConfig(Config):
         Asked by `musengine run FOLDER`, which chooses among what all installed models propose:
         the fittest size that there is time to train.
         """
+        return None
+
+    def window(self) -> Window | None:
+        """Return what it reads of a long piece at once, where it is scored; None for all of it."""
         return None
 
     def incompatibilities(self, layout: Layout) -> Iterable[str]:

@@ -62,8 +62,9 @@ def training_task(
     torch.manual_seed(pipeline.training.seed)
     pieces, training = data.parts["train"], pipeline.training
     strategy = pipeline.batching.create(training, [len(piece) for piece in pieces])
+    repeats = training.updates_per_batch
     batches = Batches(
-        pieces, strategy, seed=training.seed, updates_per_batch=training.updates_per_batch
+        pieces, strategy, encoder.layout, seed=training.seed, updates_per_batch=repeats
     )
     _tell_too_short(batches, data, pipeline.batching.name)
     model = new_model(pipeline, encoder).to(device)

@@ -105,7 +105,9 @@ class RunFolder:
         held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
         pieces = held_out or dataset.parts["train"]
         wanted, prevailing = pipeline.generate, dataset.prevailing
-        known = {piece.id: Known(wanted, prevailing.get(piece.id, Prevailing())) for piece in pieces}
+        known = {
+            piece.id: Known(wanted, prevailing.get(piece.id, Prevailing())) for piece in pieces
+        }
         settings = {name: settings_of(each) for name, each in known.items()}
         offset, length = wanted.prompt_offset.length, wanted.prompt_length
         needed = steps_needed(pieces, offset, length, encoder, settings)

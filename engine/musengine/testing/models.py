@@ -30,19 +30,26 @@ Steps = EncodedPiece | Encoded | npt.ArrayLike
 """A piece for a batch: encoded, or its steps alone, (T,) tokens or (T, pitches, channels)."""
 
 
-def batch_of(*pieces: Steps) -> Batch:
-    """Return one batch of whole pieces, a row each in this order; short rows are masked."""
-    from musengine.data.batching import collate
+def batch_of(*pieces: Steps, layout: Layout | None = None) -> Batch:
+    """Return one batch of whole pieces, a row each in this order; short rows are masked.
+
+    Args:
+        pieces: of the batch.
+        layout: of them, where it has a begin token or a grammar.
+    """
+    from musengine.data.batching import collate, grammar_states
     from musengine.interfaces.batching import Row
 
     encoded = [_encoded(piece) for piece in pieces]
-    return collate([Row(n, 0, len(piece)) for n, piece in enumerate(encoded)], encoded)
+    rows = [Row(n, 0, len(piece)) for n, piece in enumerate(encoded)]
+    return collate(rows, encoded, layout, grammar_states(encoded, layout))
 
 
 def batches_of(
     pieces: Iterable[Steps],
     batching: str = "segments",
     *,
+    layout: Layout | None = None,
     epoch: int = 0,
     **training: Any,
 ) -> list[Batch]:
@@ -51,6 +58,7 @@ def batches_of(
     Args:
         pieces: the training part.
         batching: a batching strategy's name.
+        layout: of the pieces, where it has a begin token, a grammar or bars.
         epoch: which epoch, from 0.
         training: keys of `[training]`: `batch_size`, `sequence_length`, `seed`, ...
 
@@ -63,7 +71,7 @@ def batches_of(
     config = build_config(TrainingConfig, training, "training")
     strategy = create("batching", batching, config, [len(piece) for piece in encoded])
     repeats = config.updates_per_batch
-    batches = Batches(encoded, strategy, seed=config.seed, updates_per_batch=repeats)
+    batches = Batches(encoded, strategy, layout, seed=config.seed, updates_per_batch=repeats)
     return list(batches.epoch(epoch))
 
 
@@ -92,6 +100,7 @@ def train_steps(
     """
     import torch
 
+    from musengine.interfaces.model import predict
     from musengine.training.trainer import total_loss
 
     if optimizer is None:
@@ -101,7 +110,7 @@ def train_steps(
     model.train()
     for batch in batches:
         optimizer.zero_grad(set_to_none=True)
-        value = total_loss(model(batch), loss)
+        value = total_loss(predict(model, batch), loss)
         torch.autograd.backward(value)
         optimizer.step()
         losses.append(float(value.detach()))

@@ -14,7 +14,7 @@ from torch import Tensor
 from musengine.errors import UserError
 from musengine.interfaces.callback import Progress
 from musengine.interfaces.loss import Loss, Reduction
-from musengine.interfaces.model import Batch, Output, State
+from musengine.interfaces.model import Batch, Output, State, predict
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.schedule import Schedule
 from musengine.training import checkpoint as checkpoints
@@ -124,7 +124,7 @@ class Trainer:
     def _descend(self, batch: Batch) -> tuple[Output, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         with mixed_precision(self.config.precision, self.task.device):
-            output = self.task.model(batch)
+            output = predict(self.task.model, batch)
         loss = total_loss(output, self.task.loss, self.config.loss_reduction)
         torch.autograd.backward(loss)
         clip_gradients(self.optimizer, self.config)

@@ -27,6 +27,7 @@ class CharRnn(Model[CharRnnConfig]):
         super().__init__(config, layout)
         assert isinstance(layout, Tokens)
         self.size = layout.size
+        self.begin = layout.size if layout.begin is None else layout.begin
         self.scale = config.embedding**0.5 if config.tied else 1.0
         # The last row of the embedding stands for the beginning of a piece.
         self.embedding = nn.Embedding(self.size + 1, config.embedding)
@@ -67,7 +68,7 @@ class CharRnn(Model[CharRnnConfig]):
     def forward(self, batch: Batch) -> Output:
         """Return logits (B, T, size) for every step, the state carried on where there is one."""
         tokens = batch.inputs.clone()
-        tokens[:, 0].masked_fill_(batch.begins, self.size)
+        tokens[:, 0].masked_fill_(batch.begins, self.begin)
         state = self.start(len(tokens))
         if batch.carried is not None:
             reset = batch.reset[:, None]
@@ -93,7 +94,7 @@ class CharRnn(Model[CharRnnConfig]):
     ) -> tuple[Tensor, State]:
         """Read one token (N,); returns the logits (N, size) of the next."""
         if last is None:
-            last = torch.full((len(state[0][0]),), self.size, device=state[0][0].device)
+            last = torch.full((len(state[0][0]),), self.begin, device=state[0][0].device)
         below = self._embedded(last)
         after: list[tuple[Tensor, ...]] = []
         for before, weights in zip(state, self.layers.all_weights, strict=True):
@@ -110,7 +111,7 @@ class CharRnn(Model[CharRnnConfig]):
 
     def prefill(self, prompt: Tensor, state: State, conditioning: Mapping[str, Tensor]) -> State:
         """Read a prompt in one pass, all but its last step."""
-        begin = torch.full_like(prompt[:, :1], self.size)
+        begin = torch.full_like(prompt[:, :1], self.begin)
         return self._run(torch.cat([begin, prompt[:, :-1]], dim=1), state)[1]
 
     def _run(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:

@@ -31,7 +31,7 @@ class MelodyLSTM(Model[MelodyModelConfig]):
     def __init__(self, config: MelodyModelConfig, layout: Layout) -> None:
         super().__init__(config, layout)
         assert isinstance(layout, Tokens)
-        self.nothing = layout.size
+        self.nothing = layout.size if layout.begin is None else layout.begin
         self.stack = LSTMStack(layout.size, config.layers, dropout=config.dropout)
         self.output = nn.Linear(config.layers[-1], layout.size)
         table = torch.cat([torch.eye(layout.size), torch.zeros(1, layout.size)])

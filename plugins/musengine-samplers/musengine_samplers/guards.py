@@ -33,7 +33,6 @@ from musengine_samplers.config import (
     SmallestIntervalConfig,
 )
 from musengine_samplers.durations import whole_steps
-from musengine_samplers.meanings import tokens_meaning
 from musengine_samplers.ranking import by_choice, spaced
 from musengine_samplers.sounding import GridSounding, follow, neighbours, sounding
 
@@ -42,6 +41,8 @@ C = TypeVar("C", bound=SamplerConfig)
 
 class Guard(GridSampler[C], TokenSampler[C]):
     """Base: leaves the probabilities as they are."""
+
+    heeds_padding = True
 
     name: ClassVar[str]
 
@@ -201,7 +202,7 @@ class Scale(Guard[ScaleConfig]):
             mask = torch.tensor(outside)[:, None]
         else:
             assert isinstance(layout, Tokens)
-            pitches = tokens_meaning(layout, "pitch")
+            pitches = layout.tokens_of("pitch")
             outside = [pitches.get(token, -1) % 12 not in allowed for token in range(layout.size)]
             known = [token in pitches for token in range(layout.size)]
             mask = torch.tensor(outside) & torch.tensor(known)

@@ -7,17 +7,12 @@ from collections.abc import Iterator
 from musengine.api import Grid, Layout, Tokens
 
 
-def tokens_meaning(layout: Tokens, kind: str) -> dict[int, int]:
-    """Return the tokens of a kind of meaning, and the number that goes with each."""
-    return {token: value for token, (name, value) in layout.meanings.items() if name == kind}
-
-
 def all_pitches(layout: Layout) -> list[int]:
     """Return every pitch (MIDI number) a layout can write."""
     if isinstance(layout, Grid):
         return list(range(layout.lowest, layout.lowest + layout.pitches))
     if isinstance(layout, Tokens):
-        return sorted(set(tokens_meaning(layout, "pitch").values()))
+        return sorted(set(layout.tokens_of("pitch").values()))
     return []
 
 
@@ -28,7 +23,7 @@ def is_learned_later(layout: Layout) -> bool:
 
 def has_steps(layout: Tokens) -> bool:
     """Return whether time moves on by tokens of its own, so that notes sound together."""
-    return bool(tokens_meaning(layout, "step"))
+    return bool(layout.tokens_of("step"))
 
 
 def without_notes(layout: Layout) -> Iterator[str]:

@@ -22,6 +22,8 @@ C = TypeVar("C", bound=Config)
 class Threshold(GridSampler[ThresholdConfig]):
     """f(p) is 0 at or below the threshold, p above it; f⁻¹(u) = max(u, threshold)."""
 
+    heeds_padding = True
+
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return the thresholds, none lower than the setting."""
         return thresholds.clamp_min(self.config.threshold)
@@ -33,6 +35,8 @@ class Adaptive(GridSampler[AdaptiveConfig]):
     As the biaxial net's generation does it (Johnson 2015): after a step in which too few notes
     sound, c is capped and something is taken off; after any other it goes part of the way back.
     """
+
+    heeds_padding = True
 
     def begin(self, history: History, random: PieceRandom) -> None:
         """Start every piece afresh; what sounds in its prompt does not count."""
@@ -61,6 +65,8 @@ class _Power(GridSampler[C], TokenSampler[C]):
     For tokens that is p ** A, renormalised. For an element of a grid, which is 1 or 0, it is
     p ** A renormalised against (1 - p) ** A: the odds to the power A.
     """
+
+    heeds_padding = True
 
     def power(self, dimensions: int) -> Tensor | float:
         """Return A, for all pieces or (N, 1, ...) with so many dimensions."""

@@ -7,12 +7,13 @@ note or a rest too long, or too many or too few notes sound at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from musengine.api import Grid, History, Layout, Limits, Tokens
-from musengine_samplers.meanings import has_steps, tokens_meaning
+from musengine_samplers.meanings import has_steps
 
 PITCHES = 128
 
@@ -38,6 +39,9 @@ def neighbours(notes_NP: Tensor, reach: int) -> Tensor:
 class Sounding(ABC):
     """What sounds in N pieces."""
 
+    each: ClassVar[tuple[str, ...]]
+    """The attributes that have a value for each piece."""
+
     @abstractmethod
     def observe(self, choice: Tensor) -> None:
         """Take in the next choice (N, ...)."""
@@ -58,10 +62,19 @@ class Sounding(ABC):
         """Forbid pitches closer than that to those sounding, as far as known before."""
         return limits
 
-    def read(self, steps: Tensor) -> None:
-        """Take in (N, T, ...) steps."""
+    def read(self, steps: Tensor, padding: Tensor | None = None) -> None:
+        """Take in (N, T, ...) steps, of which the first of each piece (N,) may be none of it."""
+        before = {name: getattr(self, name) for name in self.each}
+        padded = 0 if padding is None else int(padding.max())
         for t in range(steps.shape[1]):
             self.observe(steps[:, t])
+            if padding is None or t >= padded:
+                continue
+            none_yet_N = t < padding
+            for name, initial in before.items():
+                now = getattr(self, name)
+                mask = none_yet_N.reshape(-1, *[1] * (now.dim() - 1))
+                setattr(self, name, torch.where(mask, initial, now))
 
 
 class GridSounding(Sounding):
@@ -71,6 +84,8 @@ class GridSounding(Sounding):
         held_NP: steps that the note now sounding has lasted, 0 where none is.
         rest_N: steps that nothing has sounded.
     """
+
+    each = ("held_NP", "rest_N")
 
     def __init__(self, layout: Grid, pieces: int, device: torch.device) -> None:
         self.layout = layout
@@ -114,11 +129,13 @@ class LineSounding(Sounding):
     meaning changes nothing.
     """
 
+    each = ("pitch_N", "held_N", "rests_N")
+
     def __init__(self, layout: Tokens, pieces: int, device: torch.device) -> None:
         self.pitch_S = _table(layout, "pitch", -1, device)
         self.rest_S = _table(layout, "rest", -1, device) >= 0
         self.hold_S = _table(layout, "hold", -1, device) >= 0
-        self.merges = not tokens_meaning(layout, "hold")
+        self.merges = not layout.tokens_of("hold")
         self.pitch_N = torch.full((pieces,), -1, dtype=torch.int64, device=device)
         self.held_N = torch.zeros(pieces, dtype=torch.int64, device=device)
         self.rests_N = torch.zeros(pieces, dtype=torch.int64, device=device)
@@ -160,10 +177,12 @@ class StepSounding(Sounding):
     A pitch that is named in successive steps is one note, held.
     """
 
+    each = ("now_NP", "held_NP", "rest_N")
+
     def __init__(self, layout: Tokens, pieces: int, device: torch.device) -> None:
         self.pitch_S = _table(layout, "pitch", -1, device)
         self.step_S = _table(layout, "step", 0, device)
-        self.shortest = min(tokens_meaning(layout, "step").values())
+        self.shortest = min(layout.tokens_of("step").values())
         self.now_NP = torch.zeros(pieces, PITCHES, dtype=torch.bool, device=device)
         self.held_NP = torch.zeros(pieces, PITCHES, dtype=torch.int64, device=device)
         self.rest_N = torch.zeros(pieces, dtype=torch.int64, device=device)
@@ -215,7 +234,7 @@ class StepSounding(Sounding):
 def _table(layout: Tokens, kind: str, other: int, device: torch.device) -> Tensor:
     """Return (size,): the number that goes with each token of a kind, else another."""
     table = torch.full((layout.size,), other, dtype=torch.int64)
-    for token, value in tokens_meaning(layout, kind).items():
+    for token, value in layout.tokens_of(kind).items():
         table[token] = value
     return table.to(device)
 
@@ -229,5 +248,5 @@ def follow(layout: Layout, history: History) -> Sounding:
     else:
         assert isinstance(layout, Tokens)
         result = (StepSounding if has_steps(layout) else LineSounding)(layout, pieces, device)
-    result.read(history.steps)
+    result.read(history.steps, history.padding)
     return result

@@ -20,6 +20,8 @@ class TopK(GridSampler[TopKConfig], TokenSampler[TopKConfig]):
     k is drawn with its probability.
     """
 
+    heeds_padding = True
+
     max_redraws = 0
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
@@ -53,6 +55,8 @@ class TopK(GridSampler[TopKConfig], TokenSampler[TopKConfig]):
 class Nucleus(TokenSampler[NucleusConfig]):
     """The likeliest tokens whose probabilities reach p together (Holtzman et al. 2020)."""
 
+    heeds_padding = True
+
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Leave as few tokens as reach p, the likeliest first."""
         ordered, order = logits.sort(dim=1, descending=True, stable=True)
@@ -69,6 +73,8 @@ class Nucleus(TokenSampler[NucleusConfig]):
 
 class MinP(TokenSampler[MinPConfig]):
     """Tokens with at least p times the likeliest token's probability (Nguyen et al. 2024)."""
+
+    heeds_padding = True
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Leave the tokens whose logit is at most -log(p) below the highest."""

@@ -243,7 +243,7 @@ class ModelCheck:
             )
 
     def _walk(self, model: Model[Any], batch: Batch) -> Iterator[tuple[Tensor, Any]]:
-        state, last = model.start(len(batch.mask)), None
+        state, last = model.start(len(batch.mask)), model.before_first(len(batch.mask))
         with torch.no_grad():
             for t in range(batch.mask.shape[1]):
                 here = {name: channel[:, t] for name, channel in batch.conditioning.items()}

@@ -182,7 +182,8 @@ def _model(entry: RegistryEntry, registry: Registry, *, deep: bool) -> list[Find
     pipeline = _pipeline(registry, model={"type": entry.name})
     encoder, encoded = _fitted(pipeline.encoder)
     layout = encoder.layout
-    batch = batch_of(*(_cut(each, n) for each, n in zip(encoded, _LENGTHS, strict=False)))
+    cut = [_cut(each, n) for each, n in zip(encoded, _LENGTHS, strict=False)]
+    batch = batch_of(*cut, layout=layout)
     loss = None if pipeline.loss is None else pipeline.loss.create(layout)
     check = ModelCheck(
         partial(pipeline.model.create, layout), batch, entry.declared(ModelDeclaration), loss
