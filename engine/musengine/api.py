@@ -97,6 +97,9 @@ if TYPE_CHECKING:
     from musengine.interfaces.sampler import TokenSampler as TokenSampler
     from musengine.interfaces.schedule import Schedule as Schedule
     from musengine.interfaces.sequence_model import SequenceModel as SequenceModel
+    from musengine.interfaces.short_forms import callback as callback
+    from musengine.interfaces.short_forms import metric as metric
+    from musengine.interfaces.short_forms import sampler as sampler
     from musengine.interfaces.training import TrainingConfig as TrainingConfig
     from musengine.interfaces.writer import Activations as Activations
     from musengine.interfaces.writer import Probabilities as Probabilities
@@ -226,6 +229,7 @@ _NAMES = {
     ),
     "interfaces.schedule": "Schedule",
     "interfaces.sequence_model": "SequenceModel",
+    "interfaces.short_forms": "callback metric sampler",
     "interfaces.training": "TrainingConfig",
     "interfaces.writer": "Activations Probabilities RunContent Writable Writer",
     "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",

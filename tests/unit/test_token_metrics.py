@@ -74,6 +74,8 @@ def test_the_model_reads_a_part_once_for_all_of_them() -> None:
     assert figures["nll_per_piece"] == pytest.approx({"0": 1.25 * LN2, "1": 1.5 * LN2})
     assert figures["accuracy"] == pytest.approx(4 / 6)
     assert figures["perplexity"] == math.exp(figures["nll"])
+    # The encoder's six steps of a sixteenth are a beat and a half.
+    assert figures["nats_per_beat"] == pytest.approx(8 * LN2 / 1.5)
 
 
 def test_a_metric_of_ones_own_shares_what_was_read() -> None:

@@ -139,6 +139,7 @@ def musengine_metrics() -> list[MetricDeclaration]:
                 "nll_skip_first": "lower",
                 "bits_per_token": "lower",
                 "nats_per_note": "lower",
+                "nats_per_beat": "lower",
             },
             comparable=("nats_per_note",),
             default_for=("likelihood",),

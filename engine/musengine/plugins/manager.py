@@ -25,11 +25,13 @@ from musengine.plugins.declarations import (
     Declaration,
 )
 from musengine.plugins.registry import CORE, Distribution, Registry, RegistryEntry
+from musengine.plugins.short_form import ShortForm
 from musengine.plugins.validation import faults
 
 logger = logging.getLogger(__name__)
 
 GROUP = "musengine"
+_HOOKS = {declaration: hook for hook, declaration in DECLARATIONS.items()}
 Status = Literal["ok", "failed", "conflict", "disabled", "missing"]
 
 
@@ -206,6 +208,10 @@ def _declarations(module: Any) -> list[Declaration]:
         for implementation in getattr(manager.hook, hook_name).get_hookimpls():
             result = implementation.function()
             declarations.extend(_validated(hook_name, result, expected))
+    for found in vars(module).values():
+        if isinstance(found, ShortForm):
+            hook = _HOOKS[type(found.declaration)]
+            declarations.extend(_validated(hook, [found.declaration], type(found.declaration)))
     if not declarations:
         raise _BadPluginError(f"{name} declares nothing; are its hooks marked with @hookimpl?")
     return declarations

@@ -9,6 +9,7 @@ from typing import Any
 from musengine.encoding.layouts import Tokens
 from musengine.evaluation.likelihood import LikelihoodResult, likelihood
 from musengine.evaluation.reference import as_score
+from musengine.interfaces.encoder import DecodeSettings
 from musengine.interfaces.metric import Evidence, Metric
 from musengine.plugins.declarations import NoSettings
 
@@ -21,7 +22,9 @@ class NegativeLogLikelihood(Metric[NoSettings]):
 
         `nll_low` and `nll_high` bound `nll` with 95 % confidence; `nll_per_piece` has each piece's.
 
-        Of tokens also `bits_per_token`, which for characters is bits per character. Where it is
+        Of tokens a step is a token, and `bits_per_token` is the same in bits, of characters bits
+        per character. Where the arrays tell their time, `nats_per_beat` is the NLL of all pieces
+        over their beats (quarter notes). Where it is
         known how many notes the pieces have, `nats_per_note`: the NLL of all of them over these
         `notes`, with `notes_left_out`, those that the arrays do not hold.
         """
@@ -31,11 +34,28 @@ class NegativeLogLikelihood(Metric[NoSettings]):
         figures: dict[str, Any] = scores.figures()
         if isinstance(evidence.encoder.layout, Tokens):
             figures["bits_per_token"] = figures["nll"] / math.log(2)
-        figures |= _per_note(scores, evidence)
+        figures |= _per_beat(scores, evidence) | _per_note(scores, evidence)
         names = [piece.id for piece in evidence.part]
         means = [float(piece.mean()) for piece in scores.pieces]
         figures["nll_per_piece"] = dict(zip(names, means, strict=True))
         return figures
+
+
+def _per_beat(scores: LikelihoodResult, evidence: Evidence) -> dict[str, float]:
+    """Return the figures of a beat; nothing where the arrays do not tell their time."""
+    encoder, settings = evidence.encoder, DecodeSettings()
+    if not encoder.config.tells_time():
+        return {}
+    steps = [piece.encoded.steps for piece in evidence.part]
+    beats = [float(encoder.elapsed(each, "beats", settings)[-1]) for each in steps if len(each)]
+    if len(beats) < len(steps) or not sum(beats):
+        return {}
+    low, high = scores.interval_per(beats)
+    return {
+        "nats_per_beat": scores.total / sum(beats),
+        "nats_per_beat_low": low,
+        "nats_per_beat_high": high,
+    }
 
 
 def _per_note(scores: LikelihoodResult, evidence: Evidence) -> dict[str, float]:
