@@ -18,19 +18,21 @@ import pytest
 import tomli
 
 from musengine import api, cli
+from musengine.api import Track
 from musengine.config.fields import settings_of
 from musengine.errors import ConfigError
 from musengine.pipeline import sections as tables
 from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins import hookspecs, manager
-from musengine.testing import score_of, write_midi
+from musengine.testing import read_midi, score_of, write_midi
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 WHOLE = all(importlib.util.find_spec(path.name) for path in ROOT.glob("plugins/*/musengine_*"))
 """Whether all distributions of this repository are installed: the pages are about all of them."""
-WITH_OWN_PLUGIN = ("how-to/write-a-plugin.md", "reference/hooks.md")
+WITH_TOKENS = "how-to/write-a-token-plugin.md"
+WITH_OWN_PLUGIN = ("how-to/write-a-plugin.md", "reference/hooks.md", WITH_TOKENS)
 """Pages whose pipelines need the plugin written on them; the runs below check those."""
 
 
@@ -257,7 +259,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any],
     if importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch is not installed")
     folder = tmp_path_factory.mktemp("pages")
-    for page in WITH_OWN_PLUGIN:
+    for page in WITH_OWN_PLUGIN[:2]:
         write_files(folder, page)
     project = tomli.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
     ((name, module),) = project["entry-points"]["musengine"].items()
@@ -343,6 +345,57 @@ def test_the_example_components_work(ran: tuple[Path, dict[str, Any], str]) -> N
     assert curve[0] == "step,loss"
     assert len(curve) == 21
     assert float(curve[-1].split(",")[1]) < float(curve[1].split(",")[1])
+
+
+def test_the_written_encoder_trains_and_generates(tmp_path: Path) -> None:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed")
+    write_files(tmp_path, WITH_TOKENS)
+    project = tomli.loads((tmp_path / "pyproject.toml").read_text("utf-8"))["project"]
+    ((name, module),) = project["entry-points"]["musengine"].items()
+    install(tmp_path, project["name"], name, module)
+    (tmp_path / "musengine_events" / "__init__.py").touch()
+    (pipeline,) = (block for block in blocks(WITH_TOKENS, "toml") if "[model]" in block)
+    (tmp_path / "mine.toml").write_text(pipeline)
+    tracks = [Track(program=40), Track(is_drum=True)]
+    for number in range(8):
+        # Four bars of 6/8 at 90: a violin over a drum, whose lengths, and so tokens, differ.
+        tune = [(2 * k, 2, 55 + (number * k) % 12, 100, 0) for k in range(24 - number % 3)]
+        beat = [(6 * k, 1, 36, 60, 1) for k in range(8)]
+        score = score_of(tune + beat, tracks=tracks, tempos=[(0, 90)], meters=[(0, 6, 8)])
+        write_midi(score, tmp_path / "my-midi-files" / f"{number}.mid")
+    settings = [
+        *("model.units=16", "training.steps=20", "training.sequence_length=32"),
+        *("generate.count=3", "generate.length=2 bars", "generate.prompt_length=1 bars"),
+    ]
+    given = [word for setting in settings for word in ("--set", setting)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "MUSENGINE_PLUGINS": name,
+        "MUSENGINE_CACHE": str(tmp_path / "cache"),
+    }
+    for command in (["musengine", "run", "mine.toml", *given], ["pytest", "-q", "test_events.py"]):
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+    samples = sorted((tmp_path / "runs" / "mine" / "samples").glob("*.mid"))
+    assert len(samples) == 3
+    for path in samples:
+        written = read_midi(path)
+        assert {(track.program, track.is_drum) for track in written.tracks} <= {
+            (40, False),
+            (0, True),
+        }
+        assert len(written.tracks) == 2  # the prompt's at the least
+        assert {(2 * k + 1) * 8 for k in range(8)} >= set(written.velocity.tolist())
+        assert (written.tempo_bpm[0].round(), written.meter.tolist()) == (90, [[6, 8]])
 
 
 # The page for scripts and notebooks, run from its first block to its last.
