@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from helpers import piano_roll
 from musengine.builtin.encoders.piano_roll import PianoRoll
+from musengine.encoding.grammar import Grammar
 from musengine.encoding.layouts import Tokens
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
-from musengine.interfaces.encoder import Encoded
+from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.interfaces.loss import Loss, negative_log_likelihood
 from musengine.interfaces.metric import Evidence, Metric
 from musengine.interfaces.model import Batch, Model, Output
@@ -28,7 +29,7 @@ from musengine.interfaces.sampler import TokenSampler
 from musengine.interfaces.writer import Writer
 from musengine.music.score import Piece, Score
 from musengine.plugins import manager
-from musengine.plugins.declarations import ModelConfig, ModelDeclaration, NoSettings
+from musengine.plugins.declarations import EncoderConfig, ModelConfig, ModelDeclaration, NoSettings
 from musengine.testing import SitePackages, batch_of, create, score_of
 from musengine.testing.conformance import (
     EncoderCheck,
@@ -276,6 +277,11 @@ class Still(Learning):
         return np.zeros(len(steps))
 
 
+class Foreseeing(Learning):
+    def elapsed(self, steps: Any, unit: Any, settings: Any) -> Any:
+        return np.linspace(0, 1, len(steps))
+
+
 class Channelled(Learning):
     def encode(self, content: Any) -> Encoded:
         steps = super().encode(content).steps
@@ -314,10 +320,52 @@ def test_an_encoder_that_is_right() -> None:
         ("state", Forgetful),
         ("round-trip", Nothing),
         ("any-array", Nothing),
+        ("elapsed", Foreseeing),
     ],
 )
 def test_an_encoders_fault(check: str, encoder: type[PianoRoll]) -> None:
     assert check in encoder_findings(encoder)
+
+
+class Barred(Encoder[EncoderConfig]):
+    """A bar before each note; the token 0 is the bar, 1 the begin."""
+
+    between: ClassVar[list[int]] = [0]
+
+    @property
+    def layout(self) -> Tokens:
+        kinds = ["bar", "begin", *["note"] * 128]
+        after = {"bar": ("note",), "note": ("bar",), "begin": ("bar",)}
+        return Tokens(size=130, begin=1, grammar=Grammar.of_kinds(kinds, after, ("bar",)))
+
+    def encode(self, content: Any) -> Encoded:
+        notes = [[*self.between, 2 + pitch] for pitch in content.pitch.tolist()]
+        return Encoded(np.concatenate(notes))
+
+    def decode(self, steps: Any, settings: Any) -> Any:
+        pitches = [token - 2 for token in steps.tolist() if token > 1]
+        return score_of([(4 * n, 4, pitch) for n, pitch in enumerate(pitches)])
+
+    def elapsed(self, steps: Any, unit: Any, settings: Any) -> Any:
+        return np.cumsum(steps > 1) * (1.0 if unit == "beats" else 0.5)
+
+
+class Unbarred(Barred):
+    between: ClassVar[list[int]] = []
+
+
+class Beginning(Barred):
+    between: ClassVar[list[int]] = [1]
+
+
+def test_what_an_encoders_own_layout_forbids() -> None:
+    def found(encoder: type[Barred]) -> set[str]:
+        pieces = [Piece(str(n), score_of([(0, 4, n), (4, 4, 64)])) for n in (60, 61)]
+        make = lambda: encoder(EncoderConfig())  # noqa: E731
+        return {finding.check for finding in EncoderCheck(make, pieces).findings()}
+
+    assert found(Barred) == set()
+    assert found(Unbarred) == found(Beginning) == {"arrays"}
 
 
 class Plain(TokenSampler[NoSettings]):
@@ -347,10 +395,20 @@ def sampler_findings(kind: type[Plain]) -> set[str]:
     return {finding.check for finding in check.findings()}
 
 
+class Counting(Plain):
+    """Counts what stands before a piece and is none of it."""
+
+    heeds_padding = True
+
+    def logits(self, logits: Tensor, history: Any) -> Tensor:
+        return logits * history.steps.shape[1]
+
+
 def test_samplers() -> None:
     assert sampler_findings(Plain) == set()
     for fault, (kind, check) in SAMPLER_FAULTS.items():
         assert check in sampler_findings(kind), fault
+    assert sampler_findings(Counting) == {"padding"}
 
 
 class FullLoss(Loss[NoSettings]):

@@ -109,6 +109,10 @@ class EncoderCheck:
                 low, high = int(steps.min()), int(steps.max())
                 if low < 0 or high >= layout.size:
                     yield f"tokens from {low} to {high} where the layout has {layout.size}"
+                    return
+                if (wrong := _unlawful(steps, layout)) is None:
+                    continue
+                yield wrong
             else:
                 continue
             return
@@ -140,12 +144,16 @@ class EncoderCheck:
         for encoded in self.encoded(encoder):
             for unit in ("beats", "seconds"):
                 passed = encoder.elapsed(encoded.steps, unit, DecodeSettings())
+                half = len(passed) // 2
+                first = encoder.elapsed(encoded.steps[:half], unit, DecodeSettings())
                 if passed.shape != (len(encoded.steps),):
                     yield f"elapsed has the shape {passed.shape} for {len(encoded.steps)} steps"
                 elif len(passed) and (np.diff(passed) < 0).any():
                     yield "elapsed goes back in time"
                 elif len(passed) and not passed[-1] > 0:
                     yield "elapsed stands still: generation would never end"
+                elif not np.allclose(first, passed[:half]):
+                    yield "elapsed of a beginning depends on what comes after it"
                 else:
                     continue
                 return
@@ -184,6 +192,15 @@ class EncoderCheck:
                         f"{made[name].shape} in conditioning() for {len(encoded.steps)} steps"
                     )
                     return
+
+
+def _unlawful(tokens: Array, layout: Tokens) -> str | None:
+    """Return what of an encoded piece the layout itself forbids."""
+    if layout.begin is not None and (tokens == layout.begin).any():
+        return "the begin token is in the arrays: the engine puts it before each piece"
+    if layout.grammar is None or (place := layout.grammar.violation(tokens)) is None:
+        return None
+    return f"its own grammar forbids the token {int(tokens[place])} at step {place} of a piece"
 
 
 def _same(one: Sequence[Encoded], other: Sequence[Encoded]) -> bool:

@@ -49,7 +49,7 @@ class SamplerCheck:
     def findings(self) -> list[Finding]:
         """Return what is wrong."""
         checks = [("kind", self._kind), ("shape", self._shape), ("pieces", self._pieces)]
-        checks.append(("random", self._random))
+        checks += [("random", self._random), ("padding", self._padding)]
         if isinstance(self.layout, Tokens):
             # Of a grid limits are laid on after all thresholds are reshaped.
             checks.append(("forbidden", self._forbidden))
@@ -61,16 +61,30 @@ class SamplerCheck:
         if not isinstance(self.make(), kind):
             yield f"declares the layout {self.layout.name!r} and is no {kind.__name__}"
 
-    def _drawn(self, pieces: Sequence[int], *, forbid: bool = False) -> list[Tensor]:
-        """Return what it makes of some steps of numbers that are each piece's own."""
+    def _drawn(
+        self, pieces: Sequence[int], *, forbid: bool = False, padded: int = 0
+    ) -> list[Tensor]:
+        """Return what it makes of some steps of numbers that are each piece's own.
+
+        Args:
+            pieces: which of them.
+            forbid: some choices are forbidden already.
+            padded: steps before each piece that are none of it.
+        """
         sampler = self.make()
         seeds = [_SEEDS[piece] for piece in pieces]
         steps = self._steps(pieces)
-        begun = History(self.layout, steps[:, :1], 1)
-        sampler.begin(begun, PieceRandom(seeds, torch.device("cpu")))
+        before = steps[:, -1:].expand(-1, padded, *steps.shape[2:])
+        padding = torch.full((len(steps),), padded) if padded else None
+
+        def until(t: int) -> History:
+            known = torch.cat([before, steps[:, :t]], dim=1)
+            return History(self.layout, known, 1 + padded, padding=padding)
+
+        sampler.begin(until(1), PieceRandom(seeds, torch.device("cpu")))
         made = []
         for t in range(1, _STEPS):
-            history = History(self.layout, steps[:, :t], 1)
+            history = until(t)
             numbers = torch.stack([self._numbers(piece, t, forbid=forbid) for piece in pieces])
             # A sampler may draw for both.
             if isinstance(self.layout, Tokens):
@@ -123,6 +137,16 @@ class SamplerCheck:
             yield (
                 "a piece gets other results beside others than alone: draw from the `random` "
                 "given to `begin`, and mix no pieces"
+            )
+
+    def _padding(self) -> Iterator[str]:
+        """What stands before a piece and is none of it does not count."""
+        if not self.make().heeds_padding:
+            return
+        if not all(map(_near, self._drawn((0, 1)), self._drawn((0, 1), padded=3))):
+            yield (
+                "sets heeds_padding and gets other results where History.padding says that the "
+                "first steps are none of the piece"
             )
 
     def _forbidden(self) -> Iterator[str]:
