@@ -398,6 +398,50 @@ def test_the_written_encoder_trains_and_generates(tmp_path: Path) -> None:
         assert (written.tempo_bpm[0].round(), written.meter.tolist()) == (90, [[6, 8]])
 
 
+CHANGES = {
+    "model.py": [
+        "        self.linear = nn.Linear(config.memory * self.width, self.width)\n",
+        "        logits: Tensor = self.linear(windows.flatten(-2))\n",
+    ],
+    "plugin.py": ["low=1, high=256)\n"],
+}
+"""What the tutorial has its reader replace, in the order of its blocks."""
+
+
+def test_the_tutorial_of_a_model_of_ones_own(tmp_path: Path) -> None:
+    if importlib.util.find_spec("torch") is None or "musengine-tools" not in installed_plugins():
+        pytest.skip("PyTorch or musengine-tools is not installed")
+    made = tmp_path / "musengine-echo"
+    assert cli.main(["new-plugin", "echo", "--kind", "model", "--out", str(made)]) == 0
+    install(made, "musengine-echo", "echo", "musengine_echo.plugin")
+    shown = iter(blocks("tutorial/your-own-model.md", "python"))
+    for name, old in ((name, old) for name, lines in CHANGES.items() for old in lines):
+        path = made / "musengine_echo" / name
+        code = path.read_text("utf-8")
+        assert code.count(old) == 1
+        kept = old if name == "plugin.py" else ""
+        path.write_text(code.replace(old, kept + next(shown)), "utf-8")
+    assert next(shown, None) is None
+
+    def checked(*command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(made), "MUSENGINE_CACHE": str(tmp_path)}
+        run = {"cwd": made, "env": environment, "capture_output": True, "text": True}
+        return subprocess.run([sys.executable, "-m", *command], check=False, **run)
+
+    tested = checked("pytest", "-q", "tests")
+    assert tested.returncode == 0, tested.stdout
+    right = checked("musengine", "check-plugin", "echo")
+    assert right.returncode == 0, right.stderr
+    model = made / "musengine_echo" / "model.py"
+    model.write_text(model.read_text("utf-8").replace("batch.inputs", "batch.targets"), "utf-8")
+    wrong = checked("musengine", "check-plugin", "echo")
+    assert wrong.returncode == 1
+    page = " ".join((DOCS / "tutorial/your-own-model.md").read_text("utf-8").split())
+    errors = [" ".join(line.split()) for line in wrong.stderr.splitlines() if "error" in line]
+    assert errors
+    assert all(line in page for line in errors)
+
+
 # The page for scripts and notebooks, run from its first block to its last.
 
 SCRIPT = """
