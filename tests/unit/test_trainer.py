@@ -745,3 +745,113 @@ class TestFit:
         assert store_of(task).records == [valid]
         assert store_of(task).values["best"]["figure"] == 9.0
         assert [event[0] for event in events.events] == ["start", "validation", "checkpoint", "end"]
+
+
+class Smooth(Recurrent):
+    """Without dropout, in double precision, with a penalty."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.double()
+        self.dropout.p = 0.0
+
+    def forward(self, batch: Batch) -> Output:
+        output = super().forward(batch)
+        return replace(output, penalty=0.01 * self.output.weight.abs().sum())
+
+
+def trained_smooth(tmp_path: Path, strategy: Any, **settings: Any) -> tuple[Any, list[Any]]:
+    config = TrainingConfig(
+        steps=6, batch_size=4, sequence_length=5, learning_rate=0.1, precision="float64", **settings
+    )
+    batches = batches_of(config, strategy, tunes(20, 17, 9, 31))
+    model = Smooth()
+    stateful = strategy is StatefulBatching
+    task = recurrent_task(
+        tmp_path, config, model=model, batches=batches, valid=(), stateful=stateful
+    )
+    torch.set_default_dtype(torch.float64)
+    try:
+        trainer_of(task).train()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert isinstance(task.store, MemoryStore)
+    losses = [line["loss"] for line in task.store.lines() if "loss" in line]
+    return weights(task), losses
+
+
+@pytest.mark.parametrize("strategy", [SegmentBatching, WholePieceBatching, StatefulBatching])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("parts", [2, 3, 9])
+def test_a_batch_in_parts_is_the_same_step(tmp_path, strategy, reduction, parts) -> None:
+    settings = {"loss_reduction": reduction, "log_every": 1, "clip_norm": 0.5}
+    whole, losses = trained_smooth(tmp_path / "whole", strategy, **settings)
+    apart, same = trained_smooth(tmp_path / "apart", strategy, accumulate=parts, **settings)
+    assert len(losses) == 6
+    assert same == pytest.approx(losses, rel=1e-9)
+    for name, values in whole.items():
+        assert apart[name] == pytest.approx(values, abs=1e-12), name
+
+
+def test_the_rate_rises_in_the_warm_up(tmp_path: Path) -> None:
+    config = TrainingConfig(steps=6, warm_up=4, learning_rate=0.1, log_every=1)
+    task = task_of(tmp_path, config)
+    trainer_of(task).train()
+    rates = [line["learning_rate"] for line in task.store.lines() if "loss" in line]
+    assert rates == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
+
+
+def test_the_average_is_saved_and_the_weights_go_on(tmp_path: Path) -> None:
+    config = TrainingConfig(steps=3, learning_rate=0.25, average=0.5)
+    task = task_of(tmp_path, config)
+    trainer_of(task).train()
+    # x ← x - 0.25 · 2 (x - 3): 1.5, 2.25, 2.625. The average moves by 1 - 2/11, 1 - 3/12 and
+    # 1 - 4/13 of the way: 1.2273, 1.9943, 2.4309; the decay of 0.5 is not reached so early.
+    average = 0.0
+    for step, x in enumerate((1.5, 2.25, 2.625), 1):
+        average += (1 - min(0.5, (1 + step) / (10 + step))) * (x - average)
+    assert average == pytest.approx(2.4309, abs=1e-4)
+    assert position(task) == 2.625
+    stored = checkpoints.load(task.store.checkpoint_paths()[-1])
+    assert float(stored.model["x"]) == pytest.approx(average)
+    assert float(stored.extra["trained"]["x"]) == 2.625
+
+
+def test_a_run_with_an_average_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    def trained(name: str, *steps: int, **changes: Any) -> TrainingTask:
+        stored = None
+        for count in steps:
+            config = TrainingConfig(
+                steps=count, batch_size=2, sequence_length=8, average=0.9, learning_rate=0.1
+            )
+            config = replace(config, **changes) if count == steps[-1] else config
+            task = recurrent_task(tmp_path / name, config)
+            trainer = trainer_of(task)
+            if stored is not None:
+                task.model.load_state_dict(stored.model)
+                trainer.restore(stored)
+            trainer.train()
+            stored = checkpoints.load(task.store.checkpoint_paths()[-1])
+        return task
+
+    straight, stopped = trained("straight", 9), trained("stopped", 4, 9)
+    assert weights(straight) == weights(stopped)
+    saved = [checkpoints.load(each.store.checkpoint_paths()[-1]) for each in (straight, stopped)]
+    assert {k: v.tolist() for k, v in saved[0].model.items()} == {
+        k: v.tolist() for k, v in saved[1].model.items()
+    }
+    # Switched off later, the weights that were trained go on, and not their average.
+    without = trained("without", 4, 9, average=0.0)
+    assert weights(without) == weights(straight)
+
+
+def test_the_validation_part_is_measured_with_the_average(tmp_path: Path) -> None:
+    losses = {}
+    for average in (0.0, 0.999):
+        config = TrainingConfig(
+            steps=20, batch_size=2, sequence_length=8, learning_rate=0.5, average=average
+        )
+        task = recurrent_task(tmp_path / str(average), config)
+        trainer_of(task).train()
+        losses[average] = task.store.validated()[20]
+    assert losses[0.0] != losses[0.999]

@@ -54,8 +54,10 @@ def negative_log_likelihood(output: Output, layout: Layout) -> Tensor:
     if output.logits is None or output.targets is None:
         raise TypeError("a model without logits needs a loss of its own")
     if isinstance(layout, Tokens):
+        # In 16 bits a softmax over a vocabulary loses too much.
+        logits = output.logits if output.logits.dtype.itemsize > 2 else output.logits.float()
         flat = functional.cross_entropy(
-            output.logits.flatten(0, 1).float(), output.targets.flatten().long(), reduction="none"
+            logits.flatten(0, 1), output.targets.flatten().long(), reduction="none"
         )
         return flat.view(output.targets.shape[:2])
     elements = functional.binary_cross_entropy_with_logits(

@@ -78,6 +78,20 @@ class Batch:
         grammar = None if self.grammar is None else self.grammar.to(device, non_blocking=True)
         return replace(self, conditioning=conditioning, grammar=grammar, **moved)
 
+    def rows(self, chosen: slice) -> Batch:
+        """Return some rows, with the states carried for them."""
+        names = ("steps", "mask", "reset", "begins", "position", "pieces")
+        conditioning = {name: channel[chosen] for name, channel in self.conditioning.items()}
+        grammar = None if self.grammar is None else self.grammar[chosen]
+        here = torch.arange(len(self.steps), device=self.steps.device)[chosen]
+        return replace(
+            self,
+            conditioning=conditioning,
+            grammar=grammar,
+            carried=joined_states([self.carried], here),
+            **{name: getattr(self, name)[chosen] for name in names},
+        )
+
 
 @dataclass(frozen=True)
 class Output:

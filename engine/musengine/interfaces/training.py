@@ -46,6 +46,13 @@ class TrainingConfig(Config):
         "the length all are brought to (none: as long as they are).",
         low=1,
     )
+    accumulate: int = setting(
+        1,
+        doc="Parts that each batch is learned from one after the other, their gradients added up: "
+        "the same step in less memory.",
+        low=1,
+        changeable=True,
+    )
     align: int | Literal["bars"] = setting(
         1,
         doc="Segments start at multiples of this many steps; or at `bars`, where the encoder's "
@@ -102,6 +109,20 @@ class TrainingConfig(Config):
     schedule: str | None = setting(
         None,
         doc="How the learning rate changes: a schedule's name, or a table with its settings.",
+        changeable=True,
+    )
+    warm_up: int = setting(
+        0,
+        doc="Steps in which the learning rate rises evenly to what the schedule says.",
+        low=0,
+        changeable=True,
+    )
+    average: float = setting(
+        0.0,
+        doc="Decay of a moving average of the weights, such as 0.999, with which the model is "
+        "validated, saved and generates; 0 for none.",
+        low=0.0,
+        below=1.0,
         changeable=True,
     )
     plateau_patience: int = setting(

@@ -47,7 +47,8 @@ def limit_reached(config: TrainingConfig, state: TrainerState) -> str | None:
     if config.epochs is not None and state.epoch >= config.epochs:
         return f"all {config.epochs} epochs are done"
     if config.minutes is not None and state.seconds >= 60 * config.minutes:
-        return f"the {shown_number(config.minutes)} minutes are over"
+        minutes = shown_number(config.minutes)
+        return "the minute is over" if minutes == "1" else f"the {minutes} minutes are over"
     return None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +16,11 @@ from torch import Tensor
 from musengine.errors import UserError
 from musengine.interfaces.callback import Progress
 from musengine.interfaces.loss import Loss, Reduction
-from musengine.interfaces.model import Batch, Output, State, predict
+from musengine.interfaces.model import Batch, Output, State, joined_states, predict
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.schedule import Schedule
 from musengine.training import checkpoint as checkpoints
+from musengine.training.averaging import WeightAverage, load_parameters
 from musengine.training.device import memory_explained, mixed_precision
 from musengine.training.optim import (
     clip_gradients,
@@ -60,6 +63,7 @@ class Trainer:
         self.config = task.config
         self.optimizer = make_optimizer(task.model, optimizer)
         self.schedule = schedule
+        self.average = self._averaged() if self.config.average else None
         self.state, self.saved = TrainerState(), TrainerState()
         self.carried: State = None
         self.progress = Progress()
@@ -113,23 +117,41 @@ class Trainer:
             UserError: the batch is too large for the device's memory.
         """
         factor = self.schedule.factor(self.progress) * self.task.batches.rate_factor(batch)
+        if self.state.step < self.config.warm_up:
+            factor *= (self.state.step + 1) / self.config.warm_up
         scale_learning_rate(self.optimizer, factor)
         with memory_explained(self.config, self.task.device):
-            output, loss = self._descend(replace(batch.to(self.task.device), carried=self.carried))
+            state, loss = self._descend(replace(batch.to(self.task.device), carried=self.carried))
+        if self.average is not None:
+            self.average.update(self.state.step + 1)
         if self.task.stateful and self.task.batches.is_last_update(self.state.batch):
-            # Without its gradient: backpropagation ends where the chunk begins.
-            self.carried = checkpoints.map_tensors(output.state, Tensor.detach)
-        return float(loss.detach())
+            self.carried = state
+        return loss
 
-    def _descend(self, batch: Batch) -> tuple[Output, Tensor]:
+    def _descend(self, batch: Batch) -> tuple[State, float]:
+        """Move the weights; returns the state after the batch, without its gradient, and the loss.
+
+        Backpropagation ends where the batch begins.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        with mixed_precision(self.config.precision, self.task.device):
-            output = predict(self.task.model, batch)
-        loss = total_loss(output, self.task.loss, self.config.loss_reduction)
-        torch.autograd.backward(loss)
+        states, losses = [], []
+        reduction = self.config.loss_reduction
+        for part, share, of_all in parts_of(batch, self.config.accumulate, reduction):
+            with mixed_precision(self.config.precision, self.task.device):
+                output = predict(self.task.model, part)
+            loss = total_loss(output, self.task.loss, reduction, share=share, of_all=of_all)
+            torch.autograd.backward(loss)
+            losses.append(float(loss.detach()))
+            states.append(checkpoints.map_tensors(output.state, Tensor.detach))
         clip_gradients(self.optimizer, self.config)
         self.optimizer.step()
-        return output, loss
+        if len(states) == 1:
+            return states[0], losses[0]
+        everywhere = torch.arange(len(batch.steps), device=batch.steps.device)
+        return joined_states(states, everywhere), sum(losses)
+
+    def _averaged(self) -> WeightAverage:
+        return WeightAverage(self.task.model, self.config.average)
 
     def _advance(self) -> None:
         """Move on by one batch; after the last one of an epoch comes the first of the next."""
@@ -174,23 +196,32 @@ class Trainer:
         A validation that is due and left out, since the user did not want to wait, is made up for
         when training goes on: the schedule and the callbacks then see what they would have seen.
         """
-        figures = self.task.validate(self.state, self.progress) if validate else {}
-        if figures:
-            self.schedule.on_validation(judged(figures))
-        due = is_due(self.config.checkpoint_every, self.state, self.saved)
-        extra = {
-            "validation_due": due and not validate,
-            "unlogged": (self.unlogged, self._unlogged_sum),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": (class_name(self.schedule), self.schedule.state()),
-            "carried": self.carried,
-            "random": checkpoints.random_state(),
-        }
-        self.task.save(self.state, self.progress, extra, figures)
+        with (
+            contextlib.nullcontext() if self.average is None else self.average.in_place() as trained
+        ):
+            figures = self.task.validate(self.state, self.progress) if validate else {}
+            if figures:
+                self.schedule.on_validation(judged(figures))
+            due = is_due(self.config.checkpoint_every, self.state, self.saved)
+            extra = {
+                "validation_due": due and not validate,
+                "unlogged": (self.unlogged, self._unlogged_sum),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": (class_name(self.schedule), self.schedule.state()),
+                "carried": self.carried,
+                "random": checkpoints.random_state(),
+                "trained": trained,
+            }
+            self.task.save(self.state, self.progress, extra, figures)
         self.saved = replace(self.state)
 
     def restore(self, stored: checkpoints.Checkpoint) -> None:
         """Go on from a checkpoint whose weights are in the model already."""
+        if self.config.average:
+            # The model has the averages that were saved, or the weights where there were none.
+            self.average = self._averaged()
+        if (trained := stored.extra.get("trained")) is not None:
+            load_parameters(self.task.model, trained)
         self.state = TrainerState(**stored.meta["state"])
         self.saved = replace(self.state)
         self._began = time.monotonic() - self.state.seconds
@@ -271,13 +302,42 @@ class Trainer:
         self.unlogged, self._unlogged_sum = 0, 0.0
 
 
-def total_loss(output: Output, loss: Loss[Any] | None, reduction: Reduction = "mean") -> Tensor:
+def parts_of(
+    batch: Batch, count: int, reduction: Reduction
+) -> Iterator[tuple[Batch, float, float]]:
+    """Yield a batch in so many parts, with what each counts for in the loss of the whole.
+
+    That is its share of the steps that count, or 1 where the loss is their sum; and, for what is
+    added to the loss of the whole once, its share of the parts.
+    """
+    rows = len(batch.steps)
+    size = math.ceil(rows / count)
+    if size == rows:
+        yield batch, 1.0, 1.0
+        return
+    whole, parts = max(int(batch.mask.sum()), 1), math.ceil(rows / size)
+    for first in range(0, rows, size):
+        part = batch.rows(slice(first, first + size))
+        share = 1.0 if reduction == "sum" else int(part.mask.sum()) / whole
+        yield part, share, 1 / parts
+
+
+def total_loss(
+    output: Output,
+    loss: Loss[Any] | None,
+    reduction: Reduction = "mean",
+    *,
+    share: float = 1.0,
+    of_all: float = 1.0,
+) -> Tensor:
     """Return the scalar to descend: the pipeline's loss or the model's own, and the penalty.
 
     Args:
         output: of the model.
         loss: the pipeline's; None for a model that declares one of its own.
         reduction: of the pipeline's loss over the steps that count.
+        share: what the loss counts for, of a part of a batch.
+        of_all: what the penalty counts for, likewise.
 
     Raises:
         UserError: the model has a loss of its own that its plugin does not declare.
@@ -294,4 +354,5 @@ def total_loss(output: Output, loss: Loss[Any] | None, reduction: Reduction = "m
         )
     else:
         value = loss(output, reduction)
-    return value if output.penalty is None else value + output.penalty
+    value = value if share == 1 else value * share
+    return value if output.penalty is None else value + output.penalty * of_all
