@@ -1,0 +1,147 @@
+"""The distribution of one note, field by field, with what was expected to copy from.
+
+For the field f with the trunk's output h, the fields drawn before it e_1 .. e_(f-1), and the place
+q of the note in its bar, which is known with its delay,
+
+    z_f = gelu(A_f h + sum over g < f of E_fg[e_g] + Q_f[q] + a_f)
+    logit_f(v) = V_f[v] z_f + v_f[v] + sum over lags l of c_fl(z_f) [l agrees, and expects v]
+    c_fl(z) = w_fl z + r_fl[run of l]
+
+where a lag agrees as long as it expected all fields drawn so far. The likelihood of a note is the
+product of those of its fields; what the grammar forbids has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musengine_notes.config import NotesModelConfig
+from musengine_notes.grammar import Grammar
+from musengine_notes.layout import DELAY, EXPECTED, FIELDS, LONGEST_RUN, NoteEvents
+
+NEVER = -1e9
+"""The logit of what is forbidden: so low that its probability is 0 exactly, yet finite."""
+
+
+@dataclass(frozen=True)
+class FieldLogits:
+    """What a field of N notes is drawn from.
+
+    Attributes:
+        field: its name.
+        logits: (N, size), what is forbidden at `NEVER`.
+        copied: (N, size), what of them comes from expecting a repeat.
+        strength: (), what the latter is multiplied with where the sampler leaves it to the model.
+    """
+
+    field: str
+    logits: Tensor
+    copied: Tensor
+    strength: Tensor
+
+
+class NoteFields(nn.Module):
+    """Five small nets, one for each field."""
+
+    def __init__(self, config: NotesModelConfig, layout: NoteEvents) -> None:
+        super().__init__()
+        self.layout, self.width = layout, config.hidden
+        self.lags = len(layout.lags) if config.form else 0
+        sizes = layout.sizes
+        self.grammar = Grammar(layout)
+        self.hidden = nn.Linear(config.width, len(FIELDS) * config.hidden)
+        # Rows for the values of the fields before, one after another, and for the places.
+        self.offsets = [sum(sizes[:field]) for field in range(len(FIELDS))]
+        tables = [
+            nn.EmbeddingBag(sum(sizes[:field]) + layout.places, config.hidden, mode="sum")
+            for field in range(1, len(FIELDS))
+        ]
+        for table in tables:
+            nn.init.normal_(table.weight, std=0.5)
+        self.before = nn.ModuleList(tables)
+        self.outputs = nn.ModuleList(nn.Linear(config.hidden, size) for size in sizes)
+        if self.lags:
+            bonus = [nn.Linear(config.hidden, self.lags) for _ in FIELDS]
+            for layer in bonus:
+                nn.init.zeros_(layer.weight)
+            self.bonus = nn.ModuleList(bonus)
+            self.by_run = nn.Parameter(torch.zeros(len(FIELDS), self.lags, LONGEST_RUN + 2))
+
+    def nll(
+        self,
+        trunk: Tensor,
+        target: Tensor,
+        before: Tensor,
+        begins: Tensor,
+        place: Tensor,
+        lookback: Tensor,
+    ) -> Tensor:
+        """Return (N,) nats of whole notes.
+
+        Args:
+            trunk: (N, width).
+            target: (N, 5).
+            before: (N, 5) the events before.
+            begins: (N,) True where there is none.
+            place: (N,) of the targets in their bars.
+            lookback: (N, lags, 6).
+        """
+        hidden = self.hidden(trunk).chunk(len(FIELDS), dim=-1)
+        total = trunk.new_zeros(len(trunk), dtype=_at_least_float32(trunk.dtype))
+        for field in range(len(FIELDS)):
+            logits, copied = self._logits(field, hidden[field], target, place, lookback)
+            logits = self._masked(logits + copied, field, target, before, begins)
+            total = total + functional.cross_entropy(logits, target[:, field], reduction="none")
+        return total
+
+    def field(
+        self,
+        field: int,
+        hidden: Tensor,
+        drawn: Tensor,
+        before: Tensor,
+        begins: Tensor,
+        place: Tensor,
+        lookback: Tensor,
+        strength: Tensor,
+    ) -> FieldLogits:
+        """Return what one field is drawn from, given the fields drawn before; as in `nll`."""
+        logits, copied = self._logits(field, hidden, drawn, place, lookback)
+        logits = self._masked(logits + copied, field, drawn, before, begins)
+        return FieldLogits(FIELDS[field], logits, copied, strength)
+
+    def _masked(
+        self, logits: Tensor, field: int, drawn: Tensor, before: Tensor, begins: Tensor
+    ) -> Tensor:
+        logits = logits.to(_at_least_float32(logits.dtype))
+        return logits.masked_fill(self.grammar(field, drawn, before, begins), NEVER)
+
+    def _logits(
+        self, field: int, hidden: Tensor, drawn: Tensor, place: Tensor, lookback: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return (N, size) what the net says, and what copying adds to it."""
+        if field != DELAY:
+            offsets = torch.tensor(self.offsets[:field], device=drawn.device)
+            places = place.clamp(0, self.layout.places - 1) + self.offsets[field]
+            rows = torch.cat([drawn[:, :field] + offsets, places[:, None]], dim=1)
+            hidden = hidden + self.before[field - 1](rows)
+        z = functional.gelu(hidden)
+        logits = self.outputs[field](z)
+        if not self.lags:
+            return logits, torch.zeros_like(logits)
+        runs = lookback[..., EXPECTED]
+        agrees = (runs > 0) & (lookback[..., :field] == drawn[:, None, :field]).all(dim=-1)
+        bonus = self.bonus[field](z)
+        bonus = bonus + self.by_run[field].gather(1, runs.t()).t().to(bonus.dtype)
+        copied = torch.zeros_like(logits).scatter_add(
+            1, lookback[..., field], (bonus * agrees).to(logits.dtype)
+        )
+        return logits, copied
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)

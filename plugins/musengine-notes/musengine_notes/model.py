@@ -1,0 +1,302 @@
+"""The model: each note from all before it, field by field, with what came bars ago in view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
+from musengine_notes.config import NotesModelConfig
+from musengine_notes.fields import FieldLogits, NoteFields
+from musengine_notes.layout import (
+    BAR,
+    DELAY,
+    EXPECTED,
+    FIELDS,
+    LONGEST_RUN,
+    LOOKBACK,
+    PART,
+    PITCH,
+    PLACE,
+    PLACE_BEFORE,
+    UNKNOWN,
+    NoteEvents,
+)
+from musengine_notes.lookback import Bars, channels, onsets_of
+from musengine_notes.stepping import Past, read
+from musengine_notes.trunks import trunk_of
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Notes to be predicted, and what is known before.
+
+    Attributes:
+        before: (B, T, 5) the events before them.
+        target: (B, T, 5) the events.
+        begins: (B, T) bool, True where nothing is before.
+        metre: (B, T, 3).
+        lookback: (B, T, lags, 6).
+    """
+
+    before: Tensor
+    target: Tensor
+    begins: Tensor
+    metre: Tensor
+    lookback: Tensor
+
+
+class NoteModel(Model[NotesModelConfig]):
+    """Embedded fields into a trunk, and the fields of the next note out of it."""
+
+    delays: Tensor
+    """(delays,) the layout's table, grid steps."""
+    ranges: Tensor
+    """(parts, 2) lowest and highest pitch of parts that are transposed; a wide range for others."""
+    moves: Tensor
+    """(parts,) bool, True where a part's pitches are transposed."""
+    copying: Tensor
+    """(): what copying is multiplied with while pieces are made, unless the sampler says."""
+
+    def __init__(self, config: NotesModelConfig, layout: Layout) -> None:
+        super().__init__(config, layout)
+        assert isinstance(layout, NoteEvents)
+        self.notes = layout
+        self.lags = len(layout.lags) if config.form else 0
+        sizes = layout.sizes
+        # Rows for the values of each field, for nothing, for the place and length of the bar.
+        self.offsets = [sum(sizes[:field]) for field in range(len(FIELDS) + 1)]
+        self.nothing = self.offsets[-1]
+        self.fields_in = nn.EmbeddingBag(
+            self.nothing + 1 + 2 * layout.places, config.width, mode="sum"
+        )
+        nn.init.normal_(self.fields_in.weight, std=0.3)
+        if self.lags:
+            self.each_lag = self.nothing + LONGEST_RUN + 2
+            rows = self.lags * self.each_lag
+            self.expected_in = nn.EmbeddingBag(rows, config.width, mode="sum")
+            self.expected_out = nn.EmbeddingBag(rows, config.width, mode="sum")
+            nn.init.normal_(self.expected_in.weight, std=0.15)
+            nn.init.normal_(self.expected_out.weight, std=0.02)
+        self.trunk = trunk_of(config)
+        self.fields_out = NoteFields(config, layout)
+        self.register_buffer("delays", torch.tensor(layout.delays), persistent=False)
+        ranges = [(0, 0), (0, 0), *((p.lowest, p.highest) for p in layout.parts), (0, 0)]
+        moves = [False, False, *(not p.drums for p in layout.parts), False]
+        self.register_buffer("ranges", torch.tensor(ranges), persistent=False)
+        self.register_buffer("moves", torch.tensor(moves), persistent=False)
+        self.register_buffer("copying", torch.ones(()))
+
+    def forward(self, batch: Batch) -> Output:
+        """Return the likelihood of every note of a batch, its state carried on if there is one."""
+        seen = self._seen(batch)
+        if self.training and self.config.transpose:
+            seen = self._transposed(seen, batch.mask)
+        state = batch.carried
+        if state is None:
+            state = self.trunk.initial_state(len(batch.steps))
+        else:
+            state = self.trunk.fresh_where(batch.reset, state)
+        out_BTW, state = self._trunk(seen, state)
+        flat = replace(seen, **{k: v.flatten(0, 1) for k, v in vars(seen).items()})
+        nll = self.fields_out.nll(
+            out_BTW.flatten(0, 1),
+            flat.target,
+            flat.before,
+            flat.begins,
+            flat.metre[:, PLACE],
+            flat.lookback,
+        ).view(batch.mask.shape)
+        nll = torch.where(batch.mask, nll, 0.0)
+        loss = nll.sum() / batch.mask.sum().clamp(min=1)
+        return Output(nll=nll, loss=loss, mask=batch.mask, state=state)
+
+    def _trunk(self, seen: _Seen, state: Any) -> tuple[Tensor, Any]:
+        inputs = self._embedded(seen.before, seen.begins, seen.metre)
+        if self.lags:
+            expected = self._expected_rows(seen.lookback)
+            inputs = inputs + self._bag(self.expected_in, expected)
+        inputs = functional.dropout(inputs, self.config.dropout, self.training)
+        out, state = self.trunk(inputs, state)
+        if self.lags:
+            out = out + self._bag(self.expected_out, expected)
+        return functional.dropout(out, self.config.dropout, self.training), state
+
+    def _embedded(self, before: Tensor, begins: Tensor, metre: Tensor) -> Tensor:
+        """Return (B, T, width) of the events before."""
+        offsets = torch.tensor(self.offsets[:-1], device=before.device)
+        rows = torch.where(begins[..., None], self.nothing, before + offsets)
+        most = self.notes.places - 1
+        place = metre[..., PLACE_BEFORE].clamp(0, most) + self.nothing + 1
+        bar = metre[..., BAR].clamp(0, most) + self.nothing + 1 + self.notes.places
+        return self._bag(
+            self.fields_in, torch.cat([rows, place[..., None], bar[..., None]], dim=-1)
+        )
+
+    def _expected_rows(self, lookback: Tensor) -> Tensor:
+        """Return (B, T, lags * 6) rows of the tables of what is expected."""
+        offsets = torch.tensor([*self.offsets[:-1], self.nothing], device=lookback.device)
+        lag = torch.arange(self.lags, device=lookback.device)[:, None] * self.each_lag
+        # Where nothing is expected, all columns say so.
+        nothing = lookback[..., EXPECTED:] == 0
+        rows = torch.where(nothing, self.nothing, lookback + offsets) + lag
+        return rows.flatten(-2)
+
+    def _bag(self, table: nn.EmbeddingBag, rows: Tensor) -> Tensor:
+        """Return the sum of the rows (B, T, K) of a table, (B, T, width)."""
+        summed: Tensor = table(rows.flatten(0, 1))
+        return summed.view(*rows.shape[:2], -1)
+
+    def _seen(self, batch: Batch) -> _Seen:
+        before, target = batch.inputs, batch.targets
+        begins = torch.zeros_like(batch.mask)
+        begins[:, 0] = batch.begins
+        metre, lookback = self._channels(batch)
+        return _Seen(before, target, begins, metre, lookback)
+
+    def _channels(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the channels of a batch; of pieces in even bars, they follow from the notes."""
+        rows, steps = batch.mask.shape
+        if "metre" not in batch.conditioning:
+            device = batch.steps.device
+            metre = torch.zeros(rows, steps, 3, dtype=torch.int64, device=device)
+            return metre, metre.new_zeros(rows, steps, 0, LOOKBACK)
+        metre = batch.conditioning["metre"].long()
+        lookback = batch.conditioning["lookback"].long()
+        for row in (metre[:, 0, PLACE] == UNKNOWN).nonzero()[:, 0].tolist():
+            events = batch.targets[row].cpu().numpy()
+            last = int(onsets_of(events, self.notes)[-1])
+            even = channels(events, Bars.even(int(metre[row, 0, BAR]), last), self.notes)
+            metre[row] = torch.from_numpy(even["metre"].astype(np.int64))
+            lookback[row] = torch.from_numpy(even["lookback"].astype(np.int64))
+        return metre, lookback
+
+    def _transposed(self, seen: _Seen, mask: Tensor) -> _Seen:
+        """Move each row by some semitones, so far that every instrument stays in its range."""
+        part, pitch = seen.target[..., PART], seen.target[..., PITCH]
+        moving = self.moves[part] & mask
+        down = torch.where(moving, pitch - self.ranges[part, 0], 127).amin(dim=1).clamp(min=0)
+        up = torch.where(moving, self.ranges[part, 1] - pitch, 127).amin(dim=1).clamp(min=0)
+        most = self.config.transpose
+        drawn = torch.randint(-most, most + 1, (len(mask),), device=mask.device)
+        semitones = torch.minimum(torch.maximum(drawn, -down), up)
+        return replace(
+            seen,
+            before=self._moved(seen.before, semitones[:, None]),
+            target=self._moved(seen.target, semitones[:, None]),
+            lookback=self._moved(seen.lookback, semitones[:, None, None]),
+        )
+
+    def _moved(self, events: Tensor, semitones: Tensor) -> Tensor:
+        events = events.clone()
+        moving = self.moves[events[..., PART]]
+        pitch = (events[..., PITCH] + semitones).clamp(0, 127)
+        events[..., PITCH] = torch.where(moving, pitch, events[..., PITCH])
+        return events
+
+    def start(self, pieces: int) -> Any:
+        """Return the state before the first note: the trunk's, and the past."""
+        past = Past.empty(pieces, self.lags, self.delays.device)
+        return self.trunk.initial_state(pieces), past.as_tuple()
+
+    def step(
+        self, last: Tensor | None, state: Any, conditioning: Mapping[str, Tensor]
+    ) -> tuple[Any, Any]:
+        """Read one note; returns what the fields of the next one are drawn from."""
+        trunk, kept = state
+        past = Past(*kept)
+        bar = self._bar(conditioning, len(past.time))
+        if last is None:
+            last = torch.zeros(len(bar), len(FIELDS), dtype=torch.int64, device=bar.device)
+            begins = torch.ones_like(bar, dtype=torch.bool)
+        else:
+            begins = torch.zeros_like(bar, dtype=torch.bool)
+            past = read(past, last, bar, self.notes, self.delays)
+        seen = self._one(last, begins, past, bar)
+        out, trunk = self._trunk(seen, trunk)
+        hidden = self.fields_out.hidden(out[:, 0])
+        context = _Context(hidden, last, begins, past.time, bar, past.expected)
+        return context, (trunk, past.as_tuple())
+
+    def _bar(self, conditioning: Mapping[str, Tensor], pieces: int) -> Tensor:
+        if "metre" in conditioning:
+            return conditioning["metre"][:, BAR].long()
+        return torch.zeros(pieces, dtype=torch.int64, device=self.delays.device)
+
+    def _one(self, last: Tensor, begins: Tensor, past: Past, bar: Tensor) -> _Seen:
+        before = torch.where(begins, 0, _place(past.time, bar))
+        metre = torch.stack([before, before, bar], dim=-1)[:, None]
+        return _Seen(last[:, None], last[:, None], begins[:, None], metre, past.expected[:, None])
+
+    def propose(self, context: Any, draw: Draw) -> Proposal:
+        """Draw the fields of the next note one after another."""
+        drawn = torch.zeros_like(context.before)
+        place = torch.zeros_like(context.time)
+        said = []
+        for field, hidden in enumerate(context.hidden.chunk(len(FIELDS), dim=-1)):
+            logits = self.fields_out.field(
+                field,
+                hidden,
+                drawn,
+                context.before,
+                context.begins,
+                place,
+                context.expected,
+                self.copying,
+            )
+            drawn[:, field] = _drawn(draw, logits)
+            said.append(logits.logits)
+            if field == DELAY:
+                place = _place(context.time + self.delays[drawn[:, DELAY]], context.bar)
+        return Proposal(drawn, torch.cat(said, dim=-1))
+
+    def prefill(self, prompt: Tensor, state: Any, conditioning: Mapping[str, Tensor]) -> Any:
+        """Read a prompt, its last note excepted."""
+        trunk, kept = state
+        past = Past(*kept)
+        seen = []
+        last = torch.zeros_like(prompt[:, 0])
+        for t in range(prompt.shape[1]):
+            here = {name: channel[:, t] for name, channel in conditioning.items()}
+            bar = self._bar(here, len(prompt))
+            begins = torch.full_like(bar, t == 0, dtype=torch.bool)
+            if t:
+                past = read(past, last, bar, self.notes, self.delays)
+            seen.append(self._one(last, begins, past, bar))
+            last = prompt[:, t]
+        whole = _Seen(
+            **{
+                name: torch.cat([vars(each)[name] for each in seen], dim=1)
+                for name in vars(seen[0])
+            }
+        )
+        _, trunk = self._trunk(whole, trunk)
+        return trunk, past.as_tuple()
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What a note is drawn from: hidden (N, 5 * hidden), and as in `NoteFields.nll`."""
+
+    hidden: Tensor
+    before: Tensor
+    begins: Tensor
+    time: Tensor
+    bar: Tensor
+    expected: Tensor
+
+
+def _place(time: Tensor, bar: Tensor) -> Tensor:
+    return torch.where(bar > 0, time % bar.clamp(min=1), 0)
+
+
+def _drawn(draw: Draw, logits: FieldLogits) -> Tensor:
+    """Return (N,) values; a sampler for notes draws from what is more than a tensor."""
+    choice: Tensor = draw(logits)  # type: ignore[arg-type]
+    return choice

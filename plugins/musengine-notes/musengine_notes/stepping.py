@@ -1,0 +1,124 @@
+"""What came so far, kept for look-back while notes are drawn one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from musengine_notes.layout import (
+    DELAY,
+    EXPECTED,
+    FIELDS,
+    LONGEST_RUN,
+    LOOKBACK,
+    PART,
+    PITCH,
+    NoteEvents,
+)
+from musengine_notes.lookback import KEY, keys_of
+
+KEPT = 4096
+"""Events that look-back reaches at the most; half of them are forgotten at once."""
+_LATE = 2**62
+"""The key of what has not come yet: later than all."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """The events of N pieces; the tensors are written to in place.
+
+    Attributes:
+        key: (N, KEPT) what they are sorted by.
+        fields: (N, KEPT, 5).
+        count: (N,) how many of them there are.
+        time: (N,) grid steps at which the last one begins.
+        expected: (N, lags, 6) what look-back said of the event to come.
+    """
+
+    key: Tensor
+    fields: Tensor
+    count: Tensor
+    time: Tensor
+    expected: Tensor
+
+    @classmethod
+    def empty(cls, pieces: int, lags: int, device: torch.device) -> Past:
+        """Return that nothing has come."""
+        kept = KEPT if lags else 1
+        return cls(
+            torch.full((pieces, kept), _LATE, device=device),
+            torch.zeros(pieces, kept, len(FIELDS), dtype=torch.int64, device=device),
+            torch.zeros(pieces, dtype=torch.int64, device=device),
+            torch.zeros(pieces, dtype=torch.int64, device=device),
+            torch.zeros(pieces, lags, LOOKBACK, dtype=torch.int64, device=device),
+        )
+
+    def as_tuple(self) -> tuple[Tensor, ...]:
+        """Return the tensors, as a model's state has them."""
+        return (self.key, self.fields, self.count, self.time, self.expected)
+
+
+def read(past: Past, event: Tensor, bar: Tensor, layout: NoteEvents, delays: Tensor) -> Past:
+    """Return the past with one more event (N, 5), and what is expected next.
+
+    Args:
+        past: what came before it.
+        event: the one that was drawn.
+        bar: (N,) how long a bar is, in grid steps.
+        layout: of the events.
+        delays: (delays,) the layout's table.
+    """
+    time = past.time + delays[event[:, DELAY].clamp(0, len(delays) - 1)]
+    if not past.expected.shape[1]:
+        return replace(past, time=time, count=past.count + 1)
+    right = (past.expected[..., : PITCH + 1] == event[:, None, : PITCH + 1]).all(dim=-1)
+    right &= past.expected[..., EXPECTED] > 0
+    run = torch.where(right, past.expected[..., EXPECTED].clamp(max=LONGEST_RUN), 0)
+    past = _appended(past, event, time)
+    return replace(past, expected=_expected(past, event, bar, run, layout, delays))
+
+
+def _appended(past: Past, event: Tensor, time: Tensor) -> Past:
+    count, kept = past.count, past.key.shape[1]
+    if bool((count >= kept).any()):
+        half = kept // 2
+        full = count >= kept
+        past.key[full] = torch.cat(
+            [past.key[full][:, half:], torch.full_like(past.key[full][:, :half], _LATE)], dim=1
+        )
+        past.fields[full] = past.fields[full].roll(-half, dims=1)
+        count = torch.where(full, count - half, count)
+    key = time * KEY + (keys_of_part(event))
+    past.key.scatter_(1, count[:, None], key[:, None])
+    past.fields[torch.arange(len(event), device=event.device), count] = event
+    return replace(past, count=count + 1, time=time)
+
+
+def keys_of_part(event: Tensor) -> Tensor:
+    """Return (N,) what events that begin at once are sorted by."""
+    zero = torch.zeros_like(event[:, PART])
+    result: Tensor = keys_of(zero, event[:, PART], event[:, PITCH])  # type: ignore[arg-type,assignment]
+    return result
+
+
+def _expected(
+    past: Past, event: Tensor, bar: Tensor, run: Tensor, layout: NoteEvents, delays: Tensor
+) -> Tensor:
+    lags = torch.tensor(layout.lags, device=event.device)
+    then = past.time[:, None] - lags * bar[:, None]
+    wanted = then * KEY + keys_of_part(event)[:, None]
+    found = torch.searchsorted(past.key, wanted, right=True)
+    there = (then >= 0) & (found < past.count[:, None])
+    # Nothing before the piece, or what is still known of it, begins.
+    there &= (found > 0) | (torch.div(past.key[:, :1], KEY, rounding_mode="floor") <= then)
+    found = torch.where(there, found, 0)
+    key = past.key.gather(1, found)
+    delay = torch.where(there, key // KEY - then, 0)
+    index = torch.searchsorted(delays, delay).clamp(max=len(delays) - 1)
+    there &= delays[index] == delay
+    fields = past.fields.gather(1, found[..., None].expand(-1, -1, len(FIELDS))).clone()
+    fields[..., DELAY] = index
+    expected = torch.cat([fields, (run + 1)[..., None]], dim=-1)
+    return torch.where(there[..., None], expected, 0)

@@ -1,0 +1,305 @@
+"""The model: look-back by hand, valid draws, exact likelihoods; stepping is reading the whole."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from musengine.api import (
+    Batch,
+    DecodeSettings,
+    Encoded,
+    GridStep,
+    Piece,
+    Score,
+    Track,
+)
+from musengine.testing import generate_steps
+from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
+from musengine_notes.encoder import Notes
+from musengine_notes.layout import NoteEvents, Part
+from musengine_notes.lookback import Bars, channels
+from musengine_notes.model import NoteModel
+from musengine_notes.sampler import NotesSampler
+
+HUNDREDTHS = GridStep(Fraction(1, 100), "seconds")
+TRUNKS = ("recurrent", "transformer")
+
+
+def band(bars: int = 24, seed: int = 0) -> Score:
+    """Bars of four beats in which some notes come again, of a piano, a bass and drums."""
+    drawn = np.random.default_rng(seed)
+    rows = []
+    for bar in range(bars):
+        if bar % 4 == 0:
+            tune = 60 + drawn.integers(0, 12, 4)
+        for beat in range(4):
+            at = (4 * bar + beat) * 480
+            rows.append((at, 240, tune[beat] + (bar == 7), 60 + 10 * beat, 0))
+            rows += [(at, 100, 36, 100, 2)] * (beat % 2 == 0)
+        rows.append((4 * bar * 480, 1900, 40, 70, 1))
+    tracks = [Track("p", 0), Track("b", 33), Track("d", 0, is_drum=True)]
+    controls = [(480 * beat, 0, 64, 127 * (beat % 2)) for beat in range(1, 8)]
+    onset, duration, pitch, velocity, track = np.array(rows).T
+    return Score.from_notes(
+        *(onset, duration, pitch, velocity, track),
+        ticks_per_beat=480,
+        tracks=tracks,
+        controls=controls,
+    )
+
+
+def encoder(**settings: Any) -> Notes:
+    made = Notes(NotesEncoderConfig(**settings))
+    made.fit([Piece("a", band())])
+    return made
+
+
+def model(layout: NoteEvents, *, seed: int = 0, **settings: Any) -> NoteModel:
+    torch.manual_seed(seed)
+    chosen = {"width": 16, "layers": 2, "heads": 2, "window": 20, "hidden": 8, **settings}
+    made = NoteModel(NotesModelConfig(**chosen), layout)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight += 0.1 * torch.randn_like(weight)
+    return made.eval()
+
+
+def batch_of(pieces: list[Encoded], first: int = 0, carried: Any = None) -> Batch:
+    """Rows of whole pieces of one length, without the steps before `first`."""
+    steps = np.stack([piece.steps[max(first - 1, 0) :] for piece in pieces]).astype(np.int64)
+    if not first:
+        steps = np.concatenate([np.zeros_like(steps[:, :1]), steps], axis=1)
+    names = pieces[0].conditioning
+    rows = len(pieces)
+    return Batch(
+        steps=torch.from_numpy(steps),
+        mask=torch.ones(rows, steps.shape[1] - 1, dtype=torch.bool),
+        reset=torch.full((rows,), not first),
+        begins=torch.full((rows,), not first),
+        position=torch.full((rows,), first),
+        pieces=torch.arange(rows),
+        conditioning={
+            name: torch.from_numpy(np.stack([p.conditioning[name][first:] for p in pieces]))
+            for name in names
+        },
+        carried=carried,
+    )
+
+
+def stepped(made: NoteModel, steps: np.ndarray, conditioning: Any) -> list[float]:
+    """Return the nats of each note, one drawn after another."""
+    state, last, nats = made.start(1), None, []
+    for t, row in enumerate(torch.from_numpy(steps.astype(np.int64))):
+        here = {name: torch.from_numpy(each[t : t + 1]) for name, each in conditioning.items()}
+        context, state = made.step(last, state, here)
+        told: list[float] = []
+
+        def draw(logits: Any, row: torch.Tensor = row, told: list[float] = told) -> torch.Tensor:
+            value = row[len(told)][None]
+            told.append(-float(logits.logits.log_softmax(dim=-1)[0, value]))
+            return value
+
+        made.propose(context, draw)  # type: ignore[arg-type]
+        nats.append(sum(told))
+        last = row[None]
+    return nats
+
+
+class TestLookback:
+    def layout(self) -> NoteEvents:
+        step = GridStep(Fraction(1), "beat")
+        return NoteEvents(
+            step=step,
+            delays=tuple(range(9)),
+            durations=tuple(range(1, 9)),
+            velocities=2,
+            parts=(Part(False),),
+            lags=(1, 2),
+        )
+
+    def test_what_followed_the_same_note_then(self) -> None:
+        # A bar of four beats: 60 62 64 65, and again; the last bar has another third note.
+        pitches = [60, 62, 64, 65] * 2 + [60, 62, 67, 65]
+        steps = np.array([[1, 2, pitch, 0, 1] for pitch in pitches])
+        steps[0, 0] = 0
+        lookback = channels(steps, Bars.even(4, 12), self.layout())["lookback"]
+        # Nothing is expected of the first bar, nor of the note after its barline.
+        assert not lookback[:5, 0].any()
+        assert lookback[5, 0].tolist() == [1, 2, 62, 0, 1, 1]
+        # Each that comes as expected makes the run longer: it says 1 more.
+        assert lookback[5:12, 0, 5].tolist() == [1, 2, 3, 4, 5, 6, 1]
+        assert lookback[5:12, 0, 2].tolist() == [62, 64, 65, 60, 62, 64, 65]
+        # Two bars back there is something from the third bar on.
+        assert not lookback[:9, 1].any()
+        assert lookback[9:12, 1, 2].tolist() == [62, 64, 65]
+
+    def test_where_the_note_was_not_there_the_next_one_is_expected(self) -> None:
+        # Beats 0, 2 and 3 of the first bar; in the second the note on beat 0, then one on 1.
+        steps = np.array([[0, 2, 60, 0, 1], [2, 2, 62, 0, 1], [1, 2, 64, 0, 1]])
+        later = np.array([[1, 2, 60, 0, 1], [1, 2, 61, 0, 1], [1, 2, 62, 0, 1]])
+        whole = np.concatenate([steps, later])
+        lookback = channels(whole, Bars.even(4, 8), self.layout())["lookback"]
+        # After the note on beat 1 comes, one bar before, the one on beat 2: one beat later.
+        assert lookback[5, 0].tolist() == [1, 2, 62, 0, 1, 1]
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+class TestStepping:
+    @pytest.mark.parametrize("form", [True, False])
+    @pytest.mark.parametrize("step", [GridStep(Fraction(1, 4), "beat"), HUNDREDTHS])
+    def test_it_is_reading_the_whole(self, trunk: str, form: bool, step: GridStep) -> None:
+        made = encoder(step=step)
+        network = model(made.layout, trunk=trunk, form=form).double()
+        steps = made.encode(band()).steps
+        conditioning = made.conditioning(0, len(steps), DecodeSettings())
+        with torch.inference_mode():
+            output = network(batch_of([Encoded(steps, conditioning)]))
+            nats = stepped(network, steps, conditioning)
+        assert output.nll is not None
+        assert np.abs(output.nll[0].numpy() - nats).max() < 1e-9
+        # The channels of the encoder say of even bars what follows from the notes.
+        with torch.inference_mode():
+            told = network(batch_of([made.encode(band())])).nll[0].numpy()
+        assert np.abs(told - nats).max() < 1e-9
+
+    def test_a_prompt_read_at_once(self, trunk: str) -> None:
+        made = encoder()
+        network = model(made.layout, trunk=trunk).double()
+        steps = made.encode(band()).steps
+        conditioning = made.conditioning(0, len(steps), DecodeSettings())
+        prompt = torch.from_numpy(steps[None, :50].astype(np.int64))
+        here = {name: torch.from_numpy(each[None, :50]) for name, each in conditioning.items()}
+        one = {name: each[:, 0] for name, each in here.items()}
+        with torch.inference_mode():
+            state = network.prefill(prompt, network.start(1), here)
+            context, _ = network.step(prompt[:, -1], state, one)
+            state, last = network.start(1), None
+            for t in range(51):
+                other, state = network.step(last, state, one)
+                last = prompt[:, t] if t < 50 else None
+        assert torch.allclose(context.hidden, other.hidden, atol=1e-9, rtol=0)
+        assert torch.equal(context.expected, other.expected)
+
+    def test_carried_on_it_is_the_whole(self, trunk: str) -> None:
+        made = encoder()
+        network = model(made.layout, trunk=trunk).double()
+        piece = made.encode(band())
+        with torch.inference_mode():
+            whole = network(batch_of([piece]))
+            first = network(
+                batch_of(
+                    [Encoded(piece.steps[:70], {k: v[:70] for k, v in piece.conditioning.items()})]
+                )
+            )
+            rest = network(batch_of([piece], first=70, carried=first.state))
+        joined = torch.cat([first.nll, rest.nll], dim=1)
+        assert torch.allclose(joined, whole.nll, atol=1e-9, rtol=0)
+
+
+class TestDraws:
+    @pytest.mark.parametrize("step", [GridStep(Fraction(1, 4), "beat"), HUNDREDTHS])
+    def test_every_draw_is_a_valid_note(self, step: GridStep) -> None:
+        made = encoder(step=step)
+        sampler = NotesSampler(NotesSamplerConfig(temperature=1.5, top_p=1.0), made.layout)
+        pieces = generate_steps(
+            model(made.layout), [sampler], encoder=made, length="300 steps", seeds=range(6)
+        )
+        for piece in pieces:
+            kinds = piece[:, 1]
+            over = int(np.argmax(kinds == made.layout.end)) if made.layout.end in kinds else 300
+            assert (kinds[over:] == made.layout.end).all()
+            notes = piece[:over][kinds[:over] >= 2]
+            drums = notes[:, 1] == 2
+            assert (notes[drums, 2] >= 128).all()
+            assert (notes[~drums, 2] < 128).all()
+            assert (notes[drums, 3] == 0).all()
+            rests = piece[:over][kinds[:over] == 0]
+            assert (rests[:, 0] == len(made.layout.delays) - 1).all()
+            # Nothing is struck twice at once, and nothing comes before what it is after.
+            onset = np.cumsum(np.array(made.layout.delays)[piece[:over, 0]])
+            key = onset * 10**6 + piece[:over, 1] * 1000 + piece[:over, 2]
+            assert (np.diff(key) > 0).all()
+
+    def test_the_shares_of_all_notes_add_up_to_one(self) -> None:
+        made = encoder()
+        layout = made.layout
+        network = model(layout).double()
+        fields = network.fields_out
+        before = torch.tensor([[3, 3, 127, 0, 0]])
+        lookback = torch.zeros(1, len(layout.lags), 6, dtype=torch.int64)
+        lookback[:, 0] = torch.tensor([0, 4, 60, 3, 2, 4])
+        hidden = torch.randn(1, 16, dtype=torch.float64)
+        # After the highest pitch of the bass, at once: only the piano and the end are left.
+        drawn = torch.tensor([[0, part, pitch, 3, 2] for part in (4, 5) for pitch in (0, 60)])
+        count = len(drawn)
+        at_once = fields.grammar(1, drawn[:1], before, torch.tensor([False]))
+        assert (~at_once).nonzero()[:, 1].tolist() == [4, 5]
+        with torch.inference_mode():
+            nll = fields.nll(
+                hidden.expand(count, -1),
+                drawn,
+                before.expand(count, -1),
+                torch.zeros(count, dtype=torch.bool),
+                torch.zeros(count, dtype=torch.int64),
+                lookback.expand(count, -1, -1),
+            )
+        # An end has no pitch but 0, and no duration: what is not valid has no share.
+        assert nll[0] < 1e6
+        assert nll[1] < 1e6
+        assert nll[2] > 1e6
+
+    def test_a_piece_depends_on_its_seed_alone(self) -> None:
+        made = encoder()
+        sampler = NotesSampler(NotesSamplerConfig(), made.layout)
+        network = model(made.layout)
+        together = generate_steps(network, [sampler], encoder=made, length="60 steps", seeds=[1, 2])
+        (alone,) = generate_steps(network, [sampler], encoder=made, length="60 steps", seeds=[2])
+        assert together[1].tolist() == alone.tolist()
+
+
+class TestTransposing:
+    def test_rows_move_within_their_instruments_ranges(self) -> None:
+        made = encoder()
+        network = model(made.layout, transpose=6)
+        piece = made.encode(band())
+        seen = network._seen(batch_of([piece] * 64))
+        torch.manual_seed(0)
+        moved = network._transposed(seen, torch.ones(64, len(piece.steps), dtype=torch.bool))
+        by = moved.target[..., 2] - seen.target[..., 2]
+        part = seen.target[..., 1]
+        assert not by[part == 2].any()  # drums
+        assert not by[part == 5].any()  # the end
+        # The bass has one pitch alone, so that nothing can move; without it the piano can.
+        assert not by.any()
+        wide = [Part(True, 0, 127), Part(False, 0, 127), Part(False, 0, 127)]
+        network.ranges[2:5] = torch.tensor([(p.lowest, p.highest) for p in wide])
+        moved = network._transposed(seen, torch.ones(64, len(piece.steps), dtype=torch.bool))
+        by = moved.target[..., 2] - seen.target[..., 2]
+        assert not by[part == 2].any()
+        amounts = by[:, 1]
+        assert set(amounts.tolist()) == set(range(-6, 7))
+        pitched = (part == 3) | (part == 4)
+        assert ((by == amounts[:, None]) | ~pitched).all()
+        # What is expected moves along.
+        expected = moved.lookback[..., 2] - seen.lookback[..., 2]
+        assert ((expected == amounts[:, None, None]) | (expected == 0)).all()
+        assert expected.any()
+
+    def test_the_likelihood_falls_in_training(self) -> None:
+        made = encoder()
+        network = model(made.layout, dropout=0.0).train()
+        batch = batch_of([made.encode(band())] * 4)
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+        losses = []
+        for _ in range(30):
+            loss = network(batch).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < losses[0] / 2
