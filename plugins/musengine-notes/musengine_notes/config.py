@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from musengine.api import Config, EncoderConfig, GridStep, Layout, ModelConfig, setting
+from musengine.api import (
+    Config,
+    EncoderConfig,
+    GridStep,
+    Kept,
+    Layout,
+    ModelConfig,
+    Window,
+    setting,
+)
 from musengine_notes.layout import NoteEvents
 
 EXACT_STEPS = 64
@@ -74,6 +83,10 @@ class NotesEncoderConfig(EncoderConfig):
             conditioning=("metre", "lookback") if in_beats else (),
         )
 
+    def keeps(self) -> tuple[Kept, ...]:
+        """Return that instruments, drums and velocities are kept."""
+        return ("program", "velocity")
+
     def problems(self) -> Iterable[tuple[str, str]]:
         """Yield lags that are named twice, and none at all."""
         if not self.lags:
@@ -101,8 +114,11 @@ class NotesModelConfig(ModelConfig):
     layers: int = setting(2, doc="Layers of the trunk.", low=1, high=64)
     width: int = setting(384, doc="Units of each layer.", low=8, high=8192)
     heads: int = setting(4, doc="Heads of each layer of a transformer.", low=1, high=64)
-    window: int = setting(
-        512, doc="Notes that a transformer sees, itself included.", low=2, high=65536
+    context: int = setting(
+        512,
+        doc="Events that each layer of a transformer sees, the last included.",
+        low=2,
+        high=65536,
     )
     hidden: int = setting(
         192, doc="Units of the hidden layer from which a field is drawn.", low=4, high=8192
@@ -122,6 +138,10 @@ class NotesModelConfig(ModelConfig):
         low=0,
         high=12,
     )
+
+    def window(self) -> Window:
+        """Return that long pieces are scored in parts, the state carried on."""
+        return Window(4096)
 
     def incompatibilities(self, layout: Layout) -> Iterable[str]:
         """Yield heads that do not divide a transformer's width evenly."""
@@ -144,4 +164,10 @@ class NotesSamplerConfig(Config):
         doc="Of each field only the likeliest values that together have this share are drawn.",
         above=0.0,
         high=1.0,
+    )
+    copy: float | Literal["auto"] = setting(
+        "auto",
+        doc="What is added to the logits of repeating what came bars ago: above 0 more comes back, "
+        "below less, 0 leaves it to the model. `auto` finds for each lag what makes as much come "
+        "back as in the training part.",
     )

@@ -34,6 +34,7 @@ from musengine_notes.events import (
     pedal_events,
     velocity_of,
 )
+from musengine_notes.form import Returns
 from musengine_notes.layout import (
     BAR,
     DRUM_PITCHES,
@@ -63,6 +64,7 @@ class Notes(Encoder[NotesEncoderConfig]):
         self.kind: Kind = "one"
         self.instruments: list[Instrument] = []
         self.pedal_part = -1
+        self.returns: tuple[float, ...] = ()
 
     @property
     def layout(self) -> NoteEvents:
@@ -71,17 +73,19 @@ class Notes(Encoder[NotesEncoderConfig]):
             self.config.layout(),
             parts=tuple(each.part for each in self.instruments),
             pedal=self.pedal_part >= 0,
+            returns=self.returns,
         )
 
     def fit(self, pieces: Iterable[Piece]) -> None:
-        """Learn which instruments there are, their ranges, and which of them uses a pedal."""
-        counts = PartCounts()
+        """Learn which instruments there are, which one uses a pedal, and how much comes back."""
+        counts, form = PartCounts(), Returns(self.config.layout())
         pedals: Counter[tuple[int, str, bool]] = Counter()
         for piece in pieces:
             if not isinstance(piece.content, Score):
                 continue
             score = self._read(piece.content)
             counts.add(score)
+            form.add(score)
             moves = score.control[score.control[:, 1] == SUSTAIN, 0]
             for track, count in Counter(moves.tolist()).items():
                 each = score.tracks[track]
@@ -89,6 +93,7 @@ class Notes(Encoder[NotesEncoderConfig]):
         self.kind = counts.kind(self.config.parts)
         self.instruments = counts.instruments(self.kind, self.config.most_parts)
         self.pedal_part = self._pedal_part(pedals) if self.config.pedal else -1
+        self.returns = form.means()
 
     def _pedal_part(self, pedals: Mapping[tuple[int, str, bool], int]) -> int:
         moves = np.zeros(len(self.instruments) + 1, dtype=np.int64)
@@ -228,7 +233,7 @@ class Notes(Encoder[NotesEncoderConfig]):
     def elapsed(
         self, steps: Array, unit: Literal["beats", "seconds"], settings: DecodeSettings
     ) -> npt.NDArray[np.float64]:
-        """Return (T,): when the next note begins; of the last one when it begins itself.
+        """Return (T,): when each event begins.
 
         An end that follows an end moves time on, so that generation comes to one.
         """
@@ -241,7 +246,7 @@ class Notes(Encoder[NotesEncoderConfig]):
             size *= 60.0 / settings.tempo
         elif not layout.in_beats and unit == "beats":
             size *= settings.tempo / 60.0
-        return np.append(onset[1:], onset[-1:]) * size
+        return onset * size
 
     def conditioning(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
         """Return bars that are all alike; where a note lies in them follows from those before."""
@@ -249,7 +254,8 @@ class Notes(Encoder[NotesEncoderConfig]):
         if not layout.in_beats:
             return {}
         metre = np.full((count, 3), UNKNOWN, dtype=np.int16)
-        bar = settings.meter.beats_per_bar / self.config.step.size
+        beats = settings.meter.beats_per_bar
+        bar = (beats if beats > 1 else 4 * beats) / self.config.step.size
         metre[:, BAR] = max(1, min(round(bar), 2**15 - 1))
         lookback = np.zeros((count, len(layout.lags), LOOKBACK), dtype=np.int16)
         return {"metre": metre, "lookback": lookback}
@@ -260,6 +266,7 @@ class Notes(Encoder[NotesEncoderConfig]):
             "kind": self.kind,
             "instruments": [each.as_json() for each in self.instruments],
             "pedal_part": self.pedal_part,
+            "returns": list(self.returns),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -267,3 +274,4 @@ class Notes(Encoder[NotesEncoderConfig]):
         self.kind = state["kind"]
         self.instruments = [Instrument(**each) for each in state["instruments"]]
         self.pedal_part = int(state["pedal_part"])
+        self.returns = tuple(map(float, state["returns"]))

@@ -111,7 +111,8 @@ def pedal_events(score: Score, part: int, step: GridStep, shift: int) -> Events:
 def bars_of(score: Score, layout: NoteEvents, most: int) -> tuple[Bars | None, int]:
     """Return where bars begin on the grid, None without a beat, and by how much the music moves.
 
-    It moves so that an upbeat begins late in a whole bar.
+    It moves so that an upbeat begins late in a whole bar. Where bars are a beat long, as many files
+    say that know of no bars, four are one.
 
     Raises:
         UnreadableError: the piece is longer than so many steps.
@@ -123,6 +124,7 @@ def bars_of(score: Score, layout: NoteEvents, most: int) -> tuple[Bars | None, i
         )
     if not layout.in_beats:
         return None, 0
+    score = with_whole_bars(score)
     ticks = np.rint(score.ticks_of_bars(np.arange(score.n_bars + 1))).astype(np.int64)
     starts = np.unique(score.nearest_steps(ticks, layout.step))
     if len(starts) < 2:
@@ -134,6 +136,16 @@ def bars_of(score: Score, layout: NoteEvents, most: int) -> tuple[Bars | None, i
     # Notes rounded up to the end of the last bar are in one more.
     more = starts[-1] + max(int(starts[-1] - starts[-2]), 1)
     return Bars(np.append(starts, more)), shift
+
+
+def with_whole_bars(score: Score) -> Score:
+    """Return a score in which four bars of a beat, or less, are one, where there are so many."""
+    until = np.append(score.meter_tick[1:], max(score.length, int(score.meter_tick[-1])))
+    whole = 4 * score.ticks_per_beat * score.meter[:, 0] * 4 // score.meter[:, 1]
+    short = (score.meter[:, 0] * 4 <= score.meter[:, 1]) & (until - score.meter_tick >= whole)
+    if not short.any():
+        return score
+    return replace(score, meter=np.where(short[:, None], score.meter * [4, 1], score.meter))
 
 
 def arranged(events: Events, layout: NoteEvents) -> IntArray:

@@ -13,7 +13,9 @@ product of those of its fields; what the grammar forbids has none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,14 +36,34 @@ class FieldLogits:
     Attributes:
         field: its name.
         logits: (N, size), what is forbidden at `NEVER`.
-        copied: (N, size), what of them comes from expecting a repeat.
-        strength: (), what the latter is multiplied with where the sampler leaves it to the model.
+        expected: (N, lags) the value that each lag expects.
+        agrees: (N, lags) bool, whether it expected the fields drawn so far.
+        copying: for a way of drawing, how much (lags,) is added where it is to be a repeat, so that
+            as much comes back as in the training part.
     """
 
     field: str
     logits: Tensor
-    copied: Tensor
-    strength: Tensor
+    expected: Tensor
+    agrees: Tensor
+    copying: Callable[[Chooser], Tensor]
+
+    def with_copying(self, more: Tensor) -> Tensor:
+        """Return the logits with (lags,) added to what each lag expects, as long as it agrees."""
+        added = (more * self.agrees).to(self.logits.dtype)
+        return self.logits.scatter_add(1, self.expected, added)
+
+
+class Chooser(Protocol):
+    """A way of drawing: equal ones draw alike."""
+
+    def __call__(self, field: FieldLogits, more: Tensor, numbers: Tensor) -> Tensor:
+        """Return (N,) values, given what is added to copying and (N,) numbers in [0, 1)."""
+        ...
+
+    def __hash__(self) -> int:
+        """Return a hash of how it draws."""
+        ...
 
 
 class NoteFields(nn.Module):
@@ -93,8 +115,8 @@ class NoteFields(nn.Module):
         hidden = self.hidden(trunk).chunk(len(FIELDS), dim=-1)
         total = trunk.new_zeros(len(trunk), dtype=_at_least_float32(trunk.dtype))
         for field in range(len(FIELDS)):
-            logits, copied = self._logits(field, hidden[field], target, place, lookback)
-            logits = self._masked(logits + copied, field, target, before, begins)
+            logits = self._logits(field, hidden[field], target, place, lookback)
+            logits = self._masked(logits, field, target, before, begins)
             total = total + functional.cross_entropy(logits, target[:, field], reduction="none")
         return total
 
@@ -107,12 +129,13 @@ class NoteFields(nn.Module):
         begins: Tensor,
         place: Tensor,
         lookback: Tensor,
-        strength: Tensor,
+        copying: Callable[[Chooser], Tensor],
     ) -> FieldLogits:
         """Return what one field is drawn from, given the fields drawn before; as in `nll`."""
-        logits, copied = self._logits(field, hidden, drawn, place, lookback)
-        logits = self._masked(logits + copied, field, drawn, before, begins)
-        return FieldLogits(FIELDS[field], logits, copied, strength)
+        logits = self._logits(field, hidden, drawn, place, lookback)
+        logits = self._masked(logits, field, drawn, before, begins)
+        expected, agrees = self._expected(field, drawn, lookback)
+        return FieldLogits(FIELDS[field], logits, expected, agrees, copying)
 
     def _masked(
         self, logits: Tensor, field: int, drawn: Tensor, before: Tensor, begins: Tensor
@@ -122,25 +145,27 @@ class NoteFields(nn.Module):
 
     def _logits(
         self, field: int, hidden: Tensor, drawn: Tensor, place: Tensor, lookback: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return (N, size) what the net says, and what copying adds to it."""
+    ) -> Tensor:
+        """Return (N, size), copying included."""
         if field != DELAY:
             offsets = torch.tensor(self.offsets[:field], device=drawn.device)
             places = place.clamp(0, self.layout.places - 1) + self.offsets[field]
             rows = torch.cat([drawn[:, :field] + offsets, places[:, None]], dim=1)
             hidden = hidden + self.before[field - 1](rows)
         z = functional.gelu(hidden)
-        logits = self.outputs[field](z)
+        logits: Tensor = self.outputs[field](z)
         if not self.lags:
-            return logits, torch.zeros_like(logits)
+            return logits
+        expected, agrees = self._expected(field, drawn, lookback)
         runs = lookback[..., EXPECTED]
-        agrees = (runs > 0) & (lookback[..., :field] == drawn[:, None, :field]).all(dim=-1)
-        bonus = self.bonus[field](z)
-        bonus = bonus + self.by_run[field].gather(1, runs.t()).t().to(bonus.dtype)
-        copied = torch.zeros_like(logits).scatter_add(
-            1, lookback[..., field], (bonus * agrees).to(logits.dtype)
-        )
-        return logits, copied
+        bonus = self.bonus[field](z) + self.by_run[field].gather(1, runs.t()).t()
+        return logits.scatter_add(1, expected, (bonus * agrees).to(logits.dtype))
+
+    def _expected(self, field: int, drawn: Tensor, lookback: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (N, lags) each: what is expected, and whether the lag agrees so far."""
+        lookback = lookback[:, : self.lags]
+        so_far = lookback[..., :field] == drawn[:, None, :field]
+        return lookback[..., field], (lookback[..., EXPECTED] > 0) & so_far.all(dim=-1)
 
 
 def _at_least_float32(dtype: torch.dtype) -> torch.dtype:

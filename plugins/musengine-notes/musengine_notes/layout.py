@@ -56,7 +56,8 @@ class NoteEvents(Layout):
     the order of parts, then pitches. Where time is counted in beats the channels `metre` (T, 3) and
     `lookback` (T, lags, 6) come with them.
 
-    `parts` is empty until the encoder has learned them from the training part.
+    `parts` is empty until the encoder has learned them from the training part; so is `returns`: for
+    each lag the share of notes, 0 to 1, that are there so many bars before.
     """
 
     name: str = "notes"
@@ -67,6 +68,7 @@ class NoteEvents(Layout):
     parts: tuple[Part, ...] = ()
     pedal: bool = False
     lags: tuple[int, ...] = ()
+    returns: tuple[float, ...] = ()
 
     @property
     def step_shape(self) -> tuple[int, ...]:

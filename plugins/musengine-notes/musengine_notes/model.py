@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
 from musengine_notes.config import NotesModelConfig
-from musengine_notes.fields import FieldLogits, NoteFields
+from musengine_notes.copying import tried_copying
+from musengine_notes.fields import Chooser, FieldLogits, NoteFields
 from musengine_notes.layout import (
     BAR,
     DELAY,
@@ -61,8 +62,6 @@ class NoteModel(Model[NotesModelConfig]):
     """(parts, 2) lowest and highest pitch of parts that are transposed; a wide range for others."""
     moves: Tensor
     """(parts,) bool, True where a part's pitches are transposed."""
-    copying: Tensor
-    """(): what copying is multiplied with while pieces are made, unless the sampler says."""
 
     def __init__(self, config: NotesModelConfig, layout: Layout) -> None:
         super().__init__(config, layout)
@@ -91,7 +90,7 @@ class NoteModel(Model[NotesModelConfig]):
         moves = [False, False, *(not p.drums for p in layout.parts), False]
         self.register_buffer("ranges", torch.tensor(ranges), persistent=False)
         self.register_buffer("moves", torch.tensor(moves), persistent=False)
-        self.register_buffer("copying", torch.ones(()))
+        self._copying: dict[tuple[Chooser, int], Tensor] = {}
 
     def forward(self, batch: Batch) -> Output:
         """Return the likelihood of every note of a batch, its state carried on if there is one."""
@@ -236,6 +235,7 @@ class NoteModel(Model[NotesModelConfig]):
 
     def propose(self, context: Any, draw: Draw) -> Proposal:
         """Draw the fields of the next note one after another."""
+        bar = int(context.bar[0])
         drawn = torch.zeros_like(context.before)
         place = torch.zeros_like(context.time)
         said = []
@@ -248,13 +248,29 @@ class NoteModel(Model[NotesModelConfig]):
                 context.begins,
                 place,
                 context.expected,
-                self.copying,
+                lambda chooser: self.copying(chooser, bar),
             )
             drawn[:, field] = _drawn(draw, logits)
             said.append(logits.logits)
             if field == DELAY:
                 place = _place(context.time + self.delays[drawn[:, DELAY]], context.bar)
         return Proposal(drawn, torch.cat(said, dim=-1))
+
+    def copying(self, chooser: Chooser, bar: int) -> Tensor:
+        """Return (lags,): what makes as much come back as in the training part, drawn in a way.
+
+        Found by trying, the first time that it is asked for, from the weights alone.
+        """
+        if (chooser, bar) not in self._copying:
+            self._copying[chooser, bar] = tried_copying(self, chooser, bar)
+        return self._copying[chooser, bar]
+
+    def train(self, mode: bool = True) -> NoteModel:
+        """Forget what was found by trying, where weights are about to change."""
+        if mode:
+            self._copying.clear()
+        super().train(mode)
+        return self
 
     def prefill(self, prompt: Tensor, state: Any, conditioning: Mapping[str, Tensor]) -> Any:
         """Read a prompt, its last note excepted."""

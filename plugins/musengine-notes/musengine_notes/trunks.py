@@ -63,7 +63,7 @@ class RecurrentTrunk(Trunk):
 
 
 class TransformerTrunk(Trunk):
-    """Decoder-only transformer (Vaswani et al. 2017) of which each layer sees `window` notes.
+    """Decoder-only transformer (Vaswani et al. 2017) of which each layer sees `context` events.
 
     Layers are normalised before (Xiong et al. 2020), positions are rotations of queries and keys
     (RoPE, Su et al. 2021). The state holds the last keys and values of each layer, each at the
@@ -72,7 +72,7 @@ class TransformerTrunk(Trunk):
 
     def __init__(self, config: NotesModelConfig) -> None:
         super().__init__()
-        self.window, self.width, self.heads = config.window, config.width, config.heads
+        self.window, self.width, self.heads = config.context, config.width, config.heads
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
 

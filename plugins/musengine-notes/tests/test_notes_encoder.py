@@ -98,6 +98,15 @@ class TestFields:
         assert encoded.steps[:3, 0].tolist() == [8, 4, 12]
         assert encoded.conditioning["metre"][:3, 1].tolist() == [8, 0, 0]
 
+    def test_four_bars_of_a_beat_are_one(self) -> None:
+        score = Score.from_notes([0, 1440, 1920], 480, 60, ticks_per_beat=480, meters=[(0, 1, 4)])
+        made = encoder(score)
+        _, place, bar = made.encode(score).conditioning["metre"][:3].T
+        assert place.tolist() == [0, 12, 0]
+        assert bar.tolist() == [16, 16, 16]
+        alike = made.conditioning(0, 1, DecodeSettings(120.0, Meter(1, 4)))
+        assert alike["metre"][0, 2] == 16
+
     def test_long_rests_are_steps(self) -> None:
         score = Score.from_notes([0, 130], 1, 60, ticks_per_beat=4)
         steps = encoder(score).encode(score).steps
@@ -127,6 +136,17 @@ class TestFields:
             made.encode(band().take(np.zeros(5, dtype=bool)))
         with pytest.raises(UnreadableError, match="more than"):
             made.encode(band(length=480 * 2**22))
+
+
+class TestReturns:
+    def test_the_share_of_notes_that_were_there_some_bars_before(self) -> None:
+        # Four bars of two notes: the second bar is the first, the third half of it, the last none.
+        onset = [0, 8, 16, 24, 32, 40, 48, 56]
+        pitch = [60, 64, 60, 64, 60, 65, 70, 71]
+        score = Score.from_notes(onset, 4, pitch, ticks_per_beat=4)
+        made = encoder(score, lags=(1, 2, 4))
+        # One bar back 3 of the 6 notes from the second bar on; two back 1 of 4; nothing before.
+        assert made.layout.returns == pytest.approx((3 / 6, 1 / 4, 0.0))
 
 
 class TestPedal:
@@ -195,8 +215,7 @@ class TestRoundTrip:
         passed = made.elapsed(steps, "beats", DecodeSettings())
         assert (np.diff(passed) >= 0).all()
         assert passed[-1] > 40 * 64 * float(step.size)
-        # The first note is over when the second begins.
-        assert passed[0] == pytest.approx(4 * float(step.size) * (1 if step.unit == "beat" else 2))
+        assert passed[1] == pytest.approx(4 * float(step.size) * (1 if step.unit == "beat" else 2))
         assert len(made.decode(steps, DecodeSettings())) == 2
 
 

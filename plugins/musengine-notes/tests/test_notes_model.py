@@ -19,12 +19,13 @@ from musengine.api import (
     Track,
 )
 from musengine.testing import generate_steps
+from musengine_notes import copying
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 from musengine_notes.encoder import Notes
 from musengine_notes.layout import NoteEvents, Part
 from musengine_notes.lookback import Bars, channels
 from musengine_notes.model import NoteModel
-from musengine_notes.sampler import NotesSampler
+from musengine_notes.sampler import NotesSampler, Nucleus
 
 HUNDREDTHS = GridStep(Fraction(1, 100), "seconds")
 TRUNKS = ("recurrent", "transformer")
@@ -61,7 +62,7 @@ def encoder(**settings: Any) -> Notes:
 
 def model(layout: NoteEvents, *, seed: int = 0, **settings: Any) -> NoteModel:
     torch.manual_seed(seed)
-    chosen = {"width": 16, "layers": 2, "heads": 2, "window": 20, "hidden": 8, **settings}
+    chosen = {"width": 16, "layers": 2, "heads": 2, "context": 20, "hidden": 8, **settings}
     made = NoteModel(NotesModelConfig(**chosen), layout)
     with torch.no_grad():
         for weight in made.parameters():
@@ -205,7 +206,9 @@ class TestDraws:
     @pytest.mark.parametrize("step", [GridStep(Fraction(1, 4), "beat"), HUNDREDTHS])
     def test_every_draw_is_a_valid_note(self, step: GridStep) -> None:
         made = encoder(step=step)
-        sampler = NotesSampler(NotesSamplerConfig(temperature=1.5, top_p=1.0), made.layout)
+        sampler = NotesSampler(
+            NotesSamplerConfig(temperature=1.5, top_p=1.0, copy=0.0), made.layout
+        )
         pieces = generate_steps(
             model(made.layout), [sampler], encoder=made, length="300 steps", seeds=range(6)
         )
@@ -255,7 +258,7 @@ class TestDraws:
 
     def test_a_piece_depends_on_its_seed_alone(self) -> None:
         made = encoder()
-        sampler = NotesSampler(NotesSamplerConfig(), made.layout)
+        sampler = NotesSampler(NotesSamplerConfig(copy=0.0), made.layout)
         network = model(made.layout)
         together = generate_steps(network, [sampler], encoder=made, length="60 steps", seeds=[1, 2])
         (alone,) = generate_steps(network, [sampler], encoder=made, length="60 steps", seeds=[2])
@@ -303,3 +306,41 @@ class TestTransposing:
             optimizer.step()
             losses.append(float(loss.detach()))
         assert losses[-1] < losses[0] / 2
+
+
+class TestCopying:
+    def test_it_is_moved_until_as_much_comes_back_as_wanted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(copying, "STEPS", 60)
+        monkeypatch.setattr(copying, "PIECES", 4)
+        found = {}
+        for wanted in (0.0, 0.9):
+            made = encoder(lags=(1, 2))
+            made.returns = (wanted, wanted)
+            network = model(made.layout)
+            found[wanted] = network.copying(Nucleus(1.0, 1.0), 16)
+            # The same way of drawing is not tried twice, and another process finds the same.
+            assert network.copying(Nucleus(1.0, 1.0), 16) is found[wanted]
+            again = model(made.layout).copying(Nucleus(1.0, 1.0), 16)
+            assert torch.equal(again, found[wanted])
+        assert (found[0.9] > found[0.0] + 0.5).all()
+
+    def test_by_hand(self) -> None:
+        made = encoder(lags=(1,))
+        network = model(made.layout)
+        shares = []
+        for copy in (-8.0, 0.0, 8.0):
+            sampler = NotesSampler(NotesSamplerConfig(copy=copy), made.layout)
+            pieces = generate_steps(
+                network, [sampler], encoder=made, length="100 steps", seeds=range(2)
+            )
+            right = [
+                (channels(piece, Bars.even(16, 10**4), made.layout)["lookback"][:, 0], piece)
+                for piece in pieces
+            ]
+            shares.append(
+                np.mean([(told[:, :3] == piece[:, :3]).all(axis=1).mean() for told, piece in right])
+            )
+        assert shares[0] <= shares[1] < shares[2]
+        assert shares[2] > 0.5
