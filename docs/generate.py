@@ -12,7 +12,8 @@ A page asks for a passage by a comment, and the passage follows it:
 `config TABLE` gives the keys of one of the core's tables; `components KIND` every component of a
 kind that is installed; `class NAME` a class of `musengine.api`; `api PLACE ...` everything that
 `musengine.api` takes from these modules or packages of the core; `testing` what `musengine.testing`
-and its modules offer; `results NAME [KEY]` what a benchmark measured; `system NAME` where the
+and its modules offer; `faults at load` and `faults at run time` what is said of the faults that
+tests plant in a plugin; `results NAME [KEY]` what a benchmark measured; `system NAME` where the
 options of an older program went, a row for each of its tests in tests/integration/systems.
 """
 
@@ -26,7 +27,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
-from _ext import classes, results, settings, systems  # noqa: E402
+from _ext import classes, faults, results, settings, systems  # noqa: E402
 
 PASSAGE = re.compile(
     r"^<!-- generated: (?P<kind>\w+)(?: (?P<what>[^\n]*?))? -->\n(?P<text>.*?)^<!-- end -->$",
@@ -38,6 +39,7 @@ KINDS: dict[str, Callable[[str, int], str]] = {
     "class": classes.one_class,
     "components": settings.components,
     "config": settings.config,
+    "faults": faults.faults,
     "results": results.results,
     "system": systems.system,
     "testing": classes.testing,

@@ -82,8 +82,8 @@ if TYPE_CHECKING:
     from musengine.interfaces.model import Request as Request
     from musengine.interfaces.model import State as State
     from musengine.interfaces.model import onset_weights as onset_weights
-    from musengine.interfaces.model import predict as predict
     from musengine.interfaces.optimizer import OptimizerFactory as OptimizerFactory
+    from musengine.interfaces.prediction import predict as predict
     from musengine.interfaces.reader import Item as Item
     from musengine.interfaces.reader import Reader as Reader
     from musengine.interfaces.sampler import Draw as Draw
@@ -221,8 +221,9 @@ _NAMES = {
     "interfaces.encoder": "DecodeSettings Encoded EncodedPiece Encoder",
     "interfaces.loss": "Loss negative_log_likelihood",
     "interfaces.metric": "Evidence Metric Reference",
-    "interfaces.model": "Batch Model Output Proposal Recorded Request State onset_weights predict",
+    "interfaces.model": "Batch Model Output Proposal Recorded Request State onset_weights",
     "interfaces.optimizer": "OptimizerFactory",
+    "interfaces.prediction": "predict",
     "interfaces.reader": "Item Reader",
     "interfaces.sampler": (
         "Draw GridDraw GridSampler History LayoutSampler Limits PieceRandom Sampler TokenSampler"

@@ -19,7 +19,7 @@ from musengine.encoding.vocabulary import Vocabulary
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.loss import negative_log_likelihood
-from musengine.interfaces.model import predict
+from musengine.interfaces.prediction import predict
 from musengine.interfaces.sequence_model import SequenceModel
 from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.declarations import ModelConfig, NoSettings

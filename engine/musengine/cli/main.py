@@ -71,7 +71,13 @@ def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
     # other programs run too, two threads were seen to train ten times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        status: int = parsed.entry.load()(parsed, context)
+        status = parsed.entry.load()(parsed, context)
+        if not isinstance(status, int):
+            raise UserError(
+                f"command {parsed.entry.name!r} of {parsed.entry.origin} returned "
+                f"{type(status).__name__}, expected an exit status",
+                code="contract-broken",
+            )
         sys.stdout.flush()
     except UserError as error:
         for line in error.lines:
@@ -87,22 +93,14 @@ def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.DONE
     except Exception as error:
-        if (blamed := _plugins_fault(error)) is None:
+        from musengine.plugins import blame
+
+        blamed = None if is_strict() else blame.explained(error)
+        if blamed is None:
             raise
         logger.error(blamed)
         return ExitStatus.FAULT
     return status
-
-
-def _plugins_fault(error: Exception) -> str | None:
-    """Return a line that blames a plugin for an exception, None where it is a fault of ours."""
-    from musengine.plugins.manager import culprit
-
-    plugin = culprit(error)
-    if plugin is None or is_strict():
-        return None
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"plugin {plugin} failed: {reason}; MUSENGINE_STRICT=1 shows where"
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ import torch
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UserError
 from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan, Row
+from musengine.interfaces.contract import check_plan
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.model import Batch, as_steps
 from musengine.plugins.declarations import Window
@@ -63,7 +64,8 @@ class Batches:
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the rows of each batch of an epoch: always the same for a seed and an epoch."""
-        plan = self.strategy.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
+        made = self.strategy.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
+        plan = check_plan(self.strategy, made, self.strategy.lengths.tolist())
         if self._bars is not None:
             plan = [[_at_bar(row, self._bars) for row in rows] for rows in plan]
         return [rows for rows in plan for _ in range(self.repeats)]

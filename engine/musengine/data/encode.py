@@ -17,6 +17,7 @@ from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.shards import ShardEntry, Shards, storable, write_shards
 from musengine.encoding.left_out import LeftOut
 from musengine.errors import UnreadableError, UserError, is_strict
+from musengine.interfaces.contract import check_state, encoding_fault
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
 from musengine.music.prevailing import Prevailing
@@ -174,7 +175,7 @@ def encode(
     """
     cache = manifest.loader.cache
     assert cache.folder is not None
-    code, state = code_version(component.entry), encoder.state()
+    code, state = code_version(component.entry), check_state(encoder, encoder.state())
     name = key_of("encoded", FORMAT, component.name, code, to_table(component.config), state)
     shards = Shards(cache.folder / "encoded" / name[:32], manifest.scratch)
     shards.find()
@@ -319,7 +320,7 @@ class _EncodeChunk:
             content = job.content(pieces, self.common)
             encoded = _with_left_out(self.encoder.encode(content), self.encoder.left_out(content))
             encoded = replace(encoded, notes=_notes_of(content, self.encoder))
-            fault = storable(encoded)
+            fault = encoding_fault(encoded.steps, self.encoder.layout) or storable(encoded)
         except UnreadableError as error:
             return error.lines[0]
         # A plugin's fault with one piece must not lose the others.

@@ -11,6 +11,7 @@ from musengine.data.extraction import Extraction
 from musengine.data.manifest import PieceInfo, Skipped, SourceFile
 from musengine.data.serialization import JSONObject, pack_pieces, unpack_infos, unpack_pieces
 from musengine.errors import UnreadableError
+from musengine.interfaces.contract import check_pieces
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.score import Piece
 from musengine.plugins.registry import Component
@@ -106,7 +107,7 @@ def read_item(reader: Reader[Any], item: Item) -> list[Piece]:
     Raises:
         UnreadableError: there is none; the message says why.
     """
-    pieces = list(reader.read(item))
+    pieces = list(check_pieces(reader, reader.read(item)))
     if not pieces:
         raise UnreadableError("no pieces in it", code="no-pieces")
     return pieces

@@ -17,7 +17,8 @@ from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.loss import Loss, negative_log_likelihood
 from musengine.interfaces.metric import Evidence
-from musengine.interfaces.model import Batch, Model, Output, predict
+from musengine.interfaces.model import Batch, Model, Output
+from musengine.interfaces.prediction import predict
 
 RESAMPLES = 2000
 StepScores = Callable[[Output], torch.Tensor]

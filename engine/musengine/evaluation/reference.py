@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from musengine.errors import UnreadableError
+from musengine.interfaces.contract import check_music
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
 from musengine.interfaces.metric import Reference
 from musengine.music.score import Score, Text
@@ -31,7 +32,7 @@ def _decoded(pieces: Iterable[EncodedPiece], encoder: Encoder[Any]) -> Iterator[
 def as_score(steps: Array, encoder: Encoder[Any]) -> Score | None:
     """Return the score that encoded steps stand for; None for a text that holds no music."""
     settings = DecodeSettings()
-    content = encoder.decode(steps, settings)
+    content = check_music(encoder, "decode", encoder.decode(steps, settings))
     if not isinstance(content, Text):
         return content
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request, State, as_steps, joined_states
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
+from musengine.interfaces.tensor_contract import check_drawn, check_step
 from musengine.utils.arrays import Array
+
+logger = logging.getLogger(__name__)
 
 MOST_STEPS = 200_000
 """A piece ends here even if its musical time does not move on."""
@@ -257,9 +261,11 @@ class _Generator:
         while not self._all_done(made, report):
             conditioning = self._conditioning(self.prompt_steps + made, 1, rows)
             here = {name: channel[:, 0] for name, channel in conditioning.items()}
-            context, state = self.model.step(last, state, here)
+            context, state = check_step(self.model, self.model.step(last, state, here))
             history = self._history(self.prompt_steps + made)
             proposal = self.chain.choose(self.model, context, history)
+            if made % _CHECK_EVERY == 0:
+                check_drawn(self.model, proposal)
             last = proposal.choice
             self._append(last, self.prompt_steps + made)
             if self._logits is not None:
@@ -308,7 +314,13 @@ class _Generator:
 
     def _all_done(self, made: int, report: Callable[[float], None]) -> bool:
         length = self.plan.length
-        if made >= MOST_STEPS or (length.unit in self._counted and made >= length.number):
+        if length.unit in self._counted and made >= length.number:
+            return True
+        if made >= MOST_STEPS:
+            logger.warning(
+                f"after {made:,} steps a piece is not {length.to_toml()} long yet, and ends here: "
+                "the model draws nothing that moves time on, or elapsed() stands still"
+            )
             return True
         if made == 0 or made % _CHECK_EVERY:
             return False

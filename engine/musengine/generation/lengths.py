@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Layout, Tokens
+from musengine.interfaces.contract import check_elapsed
 from musengine.interfaces.encoder import DecodeSettings, Encoder
 from musengine.utils.arrays import Array
 
@@ -54,10 +55,19 @@ def length_shares(
         target *= float(settings.meter.beats_per_bar)
     unit: Literal["beats", "seconds"] = "seconds" if length.unit == "seconds" else "beats"
     if before is None or not len(before):
-        return encoder.elapsed(steps, unit, settings) / target
-    passed = encoder.elapsed(np.concatenate([before, steps]), unit, settings)
+        return _elapsed(encoder, steps, unit, settings) / target
+    passed = _elapsed(encoder, np.concatenate([before, steps]), unit, settings)
     shares: npt.NDArray[np.float64] = (passed[len(before) :] - passed[len(before) - 1]) / target
     return shares
+
+
+def _elapsed(
+    encoder: Encoder[Any],
+    steps: Array,
+    unit: Literal["beats", "seconds"],
+    settings: DecodeSettings,
+) -> npt.NDArray[np.float64]:
+    return check_elapsed(encoder, encoder.elapsed(steps, unit, settings), len(steps))
 
 
 def _steps_passed(steps: Array, layout: Layout) -> npt.NDArray[np.float64]:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from musengine.errors import UnreadableError, UnwritableError
+from musengine.errors import UnreadableError, UnwritableError, is_strict
 from musengine.generation.written import Known, as_written, settings_of
+from musengine.interfaces.contract import check_music
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.writer import Probabilities, Writer
 from musengine.music.score import Score, Text
 from musengine.pipeline import compatibility
+from musengine.plugins import blame
+from musengine.plugins.blame import broken
 from musengine.plugins.declarations import Content, WriterDeclaration
 from musengine.plugins.registry import Component
 from musengine.utils.arrays import Array
@@ -78,6 +81,7 @@ def decode(
         content = encoder.decode(steps, settings)
     else:
         content = encoder.decode_after(before, steps, settings)
+    content = check_music(encoder, "decode", content)
     if isinstance(content, Score):
         return DecodedPiece(as_written(content, known, keeps))
     if "score" not in encoder.config.produces():
@@ -115,14 +119,27 @@ def write_pieces(
             try:
                 with whole_file(path, option) as aside:
                     writer.write(content, aside)
+                    _check_written(writer, content, aside)
                 files.append(path)
             except UnwritableError as error:
                 logger.warning(f"{path.name} is not written: {error}")
+            except Exception as error:
+                # A plugin's fault must not lose what the other writers write.
+                blamed = None if is_strict() else blame.explained(error)
+                if blamed is None:
+                    raise
+                logger.warning(f"{path.name} is not written: {blamed}")
         music = piece.content
         size = len(music.text) if isinstance(music, Text) else len(music)
         scores_wanted = any("score" in declaration.content for _, declaration in writers)
         written.append(WrittenPiece(stem, files, size, piece.no_score if scores_wanted else ""))
     return written
+
+
+def _check_written(writer: Writer[Any], content: object, path: Path) -> None:
+    empty = isinstance(content, Text) and not content.text
+    if not empty and not (path.is_file() and path.stat().st_size):
+        raise UnwritableError(str(broken(writer, "write", "wrote nothing")), code="contract-broken")
 
 
 def _able(outputs: Sequence[Component]) -> list[tuple[Writer[Any], WriterDeclaration]]:

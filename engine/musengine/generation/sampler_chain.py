@@ -25,6 +25,7 @@ from musengine.interfaces.sampler import (
     TokenSampler,
     onsets_where_sounding,
 )
+from musengine.interfaces.tensor_contract import check_proposal, check_reshaped
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class _TokenDraw(Draw):
     def __call__(self, logits: Tensor) -> Tensor:
         logits = self._allowed(logits)
         for sampler in self.samplers:
-            logits = sampler.logits(logits, self.history)
+            made = sampler.logits(logits, self.history)
+            logits = check_reshaped(sampler, "logits", made, logits)
         return (self._allowed(logits) + self.noise).argmax(dim=-1)
 
     def _allowed(self, logits: Tensor) -> Tensor:
@@ -103,7 +105,8 @@ class Chain:
 
         def propose(random: PieceRandom, numbers: Tensor | None, limits: Limits) -> Proposal:
             draw = self._draw(random, numbers, limits, history)
-            return self._with_forced(model.propose(context, draw), limits)
+            proposal = check_proposal(model, model.propose(context, draw), len(history.steps))
+            return self._with_forced(proposal, limits)
 
         limits = self._limits(history)
         random, numbers = self.random, self._numbers(self.random)
@@ -200,7 +203,8 @@ class Chain:
             thresholds = numbers
             # u < f2(f1(p)) is f1⁻¹(f2⁻¹(u)) < p: inverses apply from the last to the first.
             for sampler in reversed(self.samplers):
-                thresholds = cast(GridSampler[Any], sampler).thresholds(thresholds, history)
+                made = cast(GridSampler[Any], sampler).thresholds(thresholds, history)
+                thresholds = check_reshaped(sampler, "thresholds", made, thresholds)
             if limited:
                 thresholds = thresholds.masked_fill(limits.forced, 0.0)
                 thresholds = thresholds.masked_fill(limits.forbidden, 1.0)

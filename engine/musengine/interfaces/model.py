@@ -312,25 +312,6 @@ def joined_states(states: Sequence[State], order: Tensor) -> State:
     return sample
 
 
-def predict(model: Model[Any], batch: Batch) -> Output:
-    """Return what a model says of a batch, with no probability for what its layout forbids.
-
-    It is what training, likelihoods and the checks of a model call; `forward` knows no grammar.
-    """
-    output: Output = model(batch)
-    layout, logits, targets = model.layout, output.logits, output.targets
-    if not isinstance(layout, Tokens) or not layout.restricted or logits is None or targets is None:
-        return output
-    states_BT = torch.zeros_like(batch.mask, dtype=torch.long)
-    if batch.grammar is not None:
-        states_BT = batch.grammar.long()
-    # A model may answer for the last steps of each row alone.
-    may_come_BTV = model.may_come[states_BT[:, -logits.shape[1] :]]
-    # What has come may come: a prompt may begin amid a piece, where the grammar knows no better.
-    may_come_BTV = may_come_BTV.scatter(-1, targets[..., None].long(), True)
-    return replace(output, logits=logits.masked_fill(~may_come_BTV, -torch.inf))
-
-
 def may_come(layout: Tokens) -> Tensor:
     """Return (states, size) bool: what may come in each state of the grammar, never the begin."""
     if layout.grammar is None:

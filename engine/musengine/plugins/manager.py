@@ -285,30 +285,15 @@ def _origin(distribution: importlib.metadata.Distribution | None) -> Distributio
 
 def loaded_packages() -> set[str]:
     """Return the packages of the plugins that are loaded in this process, the core's included."""
+    return set(owners())
+
+
+def owners() -> dict[str, Plugin]:
+    """Return the loaded plugins by the packages that their components live in."""
     if not load.cache_info().currsize:
-        return set()
-    return set(_owners())
-
-
-def _owners() -> dict[str, Plugin]:
-    """Return the plugins by the packages that their components live in."""
+        return {}
     return {
         re.split("[.:]", declaration.target)[0]: plugin
         for plugin in load().plugins
         for declaration in plugin.declarations
     }
-
-
-def culprit(error: BaseException) -> Plugin | None:
-    """Return the plugin in whose code an exception was raised; None for the core's own code.
-
-    The innermost frame that belongs to either decides, so that a plugin's wrong call of a library
-    is the plugin's fault.
-    """
-    owners, found = _owners(), None
-    frame = error.__traceback__
-    while frame is not None:
-        package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-        found = owners.get(package, found)
-        frame = frame.tb_next
-    return None if found is None or found.name == "core" else found

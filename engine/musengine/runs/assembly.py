@@ -13,6 +13,7 @@ from musengine.data.dataset import Dataset
 from musengine.data.manifest import Skipped
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
+from musengine.interfaces.contract import check_state
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.loss import Loss
 from musengine.pipeline.resolve import Pipeline
@@ -84,7 +85,7 @@ def training_task(
         device=device,
         stateful=pipeline.batching.declared(BatchingDeclaration).stateful,
         likelihood=declared.likelihood,
-        meta={"encoder": encoder.state(), "model": pipeline.model.name},
+        meta={"encoder": check_state(encoder, encoder.state()), "model": pipeline.model.name},
         reporter=reporter,
     )
 

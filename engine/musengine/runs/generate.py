@@ -22,6 +22,7 @@ from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.writer import Probabilities
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.blame import phase
 from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
@@ -69,6 +70,13 @@ def make_pieces(
     Raises:
         UserError: what the user can mend.
     """
+    with phase("generating"):
+        return _make_pieces(pipeline, run, registry, seed, reporter)
+
+
+def _make_pieces(
+    pipeline: Pipeline, run: RunFolder, registry: Registry, seed: int, reporter: ProgressReporter
+) -> NewPieces:
     config = pipeline.generate
     trained = load_trained(pipeline, run)
     prompts = prompts_for(pipeline, run, registry, trained.encoder, seed)

@@ -14,6 +14,7 @@ from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
 from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.blame import phase
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
 from musengine.runs import generate as generation
@@ -162,7 +163,8 @@ class Session:
         else:
             if self.choice is not None:
                 write_json(self.run.path / "choice.json", self.choice.record(self.pipeline))
-            self.run.begin(self.pipeline, self.dataset, encoder)
+            with phase("preparing the run"):
+                self.run.begin(self.pipeline, self.dataset, encoder)
         self.begun = True
         if not self.run.corpus_range():
             self.run.write_corpus(self.dataset, corpus_range(self.dataset, encoder))
@@ -321,7 +323,7 @@ def _train(
         logger.info(f"going on after step {trainer.state.step}")
     run.forget_after(trainer.state.step, trainer.unlogged)
     try:
-        with stop_on_interrupt(logger.warning) as stop:
+        with stop_on_interrupt(logger.warning) as stop, phase("training"):
             return trainer.train(stop)
     finally:
         learning_curve.draw(run)

@@ -16,12 +16,14 @@ from musengine.data.scores import read_scores
 from musengine.errors import UserError
 from musengine.evaluation.reference import Named, as_score, of_pieces
 from musengine.generation.worth import CorpusRange
+from musengine.interfaces.contract import check_figures
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.metric import Evidence, Metric, Reference
 from musengine.interfaces.model import Model
 from musengine.music.score import SplitName
 from musengine.pipeline import compatibility
 from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.blame import phase
 from musengine.plugins.declarations import MetricDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
@@ -212,7 +214,8 @@ def measure(
 def _measured(metrics: Sequence[Metric[Any]], evidence: Evidence) -> Figures:
     figures: Figures = {}
     for metric in metrics:
-        figures.update(metric.measure(evidence))
+        with phase(f"measuring {evidence.part_name}"):
+            figures.update(check_figures(metric, metric.measure(evidence)))
     return figures
 
 

@@ -100,7 +100,7 @@ def train_steps(
     """
     import torch
 
-    from musengine.interfaces.model import predict
+    from musengine.interfaces.prediction import predict
     from musengine.training.trainer import total_loss
 
     if optimizer is None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 
+from musengine.interfaces.contract import kind_of
 from musengine.interfaces.model import Model
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.training import TrainingConfig
+from musengine.plugins.blame import broken
 
 
 def make_optimizer(model: Model[Any], factory: OptimizerFactory[Any]) -> torch.optim.Optimizer:
@@ -16,10 +18,13 @@ def make_optimizer(model: Model[Any], factory: OptimizerFactory[Any]) -> torch.o
 
     Each group keeps the rate it has now as `initial_lr`, which the schedule scales.
     """
-    optimizer = factory.create(model.parameter_groups())
-    for group in optimizer.param_groups:
+    made: object = factory.create(model.parameter_groups())
+    if not isinstance(made, torch.optim.Optimizer):
+        message = f"returned {kind_of(made)}, expected a torch.optim.Optimizer"
+        raise broken(factory, "create", message)
+    for group in made.param_groups:
         group.setdefault("initial_lr", group["lr"])
-    return optimizer
+    return made
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -11,10 +11,12 @@ import torch
 from musengine.data.batching import Batches
 from musengine.evaluation.likelihood import figures_of_pieces, own_loss_on_pieces
 from musengine.interfaces.callback import Callback, Progress
+from musengine.interfaces.contract import check_state
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.loss import LIKELIHOOD_UNIT, Loss
 from musengine.interfaces.model import Model
 from musengine.interfaces.training import TrainingConfig
+from musengine.plugins.blame import phase
 from musengine.training import checkpoint as checkpoints
 from musengine.training.state import TrainerState
 from musengine.training.store import RunStore
@@ -67,7 +69,8 @@ class TrainingTask:
 
     def validate(self, state: TrainerState, progress: Progress) -> dict[str, float]:
         """Measure the validation part and log it; returns its figures, none where it is empty."""
-        figures = self.figures_of(self.valid)
+        with phase("measuring the validation part"):
+            figures = self.figures_of(self.valid)
         if figures:
             record = {"step": state.step, "epoch": state.epoch, "valid": figures}
             self.store.log({**record, "unit": self._validation_unit})
@@ -113,7 +116,9 @@ class TrainingTask:
             **self.meta,
             "state": vars(state),
             "valid": figures,
-            "callbacks": [[class_name(each), each.state()] for each in self.callbacks],
+            "callbacks": [
+                [class_name(each), check_state(each, each.state())] for each in self.callbacks
+            ],
         }
         checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
         best = self.store.state().get("best")

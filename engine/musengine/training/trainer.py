@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,13 @@ from torch import Tensor
 
 from musengine.errors import UserError
 from musengine.interfaces.callback import Progress
+from musengine.interfaces.contract import check_factor
 from musengine.interfaces.loss import Loss, Reduction
-from musengine.interfaces.model import Batch, Output, State, joined_states, predict
+from musengine.interfaces.model import Batch, Output, State, joined_states
 from musengine.interfaces.optimizer import OptimizerFactory
+from musengine.interfaces.prediction import predict
 from musengine.interfaces.schedule import Schedule
+from musengine.interfaces.tensor_contract import check_loss
 from musengine.training import checkpoint as checkpoints
 from musengine.training.averaging import WeightAverage, load_parameters
 from musengine.training.device import memory_explained, mixed_precision
@@ -116,7 +119,8 @@ class Trainer:
         Raises:
             UserError: the batch is too large for the device's memory.
         """
-        factor = self.schedule.factor(self.progress) * self.task.batches.rate_factor(batch)
+        factor = check_factor(self.schedule, self.schedule.factor(self.progress))
+        factor *= self.task.batches.rate_factor(batch)
         if self.state.step < self.config.warm_up:
             factor *= (self.state.step + 1) / self.config.warm_up
         scale_learning_rate(self.optimizer, factor)
@@ -140,6 +144,7 @@ class Trainer:
             with mixed_precision(self.config.precision, self.task.device):
                 output = predict(self.task.model, part)
             loss = total_loss(output, self.task.loss, reduction, share=share, of_all=of_all)
+            loss = check_loss(output, loss, self.task.loss or self.task.model)
             torch.autograd.backward(loss)
             losses.append(float(loss.detach()))
             states.append(checkpoints.map_tensors(output.state, Tensor.detach))
@@ -199,21 +204,36 @@ class Trainer:
         with (
             contextlib.nullcontext() if self.average is None else self.average.in_place() as trained
         ):
-            figures = self.task.validate(self.state, self.progress) if validate else {}
+            try:
+                figures = self.task.validate(self.state, self.progress) if validate else {}
+            except Exception:
+                # A plugin's fault there must not lose what was trained.
+                if self.state.step != self.saved.step:
+                    self.task.save(self.state, self.progress, self._extra(trained, due=True), {})
+                raise
             if figures:
                 self.schedule.on_validation(judged(figures))
             due = is_due(self.config.checkpoint_every, self.state, self.saved)
-            extra = {
-                "validation_due": due and not validate,
-                "unlogged": (self.unlogged, self._unlogged_sum),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": (class_name(self.schedule), self.schedule.state()),
-                "carried": self.carried,
-                "random": checkpoints.random_state(),
-                "trained": trained,
-            }
+            extra = self._extra(trained, due=due and not validate)
             self.task.save(self.state, self.progress, extra, figures)
         self.saved = replace(self.state)
+
+    def _extra(self, trained: Mapping[str, Tensor] | None, *, due: bool) -> dict[str, Any]:
+        """Return what a checkpoint holds that going on needs beside the weights it generates with.
+
+        Args:
+            trained: the weights that are trained, where an average of them is saved.
+            due: a validation is to be made up for.
+        """
+        return {
+            "validation_due": due,
+            "unlogged": (self.unlogged, self._unlogged_sum),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": (class_name(self.schedule), self.schedule.state()),
+            "carried": self.carried,
+            "random": checkpoints.random_state(),
+            "trained": trained,
+        }
 
     def restore(self, stored: checkpoints.Checkpoint) -> None:
         """Go on from a checkpoint whose weights are in the model already."""

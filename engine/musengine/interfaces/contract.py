@@ -1,0 +1,154 @@
+"""Whether what components return is what the engine asked for; each is refused where it comes in.
+
+What models, losses and samplers return is in `tensor_contract`; nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.music.score import Piece, Score, Text
+from musengine.plugins.blame import broken
+from musengine.utils.arrays import Array
+
+if TYPE_CHECKING:
+    from musengine.interfaces.batching import BatchingStrategy, EpochPlan
+
+
+def check_elapsed(encoder: object, passed: Any, steps: int) -> npt.NDArray[np.float64]:
+    """Return the times that `elapsed` returned.
+
+    Raises:
+        ContractError: they are not one for each step, or run backwards.
+    """
+    if not isinstance(passed, np.ndarray) or passed.shape != (steps,):
+        shown = f"the shape {passed.shape}" if isinstance(passed, np.ndarray) else kind_of(passed)
+        raise broken(encoder, "elapsed", f"returned {shown} for {steps} steps, expected ({steps},)")
+    if steps and not np.isfinite(passed).all():
+        raise broken(encoder, "elapsed", "returned a time that is no finite number")
+    if steps and (falls := np.diff(passed) < -1e-9).any():
+        place = int(np.argmax(falls)) + 1
+        raise broken(encoder, "elapsed", f"runs backwards at step {place}")
+    return passed
+
+
+def check_music(encoder: object, method: str, music: Any) -> Score | Text:
+    """Return what `decode` returned.
+
+    Raises:
+        ContractError: it is neither a Score nor a Text.
+    """
+    if not isinstance(music, (Score, Text)):
+        raise broken(encoder, method, f"returned {kind_of(music)}, expected a Score or a Text")
+    return music
+
+
+def check_state(component: object, state: Any) -> dict[str, Any]:
+    """Return the `state` of an encoder or callback.
+
+    Raises:
+        ContractError: it is not JSON.
+    """
+    try:
+        json.dumps(state, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise broken(component, "state", f"is not JSON: {error}") from error
+    if not isinstance(state, dict):
+        raise broken(component, "state", f"returned {kind_of(state)}, expected a dict")
+    return state
+
+
+def check_figures(metric: object, figures: Any) -> Mapping[str, Any]:
+    """Return what `measure` returned.
+
+    Raises:
+        ContractError: it is no mapping of names to numbers, or to such mappings.
+    """
+    if not isinstance(figures, Mapping):
+        raise broken(metric, "measure", f"returned {kind_of(figures)}, expected figures by name")
+    for name, figure in figures.items():
+        if isinstance(figure, Mapping):
+            check_figures(metric, figure)
+        elif not isinstance(figure, (int, float, str, list, type(None), np.number)):
+            raise broken(metric, "measure", f"the figure {name!r} is {kind_of(figure)}, no number")
+    return figures
+
+
+def check_plan(strategy: BatchingStrategy[Any], plan: Any, lengths: Sequence[int]) -> EpochPlan:
+    """Return the batches that `plan` returned.
+
+    Raises:
+        ContractError: a row is of no piece, or lies outside its piece.
+    """
+    if not isinstance(plan, list):
+        raise broken(strategy, "plan", f"returned {kind_of(plan)}, expected a list of batches")
+    for row in (row for rows in plan for row in rows):
+        if row.piece < 0:
+            continue
+        fits = row.piece < len(lengths) and 0 <= row.start < row.stop
+        if not fits or (row.stop > lengths[row.piece] and not row.repeat):
+            message = f"planned {row}, of {len(lengths)} pieces"
+            if row.piece < len(lengths):
+                message = f"planned {row} of a piece of {lengths[row.piece]} steps"
+            raise broken(strategy, "plan", message)
+    return plan
+
+
+def check_factor(schedule: object, factor: Any) -> float:
+    """Return what a schedule's `factor` returned.
+
+    Raises:
+        ContractError: it is no finite number of at least 0.
+    """
+    if not isinstance(factor, (int, float)) or not 0 <= factor < math.inf:
+        shown = factor if isinstance(factor, (int, float)) else kind_of(factor)
+        raise broken(schedule, "factor", f"returned {shown}, expected a number of at least 0")
+    return float(factor)
+
+
+def check_pieces(reader: object, pieces: Iterable[Any]) -> Iterator[Piece]:
+    """Yield the pieces that a reader's `read` gives.
+
+    Raises:
+        ContractError: something else is among them.
+    """
+    if not isinstance(pieces, Iterable):
+        raise broken(reader, "read", f"returned {kind_of(pieces)}, expected Pieces")
+    for piece in pieces:
+        if not isinstance(piece, Piece) or not isinstance(piece.content, (Score, Text)):
+            found = piece.content if isinstance(piece, Piece) else piece
+            raise broken(reader, "read", f"gave {kind_of(found)}, expected Pieces of music")
+        yield piece
+
+
+def encoding_fault(steps: Array, layout: Layout) -> str:
+    """Return what is wrong with an encoded piece by its layout, with the place; else nothing."""
+    if not isinstance(steps, np.ndarray) or steps.shape[1:] != layout.step_shape:
+        shape = steps.shape[1:] if isinstance(steps, np.ndarray) else kind_of(steps)
+        return f"steps have the shape {shape}, the layout {layout.step_shape}"
+    if isinstance(layout, Tokens):
+        if steps.dtype.kind not in "iu":
+            return f"tokens are of type {steps.dtype}, expected whole numbers"
+        outside = (steps < 0) | (steps >= layout.size)
+        if outside.any():
+            place = int(np.argmax(outside))
+            return f"the token {steps[place]} at step {place}, of a vocabulary of {layout.size}"
+        wrong = None if layout.grammar is None else layout.grammar.violation(steps)
+        if wrong is not None:
+            return f"its own grammar forbids the token {steps[wrong]} at step {wrong}"
+    if isinstance(layout, Grid) and (steps > 1).any():
+        place = int(np.argmax((steps > 1).reshape(len(steps), -1).any(axis=1)))
+        return f"a number other than 0 and 1 in step {place} of a grid"
+    return ""
+
+
+def kind_of(value: object) -> str:
+    """Return what kind of thing a value is, for messages."""
+    return "None" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""Faults planted in plugins, and what is said of each."""
