@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from musengine.api import Evidence, FloatArray, Metric, NoSettings
+from musengine.api import Evidence, FloatArray, Metric, NoSettings, Score
 from musengine_evaluation import corpus_index
-from musengine_evaluation.features import set_distance, summary
+from musengine_evaluation.features import form, set_distance, summary
 from musengine_evaluation.interval import Interval, mean_and_interval
 from musengine_evaluation.settings import OriginalityConfig, SimilarityConfig
 from musengine_evaluation.shared_passages import shared_passages, sources
@@ -94,6 +94,44 @@ class Statistics(Metric[NoSettings]):
             "divergence": _mean(divergences),
             "statistics": details,
         }
+
+
+class Form(Metric[NoSettings]):
+    """How much comes back in generated pieces, beside held-out human pieces of the same length."""
+
+    def measure(self, evidence: Evidence) -> Mapping[str, Any]:
+        """Return `bar_similarity_N` for pieces N bars apart and `bars_heard_before`.
+
+        With `_human` added that of held-out pieces, cut to as many bars as the generated ones have
+        in the middle; `_human_low` and `_human_high` are the 95 % interval of the mean over as many
+        of them as were generated, by the bootstrap. `form` has the training music's beside them.
+        """
+        evidence.reporter.alive("measuring form")
+        generated = [form.form(score) for _, score in evidence.generated]
+        if not generated:
+            return {}
+        counts = [form.whole_bars(score).n_bars for _, score in evidence.generated]
+        bars = max(int(np.median(counts)), 1)
+
+        def measured(pieces: Iterable[tuple[str, Score]]) -> list[dict[str, float]]:
+            found = []
+            for _, score in pieces:
+                found.append(form.form(form.first_bars(score, bars)))
+                evidence.reporter.alive("measuring form")
+            return found
+
+        human = measured(evidence.reference.held_out())
+        corpus = measured(evidence.reference.train())
+        figures: dict[str, Any] = {}
+        for name in generated[0]:
+            figures[name] = _mean(np.array([each[name] for each in generated]))
+            values = [each[name] for each in human]
+            low, high = form.bootstrap(values, len(generated))
+            figures |= {f"{name}_human": _mean(np.array(values))} if values else {}
+            figures |= {f"{name}_human_low": low, f"{name}_human_high": high} if values else {}
+        train = {name: _mean(np.array([each[name] for each in corpus])) for name in generated[0]}
+        per_piece = dict(zip([name for name, _ in evidence.generated], generated, strict=True))
+        return {**figures, "form": {"bars": bars, "train": train, "per_piece": per_piece}}
 
 
 def _detail(

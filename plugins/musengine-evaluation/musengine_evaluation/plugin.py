@@ -31,6 +31,12 @@ def musengine_metrics() -> list[MetricDeclaration]:
             of="pieces",
             better={"overlap_area": "higher", "divergence": "lower"},
         ),
+        MetricDeclaration(
+            name="form",
+            summary="How much comes back in the generated pieces, beside human pieces as long",
+            target="musengine_evaluation.metrics:Form",
+            of="pieces",
+        ),
     ]
 
 

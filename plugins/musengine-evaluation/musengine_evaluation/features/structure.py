@@ -36,6 +36,20 @@ class _Bars:
     after: IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class PlacedNotes:
+    """Where the notes of a score begin: (N,) number of the bar, and step of it."""
+
+    number: IntArray
+    position: IntArray
+
+
+def placed_notes(score: Score) -> PlacedNotes:
+    """Return in which bar of the piece each note begins, and at which sixteenth of it."""
+    bars = _bars(score)
+    return PlacedNotes(bars.number[bars.bar], bars.position)
+
+
 def groove_consistency(score: Score) -> float:
     """Return 1 less the mean share of steps in which a bar and the next differ, 0 to 1.
 
