@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from musengine.config.quantities import GridStep as GridStep
     from musengine.config.quantities import Instrument as Instrument
     from musengine.config.quantities import Length as Length
+    from musengine.config.quantities import Key as Key
     from musengine.config.quantities import Meter as Meter
     from musengine.config.quantities import Period as Period
     from musengine.config.setting_types import Quantity as Quantity
@@ -198,7 +199,7 @@ _NAMES = {
     "cli.options": "add_jobs add_settings tempo value_of",
     "config.fields": "Config build_config setting to_table",
     "config.general_midi": "GENERAL_MIDI",
-    "config.quantities": "GridStep Instrument Length Meter Period",
+    "config.quantities": "GridStep Instrument Key Length Meter Period",
     "config.setting_types": "Quantity",
     "config.toml": "parse_value read_tables",
     "data.dataset": "Dataset",

@@ -53,8 +53,9 @@ def made(run: Path, folder: Path, *arguments: str) -> tuple[dict[str, Any], list
 
 def test_options_are_the_keys_they_name(run: Path, tmp_path: Path) -> None:
     short = ["--count", "2", "--length", "8 bars", "--tempo", "90", "--seed", "7"]
+    short += ["--key", "F# minor"]
     short += ["--prompt", "corpus", "--prompt-length", "2 beats"]
-    keys = {"count": "2", "length": '"8 bars"', "tempo": "90.0", "seed": "7"}
+    keys = {"count": "2", "length": '"8 bars"', "tempo": "90.0", "seed": "7", "key": '"F#m"'}
     keys |= {"prompt": "corpus", "prompt_length": '"2 beats"'}
     long = [part for key, value in keys.items() for part in ("--set", f"generate.{key}={value}")]
     assert made(run, tmp_path / "a", *short) == made(run, tmp_path / "b", *long)
@@ -86,6 +87,7 @@ def test_the_format_is_a_writer_or_an_ending(run: Path, tmp_path: Path) -> None:
         ("--count", "three"),
         ("--length", "8"),
         ("--tempo", "0"),
+        ("--key", "H"),
         ("--temperature", "0"),
         ("a", "b"),
     ],

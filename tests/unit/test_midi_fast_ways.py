@@ -45,10 +45,11 @@ message = st.one_of(
     st.tuples(st.integers(0x80, 0x82), st.integers(60, 62), st.just(64)),
     st.tuples(st.integers(0xC0, 0xC2), st.integers(0, 2)),
     st.tuples(st.sampled_from([0xA0, 0xB1, 0xE2]), st.integers(0, 127), st.integers(0, 127)),
+    st.tuples(st.sampled_from([0xB0, 0xB1]), st.sampled_from([120, 123]), st.just(0)),
     st.tuples(st.just(0xD1), st.integers(0, 127)),
 ).map(bytes)
 meta = st.tuples(
-    st.sampled_from([0x01, 0x03, 0x51, 0x58, 0x59]), st.binary(min_size=0, max_size=5)
+    st.sampled_from([0x01, 0x03, 0x21, 0x51, 0x58, 0x59]), st.binary(min_size=0, max_size=5)
 ).map(lambda pair: b"\xff" + bytes([pair[0], len(pair[1])]) + pair[1])
 system = st.binary(max_size=3).map(lambda data: b"\xf0" + bytes([len(data) + 1]) + data + b"\xf7")
 tracks = st.lists(st.lists(st.tuples(time, message | meta | system), max_size=25), max_size=3)

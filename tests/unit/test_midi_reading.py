@@ -231,16 +231,41 @@ def test_a_controller_ends_all_notes_of_its_channel(tmp_path, number):
     body = (
         on(0, 60) + on(0, 64) + on(0, 67, 80, 1) + silence + on(5, 64) + off(5, 64) + off(5, 67, 1)
     )
-    piece = read(midi(body + END, on(0, 72) + off(9, 72) + END), tmp_path)
-    # On another channel and in another track notes go on.
+    other = on(0, 72) + off(9, 72) + on(0, 74, 80, 2) + off(9, 74, 2)
+    piece = read(midi(body + END, other + END), tmp_path)
+    # Notes of other channels go on; those of this one end in other tracks, too.
     assert rows_of(piece.content) == [
         (0, 5, 60, 80, 0),
         (0, 5, 64, 80, 0),
         (0, 20, 67, 80, 1),
-        (0, 9, 72, 80, 2),
+        (0, 5, 72, 80, 2),
+        (9, 9, 74, 80, 3),
         (10, 5, 64, 80, 0),
     ]
     assert piece.warnings == ()
+
+
+def test_notes_that_begin_when_another_track_ends_all_go_on(tmp_path):
+    silence = b"\x05\xb0\x7b\x00"
+    sounding = on(0, 60) + on(5, 62) + off(5, 60) + off(0, 62)
+    for tracks in ([silence + END, sounding + END], [sounding + END, silence + END]):
+        found = [row[:3] for row in notes(midi(*tracks), tmp_path)]
+        assert found == [(0, 5, 60), (5, 5, 62)]
+
+
+def test_a_note_struck_again_when_another_track_ends_all_is_not_cut_by_it(tmp_path):
+    sounding = on(0, 60) + on(5, 60) + off(5, 60) + off(0, 60)
+    piece = read(midi(sounding + END, b"\x05\xb0\x7b\x00" + END), tmp_path)
+    assert [row[:2] for row in rows_of(piece.content)] == [(0, 5), (5, 5)]
+    assert piece.warnings == ()
+
+
+def test_channels_of_another_port_are_other_channels(tmp_path):
+    port = b"\x00\xff\x21\x01"
+    silence = b"\x05\xb0\x7b\x00"
+    tracks = [port + b"\x01" + silence + END]
+    tracks += [port + each + on(0, 60) + off(9, 60) + END for each in (b"\x00", b"\x01")]
+    assert [row[1] for row in notes(midi(*tracks), tmp_path)] == [9, 5]
 
 
 def test_a_controller_that_comes_when_nothing_sounds_ends_nothing(tmp_path):

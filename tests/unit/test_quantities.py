@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine.config.general_midi import GENERAL_MIDI
-from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
+from musengine.config.quantities import GridStep, Instrument, Key, Length, Meter, Period
 from musengine.pipeline.values import Offset, Prompt, Source
 
 BASE = Path("/music/here").resolve()
@@ -146,6 +146,30 @@ class TestMeter:
         assert Meter.notation in refusal(Meter, value)
 
 
+class TestKey:
+    @pytest.mark.parametrize(
+        ("text", "sharps", "minor"),
+        [
+            ("C", 0, False),
+            ("G", 1, False),
+            ("Bb major", -2, False),
+            ("C#", 7, False),
+            ("Cb", -7, False),
+            ("Am", 0, True),
+            ("F# minor", 3, True),
+            (" Eb Min ", -6, True),
+            ("A#m", 7, True),
+            ("Abm", -7, True),
+        ],
+    )
+    def test_sharps_of_its_signature(self, text: str, sharps: int, minor: bool) -> None:
+        assert read(Key, text) == Key(sharps, minor)
+
+    @pytest.mark.parametrize("value", ["H", "g", "G# major", "Fb", "Dbm", "D dorian", "", 1, None])
+    def test_what_it_refuses(self, value: object) -> None:
+        assert Key.notation in refusal(Key, value)
+
+
 class TestInstrument:
     @pytest.mark.parametrize(
         ("value", "program"),
@@ -242,6 +266,7 @@ WRITTEN = {
     Meter: st.tuples(st.integers(1, 99), st.sampled_from([1, 2, 4, 8, 16, 32, 64])).map(
         lambda parts: f"{parts[0]}/{parts[1]}"
     ),
+    Key: st.builds(Key, st.integers(-7, 7), st.booleans()).map(Key.to_toml),
     Instrument: st.integers(0, 127) | st.sampled_from(GENERAL_MIDI).map(str.upper),
     Source: st.sampled_from(["music21:bach", "~", "a/b", "../x", "/", "C:/y", "a b", "ab:c"]),
     Prompt: st.sampled_from(["corpus", "none", "~/a", "a/b", "../x", "./none"]),

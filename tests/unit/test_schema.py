@@ -19,7 +19,7 @@ from jsonschema import Draft7Validator
 
 from musengine.config.fields import Config, build, setting, to_table
 from musengine.config.general_midi import GENERAL_MIDI
-from musengine.config.quantities import GridStep, Instrument, Length, Meter, Period
+from musengine.config.quantities import GridStep, Instrument, Key, Length, Meter, Period
 from musengine.config.setting_types import Quantity, setting_type
 from musengine.config.toml import SettingsSource
 from musengine.errors import ConfigError
@@ -78,7 +78,16 @@ def instrument_texts() -> st.SearchStrategy[str]:
     return st.tuples(name, st.sampled_from(changes)).map(lambda pair: pair[1](pair[0]))
 
 
-QUANTITIES: list[type[Quantity]] = [Length, Period, GridStep, Meter, Instrument, Source, Prompt]
+QUANTITIES: list[type[Quantity]] = [
+    Length,
+    Period,
+    GridStep,
+    Meter,
+    Key,
+    Instrument,
+    Source,
+    Prompt,
+]
 
 
 class TestQuantities:
@@ -102,6 +111,7 @@ class TestQuantities:
             (GridStep, ["1/4 beat", "0.001 beats"], ["0.0009 beat", "0 beat", "1/0 beat"]),
             (GridStep, ["1000.0 seconds", "01second"], ["1000.1 beat", "1001 beat", "1 Beat"]),
             (Meter, ["3/4", " 12/8 ", "04/04"], ["0/4", "4/3", "4/0", "100/4", "3/128"]),
+            (Key, ["G", "Bb major", "C#", "Cb", "F# minor", "Abm", "A#m "], ["g", "Fb", "G#", "Dbm"]),
             (Instrument, [0, 127, "Church Organ"], [-1, 128, True, "Organ", "Church Organs"]),
             (Instrument, ["CHURCH organ ", "LEAD 8 (bass + lead)"], ["LEAD 8 bass + lead"]),
             (Source, ["a", "music21:x"], ["", "  ", 3]),

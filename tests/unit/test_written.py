@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from musengine.config.quantities import Instrument, Meter
+from musengine.config.quantities import Instrument, Key, Meter
 from musengine.generation.written import Known, as_written, settings_of
 from musengine.interfaces.encoder import DecodeSettings
 from musengine.music.prevailing import DRUMS, Prevailing
@@ -16,7 +16,9 @@ from musengine.testing import score_of
 
 CORPUS = Prevailing(tempo=90.0, meter=(6, 8), key=(2, 0), program=73, velocity=60)
 PROMPT = Prevailing(tempo=70.0, meter=(3, 4), key=(-1, 1), program=40, velocity=50)
-USER = GenerateConfig(tempo=200.0, meter=Meter(5, 4), instrument=Instrument(9), velocity=33)
+USER = GenerateConfig(
+    tempo=200.0, meter=Meter(5, 4), key=Key(-3, True), instrument=Instrument(9), velocity=33
+)
 NOTES = [(0, 4, 60), (4, 4, 62)]
 
 
@@ -56,7 +58,7 @@ DECODED = Prevailing(tempo=150.0, meter=(2, 4), key=(4, 0), program=19, velocity
         (
             Known(USER, PROMPT, CORPUS),
             OWN,
-            Prevailing(tempo=200.0, meter=(5, 4), key=(4, 0), program=9, velocity=33),
+            Prevailing(tempo=200.0, meter=(5, 4), key=(-3, 1), program=9, velocity=33),
         ),
         (
             Known(GenerateConfig(), Prevailing(tempo=70.0), CORPUS),

@@ -24,6 +24,7 @@ def add_shorthands(parser: argparse.ArgumentParser) -> None:
     _add(pieces, "--count", int, "N", "how many (generate.count)")
     _add(pieces, "--length", _length, "LENGTH", "bars, beats, seconds, minutes (generate.length)")
     _add(pieces, "--tempo", tempo, "BPM", "quarter notes a minute (generate.tempo)")
+    _add(pieces, "--key", _key, "KEY", "key signature that is written (generate.key)")
     _add(pieces, "--prompt", str, "FILE", "what they go on from (generate.prompt)")
     _add(pieces, "--prompt-length", _length, "LENGTH", "how much of it (generate.prompt_length)")
     pieces.add_argument(
@@ -82,6 +83,12 @@ def _length(text: str) -> str:
     from musengine.config.quantities import Length
 
     return value_of(lambda text: Length.from_toml(text, Path()), text).to_toml()
+
+
+def _key(text: str) -> str:
+    from musengine.config.quantities import Key
+
+    return value_of(lambda text: Key.from_toml(text, Path()), text).to_toml()
 
 
 def _positive(text: str) -> float:

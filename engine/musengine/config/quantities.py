@@ -216,6 +216,45 @@ class Meter(Quantity):
         return Fraction(4 * self.numerator, self.denominator)
 
 
+_TONICS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
+"""The sharps of the major keys of the white keys."""
+
+
+@dataclass(frozen=True)
+class Key(Quantity):
+    """A key signature, from seven flats to seven sharps, such as that of G major or E minor."""
+
+    sharps: int
+    minor: bool
+    notation: ClassVar[str] = 'a key such as "G", "Bb", "Em" or "F# minor"'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Key:
+        """Parse a tonic with `#` or `b`, and nothing or `major`, or `m`, `min` or `minor`."""
+        pattern = r"\s*([A-G])([#b]?)\s*(m|[Mm][Aa][Jj](?:[Oo][Rr])?|[Mm][Ii][Nn](?:[Oo][Rr])?)?\s*"
+        match = re.fullmatch(pattern, value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        minor = (match[3] or "").lower() in ("m", "min", "minor")
+        sharps = _TONICS[match[1]] + {"#": 7, "b": -7, "": 0}[match[2]] - 3 * minor
+        if not -7 <= sharps <= 7:
+            raise ValueError(f"expected {cls.notation}, of at most seven sharps or flats: {value!r}")
+        return cls(sharps, minor)
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Return the notation as a JSON Schema."""
+        major = f"(([A-G]|[CF]#|[A-EG]b)\\s*({_any_case('maj')}({_any_case('or')})?)?)"
+        minor = f"(([A-G]|[ACDFG]#|[ABE]b)\\s*(m|{_any_case('min')}({_any_case('or')})?))"
+        return _text(major, minor, examples=("G", "Bb", "Em", "F# minor"))
+
+    def to_toml(self) -> str:
+        """Return the tonic, with `m` for minor."""
+        fifths = self.sharps + 3 * self.minor + 1
+        accidental = {-1: "b", 0: "", 1: "#"}[fifths // 7]
+        return "FCGDAEB"[fifths % 7] + accidental + "m" * self.minor
+
+
 @dataclass(frozen=True)
 class Instrument(Quantity):
     """A General MIDI program, 0 to 127, given by number or by name."""

@@ -62,7 +62,9 @@ def meter(known: Known) -> Meter:
 
 
 def key(known: Known, decoded: Score) -> tuple[int, int] | None:
-    """Return the key of a piece whose arrays say none; None for theirs, or where none is known."""
+    """Return the key of a piece; None for what its arrays say, or where none is known."""
+    if known.config.key is not None:
+        return known.config.key.sharps, int(known.config.key.minor)
     return None if len(decoded.key) else known.prompt.key or known.corpus.key
 
 

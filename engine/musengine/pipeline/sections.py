@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from musengine.config.fields import Config, setting
-from musengine.config.quantities import Instrument, Length, Meter
+from musengine.config.quantities import Instrument, Key, Length, Meter
 from musengine.interfaces.training import TrainingConfig
 from musengine.pipeline.values import CheckpointChoice, Offset, Prompt, Source
 
@@ -153,6 +153,10 @@ class GenerateConfig(Config):
     meter: Meter | None = setting(
         None,
         doc="Meter of the bars that are counted and written; by default as `tempo`, or 4/4.",
+    )
+    key: Key | None = setting(
+        None,
+        doc="Key signature that is written, which moves no note; by default as `tempo`, or none.",
     )
     instrument: Instrument | None = setting(
         None,

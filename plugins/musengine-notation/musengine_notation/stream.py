@@ -48,10 +48,10 @@ def scores_in(
         try:
             parsed = parse()
             works = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
-            scores = [
-                StreamScore(score_of(work), _bars(work, lines or {}), _joined(work))
-                for work in works
-            ]
+            scores = []
+            for work in works:
+                score, joined = _score_and_joined(work)
+                scores.append(StreamScore(score, _bars(work, lines or {}), joined))
         # Its parsers raise whatever a damaged file leads them to; each work stands alone.
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -67,23 +67,24 @@ def score_of(work: Any) -> Score:
     Grace notes and chord symbols are no notes of it. Bars are counted from the first full one: an
     upbeat is a bar of its own, with a meter of its length.
     """
+    return _score_and_joined(work)[0]
+
+
+def _score_and_joined(work: Any) -> tuple[Score, int]:
+    """Return the score of a stream, and how many notes its ties have joined to others."""
     # A clarinet's part is written higher than it sounds.
     work.toSoundingPitch(inPlace=True)
     parts = list(work.parts) or [work]
-    notes: list[tuple[int, int, int, int, int]] = []
+    notes: list[list[int]] = []
+    joined = 0
     for index, part in enumerate(parts):
-        # Ties are joined on the part as a whole, so that a note over a bar line stays one note.
-        for element in part.flatten().stripTies().notes:
-            if element.duration.isGrace or "Harmony" in element.classes:
-                continue
-            start, length = _ticks(element.offset), _ticks(element.quarterLength)
-            for pitch in element.pitches:
-                if length > 0 and 0 <= pitch.midi <= 127:
-                    notes.append((start, length, pitch.midi, 80, index))
+        own, ties = _notes(part)
+        joined += ties
+        notes += [[*row, 80, index] for row in own if 0 <= row[2] <= 127]
     columns = np.array(notes, dtype=np.int64).reshape(-1, 5).T
     first = parts[0].flatten()
     keys = first.getElementsByClass("KeySignature")
-    return Score.from_notes(
+    score = Score.from_notes(
         *columns,
         ticks_per_beat=TICKS_PER_BEAT,
         tracks=[Track(str(part.partName or ""), _program(part)) for part in parts],
@@ -96,6 +97,36 @@ def score_of(work: Any) -> Score:
         ],
         length=_ticks(work.highestTime),
     )
+    return score, joined
+
+
+def _notes(part: Any) -> tuple[list[list[int]], int]:
+    """Return onset, length and pitch of the notes of a part, and how many ties joined to others.
+
+    A tie goes to the note of its pitch, in any voice, that begins where its own ends, since voices
+    come and go in the midst of ties; music21's own joining loses those of parts with voices.
+    """
+    found: list[list[int]] = []
+    waiting: dict[tuple[int, int], list[list[int]]] = {}
+    joined = 0
+    for element in part.flatten().notes:
+        start, length = _ticks(element.offset), _ticks(element.quarterLength)
+        if element.duration.isGrace or "Harmony" in element.classes or length <= 0:
+            continue
+        for note in element.notes if hasattr(element, "notes") else [element]:
+            for pitch in note.pitches:
+                tie = None if note.tie is None else note.tie.type
+                before = waiting.get((start, pitch.midi)) if tie in ("stop", "continue") else None
+                if before:
+                    row = before.pop(0)
+                    row[1] = start + length - row[0]
+                    joined += 1
+                else:
+                    row = [start, length, pitch.midi]
+                    found.append(row)
+                if tie in ("start", "continue"):
+                    waiting.setdefault((start + length, pitch.midi), []).append(row)
+    return found, joined
 
 
 def faults_of(found: StreamScore, written: int | None = None) -> list[str]:
@@ -136,16 +167,6 @@ def _bars(work: Any, lines: Mapping[str, int]) -> dict[str, list[Bar]]:
 
 def _parts(barline: Any) -> bool:
     return barline is not None and barline.type not in ("regular", "dashed", "dotted", "none")
-
-
-def _joined(work: Any) -> int:
-    """Return how many notes another is tied to, so that they are none of their own."""
-    return sum(
-        note.tie is not None and note.tie.type in ("stop", "continue")
-        for element in work.flatten().notes
-        if not element.duration.isGrace and "Harmony" not in element.classes
-        for note in (element.notes if element.isChord else [element])
-    )
 
 
 def _tempos(work: Any) -> list[tuple[int, float]]:

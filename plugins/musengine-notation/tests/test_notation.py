@@ -60,6 +60,24 @@ KERN = """**kern\t**kern
 """
 
 
+TIED_VOICES = """**kern\t**kern
+*M4/4\t*M4/4
+*\t*^
+=1\t=1\t=1
+4C\t4e\t4c
+4D\t[4f\t[4d
+2E\t2f]\t4d]
+.\t.\t4B
+=2\t=2\t=2
+1C\t[1g\t1c
+=3\t=3\t=3
+*\t*v\t*v
+1C\t1g]
+==\t==
+*-\t*-
+"""
+
+
 def read(folder: Path, name: str, data: bytes | str) -> list[Piece]:
     path = folder / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
@@ -93,6 +111,15 @@ def zipped(**members: bytes | str) -> bytes:
 
 CONTAINER = """<?xml version="1.0"?><container><rootfiles>
 <rootfile full-path="inside/music.xml"/></rootfiles></container>"""
+
+
+def test_ties_in_voices_that_divide_a_column_are_joined_each_in_its_own(tmp_path):
+    # In bar 1 f lasts from beat 1 for 1 + 2, d for 1 + 1; g is tied into where the voices join.
+    (piece,) = read(tmp_path, "a.krn", TIED_VOICES)
+    upper = piece.content.take(piece.content.track == 0)
+    found = [(0, 1, 60), (0, 1, 64), (1, 2, 62), (1, 3, 65), (3, 1, 59), (4, 4, 60), (4, 8, 67)]
+    assert in_beats(upper) == found
+    assert piece.warnings == ()
 
 
 def check_the_tune(pieces: list[Piece]) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from musengine.builtin.midi.chunks import DEFAULT_TICKS_PER_BEAT
 from musengine.builtin.midi.drums import DRUM_CHANNEL, DrumChange, drums_of
-from musengine.builtin.midi.note_pairing import KeyArray, pair
+from musengine.builtin.midi.note_pairing import KeyArray, Silences, pair
 from musengine.builtin.midi.warnings import Warnings
 from musengine.music.score import BEND, Score, Track
 from musengine.utils.arrays import IntArray
@@ -20,9 +20,9 @@ MAX_NOTES = 2**21
 """Files with more notes are refused: they take memory."""
 MAX_CHANGES = 2**18
 """Files with more names, programs, tempos, meters and keys are refused."""
-NAME, END, TEMPO, METER, KEY = 0x03, 0x2F, 0x51, 0x58, 0x59
-KEPT = frozenset((NAME, TEMPO, METER, KEY))
-"""The meta events that a Score can hold."""
+NAME, PORT, END, TEMPO, METER, KEY = 0x03, 0x21, 0x2F, 0x51, 0x58, 0x59
+KEPT = frozenset((NAME, PORT, TEMPO, METER, KEY))
+"""The meta events that a Score can hold, and what says whose channels a track has."""
 LONGEST_SILENCE = 1000
 """Beats. A track that ends later than so long after the last note does so by mistake."""
 
@@ -120,7 +120,7 @@ class _Maps(NamedTuple):
 def song_of(events: Events) -> Song:
     """Return the song that events make: note-ons and note-offs paired, notes divided into parts."""
     ends = np.array(events.ends, dtype=np.int64)
-    silences = _silences(events.controls) if events.controls.size else None
+    silences = _silences(events) if events.controls.size else None
     paired = pair(events.tick, events.key, events.velocity, ends, silences)
     note_on = paired.note_on
     notes_5N = np.empty((5, len(note_on)), dtype=np.int64)
@@ -142,17 +142,27 @@ def song_of(events: Events) -> Song:
     return Song(notes_5N, parts, controls, events.metas, length, paired.hanging, paired.cut)
 
 
-def _silences(controls: IntArray) -> IntArray | None:
-    """Return order, tick and channel of the controllers that end all notes of their channel.
+def is_silence(number: IntArray) -> npt.NDArray[np.bool_] | None:
+    """Return which controllers, by their numbers, end all notes of their channel; None for none.
 
     All sound off, all notes off, and those that change the mode, which end them, too.
     """
-    number = controls[3]
     silent = number >= 120
     if not np.count_nonzero(silent):
         return None
     silent &= (number != 121) & (number != 122) & (number < BEND)
-    return controls[:3, silent] if silent.any() else None
+    return silent if silent.any() else None
+
+
+def _silences(events: Events) -> Silences | None:
+    silent = is_silence(events.controls[3])
+    if silent is None:
+        return None
+    port = np.zeros(len(events.ends), dtype=np.int64)
+    for track, _, kind, data in events.metas:
+        if kind == PORT and data:
+            port[track] = data[0]
+    return Silences(*events.controls[:3, silent], port)
 
 
 def _divide(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from musengine.builtin.midi._scan import Scan
-from musengine.builtin.midi.assemble import MAX_NOTES, Part, Song
+from musengine.builtin.midi.assemble import MAX_NOTES, Part, Song, is_silence
 from musengine.builtin.midi.chunks import Chunks
 from musengine.builtin.midi.drums import may_move
+from musengine.music.score import LAST_TICK
 from musengine.utils.arrays import IntArray
 
 _MOST_PARTS = 2**8
@@ -19,7 +20,8 @@ def song_of(chunks: Chunks) -> Song | None:
     """Return the song in a file, or None where it is odd in any way but what its metas say.
 
     A note that is never released is odd, and so is more than the tables here hold. Where drums
-    may lie elsewhere than on the tenth channel is left to others, too.
+    may lie elsewhere than on the tenth channel, or where a track ends the notes of another, is left
+    to others, too.
     """
     if chunks.format == 2:
         return None
@@ -38,6 +40,8 @@ def song_of(chunks: Chunks) -> Song | None:
     notes_5N, controls_4C = notes_7N[:5, :n_notes], controls_4C[:, :n_controls]
     if _drums_may_move(data, parts, controls_4C):
         return None
+    if _silenced(notes_7N[:, :n_notes], parts, controls_4C):
+        return None
     order = sorted(range(n_parts), key=lambda place: parts[place].channel)
     if order != list(range(n_parts)):
         place_of = np.argsort(order)
@@ -55,6 +59,27 @@ def song_of(chunks: Chunks) -> Song | None:
         length=length,
         cut=cut,
     )
+
+
+def _silenced(notes_7N: IntArray, parts: list[Part], controls_4C: IntArray) -> bool:
+    """Return whether a controller may end a note of another track; those of its own it does not."""
+    silent = is_silence(controls_4C[2])
+    if silent is None:
+        return False
+    tick, part, _, _ = controls_4C[:, silent]
+    onset, duration, *_, limit = notes_7N
+    end = onset + duration
+    # One that is struck again at that time was longer before.
+    end = end + (end == limit)
+    channel_P = np.array([part.channel % 16 for part in parts], dtype=np.int64)
+    channel = np.where(part < 0, -1 - part, channel_P[np.maximum(part, 0)] if parts else 0)
+    for each in set(channel.tolist()):
+        there = np.sort(tick[channel == each])
+        mine = channel_P[notes_7N[4]] == each
+        place = there.searchsorted(onset[mine], side="right")
+        if (np.append(there, LAST_TICK + 1)[place] < end[mine]).any():
+            return True
+    return False
 
 
 def _drums_may_move(data: bytes, parts: list[Part], controls_4C: IntArray) -> bool:

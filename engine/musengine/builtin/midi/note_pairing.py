@@ -17,6 +17,22 @@ _NEVER = 2 * LAST_TICK
 """Ticks. No note lasts so long."""
 
 
+class Silences(NamedTuple):
+    """What ends all notes of a channel.
+
+    Attributes:
+        order: (S,) how many events stand before each.
+        tick: (S,) of each.
+        channel: (S,) its track × 16 + its MIDI channel.
+        port: (T,) the port of each track: channels of different ports are different ones.
+    """
+
+    order: IntArray
+    tick: IntArray
+    channel: IntArray
+    port: IntArray
+
+
 class Paired(NamedTuple):
     """The notes of a song, in the order of the file.
 
@@ -45,7 +61,7 @@ def pair(
     key: KeyArray,
     velocity: npt.NDArray[np.uint8],
     track_end: IntArray,
-    silences: IntArray | None = None,
+    silences: Silences | None = None,
 ) -> Paired:
     """Return the notes that note-ons and note-offs make.
 
@@ -54,15 +70,15 @@ def pair(
     are, and the note-ons left over are those never ended: a note that hangs does not shift the
     ends of all later ones. It ends at the next note-on of its key, else at the track's end. A
     note-off without a note-on before it is passed over. No note lasts beyond the next later
-    note-on of its key, nor beyond the next silence of its channel; notes that begin together do not
-    end each other.
+    note-on of its key, nor beyond the next silence of its channel, in its own track or another;
+    notes that begin together do not end each other.
 
     Args:
         tick: (E,) of each event, in the order of the file.
         key: (E,) track × 2,048 + channel × 128 + pitch; `no_note` where it is another event.
         velocity: (E,) 0 for a note-off.
         track_end: (T,) ticks.
-        silences: how many events stand before each, its tick, and its track × 16 + channel.
+        silences: what ends all notes of a channel.
     """
     is_note = key != no_note(key)
     strikes = velocity > 0
@@ -80,7 +96,10 @@ def pair(
     else:
         end, hangs = _ends(tick, key, is_note, strikes, track_end)
     if silences is not None:
-        silent = _next_silence(note_on, keys >> 7, silences)
+        silent = np.minimum(
+            _next_silence(note_on, keys >> 7, silences),
+            _next_elsewhere(onset, keys >> 7, silences),
+        )
         if hangs is not None:
             hangs &= silent == _NEVER
         end = np.minimum(end, silent)
@@ -120,17 +139,36 @@ def _ends(
     return np.where(hangs, following, end[strikes]), hangs
 
 
-def _next_silence(note_on: IntArray, channel: KeyArray, silences: IntArray) -> IntArray:
-    """Return (N,) the tick of the next silence on each note's channel, `_NEVER` for none."""
-    order, tick, channel_S = silences
-    width = max(int(note_on.max(initial=0)), int(order.max())) + 1
-    by_channel = np.lexsort((order, channel_S))
-    place = (channel_S * width + order)[by_channel]
-    channel = channel.astype(np.int64)
-    found = place.searchsorted(channel * width + note_on, side="right")
-    there = found < len(place)
+def _next_silence(note_on: IntArray, channel: KeyArray, silences: Silences) -> IntArray:
+    """Return (N,) the tick of the next silence of each note's channel in its track."""
+    order, tick, silent, _ = silences
+    return _next(note_on, channel.astype(np.int64), order, silent, tick)
+
+
+def _next_elsewhere(onset: IntArray, channel: KeyArray, silences: Silences) -> IntArray:
+    """Return (N,) the tick of the next silence of each note's channel in any track.
+
+    Tracks have no order at one tick: a note that begins with a silence in another is not ended.
+    """
+    _, tick, silent, port = silences
+    sounding = port[channel >> 4] << 4 | channel.astype(np.int64) & 15
+    return _next(onset, sounding, tick, port[silent >> 4] << 4 | silent & 15, tick)
+
+
+def _next(
+    begin: IntArray, channel: IntArray, place: IntArray, silent: IntArray, tick: IntArray
+) -> IntArray:
+    """Return (N,) the tick of the first silence of each note's channel later than its begin.
+
+    `_NEVER` where there is none; `place` says where silences lie as `begin` does of notes.
+    """
+    width = max(int(begin.max(initial=0)), int(place.max())) + 1
+    by_channel = np.lexsort((place, silent))
+    order = (silent * width + place)[by_channel]
+    found = order.searchsorted(channel * width + begin, side="right")
+    there = found < len(order)
     by_channel = by_channel[np.where(there, found, 0)]
-    return np.where(there & (channel_S[by_channel] == channel), tick[by_channel], _NEVER)
+    return np.where(there & (silent[by_channel] == channel), tick[by_channel], _NEVER)
 
 
 def _idle(key: IntArray, strikes: BoolArray) -> BoolArray:
