@@ -22,7 +22,7 @@ from musengine.plugins.blame import broken
 from musengine.plugins.declarations import Content, WriterDeclaration
 from musengine.plugins.registry import Component
 from musengine.utils.arrays import Array
-from musengine.utils.files import explained, whole_file
+from musengine.utils.files import explained, read_json_lines, whole_file, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def write_pieces(
     Files are called `NAME-001` and on; numbering goes on after the highest there is. The option
     is the one that chooses the folder, for the message where it cannot be written.
     """
-    number = _highest_number(folder, name)
+    number = highest_number(folder, name)
     writers = _able(outputs)
     written = []
     for index, piece in enumerate(pieces, number + 1):
@@ -154,12 +154,45 @@ def _able(outputs: Sequence[Component]) -> list[tuple[Writer[Any], WriterDeclara
     ]
 
 
-def _highest_number(folder: Path, name: str) -> int:
+def highest_number(folder: Path, name: str) -> int:
+    """Return the highest number of a piece in a folder, 0 where there is none."""
     pattern = re.compile(re.escape(name) + r"-(\d+)\.")
     if not folder.is_dir():
         return 0
     matches = (pattern.match(entry.name) for entry in folder.iterdir())
     return max((int(match[1]) for match in matches if match), default=0)
+
+
+def take_back(folder: Path, name: str, first: int, count: int, seed: int) -> None:
+    """Delete the pieces of a process that was killed before it had written and noted all of them.
+
+    Pieces that came to be otherwise since then, as the notes tell, stay.
+
+    Args:
+        folder: where they are.
+        name: what they are called.
+        first: the number of the first one.
+        count: how many they were to be.
+        seed: what they were made with.
+    """
+    stems = {f"{name}-{first + index:03}": index for index in range(count)}
+    path = folder / "generated.jsonl"
+    noted = read_json_lines(path) if path.is_file() else []
+    own = [
+        record.get("seed") == seed
+        and "index" in record
+        and stems.get(str(record.get("piece"))) == record["index"]
+        for record in noted
+    ]
+    others = {record.get("piece") for record, is_own in zip(noted, own, strict=True) if not is_own}
+    if any(own):
+        kept = [record for record, is_own in zip(noted, own, strict=True) if not is_own]
+        write_text(path, "".join(json.dumps(each, sort_keys=True) + "\n" for each in kept))
+    if folder.is_dir():
+        for entry in list(folder.iterdir()):
+            if entry.stem in stems and entry.stem not in others:
+                with explained(entry):
+                    entry.unlink()
 
 
 def note_origin(folder: Path, records: Sequence[dict[str, Any]]) -> None:

@@ -25,13 +25,25 @@ from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.changes import refuse_changes
 from musengine.runs.versions import versions
-from musengine.utils.files import explained, locked, read_json, write_json, write_text
+from musengine.utils.files import (
+    explained,
+    is_aside,
+    locked,
+    read_json,
+    read_json_lines,
+    remove_abandoned,
+    write_json,
+    write_text,
+)
 from musengine.utils.format import counted
 
 RUNS = Path("runs")
 
 _STEP = re.compile(r"step-([0-9]{9,15})_")
 """What a checkpoint's file name begins with."""
+
+_BEGINNING = ("choice.json", "versions.json", "split.json", "prompts.safetensors")
+"""What is written before the pipeline makes a folder a run."""
 
 _NAMED = 10
 """Checkpoints that are named where one is missing."""
@@ -72,30 +84,59 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Keep other processes out; a folder in which nothing came to be is removed again.
 
+        What a process that was killed left half written is deleted, also a folder that it had only
+        half begun.
+
         Raises:
             UserError: another process holds it, it cannot be written, or it is something else.
         """
-        if self.path.is_dir() and not self.exists:
-            others = [entry.name for entry in self.path.iterdir() if entry.name != "run.lock"]
+        self._refuse_foreign()
+        message = f"{self.path} is in use by another musengine process; wait for it, or use --new"
+        fresh = False
+        try:
+            with locked(self.path / "run.lock", message):
+                for folder in (self.path, self.checkpoints, self.samples):
+                    remove_abandoned(folder)
+                try:
+                    self._remove_half_begun()
+                    yield
+                finally:
+                    fresh = not self.exists
+                    self._remove_half_begun()
+        finally:
+            if fresh:
+                with contextlib.suppress(OSError):
+                    (self.path / "run.lock").unlink(missing_ok=True)
+                    self.path.rmdir()
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder that is neither a run, nor one half begun, nor empty."""
+        if self.exists:
+            return
+        if self.path.is_dir():
+            own = {"run.lock", *_BEGINNING} if (self.path / "run.lock").is_file() else set()
+            others = [
+                entry.name
+                for entry in self.path.iterdir()
+                if entry.name not in own and not (own and is_aside(entry.name))
+            ]
             if others:
                 raise UserError(
                     f"{self.path} is not a run folder (it holds {sorted(others)[0]}); "
                     "name another with --run-dir",
                     code="folder-not-empty",
                 )
-        elif self.path.exists() and not self.path.is_dir():
+        elif self.path.exists():
             raise UserError(
                 f"{self.path} is a file; name another folder with --run-dir", code="file-not-folder"
             )
-        message = f"{self.path} is in use by another musengine process; wait for it, or use --new"
-        try:
-            with locked(self.path / "run.lock", message):
-                yield
-        finally:
-            if self.path.is_dir() and not self.exists:
+
+    def _remove_half_begun(self) -> None:
+        """Delete what a run begins with, where its pipeline, the last of it, is not there."""
+        if self.path.is_dir() and not self.exists:
+            for name in _BEGINNING:
                 with contextlib.suppress(OSError):
-                    (self.path / "run.lock").unlink(missing_ok=True)
-                    self.path.rmdir()
+                    (self.path / name).unlink(missing_ok=True)
 
     def begin(self, pipeline: Pipeline, dataset: Dataset, encoder: Encoder[Any]) -> None:
         """Write what a fresh run starts with; the pipeline last, since it makes it a run."""
@@ -210,8 +251,7 @@ class RunFolder:
         """Yield what stands in metrics.jsonl; lines that were cut short are left out."""
         path = self.path / "metrics.jsonl"
         if path.is_file():
-            with path.open(encoding="utf-8") as lines:
-                yield from (record for line in lines if (record := _record(line)) is not None)
+            yield from read_json_lines(path)
 
     def forget_after(self, step: int, unlogged: int = 0) -> None:
         """Drop the lines of metrics.jsonl about steps that will be done again.
@@ -225,12 +265,11 @@ class RunFolder:
         if not path.is_file():
             return
         kept = [
-            line
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if (record := _record(line)) is not None
-            and record.get("step", 0) <= (step - unlogged if "loss" in record else step)
+            record
+            for record in read_json_lines(path)
+            if record.get("step", 0) <= (step - unlogged if "loss" in record else step)
         ]
-        write_text(path, "".join(f"{line}\n" for line in kept))
+        write_text(path, "".join(f"{json.dumps(each, sort_keys=True)}\n" for each in kept))
 
     def write_corpus(self, dataset: Dataset, ranges: Mapping[str, Any]) -> None:
         """Write what the corpus is like, and what of it the arrays do not hold.
@@ -325,14 +364,6 @@ class RunFolder:
 def _step(checkpoint: Path) -> int:
     match = _STEP.match(checkpoint.name)
     return int(match[1]) if match else -1
-
-
-def _record(line: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def is_run_folder(path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.manifest import told_skipped
 from musengine.errors import UserError
+from musengine.generation import output as outputs
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
 from musengine.pipeline.resolve import Pipeline
@@ -190,6 +191,7 @@ class Session:
             )
             return
         seed = generation.run_seed(self.pipeline)
+        self._begin_pieces(seed)
         written = generation.generate(
             self.pipeline, self.run, self.registry, seed=seed, reporter=self.reporter
         )
@@ -197,7 +199,16 @@ class Session:
             for callback in self.callbacks:
                 callback.on_sample(path)
         self.run.write_pipeline(self.pipeline)
-        self.run.write_state(generated=made_with)
+        self.run.write_state(generated=made_with, generating=None)
+
+    def _begin_pieces(self, seed: int) -> None:
+        """Note the number of the first piece; delete what a killed process had written of them."""
+        begun = self.run.state().get("generating")
+        if isinstance(begun, int):
+            outputs.take_back(self.run.samples, "piece", begun, self.pipeline.generate.count, seed)
+        else:
+            first = outputs.highest_number(self.run.samples, "piece") + 1
+            self.run.write_state(generating=first)
 
     def evaluate(self) -> None:
         """Measure the best weights on the parts that `[evaluate]` names, unless that was done."""
@@ -320,6 +331,7 @@ def _train(
     trainer = Trainer(task, pipeline.optimizer.create(training), pipeline.schedule.create(training))
     if stored is not None:
         trainer.restore(stored)
+        task.take_in_last(stored.meta)
         logger.info(f"going on after step {trainer.state.step}")
     run.forget_after(trainer.state.step, trainer.unlogged)
     try:

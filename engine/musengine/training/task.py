@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -121,13 +122,28 @@ class TrainingTask:
             ],
         }
         checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
+        self._take_in(path, figure, state)
+        self.notify("on_checkpoint", progress, path)
+
+    def take_in_last(self, meta: Mapping[str, Any]) -> None:
+        """Do again what follows the writing of the newest checkpoint: a kill may have hindered it.
+
+        Args:
+            meta: of that checkpoint.
+        """
+        figures = meta["valid"]
+        path = self.store.checkpoint_paths()[-1]
+        state = TrainerState(**meta["state"])
+        self._take_in(path, judged(figures) if figures else None, state)
+
+    def _take_in(self, path: Path, figure: float | None, state: TrainerState) -> None:
+        """Note whether a checkpoint is the best so far, and delete those that are not kept."""
         best = self.store.state().get("best")
         if figure is not None and (best is None or figure < best["figure"]):
             best = {"checkpoint": path.name, "figure": figure, "step": state.step}
             self.store.write_state(best=best)
         if self.config.keep_checkpoints != "all":
             self.store.remove_old_checkpoints(self.config.keep_checkpoints)
-        self.notify("on_checkpoint", progress, path)
 
     def restore_callbacks(self, stored: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Give each callback the first stored state of its own class that is left.

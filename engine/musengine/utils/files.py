@@ -5,12 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from musengine.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
+
+_ASIDE = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
+"""What `whole_file` calls the files that it writes aside."""
+
+_ABANDONED = 3600.0
+"""Seconds after which a file aside is nobody's, where the system does not tell whose it is."""
 
 
 @contextlib.contextmanager
@@ -34,17 +46,60 @@ def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
         )
-        os.close(handle)
         temporary = Path(name)
-        try:
-            yield temporary
-            if durable:
-                with temporary.open("rb+") as written:
-                    os.fsync(written.fileno())
-            _apply_umask(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with _marked_in_use(handle):
+            try:
+                yield temporary
+                if durable:
+                    with temporary.open("rb+") as written:
+                        os.fsync(written.fileno())
+                _apply_umask(temporary)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _marked_in_use(handle: int) -> Iterator[None]:
+    """Hold a lock on an open file, by which `remove_abandoned` knows that it is being written."""
+    if sys.platform == "win32":
+        os.close(handle)  # an open file cannot be renamed there
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_aside(name: str) -> bool:
+    """Return whether a file's name is one of those that `whole_file` writes aside."""
+    return _ASIDE.fullmatch(name) is not None
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what processes that were killed had begun to write aside in a folder."""
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            if is_aside(path.name) and path.is_file() and not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    if _is_abandoned(path):
+                        path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    if sys.platform == "win32":
+        return time.time() - path.stat().st_mtime > _ABANDONED
+    handle = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 @contextlib.contextmanager
@@ -95,6 +150,29 @@ def read_json(path: Path, limit: int = 64 * 2**20) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}", code="file-damaged") from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the tables of a file with one in each line; lines that were cut short are left out.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            return [table for line in lines if (table := _table(line)) is not None]
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror or error}", code="cannot-read"
+        ) from error
+
+
+def _table(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 @contextlib.contextmanager
