@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import math
 import shutil
@@ -37,6 +38,8 @@ def test_a_run_leaves_what_it_promises(folder: Path, musengine: Call) -> None:
         "prompts.safetensors",
         *("samples/piece-001.mid", "samples/piece-002.mid", "samples/generated.jsonl"),
     }
+    libraries = json.loads((run / "versions.json").read_text())["distributions"]
+    assert libraries["pluggy"] == importlib.metadata.version("pluggy")
     split = json.loads((run / "split.json").read_text())
     assert [len(split["parts"][part]) for part in ("train", "valid", "test")] == [7, 2, 1]
     for path in sorted((run / "samples").glob("*.mid")):

@@ -48,7 +48,7 @@ def suggested_pipelines(
     found = []
     for size in suggestion.sizes:
         tables = dict(size.tables)
-        tables.pop("sampler")
+        tables.pop("sampler", None)
         tables["corpus"] = {**tables.get("corpus", {}), "path": str(folder)}
         found.append((size, build_pipeline(tables)))
     return found
