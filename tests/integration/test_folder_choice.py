@@ -15,7 +15,7 @@ from musengine.pipeline.values import Source
 from musengine.runs.candidates import Candidate, candidates_for
 from musengine.testing import read_midi, run_command, score_of, write_midi
 
-for _name in ("biaxial", "charrnn", "lstm3", "melody", "notation", "samplers"):
+for _name in ("biaxial", "charrnn", "melody", "notation", "notes", "samplers"):
     pytest.importorskip(f"musengine_{_name}")
 
 
@@ -68,9 +68,9 @@ def fittest(folder: Path) -> Candidate:
     ("kind", "model", "encoder"),
     [
         ("tunes", "melody", {"type": "melody", "step": "1/2 beat", "skyline": True}),
-        ("chords", "biaxial", {"type": "biaxial", "step": "1/4 beat", "lowest": 48}),
-        ("performance", "biaxial", {"type": "biaxial", "step": "0.1 seconds"}),
-        ("drums", "lstm3", {"type": "piano-roll", "drums": True, "lowest": 36, "highest": 42}),
+        ("chords", "notes", {"type": "notes", "step": "1/4 beat"}),
+        ("performance", "notes", {"type": "notes", "step": "0.01 seconds"}),
+        ("drums", "notes", {"type": "notes", "step": "1/4 beat"}),
         ("text", "charrnn", {"type": "chars", "texts": "plain"}),
     ],
 )
@@ -87,7 +87,7 @@ def test_of_mixed_kinds_the_one_with_most_music(tmp_path: Path) -> None:
     (folder / "book.abc").write_text(tune(1))
     (folder / "read me.txt").write_text("songs of my youth")
     found = fittest(folder)
-    assert found.model == "biaxial"
+    assert found.model == "notes"
     assert found.tables["corpus"]["exclude"] == ["*.abc"]
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from musengine.api import (
     Config,
+    CorpusSurvey,
     EncoderConfig,
     GridStep,
     Kept,
     Layout,
     ModelConfig,
+    SuggestedSize,
+    Suggestion,
     Window,
     setting,
 )
@@ -139,6 +142,28 @@ class NotesModelConfig(ModelConfig):
         high=12,
     )
 
+    @classmethod
+    def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
+        """Propose itself for whatever is read as notes; single lines have a model of their own."""
+        if "score" not in survey.contents or not survey.notes:
+            return None
+        tunes = survey.single_lines >= 0.8
+        why = "it keeps instruments, drums and loudness, and brings back what came bars ago"
+        if not survey.on_beat:
+            why = "it keeps the time, the touch and the pedal of what was played"
+        sizes = (((2, 192), 0.72, 300), ((2, 384), 0.86, 900), ((2, 640), 0.88, 6000))
+        return Suggestion(
+            why=why,
+            sizes=tuple(
+                SuggestedSize(
+                    tables=_tables(survey, layers, width),
+                    fit=fit * (0.7 if tunes else 1.0),
+                    steps=steps,
+                )
+                for (layers, width), fit, steps in sizes
+            ),
+        )
+
     def window(self) -> Window:
         """Return that long pieces are scored in parts, the state carried on."""
         return Window(4096)
@@ -150,6 +175,38 @@ class NotesModelConfig(ModelConfig):
                 f"model.width = {self.width} must be a multiple of 2 * model.heads = "
                 f"{2 * self.heads}"
             )
+
+
+_GRIDS = {
+    "1/8 beat": "1/8 beat",
+    "1/3 beat": "1/12 beat",
+    "1/6 beat": "1/12 beat",
+    "1/12 beat": "1/12 beat",
+}
+"""The grids of music that sixteenths do not keep."""
+
+
+def _tables(survey: CorpusSurvey, layers: int, width: int) -> dict[str, Any]:
+    """Return what is proposed for some music with layers of so many units."""
+    # Sixteenths, where nothing finer is needed: notes are no more on a finer grid.
+    step = _GRIDS.get(survey.step, "1/4 beat") if survey.on_beat else "0.01 seconds"
+    return {
+        "encoder": {"type": "notes", "step": step},
+        "model": {
+            "type": "notes",
+            "layers": layers,
+            "width": width,
+            "dropout": 0.3 if survey.few else 0.1,
+        },
+        "training": {
+            "batch_size": max(2, min(12, survey.pieces)),
+            "sequence_length": 128,
+            "learning_rate": 0.002,
+            "schedule": "cosine",
+            "precision": "bfloat16",
+        },
+        "sampler": [{"type": "notes"}],
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,10 @@ def musengine_models() -> list[ModelDeclaration]:
             layouts=("notes",),
             stateful=True,
             own_loss=True,
+            templates={
+                name: f"musengine_notes:templates/{name}.toml"
+                for name in ("notes-band", "notes-chorales", "notes-piano")
+            },
             defaults={
                 "encoder": {"type": "notes"},
                 "training": {

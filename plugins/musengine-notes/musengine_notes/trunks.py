@@ -153,11 +153,12 @@ class Block(nn.Module):
         rows, steps, width = x.shape
         split = self.qkv(self.norm_1(x)).view(rows, steps, 3, self.heads, -1)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        query, key = rotated(query, rotation), rotated(key, rotation)
+        # In mixed precision all three are of the type that attention is computed in.
+        query, key = (rotated(each, rotation).to(value.dtype) for each in (query, key))
         attended = functional.scaled_dot_product_attention(
             query,
-            torch.cat([cache[0], key], dim=2),
-            torch.cat([cache[1], value], dim=2),
+            torch.cat([cache[0].to(key.dtype), key], dim=2),
+            torch.cat([cache[1].to(value.dtype), value], dim=2),
             attn_mask=seen,
             dropout_p=self.dropout if self.training else 0.0,
         )
@@ -165,8 +166,8 @@ class Block(nn.Module):
         x = x + self._dropped(self.down(functional.gelu(self.up(self.norm_2(x)))))
         index = place_BT[:, None, :, None].expand_as(key)
         kept = (
-            cache[0].scatter(2, index, key.detach()),
-            cache[1].scatter(2, index, value.detach()),
+            cache[0].scatter(2, index, key.detach().to(cache[0].dtype)),
+            cache[1].scatter(2, index, value.detach().to(cache[1].dtype)),
         )
         return x, kept
 
