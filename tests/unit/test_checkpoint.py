@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -117,3 +117,18 @@ def test_weights_of_another_model_name_the_difference() -> None:
         assert caught.value.code == "checkpoint-of-another-model"
         assert first in str(caught.value)
     assert all(torch.equal(before[name], tensor) for name, tensor in layer.state_dict().items())
+
+
+class Read(NamedTuple):
+    """A state as a model may have it."""
+
+    keys: tuple[torch.Tensor, ...]
+    read: torch.Tensor
+
+
+def test_named_tuples_of_tensors_stay_named() -> None:
+    one = torch.ones(2)
+    changed = checkpoint.map_tensors(Read((one, one), one), lambda each: each * 3)
+    assert isinstance(changed, Read)
+    assert changed.read.tolist() == [3, 3]
+    assert [each.tolist() for each in changed.keys] == [[3, 3], [3, 3]]

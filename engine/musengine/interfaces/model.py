@@ -23,6 +23,9 @@ In every tensor the first axis is the piece, so that the engine can reset stream
 and pick pieces out of it. Pieces whose prompts differ in length share a state, and so a step, where
 the other axes do not grow with what was read: keep a cache of what was read in a tensor of fixed
 size, and how much of it is used in one of (N,).
+
+A named tuple stays one but for a checkpoint: of a training with `stateful` batches that was stopped
+it comes back as a plain tuple, which a model should unpack by its order.
 """
 
 

@@ -135,7 +135,7 @@ class Trainer:
     def _descend(self, batch: Batch) -> tuple[State, float]:
         """Move the weights; returns the state after the batch, without its gradient, and the loss.
 
-        Backpropagation ends where the batch begins.
+        Backpropagation ends where the batch begins. A state that is not carried on is None.
         """
         self.optimizer.zero_grad(set_to_none=True)
         states, losses = [], []
@@ -147,7 +147,8 @@ class Trainer:
             loss = check_loss(output, loss, self.task.loss or self.task.model)
             torch.autograd.backward(loss)
             losses.append(float(loss.detach()))
-            states.append(checkpoints.map_tensors(output.state, Tensor.detach))
+            state = output.state if self.task.stateful else None
+            states.append(checkpoints.map_tensors(state, Tensor.detach))
         clip_gradients(self.optimizer, self.config)
         self.optimizer.step()
         if len(states) == 1:
