@@ -6,9 +6,11 @@ lists them with cause and remedy.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +50,67 @@ class UnwritableError(UserError):
     """A piece that one writer cannot write; the other writers and pieces go on without it."""
 
     code = "unwritable"
+
+
+class MachineError(UserError):
+    """What the machine lacks, whatever is worked on: room on a disk, open files, memory.
+
+    It ends the work: no piece is to blame for it, and the next one would fare no better.
+    """
+
+    code = "machine"
+
+
+_LACKS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"),
+        *("ESTALE", "ENOLCK"),
+    )
+    if hasattr(errno, name)
+)
+"""What the system says where the machine is at fault, and not one file."""
+
+
+def machines_fault(error: BaseException) -> MachineError | None:
+    """Return what the machine lacks, where an exception or one that it came from says so."""
+    for each in _chain(error):
+        if isinstance(each, MachineError):
+            return each
+        if isinstance(each, OSError) and (each.errno in _LACKS or _no_temporary_folder(each)):
+            where = f"{os.fsdecode(each.filename)}: " if _is_path(each.filename) else ""
+            reason = each.strerror or str(each)
+            return MachineError(f"{where}{reason}; mend that and give the same command again")
+    return None
+
+
+@contextlib.contextmanager
+def machine_apart() -> Iterator[None]:
+    """Let what the machine lacks through as a MachineError, and every other exception as it is."""
+    try:
+        yield
+    except Exception as error:
+        fault = machines_fault(error)
+        if fault is None or fault is error:
+            raise
+        raise fault from error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+
+
+def _is_path(name: object) -> bool:
+    return isinstance(name, (str, bytes))
+
+
+def _no_temporary_folder(error: OSError) -> bool:
+    return error.errno == errno.ENOENT and "temporary directory" in str(error.strerror)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from warm import Warm
 
 PIPELINE = """
 [corpus]
@@ -79,3 +80,11 @@ def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]
         return errors[0]
 
     return call
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Call the command line in a process of its own, forked from one that has imported all."""
+    process = Warm(tmp_path_factory.mktemp("cache"))
+    yield process
+    process.close()

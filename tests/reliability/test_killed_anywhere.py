@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,14 +45,6 @@ count = 1
 length = "8 steps"
 prompt_length = "4 steps"
 """
-
-
-@pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    """A process that has imported everything."""
-    process = Warm()
-    yield process
-    process.close()
 
 
 def workplace(folder: Path) -> Path:

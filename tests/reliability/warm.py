@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,10 +33,14 @@ class Ended(NamedTuple):
 class Warm:
     """Carries out command lines quickly, each in a process of its own; POSIX alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path) -> None:
         command = [sys.executable, str(Path(__file__).resolve())]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "MUSENGINE_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
         )
 
     def __call__(self, folder: Path, *arguments: str, **request: Any) -> Ended:
@@ -83,18 +87,24 @@ def watch(folder: Path, list_to: str | None, kill_at: int | None) -> None:
 
 def carry_out(request: dict[str, Any]) -> dict[str, Any]:
     """Fork, carry out a command line and tell how it ended."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if child == 0:
-            os.dup2(out.fileno(), 1)
-            os.dup2(err.fileno(), 2)
-            _child(request)
-        _, status = os.waitpid(child, 0)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-    return {"status": os.waitstatus_to_exitcode(status), "out": texts[0], "err": texts[1]}
+    # Through pipes: a file would be full where every file is.
+    pipes = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        for number, (_, theirs) in enumerate(pipes, 1):
+            os.dup2(theirs, number)
+        _child(request)
+    for _, theirs in pipes:
+        os.close(theirs)
+    with ThreadPoolExecutor() as readers:
+        out, err = readers.map(_read, [ours for ours, _ in pipes])
+    _, status = os.waitpid(child, 0)
+    return {"status": os.waitstatus_to_exitcode(status), "out": out, "err": err}
+
+
+def _read(ours: int) -> str:
+    with os.fdopen(ours, "rb") as file:
+        return file.read().decode(errors="replace")
 
 
 def _child(request: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import tempfile
-import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ import platformdirs
 import safetensors
 from safetensors import numpy as tensors
 
-from musengine.errors import UserError
+from musengine.errors import MachineError, UserError
 from musengine.pipeline.sections import CorpusConfig
 from musengine.utils.arrays import Array
-from musengine.utils.files import whole_file
+from musengine.utils.files import is_abandoned, remove_abandoned, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +33,20 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by musengine; may be
 """What tells backup programs that a folder is a cache (https://bford.info/cachedir/)."""
 _ENTRY = re.compile(r"[0-9a-f]{32,64}\.safetensors")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32,64}-\w+\.safetensors")
-_ABANDONED = 3600.0
-"""Seconds after which the process that wrote a temporary file must be gone."""
 
 
 class Scratch:
     """A cache that is removed with the last object that holds this one, or at the end."""
 
     def __init__(self) -> None:
-        folder = tempfile.mkdtemp(prefix="musengine-")
+        try:
+            folder = tempfile.mkdtemp(prefix="musengine-")
+        except OSError as error:
+            raise MachineError(
+                f"no folder for temporary files can be written ({error.strerror or error}); make "
+                "room, or name one in the environment variable TMPDIR or in corpus.cache",
+                code="no-temporary-folder",
+            ) from error
         self.cache = Cache(Path(folder))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
@@ -117,6 +121,7 @@ class Cache:
         if self.folder is None:
             return False
         try:
+            remove_abandoned(self.folder)
             with whole_file(self.folder / "CACHEDIR.TAG", durable=False) as temporary:
                 temporary.write_text(_TAG, encoding="ascii")
         except UserError:
@@ -186,14 +191,14 @@ def trim(folder: Path, limit: int, since: float) -> None:
         limit: bytes.
         since: time in seconds; what was used after it stays in any case.
     """
-    entries, total, now = [], 0, time.time()
+    entries, total = [], 0
     for path in folder.glob("**/*.safetensors"):
         try:
             status = path.stat()
             if _ENTRY.fullmatch(path.name):
                 entries.append((status.st_mtime, status.st_size, path))
                 total += status.st_size
-            elif _TEMPORARY.fullmatch(path.name) and now - status.st_mtime > _ABANDONED:
+            elif _TEMPORARY.fullmatch(path.name) and is_abandoned(path):
                 path.unlink()
         except OSError:  # another process was faster
             continue

@@ -16,7 +16,14 @@ from musengine.data.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.shards import ShardEntry, Shards, storable, write_shards
 from musengine.encoding.left_out import LeftOut
-from musengine.errors import UnreadableError, UserError, is_strict
+from musengine.errors import (
+    MachineError,
+    UnreadableError,
+    UserError,
+    is_strict,
+    machine_apart,
+    machines_fault,
+)
 from musengine.interfaces.contract import check_state, encoding_fault
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
@@ -105,7 +112,10 @@ class TrainingPieces:
     def __iter__(self) -> Iterator[Piece]:
         for file, jobs in _by_file(self.jobs):
             try:
-                pieces = self.manifest.loader.pieces(self.manifest.files[file])
+                with machine_apart():
+                    pieces = self.manifest.loader.pieces(self.manifest.files[file])
+            except MachineError:
+                raise
             except UserError:
                 continue  # encoding it gives the reason
             for job in jobs:
@@ -303,7 +313,10 @@ class _EncodeChunk:
     def _entries(self, chunk: _Chunk, faults: dict[str, str]) -> Iterator[ShardEntry]:
         for file, jobs in chunk:
             try:
-                pieces = self.loader.pieces(file)
+                with machine_apart():
+                    pieces = self.loader.pieces(file)
+            except MachineError:
+                raise
             except (UserError, OSError) as error:
                 faults.update((job.key(self.common), str(error)) for job in jobs)
                 continue
@@ -321,10 +334,12 @@ class _EncodeChunk:
             encoded = _with_left_out(self.encoder.encode(content), self.encoder.left_out(content))
             encoded = replace(encoded, notes=_notes_of(content, self.encoder))
             fault = encoding_fault(encoded.steps, self.encoder.layout) or storable(encoded)
-        except UnreadableError as error:
-            return error.lines[0]
         # A plugin's fault with one piece must not lose the others.
         except Exception as error:
+            if (lacking := machines_fault(error)) is not None:
+                raise lacking from error
+            if isinstance(error, UnreadableError):
+                return error.lines[0]
             if is_strict():
                 raise
             fault = f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from typing import Any
 from musengine.config.fields import to_table
 from musengine.data.manifest import PieceInfo, Skipped
 from musengine.data.serialization import JSONObject, pack_pieces, pack_skipped
-from musengine.errors import UnreadableError, is_strict
+from musengine.errors import MachineError, UnreadableError, is_strict, machine_apart
 from musengine.interfaces.encoder import Encoder
 from musengine.music.score import Piece
 from musengine.plugins.registry import Component
@@ -85,8 +85,9 @@ class Extraction:
 
     def _extract(self, piece: Piece) -> list[Piece]:
         try:
-            parts = list(self.encoder.pieces(piece))
-        except UnreadableError:
+            with machine_apart():
+                parts = list(self.encoder.pieces(piece))
+        except (MachineError, UnreadableError):
             raise
         # A plugin's fault with one piece must not lose the others.
         except Exception as error:

@@ -13,7 +13,13 @@ from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.data.extraction import Extraction
 from musengine.data.loader import PieceLoader, read_item
 from musengine.data.manifest import Manifest, PieceInfo, Skipped, SourceFile
-from musengine.errors import UnreadableError, UserError, is_strict
+from musengine.errors import (
+    MachineError,
+    UnreadableError,
+    UserError,
+    is_strict,
+    machine_apart,
+)
 from musengine.interfaces.reader import Item
 from musengine.music.score import Piece
 from musengine.pipeline.values import Source
@@ -226,10 +232,14 @@ def _faults_explained(reader: Component) -> Iterator[None]:
     """Turn whatever goes wrong while a reader reads a file into one line that says why.
 
     Raises:
-        UnreadableError: in place of any error; in strict mode a reader's own faults stay.
+        MachineError: the machine is at fault, and not the file.
+        UnreadableError: in place of any other error; in strict mode a reader's own faults stay.
     """
     try:
-        yield
+        with machine_apart():
+            yield
+    except MachineError:
+        raise
     except UserError as error:  # also a library that is not installed
         raise UnreadableError(error.lines[0], code=error.code) from error
     except OSError as error:

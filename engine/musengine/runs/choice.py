@@ -14,7 +14,7 @@ from typing import Any
 from musengine.config import toml
 from musengine.config.quantities import Period
 from musengine.data.survey import SurveyedCorpus, sample_items
-from musengine.errors import UserError
+from musengine.errors import MachineError, UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.candidates import Candidate, Search, candidates_for, resolved
@@ -166,6 +166,8 @@ def choose(
             bar.update(search.share, candidate.model)
             try:
                 timing = time_pipeline(candidate.pipeline, registry, files)
+            except MachineError:
+                raise
             except UserError as error:
                 problems.append(f"{candidate.model}: {error.lines[0]}")
                 continue

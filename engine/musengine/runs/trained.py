@@ -13,7 +13,7 @@ import torch
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.scores import read_scores
-from musengine.errors import UserError
+from musengine.errors import MachineError, UserError
 from musengine.evaluation.reference import Named, as_score, of_pieces
 from musengine.generation.worth import CorpusRange
 from musengine.interfaces.contract import check_figures
@@ -225,6 +225,8 @@ def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> 
         return []
     try:
         found = read_scores(run.samples, registry=registry)
+    except MachineError:
+        raise
     except UserError as error:
         logger.warning(f"no generated pieces are measured: {error}")
         return []

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from musengine.errors import UserError
+from musengine.errors import MachineError, UserError
 
 if sys.platform != "win32":
     import fcntl
@@ -39,7 +39,7 @@ def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -
             which whoever reads it has to notice.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full.
+        MachineError: the folder cannot be written or the disk is full.
     """
     with explained(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,11 +85,12 @@ def remove_abandoned(folder: Path) -> None:
         for path in list(folder.iterdir()):
             if is_aside(path.name) and path.is_file() and not path.is_symlink():
                 with contextlib.suppress(OSError):
-                    if _is_abandoned(path):
+                    if is_abandoned(path):
                         path.unlink()
 
 
-def _is_abandoned(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
+    """Return whether the process that writes a file aside is gone."""
     if sys.platform == "win32":
         return time.time() - path.stat().st_mtime > _ABANDONED
     handle = os.open(path, os.O_RDWR)
@@ -109,7 +110,7 @@ def explained(path: Path, option: str = "--run-dir") -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(
+        raise MachineError(
             f"cannot write {path}: {reason}; make room or choose another folder with {option}",
             code="cannot-write",
         ) from error

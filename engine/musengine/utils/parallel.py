@@ -25,7 +25,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
-from musengine.errors import UserError, is_strict
+from musengine.errors import MachineError, UserError, is_strict, machines_fault
 from musengine.utils.format import shown_number
 
 T = TypeVar("T")
@@ -61,6 +61,14 @@ class _Raised:
     trace: str
 
 
+@dataclass(frozen=True)
+class _Stopped:
+    """What the machine lacks, so that no task can be done."""
+
+    message: str
+    code: str
+
+
 def process_map(
     function: Callable[[T], R],
     tasks: Iterable[T],
@@ -74,7 +82,8 @@ def process_map(
     The tasks are spread over spawned processes and are taken from their source only a little ahead
     of the results, so memory does not grow with their number. A task whose process crashes, is
     killed, runs out of memory or takes too long becomes a Failure, and a new process does the
-    rest; so does one that raises an exception (in strict mode that is raised here). When the
+    rest; so does one that raises an exception (in strict mode that is raised here), unless the
+    machine is at fault, as with a full disk: then all the others would fail too. When the
     iteration is given up, by Ctrl-C for instance, the processes are gone before anything else
     happens.
 
@@ -90,6 +99,7 @@ def process_map(
         serial_below: the number of tasks from which processes are started; 0 for always.
 
     Raises:
+        MachineError: the machine lacks what the tasks need.
         UserError: the processes do not start.
     """
     source = iter(tasks)
@@ -108,6 +118,8 @@ def _attempt(function: Callable[[T], R], task: T) -> R | Failure:
     try:
         return function(task)
     except Exception as error:
+        if (fault := machines_fault(error)) is not None:
+            raise fault from error
         if is_strict():
             raise
         return Failure(f"{type(error).__name__}: {error}")
@@ -168,6 +180,8 @@ class _Pool(Generic[T, R]):
                 next_index += 1
                 if isinstance(result, _Raised):
                     raise RuntimeError(f"in a worker process:\n{result.trace}")
+                if isinstance(result, _Stopped):
+                    raise MachineError(result.message, code=result.code)
                 yield result
             if any(worker.queue for worker in self.workers):
                 self._wait()
@@ -310,6 +324,8 @@ def _outcome(function: Callable[[T], R], task: T) -> bytes:
     """Return a task's result, pickled; one that cannot be pickled is a failure too."""
     try:
         return _packed(_attempt(function, task))
+    except MachineError as error:
+        return _packed(_Stopped(str(error), error.code))
     except Exception as error:
         if is_strict():
             return _packed(_Raised(traceback.format_exc()))

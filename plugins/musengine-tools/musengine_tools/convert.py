@@ -34,7 +34,7 @@ from musengine.api import (
     shown_name,
     whole_file,
 )
-from musengine.errors import UnreadableError, UserError
+from musengine.errors import MachineError, UnreadableError, UserError
 from musengine_tools.edits import Adjustments
 from musengine_tools.formats import SourceFormat, TargetFormat, from_score, to_score
 
@@ -266,6 +266,8 @@ def convert_one(plan: ConversionPlan, task: ConversionTask) -> ConversionResult:
         out = task.out.with_name(f"{task.out.stem}-{number}{task.out.suffix}")
         try:
             _write(plan, piece.content, writer, task.out if len(pieces) == 1 else out, outcome)
+        except MachineError:
+            raise
         except UserError as error:
             several = f" (piece {int(number)})" if len(pieces) > 1 else ""
             outcome.skipped.append(Skipped(task.shown + several, error.lines[0]))
