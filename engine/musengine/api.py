@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from musengine.config.general_midi import GENERAL_MIDI as GENERAL_MIDI
     from musengine.config.quantities import GridStep as GridStep
     from musengine.config.quantities import Instrument as Instrument
-    from musengine.config.quantities import Length as Length
     from musengine.config.quantities import Key as Key
+    from musengine.config.quantities import Length as Length
     from musengine.config.quantities import Meter as Meter
     from musengine.config.quantities import Period as Period
     from musengine.config.setting_types import Quantity as Quantity
@@ -118,6 +118,11 @@ if TYPE_CHECKING:
     from musengine.music.score import Score as Score
     from musengine.music.score import Text as Text
     from musengine.music.score import Track as Track
+    from musengine.music.texts import ChordSymbol as ChordSymbol
+    from musengine.music.texts import TextEvent as TextEvent
+    from musengine.music.texts import chord_symbol as chord_symbol
+    from musengine.music.texts import text_at as text_at
+    from musengine.music.texts import transpose_chord as transpose_chord
     from musengine.music.timing import DEFAULT_BPM as DEFAULT_BPM
     from musengine.music.timing import key_map as key_map
     from musengine.music.timing import meter_map as meter_map
@@ -237,6 +242,7 @@ _NAMES = {
     "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",
     "music.notebook": "shown_pitches",
     "music.pitch_names": "parse_pitches pitch_name",
+    "music.texts": "ChordSymbol TextEvent chord_symbol text_at transpose_chord",
     "music.score": "BEND LAST_TICK Piece Score Text Track",
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",

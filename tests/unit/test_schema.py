@@ -111,7 +111,7 @@ class TestQuantities:
             (GridStep, ["1/4 beat", "0.001 beats"], ["0.0009 beat", "0 beat", "1/0 beat"]),
             (GridStep, ["1000.0 seconds", "01second"], ["1000.1 beat", "1001 beat", "1 Beat"]),
             (Meter, ["3/4", " 12/8 ", "04/04"], ["0/4", "4/3", "4/0", "100/4", "3/128"]),
-            (Key, ["G", "Bb major", "C#", "Cb", "F# minor", "Abm", "A#m "], ["g", "Fb", "G#", "Dbm"]),
+            (Key, ["G", "Bb major", "C#", "Cb", "F# minor", "A#m "], ["g", "Fb", "G#", "Dbm"]),
             (Instrument, [0, 127, "Church Organ"], [-1, 128, True, "Organ", "Church Organs"]),
             (Instrument, ["CHURCH organ ", "LEAD 8 (bass + lead)"], ["LEAD 8 bass + lead"]),
             (Source, ["a", "music21:x"], ["", "  ", 3]),

@@ -238,7 +238,9 @@ class Key(Quantity):
         minor = (match[3] or "").lower() in ("m", "min", "minor")
         sharps = _TONICS[match[1]] + {"#": 7, "b": -7, "": 0}[match[2]] - 3 * minor
         if not -7 <= sharps <= 7:
-            raise ValueError(f"expected {cls.notation}, of at most seven sharps or flats: {value!r}")
+            raise ValueError(
+                f"expected {cls.notation}, of at most seven sharps or flats: {value!r}"
+            )
         return cls(sharps, minor)
 
     @classmethod

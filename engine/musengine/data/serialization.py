@@ -9,6 +9,7 @@ from typing import Any
 from musengine.data.manifest import PieceInfo, Skipped
 from musengine.music.prevailing import Prevailing
 from musengine.music.score import COLUMNS, CONTROLS, MAPS, Piece, Score, Text, Track
+from musengine.music.texts import TextEvent
 from musengine.utils.arrays import Array
 
 JSONObject = dict[str, Any]
@@ -37,6 +38,7 @@ def pack_pieces(
                 arrays[f"{index}.{name}"] = getattr(content, name)
             entry["score"] = [content.ticks_per_beat, content.length]
             entry["tracks"] = [asdict(track) for track in content.tracks]
+            entry["texts"] = [[*each] for each in content.texts]
         entries.append(entry)
     return arrays, entries
 
@@ -71,6 +73,7 @@ def _content(arrays: Mapping[str, Array], index: int, entry: JSONObject) -> Scor
         ticks_per_beat=ticks_per_beat,
         length=length,
         tracks=tuple(Track(**track) for track in entry["tracks"]),
+        texts=tuple(TextEvent(*each) for each in entry["texts"]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Literal
@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.config.quantities import GridStep
+from musengine.music import texts as texts_module
 from musengine.music import timing
+from musengine.music.texts import TextEvent
 from musengine.utils.arrays import FloatArray, IntArray
 
 SplitName = Literal["train", "valid", "test"]
@@ -74,6 +76,7 @@ class Score:
             order; most music has none.
         control: (C, 3) index into `tracks`, number, and value: 0 to 127 of a controller, -8,192 to
             8,191 of a bend, whose number is `BEND`.
+        texts: its title, chord symbols and markers, by tick; they never sound.
     """
 
     onset: IntArray
@@ -92,6 +95,7 @@ class Score:
     length: int
     control_tick: IntArray = field(default_factory=lambda: _NO_CONTROLS[0])
     control: IntArray = field(default_factory=lambda: _NO_CONTROLS[1:].T)
+    texts: tuple[TextEvent, ...] = ()
 
     @classmethod
     def from_notes(
@@ -108,6 +112,7 @@ class Score:
         meters: Sequence[tuple[int, int, int]] = (),
         keys: Sequence[tuple[int, int, bool]] = (),
         controls: Sequence[tuple[int, int, int, int]] = (),
+        texts: Iterable[TextEvent] = (),
         length: int | None = None,
     ) -> Score:
         """Build a score from arrays in any order; scalars are repeated for every note.
@@ -125,6 +130,7 @@ class Score:
             meters: (tick, numerator, denominator); 4/4 from the start where none is given.
             keys: (tick, sharps with flats negative, whether minor).
             controls: (tick, track, number, value) of controllers, and of bends as number `BEND`.
+            texts: in any order.
             length: ticks; by default where the last note ends.
 
         Raises:
@@ -143,6 +149,7 @@ class Score:
             meters=meters,
             keys=keys,
             controls_4C=_by_tick(controls, len(tracks)) if controls else None,
+            texts=texts,
             length=length,
         )
 
@@ -157,6 +164,7 @@ class Score:
         meters: Sequence[tuple[int, int, int]] = (),
         keys: Sequence[tuple[int, int, bool]] = (),
         controls_4C: IntArray | None = None,
+        texts: Iterable[TextEvent] = (),
         length: int | None = None,
     ) -> Score:
         """Build a score from one table of notes in any order, which is faster than from arrays.
@@ -169,6 +177,7 @@ class Score:
             meters: (tick, numerator, denominator).
             keys: (tick, sharps with flats negative, whether minor).
             controls_4C: tick, track, number and value, a row each, not looked at.
+            texts: in any order.
             length: ticks.
 
         Raises:
@@ -199,6 +208,7 @@ class Score:
             length=max(int((onset + duration).max(initial=0)), int(length or 0)),
             control_tick=controls_4C[0],
             control=controls_4C[1:].T,
+            texts=texts_module.in_order(texts) if texts else (),
         )
 
     def __len__(self) -> int:
@@ -303,7 +313,8 @@ class Score:
     def transpose(self, semitones: int) -> Score:
         """Return the score moved by semitones; drums stay, notes leaving 0 to 127 are dropped.
 
-        Key signatures move with the notes, to the one with the fewest sharps or flats.
+        Key signatures move with the notes, to the one with the fewest sharps or flats, and so do
+        chord symbols.
         """
         pitch = np.where(self.is_drum, self.pitch, self.pitch + semitones)
         inside = (pitch >= 0) & (pitch <= 127)
@@ -312,7 +323,13 @@ class Score:
             # A semitone is seven fifths, and twelve fifths lead back: five flats to six sharps.
             key[:, 0] = (key[:, 0] + 7 * semitones + 5) % 12 - 5
         # Pitched notes may then lie on the other side of drums struck with them.
-        return replace(self, pitch=pitch, key=key).take(inside).in_order()
+        texts = tuple(
+            each._replace(text=texts_module.transpose_chord(each.text, semitones))
+            if each.kind == "chord"
+            else each
+            for each in self.texts
+        )
+        return replace(self, pitch=pitch, key=key, texts=texts).take(inside).in_order()
 
     def fingerprint(self) -> str:
         """Return a hash of all that sounds: equal scores have equal fingerprints."""

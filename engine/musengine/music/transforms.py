@@ -12,6 +12,7 @@ import numpy as np
 from musengine.config.quantities import GridStep
 from musengine.music import timing
 from musengine.music.score import BEND, Score
+from musengine.music.texts import TextEvent
 from musengine.utils.arrays import Array, FloatArray, IntArray
 
 Unit = Literal["ticks", "beats", "bars", "seconds"]
@@ -54,6 +55,7 @@ def excerpt(score: Score, start: float, stop: float, unit: Unit = "beats") -> Sc
         length=after - first,
         control_tick=np.maximum(score.control_tick[controls] - first, 0),
         control=score.control[controls],
+        texts=_texts_in_force(score.texts, first, after),
     )
     return cut.in_order()
 
@@ -86,6 +88,17 @@ def _controls_in_force(score: Score, first: int, after: int) -> IntArray:
     last = before[np.unique(kinds, return_index=True)[1]]
     within = (score.control_tick > first) & (score.control_tick < after)
     return np.concatenate([np.sort(last), np.flatnonzero(within)])
+
+
+def _texts_in_force(texts: tuple[TextEvent, ...], first: int, after: int) -> tuple[TextEvent, ...]:
+    """Return the texts from `first` to before `after`, the title, and the chord symbol in force."""
+    kept = [each for each in texts if first < each.tick < after]
+    before = [each for each in texts if each.tick <= first]
+    here = [each for each in before if each.kind == "title" or each.tick == first]
+    chords = [each for each in before if each.kind == "chord"]
+    if chords and chords[-1] not in here:
+        here.append(chords[-1])
+    return tuple(each._replace(tick=max(each.tick - first, 0)) for each in [*here, *kept])
 
 
 def keep_tracks(score: Score, indices: Collection[int]) -> Score:
@@ -242,5 +255,8 @@ def at_resolution(score: Score, ticks_per_beat: int) -> Score:
             int(rescaled(np.array([score.length]))[0]), int((onset + duration).max(initial=0))
         ),
         control_tick=rescaled(score.control_tick),
+        texts=tuple(
+            each._replace(tick=int(rescaled(np.array([each.tick]))[0])) for each in score.texts
+        ),
     )
     return changed.in_order()

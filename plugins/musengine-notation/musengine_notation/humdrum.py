@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
-from musengine.api import Item
+from musengine.api import Item, TextEvent
 from musengine.errors import UnreadableError
 from musengine_notation.abc.book import MAX_BYTES
 
@@ -13,6 +13,9 @@ _LARGEST_METER = 255
 """Numbers in a meter beyond what MIDI can write keep music21 busy for hours."""
 _METERS = re.compile(r"(?:^|\t)\*M([^\n\t%]*)", re.MULTILINE)
 _BAR = re.compile(r"=+(\d+)")
+_TITLE = re.compile(r"^!!!OTL[^:\n]*:[ \t]*(\S[^\n]*)$", re.MULTILINE)
+MAX_TITLE = 1000
+"""Characters."""
 _NOTE = re.compile(r"(?:^|[^A-Ga-g])[A-Ga-g]")
 
 
@@ -42,6 +45,12 @@ def lines_of_bars(text: str) -> dict[str, int]:
         if match := _BAR.match(line):
             found.setdefault(match[1], number)
     return found
+
+
+def titles_in(text: str) -> tuple[TextEvent, ...]:
+    """Return the title of a piece, where there is one."""
+    found = _TITLE.search(text)
+    return (TextEvent(0, "title", found[1].strip()[:MAX_TITLE]),) if found else ()
 
 
 def notes_written(text: str) -> int:

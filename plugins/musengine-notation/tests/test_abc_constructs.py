@@ -56,6 +56,19 @@ def test_two_voices_sound_at_once_however_they_are_written():
     assert [track.name for track in declared.tracks] == ["Upper part", "Lower"]
 
 
+def test_a_repeat_behind_a_bar_line_that_is_not_drawn_is_one():
+    wanted = notes("C4@0:2 E4@2:2 C4@4:2 E4@6:2 F4@8:2 F4@10:2")
+    for lines in ("[|]:|", "|]:|", ":|"):
+        assert notes_of(quarter(f"C2E2{lines} F2{lines}", repeats="played")) == wanted
+
+
+def test_without_bar_lines_an_accidental_is_for_one_note():
+    head = "M:4/4\nL:1/4\n%%MIDI nobarlines\nK:C\n"
+    assert notes_of(quarter("^F F ^F F", head)) == notes("F#4@0 F4@1 F#4@2 F4@3")
+    again = "^F F\n%%MIDI barlines\n^F F"
+    assert notes_of(quarter(again, head)) == notes("F#4@0 F4@1 F#4@2 F#4@3")
+
+
 def test_a_voice_goes_on_where_it_was_left():
     score = quarter("V:1\nC D E F|\nV:1\nG4|")
     assert notes_of(score) == notes("C4@0 D4@1 E4@2 F4@3 G4@4:4")

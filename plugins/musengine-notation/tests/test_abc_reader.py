@@ -130,12 +130,12 @@ def test_the_letters_of_the_music_are_counted_apart_from_the_parser():
     assert "6" in told_of_notes(6, 5)
 
 
-def test_chord_symbols_and_annotations_are_kept_as_text():
+def test_chord_symbols_are_kept_as_text_and_annotations_are_not():
     lines = list(enumerate((HEAD + '"Am"C "^slow"D|"G7/B"E4|').split("\n"), 1))
     _, result = read_tune(lines)
     per = result.score.ticks_per_beat
-    words = [(tick / per, text) for tick, text in result.words]
-    assert words == [(0, "Am"), (1, "^slow"), (2, "G7/B")]
+    words = [(tick / per, text) for tick, kind, text in result.score.texts if kind != "title"]
+    assert words == [(0, "Am"), (2, "G7/B")]
     assert len(result.score) == 3
 
 

@@ -20,6 +20,7 @@ cdef enum:
     BEND = 128
     META = 0xFF
     NAME = 0x03
+    MARKER = 0x06
     END = 0x2F
     TEMPO = 0x51
     METER = 0x58
@@ -159,7 +160,7 @@ cdef class Scan:
             if length or self.position != self.stop:
                 raise ValueError("an end before the end")
             return True
-        if byte == META and kind in (NAME, TEMPO, METER, KEY):
+        if byte == META and kind in (NAME, MARKER, TEMPO, METER, KEY):
             self.metas[0, self.found[N_METAS]] = track
             self.metas[1, self.found[N_METAS]] = tick
             self.metas[2, self.found[N_METAS]] = kind

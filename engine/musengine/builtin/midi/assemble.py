@@ -14,14 +14,15 @@ from musengine.builtin.midi.drums import DRUM_CHANNEL, DrumChange, drums_of
 from musengine.builtin.midi.note_pairing import KeyArray, Silences, pair
 from musengine.builtin.midi.warnings import Warnings
 from musengine.music.score import BEND, Score, Track
+from musengine.music.texts import TextEvent, text_at
 from musengine.utils.arrays import IntArray
 
 MAX_NOTES = 2**21
 """Files with more notes are refused: they take memory."""
 MAX_CHANGES = 2**18
 """Files with more names, programs, tempos, meters and keys are refused."""
-NAME, PORT, END, TEMPO, METER, KEY = 0x03, 0x21, 0x2F, 0x51, 0x58, 0x59
-KEPT = frozenset((NAME, PORT, TEMPO, METER, KEY))
+NAME, MARKER, PORT, END, TEMPO, METER, KEY = 0x03, 0x06, 0x21, 0x2F, 0x51, 0x58, 0x59
+KEPT = frozenset((NAME, MARKER, PORT, TEMPO, METER, KEY))
 """The meta events that a Score can hold, and what says whose channels a track has."""
 LONGEST_SILENCE = 1000
 """Beats. A track that ends later than so long after the last note does so by mistake."""
@@ -109,12 +110,13 @@ class Song(NamedTuple):
 
 
 class _Maps(NamedTuple):
-    """The names of the tracks, and the changes of tempo, meter and key with their ticks."""
+    """The names of the tracks, the changes of tempo, meter and key with their ticks, and texts."""
 
     names: dict[int, str]
     tempos: list[tuple[int, float]]
     meters: list[tuple[int, int, int]]
     keys: list[tuple[int, int, bool]]
+    texts: list[TextEvent]
 
 
 def song_of(events: Events) -> Song:
@@ -162,7 +164,8 @@ def _silences(events: Events) -> Silences | None:
     for track, _, kind, data in events.metas:
         if kind == PORT and data:
             port[track] = data[0]
-    return Silences(*events.controls[:3, silent], port)
+    order, tick, channel = events.controls[:3, silent]
+    return Silences(order, tick, channel, port)
 
 
 def _divide(
@@ -274,6 +277,9 @@ def score_of(song: Song, division: int, warnings: Warnings) -> Score:
     warnings.count("note", "never released", song.hanging)
     warnings.count("note", "struck again before release, and cut there", song.cut)
     length = _length(song, ticks_per_beat, warnings)
+    # The first track of most files has no notes, and its name is that of the piece.
+    if 0 in maps.names and all(part.channel >> 4 for part in song.parts):
+        maps.texts.append(TextEvent(0, "title", maps.names[0]))
     duration_N = song.notes[1]
     if empty := int(np.count_nonzero(duration_N < 1)):
         warnings.count("note", "without length, made one tick long", empty)
@@ -286,6 +292,7 @@ def score_of(song: Song, division: int, warnings: Warnings) -> Score:
         meters=maps.meters,
         keys=maps.keys,
         controls_4C=_controls(song) if song.controls.size else None,
+        texts=maps.texts,
         length=length,
     )
 
@@ -344,10 +351,12 @@ def _controls(song: Song) -> IntArray:
 
 def _read(metas: Sequence[Meta], warnings: Warnings) -> _Maps:
     """Return what meta events say; a track has the last of its names."""
-    maps = _Maps({}, [], [], [])
+    maps = _Maps({}, [], [], [], [])
     for track, tick, kind, data in metas:
         if kind == NAME:
             maps.names[track] = _decoded(data)
+        elif kind == MARKER:
+            maps.texts.append(text_at(tick, _decoded(data).strip()))
         elif kind == TEMPO:
             beat_us = int.from_bytes(data[:3], "big") if len(data) >= 3 else 0
             if beat_us:

@@ -31,6 +31,8 @@ LONGEST_WAIT = 2**28 - 1
 """The most ticks that may lie between two events: what four bytes of seven bits can say."""
 _NOTHING = b"\xff\x01\x00"
 """An empty text, which only lets time pass."""
+_TEXTS = {"title": 0x03}
+"""The kinds of meta events that texts are; others are markers."""
 _PITCHED = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
 _PORTS = 128
 _BANK = (0, 32)
@@ -54,6 +56,8 @@ class MidiWriter(Writer[NoSettings]):
 
 def midi_bytes(score: Score) -> bytes:
     """Return a Score as a Standard MIDI File of format 1: one track of maps, one for each part.
+
+    The first track has the title and, as markers, chord symbols and other texts.
 
     Each part keeps its channel where it can (see `places`), drums are on channel 9. A note that is
     still held when its part strikes its pitch again ends there. Silence at the end is kept by the
@@ -82,7 +86,8 @@ def _writable(score: Score) -> Score:
     """Return the score at a resolution that the header can say, exactly where that is possible."""
     if score.ticks_per_beat <= FINEST:
         return score
-    maps = (score.tempo_tick, score.meter_tick, score.key_tick, score.control_tick)
+    texts = np.array([each.tick for each in score.texts], dtype=np.int64)
+    maps = (score.tempo_tick, score.meter_tick, score.key_tick, score.control_tick, texts)
     single = np.array([score.ticks_per_beat, score.length])
     common = int(np.gcd.reduce(np.concatenate([score.onset, score.duration, *maps, single])))
     exact = score.ticks_per_beat // common
@@ -91,6 +96,8 @@ def _writable(score: Score) -> Score:
 
 def _maps(score: Score) -> list[Event]:
     events: list[Event] = []
+    for tick, kind, text in score.texts:
+        events.append((tick, meta(_TEXTS.get(kind, 0x06), text.encode("utf-8", "replace"))))
     for tick, bpm in zip(score.tempo_tick.tolist(), score.tempo_bpm.tolist(), strict=True):
         beat_us = round(min(max(60e6 / bpm, 1), LONGEST_BEAT_US))
         events.append((tick, meta(0x51, beat_us.to_bytes(3, "big"))))

@@ -7,10 +7,10 @@ import re
 from musengine_notation.abc.voice import Voice
 
 _OTHER_NAMES = """
-barlines bassprog bassvol beat beataccents beatmod beatstring bendstring bendvelocity
+bassprog bassvol beat beataccents beatmod beatstring bendstring bendvelocity
 chordattack chordname chordprog chordvol control controlcombo controlstring deltaloudness drone
 droneoff droneon drum drumbars drumoff drumon expand fermatafixed fermataproportional gchord
-gchordbars gchordoff gchordon grace gracedivider makechordchannels nobarlines nobeataccents
+gchordbars gchordoff gchordon grace gracedivider makechordchannels nobeataccents
 noportamento pitchbend portamento ptstress randomchordattack ratio snt stressmodel temperament
 temperamentlinear temperamentnormal trim tuningsystem vol volinc gchordattack chordattack
 bendoff programbase stress beatmodel
@@ -36,6 +36,10 @@ def directive(voice: Voice, text: str, programs: dict[int, int], order: int) -> 
         return _drum(voice, words, numbers, wrong)
     if name == "program":
         return _program(voice, numbers, programs, order, wrong)
+    if name in ("nobarlines", "barlines"):
+        # Music without bar lines: an accidental is for the one note behind it.
+        voice.propagate = "not" if name == "nobarlines" else "pitch"
+        return ""
     if name == "channel":
         if len(numbers) != 1 or not 1 <= numbers[0] <= 16:
             return wrong

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from musengine.api import LAST_TICK, Score, Track
+from musengine.api import LAST_TICK, Score, TextEvent, Track, text_at
 from musengine.errors import UnreadableError
 from musengine_notation.abc.events import (
     QUARTER,
@@ -30,6 +30,8 @@ VELOCITY = 80
 _UNITS_PER_TICK = QUARTER // TICKS_PER_BEAT
 _DRUMS = 10
 _FINEST_BAR = 64
+_ANNOTATIONS = ("^", "_", "<", ">", "@")
+"""With what texts begin that are no chord symbols."""
 
 Repeats = Literal["written", "played"]
 Sounding = tuple[int | None, int | None]
@@ -42,14 +44,12 @@ class ScoredTune:
 
     Attributes:
         score: its notes.
-        words: chord symbols and annotations: ticks and text, in the order of time.
         joined: notes that a tie joined to the one before.
         left_out: notes too high or too low for MIDI.
         written: whether each note is there once.
     """
 
     score: Score
-    words: tuple[tuple[int, str], ...]
     joined: int
     left_out: int
     written: bool
@@ -72,7 +72,8 @@ def scored(tune: ParsedTune, repeats: Repeats = "written") -> ScoredTune:
     """Return the score of a tune, a track for each voice and program.
 
     Bars are counted from the first full one: an upbeat is a bar of its own, with a meter of its
-    length. Chord symbols and ornaments make no notes, grace notes take no time.
+    length. Chord symbols and ornaments make no notes, grace notes take no time. The title and chord
+    symbols are texts of the score; annotations, which say where on paper they stand, are not.
 
     Raises:
         UnreadableError: it is longer than a score may be, or repeats make too many notes of it.
@@ -105,12 +106,19 @@ def scored(tune: ParsedTune, repeats: Repeats = "written") -> ScoredTune:
         tempos=[(tick, float(bpm)) for tick, bpm in tempos if isinstance(bpm, float)],
         meters=_meters(tune, first) if timelines and whole[0] else _changes_of("meter", first),
         keys=[(tick, sharps, bool(minor)) for tick, sharps, minor in _changes_of("key", first)],
+        texts=[
+            TextEvent(0, "title", tune.title),
+            *(
+                text_at(_tick(at), text)
+                for timeline in timelines
+                for at, text in timeline.words
+                if not text.startswith(_ANNOTATIONS)
+            ),
+        ],
         length=max((_tick(timeline.end) for timeline in timelines), default=0),
     )
-    words = sorted((_tick(at), text) for timeline in timelines for at, text in timeline.words)
     return ScoredTune(
         score,
-        tuple(words),
         sum(timeline.joined for timeline in timelines),
         sum(timeline.left_out for timeline in timelines),
         repeats == "written",

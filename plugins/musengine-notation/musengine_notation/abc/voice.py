@@ -31,6 +31,8 @@ LARGEST_TUPLET = 99
 _COMPOUND = 3
 """Three eighths of a compound meter are one beat."""
 
+_REPEATS_BEHIND_END = re.compile(r"\](:+)\|")
+
 Warn = Callable[[str], None]
 
 
@@ -295,7 +297,10 @@ class Voice:
         if not line_drawn:  # `::`
             repeats, begins = len(lines) // 2, True
         else:
-            repeats, begins = before.count(":"), after.endswith(":")
+            # Behind a line that is not drawn, `[|]`, or an end there may stand a repeat: `[|]:|`.
+            late = _REPEATS_BEHIND_END.search(after)
+            repeats = len(late[1]) if late else before.count(":")
+            begins = after.endswith(":")
         double = lines.count("|") > 1 or "]" in lines or "[" in lines
         parts = bool(double or repeats or begins or endings)
         self._end_bar(line, parts=parts)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
+from musengine.api import transpose_chord
 from musengine_notation.abc.events import QUARTER
 from musengine_notation.musicxml import values
 from musengine_notation.musicxml.instruments import PartHeader, Voice
 from musengine_notation.musicxml.text import LINE
 
-_PASSED_OVER = frozenset(
-    ("harmony", "figured-bass", "print", "listening", "grouping", "link", "bookmark")
-)
+_PASSED_OVER = frozenset(("figured-bass", "print", "listening", "grouping", "link", "bookmark"))
 """What stands in a measure and says nothing of its notes."""
 
 _SNARE_DRUM = 38
@@ -76,6 +75,7 @@ class Measure:
         meters: what is newly set in it: None, or the meter.
         keys: where, how many sharps, and whether minor.
         tempos: in it.
+        texts: where, and chord symbols and rehearsal marks.
         notes: in it.
         begins: whether a section begins with it.
         ends: whether a section ends with it.
@@ -90,6 +90,7 @@ class Measure:
     new_meter: tuple[int, int] | None = None
     keys: list[tuple[int, int, bool]] = field(default_factory=list)
     tempos: list[TempoMark] = field(default_factory=list)
+    texts: list[tuple[int, str]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     begins: bool = False
     ends: bool = False
@@ -146,6 +147,8 @@ class PartReader:
             self._move(element, -1 if tag == "backup" else 1)
         elif tag == "attributes":
             self._attributes(element)
+        elif tag == "harmony":
+            self._harmony(element)
         elif tag == "direction":
             self._direction(element)
         elif tag == "sound":
@@ -257,12 +260,25 @@ class PartReader:
             self._tell("the meter changes within it")
         self._measure.meter = self._measure.new_meter = self._meter
 
+    def _harmony(self, element: Element) -> None:
+        moved = self._transposed.get("", self._transposed.get("1", 0))
+        for symbol in values.chords_of(element):
+            late = values.number(element.findtext("offset")) or Fraction(0)
+            self._text(transpose_chord(symbol, moved), late)
+
+    def _text(self, text: str, late: Fraction) -> None:
+        at = max(0, self._now + round(late * QUARTER / self._divisions))
+        self._measure.texts.append((at, text))
+
     def _direction(self, element: Element) -> None:
         offset = element.find("offset")
         played = offset is not None and offset.get("sound") == "yes"
         late = Fraction(0)
         if offset is not None and played:
             late = values.number(offset.text) or late
+        for mark in element.iterfind("direction-type/rehearsal"):
+            place = values.number(element.findtext("offset")) or Fraction(0)
+            self._text(mark.text or "", place)
         sound = element.find("sound")
         if sound is not None:
             self._sound(sound, late)

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from musengine.api import LAST_TICK, IntArray, Score, Track
+from musengine.api import LAST_TICK, IntArray, Score, TextEvent, Track, text_at
 from musengine.errors import UnreadableError
 from musengine_notation.abc.events import QUARTER
 from musengine_notation.checks import Bar, Faults, bars_of_sections
@@ -103,9 +103,24 @@ def score_of_root(root: Element) -> tuple[Score, list[str]]:
             for start, measure in zip(starts, first, strict=False)
             for at, sharps, minor in measure.keys
         ],
+        texts=[*_title(root), *_texts(parts, starts)],
         length=_tick(starts[-1]),
     )
     return score, faults.lines()
+
+
+def _title(root: Element) -> list[TextEvent]:
+    found = (root.findtext("work/work-title"), root.findtext("movement-title"))
+    title = next((each.strip() for each in found if each and each.strip()), "")
+    return [TextEvent(0, "title", title)] if title else []
+
+
+def _texts(parts: Sequence[_Part], starts: Sequence[int]) -> Iterator[TextEvent]:
+    """Yield chord symbols and rehearsal marks, which several parts may have alike."""
+    for part in parts:
+        for start, measure in zip(starts, part.measures, strict=False):
+            for at, text in measure.texts:
+                yield text_at(_tick(start + at), text.strip())
 
 
 def _tick(units: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
@@ -156,3 +157,66 @@ def _sides(element: Element) -> list[Fraction]:
 
 
 _TUPLET = ("actual", "normal")
+
+
+_KINDS = {
+    "major": "",
+    "minor": "m",
+    "augmented": "aug",
+    "diminished": "dim",
+    "dominant": "7",
+    "major-seventh": "maj7",
+    "minor-seventh": "m7",
+    "diminished-seventh": "dim7",
+    "augmented-seventh": "aug7",
+    "half-diminished": "m7b5",
+    "major-minor": "m(maj7)",
+    "major-sixth": "6",
+    "minor-sixth": "m6",
+    "dominant-ninth": "9",
+    "major-ninth": "maj9",
+    "minor-ninth": "m9",
+    "dominant-11th": "11",
+    "major-11th": "maj11",
+    "minor-11th": "m11",
+    "dominant-13th": "13",
+    "major-13th": "maj13",
+    "minor-13th": "m13",
+    "suspended-second": "sus2",
+    "suspended-fourth": "sus4",
+    "power": "5",
+}
+"""What kinds of chords are written as behind the root."""
+KIND_OF = {written: kind for kind, written in _KINDS.items()}
+"""The kinds of chords by what stands behind the root."""
+
+
+def chords_of(harmony: Element) -> Iterator[str]:
+    """Yield the chord symbols of a harmony that have a root: one, or several in a row."""
+    bass = _root(harmony.find("bass"), "bass")
+    for root, kind in zip(harmony.findall("root"), harmony.findall("kind"), strict=False):
+        letter, name = _root(root, "root"), (kind.text or "").strip()
+        if letter and name != "none":
+            quality = _KINDS.get(name)
+            if quality is None or (name == "other" and kind.get("text")):
+                quality = kind.get("text") or ""
+            for degree in harmony.iterfind("degree"):
+                quality += _degree(degree)
+            yield f"{letter}{quality}" + (f"/{bass}" if bass else "")
+
+
+def _root(element: Element | None, name: str) -> str:
+    if element is None:
+        return ""
+    letter = (element.findtext(f"{name}-step") or "").strip()
+    alter = number(element.findtext(f"{name}-alter")) or Fraction(0)
+    return letter + {1: "#", -1: "b"}.get(int(alter), "") if letter in list("ABCDEFG") else ""
+
+
+def _degree(element: Element) -> str:
+    """Return what a degree that is added, altered or left out adds to the symbol."""
+    value = (element.findtext("degree-value") or "").strip()
+    alter = {1: "#", -1: "b"}.get(int(number(element.findtext("degree-alter")) or 0), "")
+    kind = (element.findtext("degree-type") or "").strip()
+    word = {"add": "add", "subtract": "no"}.get(kind, "")
+    return f"({word}{alter}{value})" if value.isdigit() else ""

@@ -9,8 +9,9 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from musengine.api import GENERAL_MIDI, Score
+from musengine.api import GENERAL_MIDI, ChordSymbol, Score, chord_symbol
 from musengine.errors import UnwritableError
+from musengine_notation.musicxml.values import KIND_OF
 from musengine_notation.written.grid import BEAT, Bar, bars_of, on_grid
 from musengine_notation.written.parts import Part
 from musengine_notation.written.spelling import key_of_notes
@@ -45,11 +46,12 @@ def to_musicxml(score: Score) -> str:
     bars = bars_of(score)
     written = on_grid(score, bars)
     tracks = sorted(set(written.track.tolist()))
-    lines = [_HEAD, '<score-partwise version="4.0">', "<part-list>"]
+    lines = [_HEAD, '<score-partwise version="4.0">', *_title(score), "<part-list>"]
     for track in tracks:
         lines += _entry(written, track)
     lines.append("</part-list>")
     keys, tempos, sharps = _keys(score, bars), _tempos(score, bars), key_of_notes(score)
+    texts = _texts(score, bars)
     for track in tracks:
         part = Part(written, track, sharps, _name(track))
         lines.append(f'<part id="{_name(track)}">')
@@ -57,7 +59,7 @@ def to_musicxml(score: Score) -> str:
             implicit = ' implicit="yes"' if bar.upbeat else ""
             lines.append(f'<measure number="{index + 1 - bars[0].upbeat}"{implicit}>')
             changed = not index or bar.meter != bars[index - 1].meter
-            marks = tempos[index] if track == tracks[0] else ()
+            marks = [*tempos[index], *texts[index]] if track == tracks[0] else ()
             lines += part.measure(bar, keys.get(index), bar.meter if changed else None, marks)
             lines.append("</measure>")
         lines.append("</part>")
@@ -124,6 +126,44 @@ def _tempos(score: Score, bars: list[Bar]) -> dict[int, list[str]]:
             f'{offset}<sound tempo="{number}"/></direction>'
         )
     return found
+
+
+def _title(score: Score) -> Iterator[str]:
+    title = next((each.text for each in score.texts if each.kind == "title"), "")
+    if shown := escape(" ".join(_NO_XML.sub("", title).split())):
+        yield f"<work><work-title>{shown}</work-title></work>"
+
+
+def _texts(score: Score, bars: list[Bar]) -> dict[int, list[str]]:
+    """Return chord symbols and markers by the index of the bar they are in, as lines."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for tick, kind, text in score.texts:
+        if kind == "title" or tick > score.length:
+            continue
+        place = round(tick * BEAT / score.ticks_per_beat)
+        bar = _bar_at(bars, place)
+        after = place - bars[bar].start
+        offset = f"<offset>{after}</offset>" if after else ""
+        symbol = chord_symbol(text)
+        if kind == "chord" and symbol is not None:
+            found[bar].append(f"<harmony>{_chord(symbol)}{offset}</harmony>")
+        elif shown := escape(" ".join(_NO_XML.sub("", text).split())):
+            mark = f"<direction-type><rehearsal>{shown}</rehearsal></direction-type>"
+            found[bar].append(f'<direction placement="above">{mark}{offset}</direction>')
+    return found
+
+
+def _chord(symbol: ChordSymbol) -> str:
+    quality = escape(symbol.quality, {'"': "&quot;"})
+    kind = f'<kind text="{quality}">{KIND_OF.get(symbol.quality, "other")}</kind>'
+    bass = f"<bass>{_pitch(symbol.bass, 'bass')}</bass>" if symbol.bass else ""
+    return f"<root>{_pitch(symbol.root, 'root')}</root>{kind}{bass}"
+
+
+def _pitch(name: str, what: str) -> str:
+    alter = {"#": 1, "b": -1}.get(name[1:])
+    altered = "" if alter is None else f"<{what}-alter>{alter}</{what}-alter>"
+    return f"<{what}-step>{name[0]}</{what}-step>{altered}"
 
 
 def _bar_at(bars: list[Bar], place: float) -> int:
