@@ -36,6 +36,13 @@ def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "warning: skipped a\\nb\\x1b[2J.mid: damaged\n"
 
 
+def test_the_indentation_of_a_line_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.line("next:")
+    terminal.line("  musengine run a.toml\n")
+    assert capsys.readouterr().err == "next:\n  musengine run a.toml\n"
+
+
 @pytest.mark.usefixtures("colours")
 def test_a_bar_comes_back_after_another_took_its_place(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal()

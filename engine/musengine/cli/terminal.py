@@ -39,15 +39,19 @@ class Terminal:
         return self.rich.is_terminal and self.level <= logging.INFO
 
     def line(self, message: str, level: int = logging.INFO) -> None:
-        """Print one line, line breaks in it written out; an error first removes an open bar."""
+        """Print one line, its indentation kept, line breaks in it written out.
+
+        An error first removes a bar that is open.
+        """
         if level >= logging.ERROR:
             self.close()
         shown = min(level, logging.ERROR)
         if level < self.level:
             return
         self._said = time.monotonic()
+        indentation = message[: len(message) - len(message.lstrip(" "))]
         self.rich.print(
-            _PREFIXES.get(shown, "") + on_one_line(message),
+            _PREFIXES.get(shown, "") + indentation + on_one_line(message),
             style=_STYLES.get(shown),
             markup=False,
             soft_wrap=True,
