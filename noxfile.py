@@ -35,7 +35,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "no"
 nox.options.sessions = [
     *("lint", "types", "core", "plugin", "together", "avx2", "slow", "python"),
-    *("minimum", "wheels", "outoftree", "browser", "docs", "readme"),
+    *("minimum", "wheels", "outoftree", "downstream", "browser", "docs", "readme"),
 ]
 
 
@@ -304,6 +304,51 @@ def outoftree(session: nox.Session) -> None:
     """A stranger's plugin, built and installed beside the core alone."""
     install(session, *group("test"), wheel("musengine"))
     session.run(*PYTEST, "-m", "slow", "tests/outoftree", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def downstream(session: nox.Session) -> None:
+    """Plugins of any repository with this core: their own tests, and the contract. `-- PATH ...`.
+
+    Without a path these are a stranger's plugin of this repository, and a new one as
+    `musengine new-plugin` writes it.
+    """
+    install(session, *group("test"), wheel("musengine"))
+    folders = [Path(path).resolve() for path in session.posargs]
+    for folder in folders or (ROOT / "tests/outoftree/markov", scaffold(session)):
+        try_plugin(session, folder)
+
+
+def scaffold(session: nox.Session) -> Path:
+    """Return a plugin's folder as an author begins with; what writes it is not kept installed."""
+    new = Path(session.create_tmp()).resolve() / "musengine-fresh"
+    shutil.rmtree(new, ignore_errors=True)
+    session.install(wheel("musengine-tools"))
+    session.run("musengine", "new-plugin", "fresh", "--out", str(new))
+    session.run("pip", "uninstall", "--yes", "--quiet", "musengine-tools")
+    return new
+
+
+def try_plugin(session: nox.Session, folder: Path) -> None:
+    """Build a plugin's wheel and try it; its warnings of deprecated names of ours are errors."""
+    built = Path(session.create_tmp()).resolve() / "wheels"
+    shutil.rmtree(built, ignore_errors=True)
+    session.run("pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), str(folder))
+    (made,) = built.glob("*.whl")
+    said = nox.project.load_toml(str(folder / "pyproject.toml"))
+    extras = {"test", "tests"} & said["project"].get("optional-dependencies", {}).keys()
+    groups = {"test", "tests"} & said.get("dependency-groups", {}).keys()
+    needed = [each for name in groups for each in nox.project.dependency_groups(said, name)]
+    chosen = f"[{','.join(sorted(extras))}]" if extras else ""
+    session.install(f"{made}{chosen}", *needed, "--find-links", str(BUILT))
+    with session.chdir(folder):
+        session.run(
+            *("pytest", "-q", "-p", "no:cacheprovider"),
+            *("-W", "error:musengine.api:DeprecationWarning"),
+            env=ONE_THREAD,
+            success_codes=[0, 5],  # 5: it has no tests
+        )
+    session.run("musengine", "check-plugin", made.name.split("-")[0].replace("_", "-"))
 
 
 @nox.session(requires=["build"])

@@ -7,7 +7,10 @@ PyTorch and NumPy. Errors are in `musengine.errors`, help for tests in `musengin
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+from musengine.utils.deprecation import Renamed, warn_of
 
 if TYPE_CHECKING:
     from musengine.builtin.midi.writer import midi_bytes as midi_bytes
@@ -145,6 +148,7 @@ if TYPE_CHECKING:
     from musengine.nn import step_in_place as step_in_place
     from musengine.pipeline.resolve import Pipeline as Pipeline
     from musengine.pipeline.values import Source as Source
+    from musengine.plugins.api_version import API_VERSION as API_VERSION
     from musengine.plugins.declarations import BatchingDeclaration as BatchingDeclaration
     from musengine.plugins.declarations import CallbackDeclaration as CallbackDeclaration
     from musengine.plugins.declarations import CommandDeclaration as CommandDeclaration
@@ -258,6 +262,7 @@ _NAMES = {
         "Requirement SamplerConfig SamplerDeclaration ScheduleDeclaration WriterConfig "
         "WriterDeclaration Window"
     ),
+    "plugins.api_version": "API_VERSION",
     "plugins.hookspecs": "hookimpl",
     "plugins.manager": "load_registry",
     "plugins.registry": "Component Registry RegistryEntry",
@@ -280,7 +285,14 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names.spli
 __all__ = sorted(_HOME)
 
 
+_RENAMED: dict[str, Renamed] = {}
+"""Former names, which are taken with a warning until the version that each of them goes in."""
+
+
 def __getattr__(name: str) -> Any:
+    if (renamed := _RENAMED.get(name)) is not None:
+        warn_of(f"musengine.api.{name}", renamed, level=2)
+        return getattr(sys.modules[__name__], renamed.now)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"musengine.{_HOME[name]}"), name)

@@ -247,6 +247,7 @@ class TestBrokenPlugins:
             "name": "bad",
             "distribution": "bad-plugin",
             "version": "0.2",
+            "api": "",
             "status": "failed",
             "reasons": ["SystemExit: moon"],
             "components": [],

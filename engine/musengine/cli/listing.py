@@ -17,6 +17,7 @@ def as_json(loaded: Plugins) -> list[dict[str, Any]]:
             "name": plugin.name,
             "distribution": plugin.origin.distribution,
             "version": plugin.origin.version,
+            "api": plugin.api,
             "status": plugin.status,
             "reasons": plugin.reasons,
             "components": [

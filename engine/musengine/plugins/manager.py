@@ -20,6 +20,7 @@ import pluggy
 from musengine import __version__
 from musengine.errors import did_you_mean, is_strict
 from musengine.plugins import hookspecs
+from musengine.plugins.api_version import declared_range, unsuitable
 from musengine.plugins.declarations import (
     DECLARATIONS,
     Declaration,
@@ -44,6 +45,8 @@ class Plugin:
     status: Status = "ok"
     reasons: list[str] = field(default_factory=list)
     declarations: list[Declaration] = field(default_factory=list)
+    api: str = ""
+    """The versions of the plugin API that it says it is made for."""
 
     def __str__(self) -> str:
         who = f"{self.name} ({self.origin})" if self.origin.distribution else self.name
@@ -180,6 +183,8 @@ def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, str
     try:
         # What a plugin prints must not get into output that a program reads.
         with contextlib.redirect_stdout(sys.stderr):
+            if not isinstance(source, str):
+                _check_api(plugin, source.module)
             module = importlib.import_module(source) if isinstance(source, str) else source.load()
             plugin.declarations = _declarations(module)
             # Its log records are shown by who asks for them, and by nobody else.
@@ -190,6 +195,15 @@ def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, str
             raise
         kind = "" if isinstance(error, _BadPluginError) else f"{type(error).__name__}: "
         plugin.fail("failed", f"{kind}{error}".rstrip(": "))
+
+
+def _check_api(plugin: Plugin, module: str) -> None:
+    wanted = declared_range(module)
+    if wanted is None:
+        return
+    plugin.api = wanted
+    if reason := unsuitable(wanted, plugin.origin.distribution):
+        raise _BadPluginError(reason)
 
 
 class _BadPluginError(Exception):

@@ -16,7 +16,7 @@ import tomli_w
 
 from musengine.config.toml import SettingsSource, apply, read
 from musengine.data.dataset import Dataset
-from musengine.errors import ConfigError, Problem, UserError
+from musengine.errors import ConfigError, UserError
 from musengine.generation.prompts import steps_needed, store_prompts
 from musengine.generation.written import Known, settings_of
 from musengine.interfaces.encoder import Encoder
@@ -24,6 +24,7 @@ from musengine.music.prevailing import Prevailing
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.changes import refuse_changes
+from musengine.runs.needed_plugins import with_needed
 from musengine.runs.versions import versions
 from musengine.utils.files import (
     explained,
@@ -211,7 +212,7 @@ class RunFolder:
         try:
             pipeline = resolve_pipeline(source, registry)
         except ConfigError as error:
-            raise ConfigError([*error.problems, *self._where_from(error)]) from error
+            raise with_needed(error, self.path, registry) from error
         if settings:
             # Resolved anew, so that keys which came with a later version count as their defaults.
             refuse_changes(self.path, resolve_pipeline(self._source(), registry).tables(), pipeline)
@@ -231,15 +232,6 @@ class RunFolder:
     def _source(self) -> SettingsSource:
         self.require()
         return read(self.pipeline_file)
-
-    def _where_from(self, error: ConfigError) -> list[Problem]:
-        """Say which distributions the run's components came from, where one is not there now."""
-        if all(problem.code != "unknown-component" for problem in error.problems):
-            return []
-        known = read_json(self.path / "versions.json").get("components", {})
-        made_with = ", ".join(f"{name} from {origin}" for name, origin in sorted(known.items()))
-        message = f"this run was made with {made_with}"
-        return [Problem(str(self.path), "", "", message, code="unknown-component")]
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""

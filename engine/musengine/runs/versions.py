@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from musengine.pipeline.resolve import Pipeline
+from musengine.runs.needed_plugins import needed_plugins
 
 
 def versions(pipeline: Pipeline) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def versions(pipeline: Pipeline) -> dict[str, Any]:
         "platform": platform.platform(),
         "distributions": installed,
         "components": components,
+        "plugins": needed_plugins(pipeline.components()),
     }
 
 

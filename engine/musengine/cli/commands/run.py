@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from musengine.cli.options import DEFAULT_MINUTES, add_settings, minutes
 from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
-from musengine.errors import UserError
+from musengine.errors import ConfigError, UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
 
 if TYPE_CHECKING:
@@ -117,7 +117,14 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
             "--set training.minutes=N changes",
             code="option-conflict",
         )
-    loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
+    try:
+        loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
+    except ConfigError as error:
+        from musengine.runs.folder import find_folder
+        from musengine.runs.needed_plugins import with_needed
+
+        run = find_folder(parsed.file.stem, parsed.run_dir, new=parsed.new)
+        raise with_needed(error, run.path, registry) from error
     # What needs PyTorch comes after the mistakes that can be found without.
     from musengine.runs.folder import find_folder
     from musengine.runs.session import Session

@@ -5,6 +5,9 @@ from __future__ import annotations
 from musengine.api import EncoderDeclaration, ModelDeclaration, SamplerDeclaration, hookimpl
 from musengine_markov.config import ChordsConfig, MarkovConfig, NextChordConfig
 
+musengine_api = ">=1,<2"
+"""The versions of musengine's plugin API that this is made for."""
+
 
 @hookimpl
 def musengine_encoders() -> list[EncoderDeclaration]:
