@@ -297,6 +297,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"musengine.{_HOME[name]}"), name)
     globals()[name] = value
+    if "IPython" in sys.modules:
+        from musengine.runs.notebook import prepare
+
+        prepare()
     return value
 
 

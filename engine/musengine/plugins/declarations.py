@@ -340,11 +340,14 @@ class WriterDeclaration(Declaration):
             pieces made on the way, and after `generate` and `evaluate`.
         suffixes: file name endings, with the dot, by which `musengine convert` chooses it, each
             with the settings that make it write such files.
+        notebook: where the function lives that tells a notebook how scores and runs are shown,
+            `"package.module:function"`; it is given IPython's shell, once. Empty for none.
     """
 
     kind: ClassVar[str] = "writer"
     content: tuple[Content, ...] = ("score",)
     suffixes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notebook: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

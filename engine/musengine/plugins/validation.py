@@ -94,7 +94,8 @@ def _wrong_forms(item: Declaration) -> Iterator[str]:
         yield f"the name of {what} must be of small letters, digits, hyphens and dots"
     if "\n" in item.summary:
         yield f"the summary of {what} must be one line"
-    targets = {"target": item.target, "arguments": getattr(item, "arguments", "")}
+    others = {name: getattr(item, name, "") for name in ("arguments", "notebook")}
+    targets = {"target": item.target, **others}
     for field, target in targets.items():
         if (target or field == "target") and not _IMPORT.fullmatch(target):
             yield f"{field} of {what} must be 'package.module:name', got {target!r}"

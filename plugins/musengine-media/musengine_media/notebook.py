@@ -1,4 +1,4 @@
-"""Scores and runs that show and play themselves in a notebook, once the extension is loaded."""
+"""Scores and runs that show and play themselves in a notebook."""
 
 from __future__ import annotations
 

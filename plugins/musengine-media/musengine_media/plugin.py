@@ -69,6 +69,7 @@ def musengine_writers() -> list[WriterDeclaration]:
             name="report",
             summary="A page to listen to: a run's pieces, curves, corpus and pipeline (HTML)",
             target="musengine_media.report:ReportWriter",
+            notebook="musengine_media.notebook:register",
             content=("run",),
             default_for=("run",),
         ),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from test_pages import HOSTILE, Page
 
-import musengine_media
+from musengine import api
 from musengine.api import Run, read_scores
 from musengine.testing import CommandResult, only_plugins, run_command
 
@@ -198,23 +200,31 @@ def test_a_folder_that_is_no_run_is_one_line(folder: Path) -> None:
     assert "pipeline.toml" in done.err
 
 
-def test_scores_and_runs_play_themselves_in_a_notebook(folder: Path) -> None:
+def test_scores_and_runs_play_themselves_in_a_notebook(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run()
+    told: list[str] = []
     formatters: dict[str, Any] = {}
 
     class Formatter:
         def for_type(self, kind: type, function: Any) -> None:
             formatters[kind.__name__] = function
+            told.append(kind.__name__)
 
         def for_type_by_name(self, module: str, name: str, function: Any) -> None:
             assert getattr(importlib.import_module(module), name) is Run
             formatters[name] = function
+            told.append(name)
 
     class Shell:
         class display_formatter:  # noqa: N801  as IPython has it
             formatters = {"text/html": Formatter()}  # noqa: RUF012
 
-    musengine_media.load_ipython_extension(Shell)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: Shell))
+    for _ in range(2):  # as the first use of a public name does
+        api.__getattr__("Score")
+    assert told == ["Score", "Run"]
     shown = Page(formatters["Run"](Run(Path("runs/pipe")))).all("iframe")
     assert Page(str(shown[0]["srcdoc"])).data["pieces"].keys() == {"piece-1", "piece-2"}
     (score,) = read_scores("runs/pipe/samples/piece-001.mid").values()
