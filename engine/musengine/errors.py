@@ -159,7 +159,8 @@ class ConfigError(UserError):
         return [on_one_line(str(problem)) for problem in self.problems]
 
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What acts on a terminal, changes the order of what stands there, or is no character at all."""
 
 
 def on_one_line(text: str) -> str:
@@ -167,7 +168,12 @@ def on_one_line(text: str) -> str:
 
     Names of files may have them.
     """
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text.strip())
+    return written_out(text.strip())
+
+
+def written_out(text: str) -> str:
+    r"""Return a text with line breaks and other control characters written out, as `\n`."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def is_strict() -> bool:

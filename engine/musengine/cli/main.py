@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO, cast
 
 from musengine import __version__
 from musengine.builtin.commands import COMMANDS
+from musengine.cli.streams import PlainText, plain_output
 from musengine.errors import UserError, did_you_mean, is_strict
 from musengine.interfaces.command import CommandContext, ExitStatus
 from musengine.plugins.declarations import CommandDeclaration
 from musengine.plugins.registry import Distribution, RegistryEntry
+from musengine.utils.signals import ended_by_signals
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parsed = _parsed(words)
+        with plain_output():
+            return _main(words)
+    except UserError as error:  # standard output cannot be written
+        return _told_plainly(error)
+
+
+def _main(words: Sequence[str]) -> int:
+    try:
+        with contextlib.redirect_stderr(cast("TextIO", PlainText(sys.stderr))):
+            parsed = _parsed(words)
     except UserError as error:
         return _told_plainly(error)
     from musengine.cli.terminal import Terminal, shown_on
 
     terminal = Terminal(_level(parsed))
     try:
-        with shown_on(terminal, parsed.log_file):
+        with shown_on(terminal, parsed.log_file), ended_by_signals():
             return _carried_out(parsed, CommandContext(terminal))
     except UserError as error:  # the log file cannot be written
         return _told_plainly(error)

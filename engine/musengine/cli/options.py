@@ -68,6 +68,25 @@ def minutes(text: str) -> float:
     return number
 
 
+def file_name(text: str) -> str:
+    """Return the beginning of files' names, of at most 100 characters, without any folder.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none, or leads into another folder.
+    """
+    if (
+        not 0 < len(text) <= 100
+        or text[0] == "."
+        or not text.isprintable()
+        or set(text) & set("/\\:")
+    ):
+        raise argparse.ArgumentTypeError(
+            f"expected the beginning of a file's name without a folder, which --out names; got "
+            f"{text!r}"
+        )
+    return text
+
+
 def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise argparse.ArgumentTypeError(f"expected a number of processes, 1 to 1024, got {text!r}")

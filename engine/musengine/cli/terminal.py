@@ -6,14 +6,14 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from musengine.errors import UserError, on_one_line
+from musengine.errors import MachineError, UserError, on_one_line, written_out
 from musengine.utils.progress import LONGEST_SILENCE, ProgressBar
 
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
@@ -50,12 +50,13 @@ class Terminal:
             return
         self._said = time.monotonic()
         indentation = message[: len(message) - len(message.lstrip(" "))]
-        self.rich.print(
-            _PREFIXES.get(shown, "") + indentation + on_one_line(message),
-            style=_STYLES.get(shown),
-            markup=False,
-            soft_wrap=True,
-        )
+        with suppress(OSError):  # nobody is there to be told, as after a terminal was closed
+            self.rich.print(
+                _PREFIXES.get(shown, "") + indentation + on_one_line(message),
+                style=_STYLES.get(shown),
+                markup=False,
+                soft_wrap=True,
+            )
 
     def bar(self, title: str, every: float = LONGEST_SILENCE) -> ProgressBar:
         """Begin a piece of work: a bar on a terminal, elsewhere a plain line now and then."""
@@ -102,7 +103,9 @@ class _Bar:
         )
         self._progress = Progress(*columns, console=self._terminal.rich, transient=True)
         self._progress.start()
-        self._task = self._progress.add_task(self._title, total=1.0, figures="")
+        self._task = self._progress.add_task(
+            escape(written_out(self._title)), total=1.0, figures=""
+        )
 
     def update(self, fraction: float, detail: str) -> None:
         if not self._terminal.draws_bars:
@@ -112,7 +115,9 @@ class _Bar:
             self._terminal.open(self)
             self._draw()
         if self._progress is not None:
-            self._progress.update(self._task, completed=fraction, figures=escape(detail))
+            self._progress.update(
+                self._task, completed=fraction, figures=escape(written_out(detail))
+            )
 
     def close(self) -> None:
         if self._progress is not None:
@@ -176,10 +181,29 @@ def shown_on(terminal: Terminal, log_file: Path | None = None) -> Iterator[None]
         terminal.close()
 
 
+class _LogFile(logging.FileHandler):
+    """A file of messages; one that cannot be written any more ends the command."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name of logging
+        """Say why it cannot be written.
+
+        Raises:
+            MachineError: the system refuses it.
+        """
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        logging.getLogger().removeHandler(self)
+        raise MachineError(
+            f"--log-file: {self.baseFilename}: {error.strerror or error}", code="cannot-write"
+        ) from error
+
+
 def _file_handler(path: Path) -> logging.Handler:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(
             f"--log-file: {path}: {error.strerror or error}", code="cannot-write"

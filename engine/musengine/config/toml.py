@@ -13,6 +13,7 @@ from typing import Any
 import tomli
 
 from musengine.errors import UserError
+from musengine.utils.files import what_instead
 
 MAX_BYTES = 2**20
 UNSET = "unset"
@@ -89,6 +90,9 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
         UserError: no such file, not UTF-8, not TOML (with line and column), or a bad setting.
     """
     try:
+        kind = what_instead(path)
+        if kind and not path.is_dir():
+            raise UserError(f"{path} is {kind}, not a file", code="not-a-file")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UserError(

@@ -27,6 +27,7 @@ class DiscoveryNotes:
         notices: terms that come with the music.
         ignored: files that no reader reads, counted by suffix.
         taken: ids of the files that are read.
+        unreadable: folders whose files cannot be listed, and why.
         later: ids of files that are no part of the run, such as those that came later.
     """
 
@@ -34,6 +35,7 @@ class DiscoveryNotes:
     ignored: Counter[str] = field(default_factory=Counter)
     taken: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def find_items(
@@ -126,7 +128,7 @@ def _folder_items(
 ) -> Iterator[tuple[Component, Item]]:
     from musengine.interfaces.reader import Item
 
-    for path in sorted(_walk(folder)):
+    for path in sorted(_walk(folder, discovery)):
         known = _by_suffix(path, registry, accepts)
         if known is None:
             discovery.ignored[path.suffix.lower() or path.name] += 1
@@ -136,8 +138,20 @@ def _folder_items(
         yield chosen or known, Item(path, inside.as_posix(), style)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+def _walk(folder: Path, discovery: DiscoveryNotes) -> Iterator[Path]:
+    """Yield the files in a folder and those within it, hidden ones left out.
+
+    Raises:
+        UserError: the folder cannot be read; of those within it that cannot a note is taken.
+    """
+
+    def note(error: OSError) -> None:
+        reason = error.strerror or str(error)
+        if Path(error.filename) == folder:
+            raise UserError(f"cannot read {folder}: {reason}", code="cannot-read") from error
+        discovery.unreadable[str(error.filename)] = reason
+
+    for root, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root, name) for name in names if not name.startswith("."))
 

@@ -16,6 +16,7 @@ from musengine.interfaces.reader import Item, Reader
 from musengine.music.score import Piece
 from musengine.plugins.registry import Component
 from musengine.plugins.sources import code_version
+from musengine.utils.files import what_instead
 
 
 class PieceLoader:
@@ -43,6 +44,7 @@ class PieceLoader:
     def key(self, reader: int, item: Item) -> str:
         """Return what a file's pieces are cached under; reads all its bytes."""
         component = self.readers[reader]
+        _require_file(item)
         with item.path.open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(2**20):
@@ -107,7 +109,14 @@ def read_item(reader: Reader[Any], item: Item) -> list[Piece]:
     Raises:
         UnreadableError: there is none; the message says why.
     """
+    _require_file(item)
     pieces = list(check_pieces(reader, reader.read(item)))
     if not pieces:
         raise UnreadableError("no pieces in it", code="no-pieces")
     return pieces
+
+
+def _require_file(item: Item) -> None:
+    """Refuse what is no file, such as a pipe, from which reading may wait for ever."""
+    if (kind := what_instead(item.path)) not in ("", "a folder"):
+        raise UnreadableError(f"it is {kind}, not a file", code="not-a-file")

@@ -80,6 +80,7 @@ def read_sources(
     result = ReadResult()
     items = list_items(sources, registry, reader, accepts, result.discovery)
     readers, tasks = _index_readers(items)
+    result.skipped.extend(_unlisted(result.discovery))
     files = _Files(PieceLoader(readers, cache or Cache(None)), tasks, result.skipped)
     seen: Counter[str] = Counter()
     for _, pieces in files.results(PieceLoader.pieces, jobs, timeout, reporter):
@@ -113,6 +114,7 @@ def read_manifest(
     readers, tasks = _index_readers(items)
     loader = PieceLoader(readers, cache, extraction)
     manifest = Manifest(loader, discovery=discovery, scratch=scratch)
+    manifest.skipped.extend(_unlisted(discovery))
     files = _Files(loader, tasks, manifest.skipped)
     seen: Counter[str] = Counter()
     results = files.results(_list, jobs, timeout, reporter, cached=_list_cached)
@@ -126,6 +128,11 @@ def read_manifest(
             manifest.pieces.append(replace(info, id=unique, file=len(manifest.files)))
         manifest.files.append(SourceFile(reader, item, key))
     return manifest
+
+
+def _unlisted(discovery: DiscoveryNotes) -> list[Skipped]:
+    """Return the folders whose files could not be listed."""
+    return [Skipped(path, reason) for path, reason in discovery.unreadable.items()]
 
 
 _Listing = tuple[str, str, "list[PieceInfo | Skipped]"]

@@ -22,7 +22,7 @@ from musengine.plugins.blame import broken
 from musengine.plugins.declarations import Content, WriterDeclaration
 from musengine.plugins.registry import Component
 from musengine.utils.arrays import Array
-from musengine.utils.files import explained, read_json_lines, whole_file, write_text
+from musengine.utils.files import append_text, explained, read_json_lines, whole_file, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -199,6 +199,5 @@ def note_origin(folder: Path, records: Sequence[dict[str, Any]]) -> None:
     """Append to generated.jsonl how each piece came to be, so that it can be made again."""
     if not records:
         return
-    path = folder / "generated.jsonl"
-    with explained(path), path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)
+    lines = (json.dumps(record, sort_keys=True) + "\n" for record in records)
+    append_text(folder / "generated.jsonl", "".join(lines))

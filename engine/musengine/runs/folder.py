@@ -27,7 +27,7 @@ from musengine.runs.changes import refuse_changes
 from musengine.runs.needed_plugins import with_needed
 from musengine.runs.versions import versions
 from musengine.utils.files import (
-    explained,
+    append_text,
     is_aside,
     locked,
     read_json,
@@ -79,7 +79,12 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         """Whether a run is in the folder already."""
-        return self.pipeline_file.is_file()
+        try:
+            return self.pipeline_file.is_file()
+        except OSError as error:
+            raise UserError(
+                f"cannot read {self.pipeline_file}: {error.strerror or error}", code="cannot-read"
+            ) from error
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -91,6 +96,7 @@ class RunFolder:
         Raises:
             UserError: another process holds it, it cannot be written, or it is something else.
         """
+        self.refuse_links()
         self._refuse_foreign()
         message = f"{self.path} is in use by another musengine process; wait for it, or use --new"
         fresh = False
@@ -109,6 +115,22 @@ class RunFolder:
                 with contextlib.suppress(OSError):
                     (self.path / "run.lock").unlink(missing_ok=True)
                     self.path.rmdir()
+
+    def refuse_links(self) -> None:
+        """Refuse a folder with links that lead out of it: what is written stays inside.
+
+        Raises:
+            UserError: there is one; names it.
+        """
+        home = self.path.resolve()
+        for folder in (self.path, self.checkpoints, self.samples):
+            for entry in _entries(folder):
+                if entry.is_symlink() and not entry.resolve().is_relative_to(home):
+                    raise UserError(
+                        f"{entry} is a link that leads out of the run folder, in which alone a run "
+                        "writes and deletes; put a copy in its place",
+                        code="link-outside",
+                    )
 
     def _refuse_foreign(self) -> None:
         """Refuse a folder that is neither a run, nor one half begun, nor empty."""
@@ -158,7 +180,7 @@ class RunFolder:
 
     def write_pipeline(self, pipeline: Pipeline) -> None:
         """Write the pipeline as resolved."""
-        write_text(self.pipeline_file, tomli_w.dumps(pipeline.tables()))
+        write_text(self.pipeline_file, _as_toml(pipeline))
 
     def write_split(self, dataset: Dataset) -> None:
         """Write which piece is in which part, and what was left out and why."""
@@ -207,6 +229,7 @@ class RunFolder:
             UserError: not a run folder, a plugin is missing, or a setting cannot change.
         """
         source = self._source()
+        self.refuse_links()
         for assignment in settings:
             apply(source, assignment)
         try:
@@ -235,9 +258,7 @@ class RunFolder:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        path = self.path / "metrics.jsonl"
-        with explained(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, sort_keys=True) + "\n")
+        append_text(self.path / "metrics.jsonl", json.dumps(record, sort_keys=True) + "\n")
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield what stands in metrics.jsonl; lines that were cut short are left out."""
@@ -305,8 +326,17 @@ class RunFolder:
 
     def checkpoint_paths(self) -> list[Path]:
         """Return the checkpoints, oldest first."""
-        found = self.checkpoints.glob("step-*.safetensors")
-        return sorted(path for path in found if _STEP.match(path.name))
+        try:
+            found = list(self.checkpoints.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(
+                f"cannot read {self.checkpoints}: {error.strerror or error}", code="cannot-read"
+            ) from error
+        return sorted(
+            path for path in found if path.suffix == ".safetensors" and _STEP.match(path.name)
+        )
 
     def checkpoint_for(self, which: str | int | Path) -> Path:
         """Return a checkpoint: `best`, `last`, the one after a step, or a file by itself.
@@ -353,9 +383,36 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
 
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing where it is none or cannot be read."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
 def _step(checkpoint: Path) -> int:
     match = _STEP.match(checkpoint.name)
     return int(match[1]) if match else -1
+
+
+def _as_toml(pipeline: Pipeline) -> str:
+    """Return a pipeline's tables as TOML.
+
+    Raises:
+        UserError: a name in it is not UTF-8, which TOML cannot hold.
+    """
+    text = tomli_w.dumps(pipeline.tables())
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text[: error.end].splitlines()[-1]
+        raise UserError(
+            f"a name in the pipeline is not UTF-8, which no file of settings can hold: {line}; "
+            "rename it",
+            code="not-utf-8",
+        ) from error
+    return text
 
 
 def is_run_folder(path: Path) -> bool:

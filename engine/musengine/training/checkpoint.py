@@ -111,10 +111,18 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a file; whatever is wrong with it is told in one line."""
     try:
         if path.exists() and not path.is_file():
-            raise OSError("it is no file")
+            raise ValueError("it is no file")
         with safetensors.safe_open(path, framework="pt") as file:
             yield file
-    except (OSError, safetensors.SafetensorError, LookupError, *_FOREIGN_JSON) as error:
+    except FileNotFoundError as error:
+        raise UserError(
+            f"there is no checkpoint {path}; name another", code="checkpoint-unreadable"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror or error}", code="cannot-read"
+        ) from error
+    except (safetensors.SafetensorError, LookupError, *_FOREIGN_JSON) as error:
         raise UserError(
             f"the checkpoint {path} cannot be read ({error}); name another, or delete it to go on "
             "from the one before it",

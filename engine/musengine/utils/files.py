@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 import time
@@ -20,6 +21,8 @@ if sys.platform != "win32":
 
 _ASIDE = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
 """What `whole_file` calls the files that it writes aside."""
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 _ABANDONED = 3600.0
 """Seconds after which a file aside is nobody's, where the system does not tell whose it is."""
@@ -103,6 +106,25 @@ def is_abandoned(path: Path) -> bool:
     return True
 
 
+def what_instead(path: Path) -> str:
+    """Return what a path is that is neither a file nor absent: `a pipe`; empty where it is a file.
+
+    Opening one may wait for ever.
+
+    Raises:
+        OSError: the system does not tell, as of a link to itself.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    kinds = (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+    )
+    return next((name for is_kind, name in kinds if is_kind(mode)), "a device")
+
+
 @contextlib.contextmanager
 def explained(path: Path, option: str = "--run-dir") -> Iterator[None]:
     """Turn the operating system's refusal to write into one line that names the path."""
@@ -132,7 +154,23 @@ def write_text(path: Path, text: str, option: str = "--run-dir") -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
+    # Bytes of a file's name that are no UTF-8 are lone surrogates, which JSON can only escape.
+    text = _SURROGATES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    write_text(path, f"{text}\n")
+
+
+def append_text(path: Path, text: str, option: str = "--run-dir") -> None:
+    """Write at the end of a text file, which may not be a link: it could lead anywhere.
+
+    Raises:
+        MachineError: the file cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with explained(path, option):
+        handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(handle, "ab") as file:
+            file.write(text.encode())
 
 
 def read_json(path: Path, limit: int = 64 * 2**20) -> Any:
@@ -142,6 +180,8 @@ def read_json(path: Path, limit: int = 64 * 2**20) -> Any:
         UserError: missing, too large or not JSON.
     """
     try:
+        if kind := what_instead(path):
+            raise UserError(f"{path} is {kind}, not a file", code="not-a-file")
         if path.stat().st_size > limit:
             raise UserError(f"{path} is too large to be one of musengine's files", code="too-large")
         return json.loads(path.read_text(encoding="utf-8"))

@@ -1,12 +1,15 @@
-"""Ctrl-C during training: the first one asks it to stop after its step, the second leaves."""
+"""Ctrl-C and the like: in training the first asks it to stop after its step, the second leaves."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What ends a process from outside: a shutdown, or the end of its terminal."""
 
 
 class StopRequest:
@@ -22,7 +25,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Catch the first Ctrl-C (or SIGTERM) inside the block; the second raises KeyboardInterrupt.
+    """Catch the first Ctrl-C, SIGTERM or SIGHUP inside; the second raises KeyboardInterrupt.
 
     Args:
         say: called with a line for the user at the first one.
@@ -39,9 +42,36 @@ def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[StopRequest]:
         stop.requested = True
         say("stopping after this step and saving; press Ctrl-C again to leave at once")
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled((signal.SIGINT, *_ENDING), handle):
         yield stop
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have a signal that ends the process end the block as Ctrl-C does, so that it is tidied up."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handled(_ENDING, handle):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(
+    numbers: Sequence[signal.Signals], handle: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Handle some signals inside the block; one that is ignored, as under `nohup`, stays so."""
+    previous = {
+        number: signal.signal(number, handle)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

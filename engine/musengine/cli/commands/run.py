@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.options import DEFAULT_MINUTES, add_settings, minutes
+from musengine.cli.options import DEFAULT_MINUTES, add_settings, file_name, minutes
 from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
 from musengine.errors import ConfigError, UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
@@ -68,7 +68,9 @@ def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     add_shorthands(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to, instead of RUN/samples")
-    parser.add_argument("--name", default="piece", help="what the files are called (piece)")
+    parser.add_argument(
+        "--name", type=file_name, default="piece", help="what the files are called (piece)"
+    )
     parser.add_argument(
         "--record",
         type=Path,

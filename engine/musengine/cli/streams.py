@@ -1,0 +1,104 @@
+"""Standard output and error for a command: what cannot be shown is written out, never raw."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+from musengine.errors import MachineError, written_out
+
+
+class PlainText:
+    """A text stream that writes out control characters, and what its encoding does not hold.
+
+    Names of files, values of a pipeline and a plugin's words may have escape sequences, with which
+    a terminal would do as they say.
+
+    Args:
+        stream: where the text goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, its lines kept.
+
+        Raises:
+            MachineError: the system refuses it, as where a disk is full.
+        """
+        encoding = self._stream.encoding or "utf-8"
+        plain = "".join(line if line in "\n\t" else written_out(line) for line in _pieces(text))
+        with _refusal_told():
+            self._stream.write(plain.encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back.
+
+        Raises:
+            MachineError: the system refuses it.
+        """
+        with _refusal_told():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield a text's line breaks and tabs each by itself, and all between them."""
+    start = 0
+    for index, character in enumerate(text):
+        if character in "\n\t":
+            yield text[start:index]
+            yield character
+            start = index + 1
+    yield text[start:]
+
+
+@contextlib.contextmanager
+def _refusal_told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _let_go(sys.stdout)
+        raise MachineError(
+            f"cannot write to standard output: {error.strerror or error}", code="cannot-write"
+        ) from error
+
+
+def _let_go(stream: Any) -> None:
+    """Have what a stream still holds go nowhere, lest the end of the process fail over it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def plain_output() -> Iterator[None]:
+    """Write everything that is printed inside as plain text; a closed stream takes it in silence.
+
+    Raises:
+        MachineError: at the end, where the system refuses what was held back.
+    """
+    with contextlib.ExitStack() as stack:
+        if sys.stdout is None or sys.stderr is None:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
+            stack.enter_context(contextlib.redirect_stderr(sys.stderr or nowhere))
+            stack.enter_context(contextlib.redirect_stdout(sys.stdout or nowhere))
+        plain = PlainText(sys.stdout)
+        stack.enter_context(contextlib.redirect_stdout(cast("TextIO", plain)))
+        try:
+            yield
+        finally:
+            try:
+                plain.flush()
+            except BrokenPipeError:
+                _let_go(plain)
