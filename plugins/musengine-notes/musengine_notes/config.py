@@ -83,7 +83,7 @@ class NotesEncoderConfig(EncoderConfig):
             durations=_lengths(self.longest_note / float(self.step.size)),
             velocities=self.velocities,
             lags=self.lags if in_beats else (),
-            conditioning=("metre", "lookback") if in_beats else (),
+            conditioning=("metre", "lookback") if in_beats else ("metre",),
         )
 
     def keeps(self) -> tuple[Kept, ...]:

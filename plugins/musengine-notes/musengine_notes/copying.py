@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from musengine_notes.fields import NEVER, Chooser, FieldLogits
-from musengine_notes.layout import BAR, FIELDS, FIRST_PART, PART, PITCH, PITCHES
+from musengine_notes.layout import BAR, FIELDS, FIRST_PART, METRE, PART, PITCH, PITCHES
 from musengine_notes.lookback import KEY
 from musengine_notes.stepping import Past
 
@@ -47,7 +47,7 @@ def tried_copying(model: NoteModel, chooser: Chooser, bar: int) -> Tensor:
         return more
     random = torch.Generator().manual_seed(0)
     state, last = model.start(PIECES), None
-    here = {"metre": torch.zeros(PIECES, 3, dtype=torch.int64, device=device)}
+    here = {"metre": torch.zeros(PIECES, METRE, dtype=torch.int64, device=device)}
     here["metre"][:, BAR] = bar
     total = torch.zeros_like(more)
     with torch.inference_mode():

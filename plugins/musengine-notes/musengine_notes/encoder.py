@@ -41,6 +41,7 @@ from musengine_notes.layout import (
     DURATION,
     FIRST_PART,
     LOOKBACK,
+    METRE,
     PART,
     PEDAL,
     PITCH,
@@ -65,6 +66,7 @@ class Notes(Encoder[NotesEncoderConfig]):
         self.instruments: list[Instrument] = []
         self.pedal_part = -1
         self.returns: tuple[float, ...] = ()
+        self.at_once = 0
 
     @property
     def layout(self) -> NoteEvents:
@@ -74,6 +76,7 @@ class Notes(Encoder[NotesEncoderConfig]):
             parts=tuple(each.part for each in self.instruments),
             pedal=self.pedal_part >= 0,
             returns=self.returns,
+            at_once=self.at_once,
         )
 
     def fit(self, pieces: Iterable[Piece]) -> None:
@@ -93,7 +96,7 @@ class Notes(Encoder[NotesEncoderConfig]):
         self.kind = counts.kind(self.config.parts)
         self.instruments = counts.instruments(self.kind, self.config.most_parts)
         self.pedal_part = self._pedal_part(pedals) if self.config.pedal else -1
-        self.returns = form.means()
+        self.returns, self.at_once = form.means(), form.at_once()
 
     def _pedal_part(self, pedals: Mapping[tuple[int, str, bool], int]) -> int:
         moves = np.zeros(len(self.instruments) + 1, dtype=np.int64)
@@ -121,7 +124,7 @@ class Notes(Encoder[NotesEncoderConfig]):
         steps_TF = arranged(events, layout)
         return Encoded(
             steps=steps_TF.astype(np.int16),
-            conditioning={} if bars is None else channels(steps_TF, bars, layout),
+            conditioning=channels(steps_TF, bars, layout),
             dropped={what: count for what, count in dropped.items() if count},
         )
 
@@ -251,9 +254,10 @@ class Notes(Encoder[NotesEncoderConfig]):
     def conditioning(self, first: int, count: int, settings: DecodeSettings) -> Mapping[str, Array]:
         """Return bars that are all alike; where a note lies in them follows from those before."""
         layout = self.layout
+        metre = np.full((count, METRE), UNKNOWN, dtype=np.int16)
         if not layout.in_beats:
-            return {}
-        metre = np.full((count, 3), UNKNOWN, dtype=np.int16)
+            metre[:, BAR] = 0
+            return {"metre": metre}
         beats = settings.meter.beats_per_bar
         bar = (beats if beats > 1 else 4 * beats) / self.config.step.size
         metre[:, BAR] = max(1, min(round(bar), 2**15 - 1))
@@ -267,6 +271,7 @@ class Notes(Encoder[NotesEncoderConfig]):
             "instruments": [each.as_json() for each in self.instruments],
             "pedal_part": self.pedal_part,
             "returns": list(self.returns),
+            "at_once": self.at_once,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -275,3 +280,4 @@ class Notes(Encoder[NotesEncoderConfig]):
         self.instruments = [Instrument(**each) for each in state["instruments"]]
         self.pedal_part = int(state["pedal_part"])
         self.returns = tuple(map(float, state["returns"]))
+        self.at_once = int(state["at_once"])

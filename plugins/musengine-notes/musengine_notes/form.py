@@ -12,6 +12,7 @@ from musengine_notes.events import bars_of
 from musengine_notes.layout import NoteEvents
 from musengine_notes.lookback import keys_of
 
+_MOST = 64
 _LONGEST = 2**22
 """Grid steps of pieces that are looked at."""
 
@@ -22,10 +23,17 @@ class Returns:
     def __init__(self, layout: NoteEvents) -> None:
         self.layout = layout
         self.shares: list[list[float]] = [[] for _ in layout.lags]
+        self.together = np.zeros(_MOST + 1, dtype=np.int64)
 
     def add(self, score: Score) -> None:
         """Count a piece: of its notes that have so many bars before them, those that come again."""
-        if not self.layout.in_beats or not len(score):
+        if not len(score):
+            return
+        _, together = np.unique(
+            score.nearest_steps(score.onset, self.layout.step), return_counts=True
+        )
+        self.together += np.bincount(np.minimum(together, _MOST), minlength=_MOST + 1)
+        if not self.layout.in_beats:
             return
         try:
             bars, shift = bars_of(score, self.layout, _LONGEST)
@@ -42,6 +50,11 @@ class Returns:
                 moved = bars.starts[number[there] - lag] + place[there]
                 then = keys_of(moved, track[there], score.pitch[there])
                 shares.append(float(np.isin(then, key).mean()))
+
+    def at_once(self) -> int:
+        """Return than how many events hardly ever more begin together: one time in a thousand."""
+        passed = self.together.cumsum()
+        return int(np.searchsorted(passed, 0.999 * passed[-1])) if passed[-1] else 0
 
     def means(self) -> tuple[float, ...]:
         """Return the mean share of each lag, 0 where no piece is long enough."""

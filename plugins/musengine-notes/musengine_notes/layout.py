@@ -24,9 +24,13 @@ LONGEST_RUN = 15
 EXPECTED = len(FIELDS)
 """The column that holds 0 where nothing is expected, else 1 and the notes in a row."""
 
-PLACE_BEFORE, PLACE, BAR = range(3)
-"""Columns of the channel `metre`, in grid steps: where in its bar the note before begins, where
-this one does, and how long its bar is."""
+PLACE_BEFORE, PLACE, BAR, AT_ONCE = range(4)
+"""Columns of the channel `metre`: in grid steps where in its bar the note before begins, where this
+one does, and how long its bar is, 0 where there are none; and how many events began when the one
+before did, up to it."""
+METRE = 4
+MOST_AT_ONCE = 15
+"""Events that begin at once, counted no further."""
 UNKNOWN = -1
 """A place that follows from the notes before and a bar that stays the same."""
 
@@ -53,11 +57,12 @@ class NoteEvents(Layout):
     `delay` and `duration` are places in the tables `delays` and `durations`, which hold grid steps.
     `part` is `REST`, where nothing but time passes, by the longest delay; `PEDAL`, where `pitch` is
     1 for down and 0 for up; then the instruments; and last `end`. Notes that begin at once are in
-    the order of parts, then pitches. Where time is counted in beats the channels `metre` (T, 3) and
-    `lookback` (T, lags, 6) come with them.
+    the order of parts, then pitches. The channel `metre` (T, 4) comes with them, and where time is
+    counted in beats `lookback` (T, lags, 6).
 
     `parts` is empty until the encoder has learned them from the training part; so is `returns`: for
-    each lag the share of notes, 0 to 1, that are there so many bars before.
+    each lag the share of notes, 0 to 1, that are there so many bars before; and `at_once`, than
+    which hardly ever more events begin together.
     """
 
     name: str = "notes"
@@ -69,6 +74,7 @@ class NoteEvents(Layout):
     pedal: bool = False
     lags: tuple[int, ...] = ()
     returns: tuple[float, ...] = ()
+    at_once: int = 0
 
     @property
     def step_shape(self) -> tuple[int, ...]:

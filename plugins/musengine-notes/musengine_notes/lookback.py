@@ -15,11 +15,14 @@ import numpy as np
 
 from musengine.api import Array, IntArray
 from musengine_notes.layout import (
+    AT_ONCE,
     BAR,
     DELAY,
     EXPECTED,
     LONGEST_RUN,
     LOOKBACK,
+    METRE,
+    MOST_AT_ONCE,
     PART,
     PITCH,
     PITCHES,
@@ -70,21 +73,28 @@ def onsets_of(steps_TF: Array, layout: NoteEvents) -> IntArray:
     return result
 
 
-def channels(steps_TF: Array, bars: Bars, layout: NoteEvents) -> dict[str, Array]:
-    """Return the conditioning channels of a piece."""
+def channels(steps_TF: Array, bars: Bars | None, layout: NoteEvents) -> dict[str, Array]:
+    """Return the conditioning channels of a piece, without bars where it has no beat."""
     onset = onsets_of(steps_TF, layout)
+    if bars is None:
+        return {"metre": metre_channel(onset, bars)}
     return {
         "metre": metre_channel(onset, bars),
         "lookback": lookback_channel(steps_TF, onset, bars, layout),
     }
 
 
-def metre_channel(onset: IntArray, bars: Bars) -> Array:
-    """Return (T, 3): the place of the note before, that of the note, and the length of its bar."""
-    channel = np.zeros((len(onset), 3), dtype=np.int16)
-    _, place, length = bars.of(onset)
-    channel[:, PLACE], channel[:, BAR] = place, length
-    channel[1:, PLACE_BEFORE] = place[:-1]
+def metre_channel(onset: IntArray, bars: Bars | None) -> Array:
+    """Return (T, 4) as `layout` names the columns."""
+    channel = np.zeros((len(onset), METRE), dtype=np.int16)
+    index = np.arange(len(onset))
+    begins = np.append(True, np.diff(onset) > 0)[: len(onset)]
+    at_once = index - np.maximum.accumulate(np.where(begins, index, 0)) + 1
+    channel[1:, AT_ONCE] = np.minimum(at_once[:-1], MOST_AT_ONCE)
+    if bars is not None:
+        _, place, length = bars.of(onset)
+        channel[:, PLACE], channel[:, BAR] = place, length
+        channel[1:, PLACE_BEFORE] = place[:-1]
     return channel
 
 

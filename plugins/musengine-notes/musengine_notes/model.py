@@ -14,14 +14,16 @@ from torch.nn import functional
 from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
 from musengine_notes.config import NotesModelConfig
 from musengine_notes.copying import tried_copying
-from musengine_notes.fields import Chooser, FieldLogits, NoteFields
+from musengine_notes.fields import NEVER, Chooser, FieldLogits, NoteFields
 from musengine_notes.layout import (
+    AT_ONCE,
     BAR,
     DELAY,
     EXPECTED,
     FIELDS,
     LONGEST_RUN,
     LOOKBACK,
+    MOST_AT_ONCE,
     PART,
     PITCH,
     PLACE,
@@ -42,7 +44,7 @@ class _Seen:
         before: (B, T, 5) the events before them.
         target: (B, T, 5) the events.
         begins: (B, T) bool, True where nothing is before.
-        metre: (B, T, 3).
+        metre: (B, T, 4).
         lookback: (B, T, lags, 6).
     """
 
@@ -69,11 +71,12 @@ class NoteModel(Model[NotesModelConfig]):
         self.notes = layout
         self.lags = len(layout.lags) if config.form else 0
         sizes = layout.sizes
-        # Rows for the values of each field, for nothing, for the place and length of the bar.
+        # Rows for the values of each field, for nothing, for the place and length of the bar, and
+        # for how many began at once.
         self.offsets = [sum(sizes[:field]) for field in range(len(FIELDS) + 1)]
         self.nothing = self.offsets[-1]
         self.fields_in = nn.EmbeddingBag(
-            self.nothing + 1 + 2 * layout.places, config.width, mode="sum"
+            self.nothing + 1 + 2 * layout.places + MOST_AT_ONCE + 1, config.width, mode="sum"
         )
         nn.init.normal_(self.fields_in.weight, std=0.3)
         if self.lags:
@@ -134,9 +137,9 @@ class NoteModel(Model[NotesModelConfig]):
         most = self.notes.places - 1
         place = metre[..., PLACE_BEFORE].clamp(0, most) + self.nothing + 1
         bar = metre[..., BAR].clamp(0, most) + self.nothing + 1 + self.notes.places
-        return self._bag(
-            self.fields_in, torch.cat([rows, place[..., None], bar[..., None]], dim=-1)
-        )
+        at_once = metre[..., AT_ONCE].clamp(0, MOST_AT_ONCE) + self.nothing + 1
+        others = torch.stack([place, bar, at_once + 2 * self.notes.places], dim=-1)
+        return self._bag(self.fields_in, torch.cat([rows, others], dim=-1))
 
     def _expected_rows(self, lookback: Tensor) -> Tensor:
         """Return (B, T, lags * 6) rows of the tables of what is expected."""
@@ -162,18 +165,18 @@ class NoteModel(Model[NotesModelConfig]):
     def _channels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the channels of a batch; of pieces in even bars, they follow from the notes."""
         rows, steps = batch.mask.shape
-        if "metre" not in batch.conditioning:
-            device = batch.steps.device
-            metre = torch.zeros(rows, steps, 3, dtype=torch.int64, device=device)
-            return metre, metre.new_zeros(rows, steps, 0, LOOKBACK)
         metre = batch.conditioning["metre"].long()
-        lookback = batch.conditioning["lookback"].long()
+        if self.notes.in_beats:
+            lookback = batch.conditioning["lookback"].long()
+        else:
+            lookback = metre.new_zeros(rows, steps, 0, LOOKBACK)
         for row in (metre[:, 0, PLACE] == UNKNOWN).nonzero()[:, 0].tolist():
             events = batch.targets[row].cpu().numpy()
-            last = int(onsets_of(events, self.notes)[-1])
-            even = channels(events, Bars.even(int(metre[row, 0, BAR]), last), self.notes)
+            last, bar = int(onsets_of(events, self.notes)[-1]), int(metre[row, 0, BAR])
+            even = channels(events, Bars.even(bar, last) if bar else None, self.notes)
             metre[row] = torch.from_numpy(even["metre"].astype(np.int64))
-            lookback[row] = torch.from_numpy(even["lookback"].astype(np.int64))
+            if bar:
+                lookback[row] = torch.from_numpy(even["lookback"].astype(np.int64))
         return metre, lookback
 
     def _transposed(self, seen: _Seen, mask: Tensor) -> _Seen:
@@ -210,7 +213,7 @@ class NoteModel(Model[NotesModelConfig]):
         """Read one note; returns what the fields of the next one are drawn from."""
         trunk, kept = state
         past = Past(*kept)
-        bar = self._bar(conditioning, len(past.time))
+        bar = conditioning["metre"][:, BAR].long()
         if last is None:
             last = torch.zeros(len(bar), len(FIELDS), dtype=torch.int64, device=bar.device)
             begins = torch.ones_like(bar, dtype=torch.bool)
@@ -220,17 +223,15 @@ class NoteModel(Model[NotesModelConfig]):
         seen = self._one(last, begins, past, bar)
         out, trunk = self._trunk(seen, trunk)
         hidden = self.fields_out.hidden(out[:, 0])
-        context = _Context(hidden, last, begins, past.time, bar, past.expected)
+        full = past.at_once >= (self.notes.at_once or torch.iinfo(torch.int64).max)
+        full &= last[:, PART] != self.notes.end
+        context = _Context(hidden, last, begins, past.time, bar, past.expected, full)
         return context, (trunk, past.as_tuple())
-
-    def _bar(self, conditioning: Mapping[str, Tensor], pieces: int) -> Tensor:
-        if "metre" in conditioning:
-            return conditioning["metre"][:, BAR].long()
-        return torch.zeros(pieces, dtype=torch.int64, device=self.delays.device)
 
     def _one(self, last: Tensor, begins: Tensor, past: Past, bar: Tensor) -> _Seen:
         before = torch.where(begins, 0, _place(past.time, bar))
-        metre = torch.stack([before, before, bar], dim=-1)[:, None]
+        at_once = past.at_once.clamp(max=MOST_AT_ONCE)
+        metre = torch.stack([before, before, bar, at_once], dim=-1)[:, None]
         return _Seen(last[:, None], last[:, None], begins[:, None], metre, past.expected[:, None])
 
     def propose(self, context: Any, draw: Draw) -> Proposal:
@@ -250,6 +251,8 @@ class NoteModel(Model[NotesModelConfig]):
                 context.expected,
                 lambda chooser: self.copying(chooser, bar),
             )
+            if field == DELAY:
+                logits.logits[context.full, 0] = NEVER
             drawn[:, field] = _drawn(draw, logits)
             said.append(logits.logits)
             if field == DELAY:
@@ -279,8 +282,7 @@ class NoteModel(Model[NotesModelConfig]):
         seen = []
         last = torch.zeros_like(prompt[:, 0])
         for t in range(prompt.shape[1]):
-            here = {name: channel[:, t] for name, channel in conditioning.items()}
-            bar = self._bar(here, len(prompt))
+            bar = conditioning["metre"][:, t, BAR].long()
             begins = torch.full_like(bar, t == 0, dtype=torch.bool)
             if t:
                 past = read(past, last, bar, self.notes, self.delays)
@@ -306,6 +308,8 @@ class _Context:
     time: Tensor
     bar: Tensor
     expected: Tensor
+    full: Tensor
+    """(N,) bool, True where as many events have begun at once as hardly ever do."""
 
 
 def _place(time: Tensor, bar: Tensor) -> Tensor:

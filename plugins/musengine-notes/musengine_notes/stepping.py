@@ -35,6 +35,7 @@ class Past:
         count: (N,) how many of them there are.
         time: (N,) grid steps at which the last one begins.
         expected: (N, lags, 6) what look-back said of the event to come.
+        at_once: (N,) how many events began when the last one did, up to it.
     """
 
     key: Tensor
@@ -42,6 +43,7 @@ class Past:
     count: Tensor
     time: Tensor
     expected: Tensor
+    at_once: Tensor
 
     @classmethod
     def empty(cls, pieces: int, lags: int, device: torch.device) -> Past:
@@ -53,11 +55,12 @@ class Past:
             torch.zeros(pieces, dtype=torch.int64, device=device),
             torch.zeros(pieces, dtype=torch.int64, device=device),
             torch.zeros(pieces, lags, LOOKBACK, dtype=torch.int64, device=device),
+            torch.zeros(pieces, dtype=torch.int64, device=device),
         )
 
     def as_tuple(self) -> tuple[Tensor, ...]:
         """Return the tensors, as a model's state has them."""
-        return (self.key, self.fields, self.count, self.time, self.expected)
+        return (self.key, self.fields, self.count, self.time, self.expected, self.at_once)
 
 
 def read(past: Past, event: Tensor, bar: Tensor, layout: NoteEvents, delays: Tensor) -> Past:
@@ -70,7 +73,10 @@ def read(past: Past, event: Tensor, bar: Tensor, layout: NoteEvents, delays: Ten
         layout: of the events.
         delays: (delays,) the layout's table.
     """
-    time = past.time + delays[event[:, DELAY].clamp(0, len(delays) - 1)]
+    delay = delays[event[:, DELAY].clamp(0, len(delays) - 1)]
+    first = (delay > 0) | (past.count == 0)
+    past = replace(past, at_once=torch.where(first, 1, past.at_once + 1))
+    time = past.time + delay
     if not past.expected.shape[1]:
         return replace(past, time=time, count=past.count + 1)
     right = (past.expected[..., : PITCH + 1] == event[:, None, : PITCH + 1]).all(dim=-1)

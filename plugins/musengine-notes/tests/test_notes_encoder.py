@@ -65,10 +65,13 @@ class TestFields:
             [0, end, 0, 0, 0],
         ]
         assert encoded.dropped == {}
-        place_before, place, bar = encoded.conditioning["metre"].T
+        place_before, place, bar, at_once = encoded.conditioning["metre"].T
         assert place.tolist() == [0, 0, 4, 4, 12, 12]
         assert place_before.tolist() == [0, 0, 0, 4, 4, 12]
         assert set(bar.tolist()) == {16}
+        # How many began with the note before, up to it; in a thousand onsets hardly one has more.
+        assert at_once.tolist() == [0, 1, 2, 1, 2, 1]
+        assert layout.at_once == 2
 
     def test_what_is_written_has_the_instruments(self) -> None:
         score = band()
@@ -101,7 +104,7 @@ class TestFields:
     def test_four_bars_of_a_beat_are_one(self) -> None:
         score = Score.from_notes([0, 1440, 1920], 480, 60, ticks_per_beat=480, meters=[(0, 1, 4)])
         made = encoder(score)
-        _, place, bar = made.encode(score).conditioning["metre"][:3].T
+        _, place, bar, _ = made.encode(score).conditioning["metre"][:3].T
         assert place.tolist() == [0, 12, 0]
         assert bar.tolist() == [16, 16, 16]
         alike = made.conditioning(0, 1, DecodeSettings(120.0, Meter(1, 4)))

@@ -155,6 +155,7 @@ class TestStepping:
     @pytest.mark.parametrize("step", [GridStep(Fraction(1, 4), "beat"), HUNDREDTHS])
     def test_it_is_reading_the_whole(self, trunk: str, form: bool, step: GridStep) -> None:
         made = encoder(step=step)
+        made.at_once = 0  # what is drawn is what is likely
         network = model(made.layout, trunk=trunk, form=form).double()
         steps = made.encode(band()).steps
         conditioning = made.conditioning(0, len(steps), DecodeSettings())
@@ -225,6 +226,9 @@ class TestDraws:
             assert (rests[:, 0] == len(made.layout.delays) - 1).all()
             # Nothing is struck twice at once, and nothing comes before what it is after.
             onset = np.cumsum(np.array(made.layout.delays)[piece[:over, 0]])
+            _, together = np.unique(onset, return_counts=True)
+            # The end may come with as many as there are at the most.
+            assert together.max() <= made.layout.at_once + 1
             key = onset * 10**6 + piece[:over, 1] * 1000 + piece[:over, 2]
             assert (np.diff(key) > 0).all()
 
