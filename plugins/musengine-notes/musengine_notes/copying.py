@@ -26,8 +26,8 @@ from musengine_notes.stepping import Past
 if TYPE_CHECKING:
     from musengine_notes.model import NoteModel
 
-PIECES = 24
-STEPS = 640
+PIECES = 16
+STEPS = 480
 _GAIN = 0.1
 _MOST = 8.0
 

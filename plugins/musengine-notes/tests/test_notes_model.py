@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,12 +15,18 @@ from musengine.api import (
     Batch,
     DecodeSettings,
     Encoded,
+    EncodedPiece,
+    Evidence,
     GridStep,
+    Layout,
+    Model,
+    ModelConfig,
+    Output,
     Piece,
     Score,
     Track,
 )
-from musengine.testing import generate_steps
+from musengine.testing import create, generate_steps
 from musengine_notes import copying
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 from musengine_notes.encoder import Notes
@@ -348,3 +356,78 @@ class TestCopying:
             )
         assert shares[0] <= shares[1] < shares[2]
         assert shares[2] > 0.5
+
+
+class _Oracle(Model[ModelConfig]):
+    """Knows of a grid that one of twelve pitches begins in every step but the first."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(ModelConfig(), layout)
+        self.register_buffer("nothing", torch.zeros(1))
+
+    def forward(self, batch: Batch) -> Output:
+        nll = torch.full(batch.mask.shape, math.log(12), dtype=torch.float64)
+        nll[:, 0] = 0.0
+        return Output(nll=nll, mask=batch.mask)
+
+
+class TestComparable:
+    """One distribution, told through two encoders: nats per note agree."""
+
+    def test_as_notes_and_as_a_grid(self) -> None:
+        # After a beat of silence a note on every beat, each of twelve pitches as likely.
+        drawn = np.random.default_rng(0).integers(60, 72, 50)
+        score = Score.from_notes(480 * np.arange(1, 51), 480, drawn, 80, ticks_per_beat=480)
+        told = {}
+        for name in ("grid", "notes"):
+            made: Any
+            network: Any
+            if name == "grid":
+                made = create(
+                    *("encoder", "piano-roll"),
+                    step="1 beat",
+                    lowest=60,
+                    highest=71,
+                )
+                network = _Oracle(made.layout)
+            else:
+                made = Notes(NotesEncoderConfig(velocities=1))
+                made.fit([Piece("a", score)])
+                network = self.knowing(made.layout)
+            encoded = replace(made.encode(score), notes=len(score))
+            evidence = Evidence(network, made, [EncodedPiece("a", encoded, "")], "test")
+            told[name] = create("metric", "nll").measure(evidence)["nats_per_note"]
+        assert told["grid"] == pytest.approx(math.log(12), abs=1e-9)
+        # What the notes say beside it: after each note that the piece goes on, and at last its end.
+        more = -50 * math.log(0.98) - math.log(0.02)
+        assert told["notes"] == pytest.approx(math.log(12) + more / 50, abs=1e-5)
+
+    def knowing(self, layout: NoteEvents) -> NoteModel:
+        """A model that says the same by its biases alone."""
+        network = model(layout, form=False).double()
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.zero_()
+            wanted = (
+                {4: 0.98, 0: 0.02},  # a beat later, or at once, which only the end can be
+                {2: 0.5, 3: 0.5},
+                {0: 1 / 13, **dict.fromkeys(range(60, 72), 1 / 13)},
+                {0: 0.5, 3: 0.5},  # the end has the first duration, and no other can have it
+                {0: 1.0},
+            )
+            for output, shares in zip(network.fields_out.outputs, wanted, strict=True):
+                output.bias.fill_(-1e4)
+                for value, share in shares.items():
+                    output.bias[value] = math.log(share)
+            # Who plays follows from when: an embedded delay moves one hidden unit, and it the part.
+            part = network.fields_out
+            part.before[0].weight[0, 0] = 10.0
+            part.outputs[1].weight[2, 0], part.outputs[1].weight[3, 0] = -100.0, 100.0
+            part.outputs[1].bias[2] += 500.0
+            # How long follows from the end alone: the note's is the second.
+            part.before[2].weight[part.offsets[1] + 2, 0] = 10.0
+            part.outputs[3].weight[3, 0], part.outputs[3].weight[0, 0] = 100.0, -100.0
+            # The pitch: the end's is none, and a note's is not that.
+            part.before[1].weight[part.offsets[1] + 2, 0] = 10.0
+            part.outputs[2].weight[0, 0] = -100.0
+        return network
