@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.interfaces.encoder import DecodeSettings
 from musengine.music.score import Piece, Score, Text
 from musengine.plugins.blame import broken
 from musengine.utils.arrays import Array
 
 if TYPE_CHECKING:
     from musengine.interfaces.batching import BatchingStrategy, EpochPlan
+    from musengine.interfaces.encoder import Encoder
 
 
 def check_elapsed(encoder: object, passed: Any, steps: int) -> npt.NDArray[np.float64]:
@@ -37,6 +39,20 @@ def check_elapsed(encoder: object, passed: Any, steps: int) -> npt.NDArray[np.fl
         place = int(np.argmax(falls)) + 1
         raise broken(encoder, "elapsed", f"runs backwards at step {place}")
     return passed
+
+
+def check_time(encoder: Encoder[Any], steps: Array) -> None:
+    """See that time passes in a piece, where the encoder tells it: lengths are reached by it.
+
+    Raises:
+        ContractError: it stands still, or is none.
+    """
+    if not encoder.config.tells_time() or not len(steps):
+        return
+    passed = check_elapsed(encoder, encoder.elapsed(steps, "beats", DecodeSettings()), len(steps))
+    if not passed[-1] > 0:
+        message = f"stands still: 0 beats after the {len(steps)} steps of a piece"
+        raise broken(encoder, "elapsed", message)
 
 
 def check_music(encoder: object, method: str, music: Any) -> Score | Text:

@@ -61,6 +61,16 @@ def check_loss(output: Output, value: Any, component: object) -> Tensor:
     return value
 
 
+def check_gradient(model: Model[Any], loss: Tensor) -> None:
+    """See that something can be learned by a loss.
+
+    Raises:
+        ContractError: no gradient leads from it to the model.
+    """
+    if not loss.requires_grad:
+        raise broken(model, "forward", "no gradient leads from the loss to a parameter")
+
+
 def check_step(model: Model[Any], result: Any) -> tuple[Any, State]:
     """Return what `step` returned.
 

@@ -13,10 +13,11 @@ from musengine.data.dataset import Dataset
 from musengine.data.manifest import Skipped
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
-from musengine.interfaces.contract import check_state
+from musengine.interfaces.contract import check_state, check_time
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.loss import Loss
 from musengine.pipeline.resolve import Pipeline
+from musengine.plugins.blame import phase
 from musengine.plugins.declarations import BatchingDeclaration
 from musengine.runs.folder import RunFolder
 from musengine.runs.trained import new_model
@@ -26,6 +27,9 @@ from musengine.utils.allocator import keep_freed_memory
 from musengine.utils.progress import ProgressReporter
 
 logger = logging.getLogger(__name__)
+
+_TIMED = 100
+"""Of so many pieces the longest shows whether its encoder tells the time."""
 
 
 def decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]:
@@ -60,6 +64,9 @@ def training_task(
     Raises:
         UserError: every piece is too short for its batches.
     """
+    # Found now, and not when what was trained makes pieces without an end.
+    with phase("preparing the run"):
+        check_time(encoder, max(data.parts["train"][:_TIMED], key=len).encoded.steps)
     torch.manual_seed(pipeline.training.seed)
     pieces, training = data.parts["train"], pipeline.training
     strategy = pipeline.batching.create(training, [len(piece) for piece in pieces])

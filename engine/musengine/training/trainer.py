@@ -21,7 +21,7 @@ from musengine.interfaces.model import Batch, Output, State, joined_states
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.prediction import predict
 from musengine.interfaces.schedule import Schedule
-from musengine.interfaces.tensor_contract import check_loss
+from musengine.interfaces.tensor_contract import check_gradient, check_loss
 from musengine.training import checkpoint as checkpoints
 from musengine.training.averaging import WeightAverage, load_parameters
 from musengine.training.device import memory_explained, mixed_precision
@@ -145,6 +145,7 @@ class Trainer:
                 output = predict(self.task.model, part)
             loss = total_loss(output, self.task.loss, reduction, share=share, of_all=of_all)
             loss = check_loss(output, loss, self.task.loss or self.task.model)
+            check_gradient(self.task.model, loss)
             torch.autograd.backward(loss)
             losses.append(float(loss.detach()))
             state = output.state if self.task.stateful else None

@@ -205,6 +205,14 @@ AT_RUN = (
         "time at the end of each step, never less than before",
     ),
     Fault(
+        "elapsed stands still",
+        "        return passed\n",
+        "        return passed * 0\n",
+        "run",
+        f"{_ENCODER}: elapsed(), while preparing the run: stands still: 0 beats",
+        "count the time of each step, or let `tells_time` be False",
+    ),
+    Fault(
         "elapsed of another length",
         "        return passed\n",
         "        return passed[:-1]\n",
@@ -267,6 +275,14 @@ AT_RUN = (
         "run",
         f"{_MODEL}: forward(), while measuring the validation part (own_parts.py, line ",
         "what was trained is saved; the same command goes on",
+    ),
+    Fault(
+        "logits without a gradient",
+        "return Output(logits=logits, targets",
+        "return Output(logits=logits.detach(), targets",
+        "run",
+        f"{_MODEL}: forward(), while training: no gradient leads from the loss to a parameter",
+        "compute them from parameters, without `detach` and `no_grad`",
     ),
     Fault(
         "a loss that is no scalar",
