@@ -23,6 +23,7 @@ class Categorical(TokenSampler[NoSettings]):
     """Every token drawn with its own probability."""
 
     heeds_padding = True
+    reshapes = False
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Return the logits as they are."""

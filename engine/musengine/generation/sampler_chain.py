@@ -40,14 +40,19 @@ class _TokenDraw(Draw):
         for sampler in self.samplers:
             made = sampler.logits(logits, self.history)
             logits = check_reshaped(sampler, "logits", made, logits)
-        return (self._allowed(logits) + self.noise).argmax(dim=-1)
+        if self.samplers:
+            logits = self._allowed(logits)
+        return (logits + self.noise).argmax(dim=-1)
 
     def _allowed(self, logits: Tensor) -> Tensor:
         """Mask what is forbidden; where nothing else has any probability, all else is equal."""
         if self.forbidden is None:
             return logits
         masked = logits.masked_fill(self.forbidden, -torch.inf)
-        nothing = masked.isneginf().all(dim=-1, keepdim=True)
+        nothing = masked.amax(dim=-1, keepdim=True).isneginf()
+        # To ask costs less than to fill, but on a graphics card, which would have to be awaited.
+        if nothing.device.type == "cpu" and not nothing.any():
+            return masked
         return masked.masked_fill(nothing & ~self.forbidden, 0.0)
 
 
@@ -151,7 +156,7 @@ class Chain:
     def _limits(self, history: History) -> Limits:
         limits = self.unlimited
         if self._grammar is not None and (forbidden := self._grammar.forbidden()) is not None:
-            limits = limits.forbid(forbidden)
+            limits = Limits(forbidden, limits.forced)
         for sampler in self.samplers:
             limits = self._leaving_some(limits, sampler.limit(limits, history))
         return limits
@@ -212,7 +217,8 @@ class Chain:
         # A number of exactly 0 would make the noise -inf, and the token a forbidden one.
         numbers = numbers.clamp_min(torch.finfo(numbers.dtype).tiny)
         noise = -torch.log(-torch.log(numbers))
-        samplers = cast(tuple[TokenSampler[Any], ...], self.samplers)
+        reshaping = tuple(sampler for sampler in self.samplers if sampler.reshapes)
+        samplers = cast(tuple[TokenSampler[Any], ...], reshaping)
         return _TokenDraw(noise, samplers, history, limits.forbidden if limited else None)
 
 

@@ -168,8 +168,8 @@ class Model(nn.Module, Generic[C]):
     declaration says.
     """
 
-    may_come: Tensor
-    """(states, size) bool of a layout of tokens that restricts them: what may come where."""
+    barrier: Tensor
+    """(states, size) of a layout that restricts its tokens: 0, and -inf where one may not come."""
 
     def __init__(self, config: C, layout: Layout) -> None:
         super().__init__()
@@ -177,7 +177,9 @@ class Model(nn.Module, Generic[C]):
         self.layout = layout
         if isinstance(layout, Tokens) and layout.restricted:
             # Not among the weights: it follows from the layout.
-            self.register_buffer("may_come", may_come(layout), persistent=False)
+            # Added to logits: faster than masking them, forwards and backwards.
+            barrier_SV = torch.where(may_come(layout), 0.0, -torch.inf)
+            self.register_buffer("barrier", barrier_SV, persistent=False)
 
     def forward(self, batch: Batch) -> Output:
         """Return what the model says of a batch: the one entry for training and scoring."""
@@ -240,7 +242,7 @@ class Model(nn.Module, Generic[C]):
         """Return (pieces,): the layout's begin token, or None where it has none."""
         if not isinstance(self.layout, Tokens) or self.layout.begin is None:
             return None
-        return torch.full((pieces,), self.layout.begin, device=self.may_come.device)
+        return torch.full((pieces,), self.layout.begin, device=self.barrier.device)
 
     def record(self, batch: Batch) -> Mapping[str, Recorded]:
         """Return what goes on inside while a batch is read, by name, for looking inside.

@@ -25,7 +25,7 @@ def predict(model: Model[Any], batch: Batch) -> Output:
     if batch.grammar is not None:
         states_BT = batch.grammar.long()
     # A model may answer for the last steps of each row alone.
-    may_come_BTV = model.may_come[states_BT[:, -logits.shape[1] :]]
+    barrier_BTV = model.barrier[states_BT[:, -logits.shape[1] :]].to(logits.dtype)
     # What has come may come: a prompt may begin amid a piece, where the grammar knows no better.
-    may_come_BTV = may_come_BTV.scatter(-1, targets[..., None].long(), True)
-    return replace(output, logits=logits.masked_fill(~may_come_BTV, -torch.inf))
+    barrier_BTV = barrier_BTV.scatter_(-1, targets[..., None].long(), 0.0)
+    return replace(output, logits=logits + barrier_BTV)

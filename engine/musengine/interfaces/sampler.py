@@ -156,6 +156,9 @@ class Sampler(ABC, Generic[C]):
     """Whether it leaves out what `History.padding` says, or reads no history at all; only then are
     pieces with prompts of different length made side by side."""
 
+    reshapes = True
+    """Whether `logits` or `thresholds` ever returns anything else than what it is given."""
+
     forces = False
     """Whether `insist` forces choices; it is called after those that only forbid."""
 

@@ -1,0 +1,215 @@
+"""Tokens a second in training and generation: through the engine, and in a bare loop of PyTorch.
+
+The same model object, the same batches, one thread. The two take turns, a few steps each, within
+one training of the engine's; a ratio is the median over turns of neighbours, so that what else the
+machine does falls on both. The bare loops know no grammar, no mask, no log and no checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import write_result
+from torch import nn
+from torch.nn import functional
+
+from musengine.builtin.batching import SegmentBatching
+from musengine.builtin.losses import CrossEntropy
+from musengine.builtin.optimizers import AdamWFactory
+from musengine.builtin.samplers import Categorical
+from musengine.builtin.schedules import CosineSchedule
+from musengine.config.quantities import Length
+from musengine.data.batching import Batches
+from musengine.generation import engine as generation
+from musengine.interfaces.callback import Callback, Progress
+from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
+from musengine.interfaces.model import Batch, Model
+from musengine.interfaces.training import TrainingConfig
+from musengine.plugins.declarations import NoSettings
+from musengine.training.task import TrainingTask
+from musengine.training.trainer import Trainer
+from musengine.utils.allocator import keep_freed_memory
+from musengine_remi.config import MidiTokConfig, TransformerConfig
+from musengine_remi.encoder import MidiTokEncoder
+from musengine_remi.model import Transformer
+
+CPU = torch.device("cpu")
+MODELS = {"2 layers of 128": (2, 128, 60, 12), "4 layers of 256, the defaults": (4, 256, 16, 5)}
+"""Layers and units, turns of a step in training, turns in generation; the first warms up."""
+PIECES, TOKENS = 4, 256
+"""What is generated."""
+
+ENCODER = MidiTokEncoder(MidiTokConfig())
+CONFIG = TrainingConfig(batch_size=8, sequence_length=128, learning_rate=0.001, clip_norm=1.0)
+
+
+def pieces() -> list[EncodedPiece]:
+    """Return pieces drawn from the encoder's grammar; how fast they are learned is all the same."""
+    random, grammar = np.random.default_rng(0), ENCODER.layout.grammar
+    assert grammar is not None
+    found = []
+    for number in range(8):
+        state, drawn = grammar.start, []
+        for _ in range(3000):
+            drawn.append(int(random.choice(np.flatnonzero(grammar.may_come[state]))))
+            state = int(grammar.leads_to[state, drawn[-1]])
+        found.append(EncodedPiece(str(number), Encoded(np.array(drawn, np.int16)), ""))
+    return found
+
+
+class Store:
+    """Keeps what a training writes, in a folder: a RunStore, whose members are explained there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = self.checkpoints = path
+        self.lines = (path / "metrics.jsonl").open("w")
+
+    def checkpoint_paths(self) -> list[Path]:  # noqa: D102
+        return sorted(self.path.glob("*.safetensors"))
+
+    def remove_old_checkpoints(self, keep: int) -> None: ...  # noqa: D102
+
+    def log(self, record: Mapping[str, Any]) -> None:  # noqa: D102
+        self.lines.write(f"{record}\n")
+        self.lines.flush()
+
+    def state(self) -> dict[str, Any]:  # noqa: D102
+        return {}
+
+    def write_state(self, **values: Any) -> None: ...  # noqa: D102
+
+
+class Turns(Callback[NoSettings]):
+    """After each turn of the engine's the bare loop takes the same batches; both are timed."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__(NoSettings())
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=0.001)
+        self.seconds: list[tuple[float, float]] = []
+        self.began = clock()
+
+    def on_batch(self, progress: Progress, model: Model[Any], batch: Batch) -> None:
+        """Let the bare loop have the batch."""
+        between = clock()
+        bare_step(model, self.optimizer, batch)
+        after = clock()
+        self.seconds.append((between - self.began, after - between))
+        self.began = clock()
+
+
+def bare_step(model: Any, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+    """Take a step as one would write it."""
+    optimizer.zero_grad(set_to_none=True)
+    logits, _ = model.read(batch.inputs, None)
+    loss = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+
+def clock() -> float:
+    """Return this process's own time: what others take of the processor is not in it."""
+    return time.process_time()
+
+
+def training(model: Transformer, config: TrainingConfig) -> list[tuple[float, float]]:
+    """Return the seconds of each turn, the engine's and the bare loop's."""
+    music, turns = pieces(), Turns(model)
+    strategy = SegmentBatching(NoSettings(), config, [len(piece) for piece in music])
+    with tempfile.TemporaryDirectory() as folder:
+        task = TrainingTask(
+            model=model,
+            loss=CrossEntropy(NoSettings(), ENCODER.layout),
+            config=config,
+            batches=Batches(music, strategy, ENCODER.layout),
+            valid=[],
+            store=Store(Path(folder)),
+            callbacks=[turns],
+        )
+        optimizer = AdamWFactory(NoSettings(), config)
+        Trainer(task, optimizer, CosineSchedule(NoSettings(), config)).train()
+    return turns.seconds[1:]
+
+
+def engine_makes(model: Transformer) -> None:
+    """Make pieces through the engine."""
+    plan = generation.GenerationPlan(
+        prompts=[Encoded(steps=ENCODER.empty())] * PIECES,
+        first=[0] * PIECES,
+        seeds=generation.piece_seeds(0, PIECES),
+        length=Length(TOKENS, "tokens"),
+        settings=[DecodeSettings()] * PIECES,
+    )
+    samplers = [Categorical(NoSettings(), ENCODER.layout)]
+    generation.generate(model, ENCODER, samplers, plan, device=CPU)
+
+
+@torch.inference_mode()
+def bare_makes(model: Transformer) -> None:
+    """Make as many tokens as one would write it."""
+    model.eval()
+    last, state = torch.full((PIECES, 1), model.begin), model.start(PIECES)
+    made = []
+    for _ in range(TOKENS):
+        logits, state = model.read(last, state)
+        last = torch.multinomial(logits[:, -1].softmax(-1), 1)
+        made.append(last)
+    torch.cat(made, dim=1)
+    model.train()
+
+
+def making(model: Transformer, turns: int) -> list[tuple[float, float]]:
+    """Return the seconds of each turn, the engine's and the bare loop's."""
+
+    def seconds(work: Callable[[Transformer], None]) -> float:
+        began = clock()
+        work(model)
+        return clock() - began
+
+    return [(seconds(engine_makes), seconds(bare_makes)) for _ in range(turns)][1:]
+
+
+def figures(turns: list[tuple[float, float]], tokens: int) -> dict[str, Any]:
+    """Return tokens a second of processor time of both, and the engine's share."""
+    engine, bare = (statistics.median(column) for column in zip(*turns, strict=True))
+    share = statistics.median(b / e for e, b in turns)
+    return {
+        "engine": round(tokens / engine),
+        "bare loop": round(tokens / bare),
+        "engine, of the bare loop's": f"{100 * share:.1f} %",
+    }
+
+
+def main() -> None:
+    """Measure both."""
+    keep_freed_memory()  # as in every run; the bare loops have it, too
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {}
+    for name, (layers, units, steps, turns) in MODELS.items():
+        torch.manual_seed(0)
+        config = TransformerConfig(layers=layers, units=units, dropout=0.0)
+        model = Transformer(config, ENCODER.layout)
+        learned = training(model, replace(CONFIG, steps=steps))
+        found[f"training, {name}"] = figures(learned, 8 * 128)
+        found[f"generation, {name}"] = figures(making(model, turns), PIECES * TOKENS)
+    found["load of the machine"] = {"engine": f"{os.getloadavg()[0]:.1f}"}
+    write_result(
+        "tokens",
+        "python benchmarks/tokens.py",
+        found,
+        packages=("musengine", "torch", "numpy", "miditok"),
+    )
+
+
+if __name__ == "__main__":
+    main()
