@@ -203,22 +203,25 @@ class NoteModel(Model[NotesModelConfig]):
         return events
 
     def start(self, pieces: int) -> Any:
-        """Return the state before the first note: the trunk's, and the past."""
-        past = Past.empty(pieces, self.lags, self.delays.device)
-        return self.trunk.initial_state(pieces), past.as_tuple()
+        """Return the state before the first note: the trunk's, the past, and that none is drawn."""
+        device = self.delays.device
+        past = Past.empty(pieces, self.lags, device)
+        fresh = torch.ones(pieces, dtype=torch.bool, device=device)
+        return self.trunk.initial_state(pieces), past.as_tuple(), fresh
 
     def step(
         self, last: Tensor | None, state: Any, conditioning: Mapping[str, Tensor]
     ) -> tuple[Any, Any]:
         """Read one note; returns what the fields of the next one are drawn from."""
-        trunk, kept = state
+        trunk, kept, fresh = state
         past = Past(*kept)
         bar = conditioning["metre"][:, BAR].long()
         if last is None:
             last = torch.zeros(len(bar), len(FIELDS), dtype=torch.int64, device=bar.device)
             begins = torch.ones_like(bar, dtype=torch.bool)
         else:
-            begins = torch.zeros_like(bar, dtype=torch.bool)
+            # What ends with its prompt, a whole piece, begins anew.
+            begins = fresh & (last[:, PART] == self.notes.end)
             past = read(past, last, bar, self.notes, self.delays)
         seen = self._one(last, begins, past, bar)
         out, trunk = self._trunk(seen, trunk)
@@ -226,7 +229,7 @@ class NoteModel(Model[NotesModelConfig]):
         full = past.at_once >= (self.notes.at_once or torch.iinfo(torch.int64).max)
         full &= last[:, PART] != self.notes.end
         context = _Context(hidden, last, begins, past.time, bar, past.expected, full)
-        return context, (trunk, past.as_tuple())
+        return context, (trunk, past.as_tuple(), torch.zeros_like(fresh))
 
     def _one(self, last: Tensor, begins: Tensor, past: Past, bar: Tensor) -> _Seen:
         before = torch.where(begins, 0, _place(past.time, bar))
@@ -277,7 +280,7 @@ class NoteModel(Model[NotesModelConfig]):
 
     def prefill(self, prompt: Tensor, state: Any, conditioning: Mapping[str, Tensor]) -> Any:
         """Read a prompt, its last note excepted."""
-        trunk, kept = state
+        trunk, kept, fresh = state
         past = Past(*kept)
         seen = []
         last = torch.zeros_like(prompt[:, 0])
@@ -295,7 +298,7 @@ class NoteModel(Model[NotesModelConfig]):
             }
         )
         _, trunk = self._trunk(whole, trunk)
-        return trunk, past.as_tuple()
+        return trunk, past.as_tuple(), fresh
 
 
 @dataclass(frozen=True)

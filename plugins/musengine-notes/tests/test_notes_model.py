@@ -195,6 +195,23 @@ class TestStepping:
         assert torch.allclose(context.hidden, other.hidden, atol=1e-9, rtol=0)
         assert torch.equal(context.expected, other.expected)
 
+    def test_after_a_whole_piece_it_goes_on(self, trunk: str) -> None:
+        made = encoder()
+        network = model(made.layout, trunk=trunk)
+        steps = torch.from_numpy(made.encode(band()).steps[None].astype(np.int64))
+        conditioning = made.conditioning(0, steps.shape[1], DecodeSettings())
+        here = {name: torch.from_numpy(each[None]) for name, each in conditioning.items()}
+        one = {name: each[:, 0] for name, each in here.items()}
+        with torch.inference_mode():
+            state = network.prefill(steps, network.start(1), here)
+            context, state = network.step(steps[:, -1], state, one)
+            grammar = network.fields_out.grammar
+            assert not grammar(0, context.before, context.before, context.begins).any()
+            # An end that was drawn is one.
+            context, _ = network.step(steps[:, -1], state, one)
+            allowed = ~grammar(0, context.before, context.before, context.begins)
+        assert allowed.nonzero()[:, 1].tolist() == [0]
+
     def test_carried_on_it_is_the_whole(self, trunk: str) -> None:
         made = encoder()
         network = model(made.layout, trunk=trunk).double()
