@@ -203,7 +203,6 @@ def _tables(survey: CorpusSurvey, layers: int, width: int) -> dict[str, Any]:
             "sequence_length": 128,
             "learning_rate": 0.002,
             "schedule": "cosine",
-            "precision": "bfloat16",
         },
         "sampler": [{"type": "notes"}],
     }
