@@ -181,6 +181,10 @@ def is_strict() -> bool:
     return os.environ.get("MUSENGINE_STRICT") == "1"
 
 
+MOST_SUGGESTIONS = 200
+"""Of more unknown names than this none gets a suggestion: finding them takes time."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known name, or an empty string."""
     import difflib

@@ -16,7 +16,7 @@ from musengine.config.setting_types import (
     SettingType,
     setting_type,
 )
-from musengine.errors import ConfigError, Problem, did_you_mean
+from musengine.errors import MOST_SUGGESTIONS, ConfigError, Problem, did_you_mean
 
 T = TypeVar("T")
 
@@ -171,7 +171,8 @@ def build(
     values: dict[str, object] = {}
     for key, raw in table.items():
         if key not in known:
-            problems.append(_unknown(Problem(file, name, key, ""), known))
+            suggest = len(table) <= MOST_SUGGESTIONS
+            problems.append(_unknown(Problem(file, name, key, ""), known, suggest=suggest))
             continue
         try:
             values[key] = known[key].read(raw, base_of(key))
@@ -211,12 +212,12 @@ def build_config(cls: type[T], table: Mapping[str, object], where: str = "", nam
     return config
 
 
-def _unknown(place: Problem, known: Mapping[str, Setting]) -> Problem:
+def _unknown(place: Problem, known: Mapping[str, Setting], *, suggest: bool) -> Problem:
     """Say what is wrong with a key that a table does not have."""
     for name, each in known.items():
         if each.formerly == place.key:
             return dataclasses.replace(place, message=f"is called {name!r} now", code="former-name")
-    message = "unknown key" + did_you_mean(place.key, known)
+    message = "unknown key" + (did_you_mean(place.key, known) if suggest else "")
     return dataclasses.replace(place, message=message, code="unknown-key")
 
 

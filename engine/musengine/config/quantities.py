@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,13 +17,17 @@ _LENGTH_UNITS = ("steps", "beats", "bars", "seconds", "minutes", "tokens")
 _PERIOD_UNITS = ("steps", "epochs", "minutes")
 
 
+_TOO_LARGE = 1e9
+"""More steps, bars or seconds than any music has."""
+
+
 def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tuple[float, str]:
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", str(value))
     if not isinstance(value, str) or match is None:
         raise ValueError(f"expected {wanted}, got {value!r}")
     number, unit = float(match[1]), match[2].lower()
-    if not math.isfinite(number):
-        raise ValueError(f"expected {wanted}, got a number too large to count with")
+    if number >= _TOO_LARGE:
+        raise ValueError(f"expected {wanted}, of less than a thousand million, got {match[1][:30]}")
     unit = unit if unit.endswith("s") else unit + "s"
     if unit not in units:
         raise ValueError(f"unknown unit {match[2]!r}, expected {wanted}{did_you_mean(unit, units)}")
@@ -33,10 +36,10 @@ def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tupl
 
 # The regular expressions of the schemas use only what every validator's dialect knows: no
 # lookahead, no flags, and [0-9], since \d is more than that in some.
-_DECIMAL = r"[0-9]+(\.[0-9]+)?"
-_WHOLE = r"[0-9]+(\.0+)?"
-_POSITIVE = r"(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)"
-_POSITIVE_WHOLE = r"0*[1-9][0-9]*(\.0+)?"
+_DECIMAL = r"0*[0-9]{1,9}(\.[0-9]+)?"
+_WHOLE = r"0*[0-9]{1,9}(\.0+)?"
+_POSITIVE = r"(0*[1-9][0-9]{0,8}(\.[0-9]+)?|0+\.0*[1-9][0-9]*)"
+_POSITIVE_WHOLE = r"0*[1-9][0-9]{0,8}(\.0+)?"
 
 
 def _text(*patterns: str, examples: tuple[str, ...] = ()) -> Schema:
@@ -87,6 +90,8 @@ class Length(Quantity):
             raise ValueError(f"expected a whole number of {unit}, got {value!r}")
         if unit == "minutes":
             number, unit = 60 * number, "seconds"
+            if number >= _TOO_LARGE:
+                raise ValueError(f"expected less than a thousand million seconds, got {value!r}")
         return cls(number, unit)
 
     @classmethod
@@ -116,7 +121,7 @@ class Period(Quantity):
     @classmethod
     def from_toml(cls, value: object, base: Path) -> Period:
         """Parse a whole number of steps or `"NUMBER UNIT"`."""
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and value < _TOO_LARGE:
             number, unit = float(value), "steps"
         else:
             number, unit = _number_and_unit(value, _PERIOD_UNITS, cls.notation)
@@ -132,7 +137,7 @@ class Period(Quantity):
             _measured(_POSITIVE, "minutes"),
             examples=("500 steps", "1 epoch", "10 minutes"),
         )
-        return {"anyOf": [{"type": "integer", "minimum": 1}, periods]}
+        return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 999_999_999}, periods]}
 
     def to_toml(self) -> int | str:
         """Return steps as a number, other units as `"NUMBER UNIT"`."""

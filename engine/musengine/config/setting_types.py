@@ -94,6 +94,9 @@ def setting_type(
     return SettingType(words, schema, partial(_read_plain, hint, words))
 
 
+_MOST = 2**53
+"""The largest whole number that every program reads from JSON as it is."""
+
 _PLAIN: dict[Any, tuple[str, Schema]] = {
     bool: ("true or false", {"type": "boolean"}),
     int: ("a whole number", {"type": "integer"}),
@@ -108,9 +111,16 @@ def _read_plain(hint: Any, words: str, value: object, base: Path) -> object:
         return resolve_path(value, base)
     if hint is float and type(value) in (int, float):
         return _finite(value)
+    if hint is int and type(value) is int and abs(value) > _MOST:
+        raise OutOfRangeError(f"must lie between -2**53 and 2**53, got {_shortened(value)}")
     if hint in (bool, int, str) and type(value) is hint:
         return value
     raise _refusal(words, value)
+
+
+def _shortened(value: int) -> str:
+    digits = len(str(abs(value))) if abs(value) < 10**1000 else 1000
+    return str(value) if digits <= 30 else f"a number of {digits} digits"
 
 
 def _read_choice(choices: tuple[Any, ...], value: object, base: Path) -> object:

@@ -38,19 +38,21 @@ class TrainingConfig(Config):
         formerly="feed",
     )
     batch_size: int = setting(
-        16, doc="Rows of a batch: segments, pieces, streams or windows.", low=1
+        16, doc="Rows of a batch: segments, pieces, streams or windows.", low=1, high=2**20
     )
     sequence_length: int | None = setting(
         None,
         doc="Steps of a segment (64), of a stateful chunk (64) or a window (20); with `pieces`, "
         "the length all are brought to (none: as long as they are).",
         low=1,
+        high=2**30,
     )
     accumulate: int = setting(
         1,
         doc="Parts that each batch is learned from one after the other, their gradients added up: "
         "the same step in less memory.",
         low=1,
+        high=2**20,
         changeable=True,
     )
     align: int | Literal["bars"] = setting(
@@ -98,7 +100,9 @@ class TrainingConfig(Config):
         above=0.0,
         meant_for="optimizer",
     )
-    updates_per_batch: int = setting(1, doc="Optimizer steps taken in a row on each batch.", low=1)
+    updates_per_batch: int = setting(
+        1, doc="Optimizer steps taken in a row on each batch.", low=1, high=2**20
+    )
     weight_decay: float = setting(
         0.0,
         doc="L2 penalty; with adamw decoupled, and by default 0.01.",
@@ -177,7 +181,11 @@ class TrainingConfig(Config):
     )
     device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.", changeable=True)
     threads: int = setting(
-        0, doc="CPU threads of PyTorch; 0 leaves its own choice.", low=0, changeable=True
+        0,
+        doc="CPU threads of PyTorch; 0 leaves its own choice.",
+        low=0,
+        high=2**12,
+        changeable=True,
     )
     seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
     init_from: Path | None = setting(

@@ -61,6 +61,11 @@ class Prevailing:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in known.items()
         }
+        for name, value in found.items():
+            kinds = (int, float) if name == "tempo" else (int,)
+            parts = value if name in ("meter", "key") and value is not None else (value,)
+            if not all(part is None or type(part) in kinds for part in parts):
+                raise TypeError(f"{name} is {str(value)[:100]}")
         return cls(**found)
 
     def as_json(self) -> dict[str, Any]:

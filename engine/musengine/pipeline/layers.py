@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from musengine.config.toml import UNSET
-from musengine.errors import Finding, did_you_mean
+from musengine.errors import MOST_SUGGESTIONS, Finding, did_you_mean
 from musengine.pipeline.sections import FORMER_TABLES, INSIDE, LISTS, ORDER
 from musengine.plugins.declarations import Follows
 
@@ -192,7 +192,8 @@ def known_tables(tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[Findin
             message = f"is called {FORMER_TABLES[name]!r} now"
             wrong.append(Finding("", name, message, code="former-name"))
         elif name not in ORDER:
-            message = "unknown table" + did_you_mean(name, ORDER)
+            near = did_you_mean(name, ORDER) if len(tables) <= MOST_SUGGESTIONS else ""
+            message = f"unknown table{near}"
             wrong.append(Finding("", name, message, code="unknown-table"))
         elif name not in LISTS and not isinstance(value, Mapping):
             message = f"expected a table [{name}], got {value!r}"

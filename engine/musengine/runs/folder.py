@@ -30,9 +30,10 @@ from musengine.utils.files import (
     append_text,
     is_aside,
     locked,
-    read_json,
     read_json_lines,
+    read_table,
     remove_abandoned,
+    well_formed,
     write_json,
     write_text,
 )
@@ -202,8 +203,9 @@ class RunFolder:
     def known_files(self) -> frozenset[str] | None:
         """Return the ids of the files that the run began with; None where it has none listed."""
         path = self.path / "split.json"
-        files = read_json(path).get("files") if path.is_file() else None
-        return None if files is None else frozenset(files)
+        files = read_table(path).get("files") if path.is_file() else None
+        with well_formed(path):
+            return None if files is None else frozenset(files)
 
     def check_split(self, dataset: Dataset) -> None:
         """Refuse to go on with other music than the run began with.
@@ -211,10 +213,12 @@ class RunFolder:
         Raises:
             UserError: pieces were added, removed or changed.
         """
-        before = read_json(self.path / "split.json")["parts"]
+        path = self.path / "split.json"
+        with well_formed(path):
+            before = read_table(path)["parts"]
+            old = {print_ for part in before.values() for print_ in part.values()}
         if (now := dataset.fingerprints()) == before:
             return
-        old = {print_ for part in before.values() for print_ in part.values()}
         new = {print_ for part in now.values() for print_ in part.values()}
         raise UserError(
             f"the music is not what {self.path} was begun with ({counted(len(new - old), 'piece')} "
@@ -280,7 +284,8 @@ class RunFolder:
         kept = [
             record
             for record in read_json_lines(path)
-            if record.get("step", 0) <= (step - unlogged if "loss" in record else step)
+            if isinstance(at := record.get("step", 0), int)
+            and at <= (step - unlogged if "loss" in record else step)
         ]
         write_text(path, "".join(f"{json.dumps(each, sort_keys=True)}\n" for each in kept))
 
@@ -301,18 +306,27 @@ class RunFolder:
     def prevailing(self) -> Prevailing:
         """Return what most pieces of the training part have; nothing where that is not known."""
         path = self.path / "corpus.json"
-        found = read_json(path).get("prevailing", {}) if path.is_file() else {}
-        return Prevailing.from_json(found)
+        found = read_table(path).get("prevailing", {}) if path.is_file() else {}
+        with well_formed(path):
+            return Prevailing.from_json(found)
 
     def corpus_range(self) -> dict[str, Any]:
         """Return what the training part is like; nothing where that was not learned."""
         path = self.path / "corpus.json"
-        return dict(read_json(path).get("range", {})) if path.is_file() else {}
+        found = read_table(path).get("range", {}) if path.is_file() else {}
+        with well_formed(path):
+            return dict(found)
 
     def state(self) -> dict[str, Any]:
         """Return what is known of the run's progress beyond its checkpoints."""
         path = self.path / "state.json"
-        return dict(read_json(path)) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        state = read_table(path)
+        with well_formed(path):
+            if (best := state.get("best")) is not None:
+                _look_at_best(**best)
+        return state
 
     def write_state(self, **values: Any) -> None:
         """Change some values of the run's state."""
@@ -321,7 +335,7 @@ class RunFolder:
     def write_evaluation(self, results: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the figures of some parts; those of other parts stay."""
         path = self.path / "evaluation.json"
-        before = read_json(path) if path.is_file() else {}
+        before = read_table(path) if path.is_file() else {}
         write_json(path, {**before, **without_nan(results)})
 
     def checkpoint_paths(self) -> list[Path]:
@@ -381,6 +395,17 @@ class RunFolder:
         for path in self.checkpoint_paths()[:-keep]:
             if path.name != best:
                 path.unlink(missing_ok=True)
+
+
+def _look_at_best(*, checkpoint: str, figure: float, step: int) -> None:
+    """Look whether what a state says of the best checkpoint is of the right kind.
+
+    Raises:
+        TypeError: it is not.
+    """
+    numbers = all(type(each) in (int, float) for each in (figure, step))
+    if not numbers or not isinstance(checkpoint, str):
+        raise TypeError("what it says of the best checkpoint is of another kind")
 
 
 def _entries(folder: Path) -> list[Path]:

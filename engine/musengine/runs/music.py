@@ -14,7 +14,7 @@ from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder, find_folder
-from musengine.utils.files import read_json
+from musengine.utils.files import read_table
 from musengine.utils.progress import SILENT, ProgressReporter
 
 if TYPE_CHECKING:
@@ -92,8 +92,10 @@ def _chosen_before(
         )
     logger.info(f"{folder.path} goes on with what was chosen: {pipeline.model.name}")
     path = folder.path / "choice.json"
-    chosen = read_json(path) if path.is_file() else {}
+    chosen = read_table(path) if path.is_file() else {}
     before, trained = chosen.get("minutes"), chosen.get("training_minutes")
+    if not all(isinstance(each, (int, float, type(None))) for each in (before, trained)):
+        raise UserError(f"{path} is damaged: its minutes are no numbers", code="file-damaged")
     if minutes is None or before is None or trained is None:
         return pipeline
     # Counted from what was chosen, so that the same command again asks for no more.

@@ -11,7 +11,7 @@ from typing import Any
 from musengine.errors import ConfigError, Problem
 from musengine.plugins.api_version import API_VERSION
 from musengine.plugins.registry import CORE, Component, Distribution, Registry
-from musengine.utils.files import read_json
+from musengine.utils.files import read_table, well_formed
 
 FILE = "versions.json"
 
@@ -40,15 +40,16 @@ def with_needed(error: ConfigError, run: Path, registry: Registry) -> ConfigErro
     path = run / FILE
     if not path.is_file() or all(each.code != "unknown-component" for each in error.problems):
         return error
-    known = read_json(path)
-    components: Mapping[str, str] = known.get("components", {})
-    made_with = ", ".join(f"{name} from {origin}" for name, origin in sorted(components.items()))
-    message = f"this run was made with {made_with}"
-    absent = [
-        f"{each['distribution']}=={each['version']}"
-        for each in known.get("plugins", ())
-        if not _all_there(each["components"], registry) and not _is_installed(each)
-    ]
+    known = read_table(path)
+    with well_formed(path):
+        components: Mapping[str, str] = known.get("components", {})
+        made_with = ", ".join(f"{name} from {place}" for name, place in sorted(components.items()))
+        message = f"this run was made with {made_with}"
+        absent = [
+            f"{each['distribution']}=={each['version']}"
+            for each in known.get("plugins", ())
+            if not _all_there(each["components"], registry) and not _is_installed(each)
+        ]
     if absent:
         message += f"; pip install {' '.join(absent)}"
     return ConfigError(

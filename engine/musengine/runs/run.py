@@ -20,7 +20,7 @@ from musengine.runs import generate, trained
 from musengine.runs.folder import RunFolder, find_folder, without_nan
 from musengine.runs.session import Interrupted, Session
 from musengine.runs.trained import Figures, Trained
-from musengine.utils.files import read_json
+from musengine.utils.files import read_table
 from musengine.utils.progress import SILENT, ProgressReporter
 
 
@@ -95,7 +95,7 @@ class Run:
         None stands for a number that there is not, such as the interval of a single piece.
         """
         path = self.path / "evaluation.json"
-        return dict(read_json(path)) if path.is_file() else {}
+        return read_table(path) if path.is_file() else {}
 
     @property
     def history(self) -> list[dict[str, Any]]:

@@ -156,7 +156,11 @@ class Session:
             [*self.callbacks, learning_curve.LearningCurve()],
             self.reporter,
         )
-        stored = None if origin is None else _load(task, origin)
+        stored = (
+            None
+            if origin is None
+            else _load(task, origin, resumes=self.pipeline.model_declaration.training != "fit")
+        )
         if self.run.exists:
             self.run.check_split(self.dataset)
             self.run.write_state(trained=None, stopped_by=None)
@@ -265,7 +269,9 @@ def _finished_training(pipeline: Pipeline, run: RunFolder) -> str | None:
     if pipeline.model_declaration.training == "fit":
         return ""
     meta = checkpoints.outline(run.checkpoint_for("last")).meta
-    if limit_reached(pipeline.training, TrainerState(**meta["state"])) is not None:
+    with checkpoints.well_formed(run.checkpoint_for("last")):
+        reached = limit_reached(pipeline.training, TrainerState.from_json(meta["state"]))
+    if reached is not None:
         return ""
     # A callback's word holds as long as the pipeline has that very callback: a limit that is
     # raised is not what ended the training.
@@ -304,7 +310,7 @@ def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
     return RunFolder(wanted).checkpoint_for("best")
 
 
-def _load(task: TrainingTask, origin: Path) -> checkpoints.Checkpoint | None:
+def _load(task: TrainingTask, origin: Path, *, resumes: bool) -> checkpoints.Checkpoint | None:
     """Put a checkpoint's weights into the model; returns it where training goes on from it.
 
     Raises:
@@ -314,6 +320,9 @@ def _load(task: TrainingTask, origin: Path) -> checkpoints.Checkpoint | None:
     stored = checkpoints.load(origin, weights_only=not own)
     checkpoints.load_weights(task.model, stored.model, origin)
     if own:
+        if resumes:
+            with checkpoints.well_formed(origin):
+                checkpoints.check_resumable(stored)
         return stored
     logger.info(f"starting from the weights of {origin}")
     return None

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from musengine.errors import UserError
+from musengine.training.state import TrainerState
 from musengine.utils.files import whole_file
 
 _TENSOR = "__tensor__"
@@ -180,7 +181,71 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
     """
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     refuse_other(shapes_of(model), found, path)
+    own = model.state_dict()
+    for name, weight in weights.items():
+        if weight.is_floating_point() != own[name].is_floating_point():
+            raise UserError(
+                f"the checkpoint {path} belongs to another model: {name} holds {weight.dtype}, the "
+                f"model needs {own[name].dtype}",
+                code="checkpoint-of-another-model",
+            )
+    for name, _ in model.named_parameters():
+        if name in weights and not bool(torch.isfinite(weights[name]).all()):
+            raise UserError(
+                f"the checkpoint {path} is of no use: {name} holds numbers that are not finite; "
+                "name another, or delete it to go on from the one before it",
+                code="checkpoint-unreadable",
+            )
     model.load_state_dict(weights)
+
+
+@contextlib.contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Take a checkpoint's values apart; what is not of the form that `save` gives is one line.
+
+    Raises:
+        UserError: a value is missing, or of another kind.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the checkpoint {path} cannot be read: it was not written by musengine, or by another "
+            f"version ({type(error).__name__}: {error}); name another, or delete it to go on from "
+            "the one before it",
+            code="checkpoint-unreadable",
+        ) from error
+
+
+def check_resumable(stored: Checkpoint) -> None:
+    """Look whether a checkpoint has all that training goes on from.
+
+    Raises:
+        LookupError: a value is missing.
+        ValueError: a value is of another kind.
+    """
+    TrainerState.from_json(stored.meta["state"])
+    extra, callbacks = stored.extra, stored.meta["callbacks"]
+    unlogged, (kind, state) = extra["unlogged"], extra["schedule"]
+    steps, total = unlogged
+    right = (
+        isinstance(extra["validation_due"], bool)
+        and isinstance(steps, int)
+        and isinstance(total, (int, float))
+        and isinstance(extra["optimizer"], dict)
+        and isinstance(extra["optimizer"].get("state"), dict)
+        and isinstance(kind, str)
+        and isinstance(state, dict)
+        and isinstance(extra["random"]["cpu"], Tensor)
+        and extra["random"]["cpu"].dtype == torch.uint8
+        and isinstance(extra.get("trained"), (dict, type(None)))
+        and isinstance(callbacks, list)
+        and all(isinstance(name, str) and isinstance(own, dict) for name, own in callbacks)
+        and isinstance(stored.meta["valid"], dict)
+        and all(isinstance(each, (int, float)) for each in stored.meta["valid"].values())
+    )
+    if not right or "carried" not in extra:
+        raise ValueError("what training goes on from is of another kind")
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:

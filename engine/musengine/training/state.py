@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -20,3 +22,19 @@ class TrainerState:
     epoch: int = 0
     batch: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def from_json(cls, value: Any) -> TrainerState:
+        """Return the counters that a checkpoint holds.
+
+        Raises:
+            ValueError: they are none, as in a file that something else wrote.
+        """
+        wrong = not isinstance(value, Mapping) or set(value) != set(vars(cls()))
+        for name, number in () if wrong else value.items():
+            whole = isinstance(number, int) and not isinstance(number, bool)
+            wrong |= not (whole or (name == "seconds" and isinstance(number, float)))
+            wrong = wrong or not 0 <= number < 2**53
+        if wrong:
+            raise ValueError(f"its counters are {str(value)[:100]}")
+        return cls(**value)

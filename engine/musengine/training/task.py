@@ -133,7 +133,7 @@ class TrainingTask:
         """
         figures = meta["valid"]
         path = self.store.checkpoint_paths()[-1]
-        state = TrainerState(**meta["state"])
+        state = TrainerState.from_json(meta["state"])
         self._take_in(path, judged(figures) if figures else None, state)
 
     def _take_in(self, path: Path, figure: float | None, state: TrainerState) -> None:

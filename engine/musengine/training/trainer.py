@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections import deque
@@ -40,7 +41,16 @@ from musengine.training.stopping import (
     limit_reached,
 )
 from musengine.training.task import TrainingTask, class_name, judged
+from musengine.utils.format import counted
 from musengine.utils.signals import StopRequest
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 3
+"""Pieces that are named where the loss is no number."""
+
+_RUNAWAY = 1000.0
+"""Times the first loss, beyond which it is said to run away."""
 
 
 def fit(task: TrainingTask) -> Ending:
@@ -76,6 +86,9 @@ class Trainer:
         self.unlogged = 0
         """Steps whose loss is not in the log yet."""
         self._unlogged_sum = 0.0
+        self._last_pieces: list[int] = []
+        self._first_loss: float | None = None
+        self._runaway_told = False
 
     def train(self, stop: StopRequest | None = None) -> Ending:
         """Train until a limit is reached, a callback ends it or the user does.
@@ -119,6 +132,7 @@ class Trainer:
         Raises:
             UserError: the batch is too large for the device's memory.
         """
+        self._last_pieces = batch.pieces.tolist()
         factor = check_factor(self.schedule, self.schedule.factor(self.progress))
         factor *= self.task.batches.rate_factor(batch)
         if self.state.step < self.config.warm_up:
@@ -216,6 +230,8 @@ class Trainer:
             if figures:
                 self.schedule.on_validation(judged(figures))
             due = is_due(self.config.checkpoint_every, self.state, self.saved)
+            if not all(bool(torch.isfinite(each).all()) for each in self.task.model.parameters()):
+                raise self._not_finite("model")
             extra = self._extra(trained, due=due and not validate)
             self.task.save(self.state, self.progress, extra, figures)
         self.saved = replace(self.state)
@@ -244,7 +260,7 @@ class Trainer:
             self.average = self._averaged()
         if (trained := stored.extra.get("trained")) is not None:
             load_parameters(self.task.model, trained)
-        self.state = TrainerState(**stored.meta["state"])
+        self.state = TrainerState.from_json(stored.meta["state"])
         self.saved = replace(self.state)
         self._began = time.monotonic() - self.state.seconds
         load_optimizer(self.optimizer, stored.extra["optimizer"])
@@ -297,15 +313,39 @@ class Trainer:
         step = self.state.step
         if not math.isfinite(loss):
             self._log_mean(step - 1)
-            raise UserError(
-                f"the loss is no finite number any more at step {step}: set "
-                "training.clip_norm, or a smaller training.learning_rate",
-                code="loss-not-finite",
-            )
+            raise self._not_finite("loss")
+        self._tell_runaway(loss)
         self.unlogged += 1
         self._unlogged_sum += loss
         if step % self.config.log_every == 0:
             self._log_mean(step)
+
+    def _not_finite(self, what: str) -> UserError:
+        """Return the error of a loss or of weights that are no numbers: where, and what is left."""
+        pieces = self.task.batches.pieces
+        names = [pieces[i].id for i in sorted(set(self._last_pieces)) if i >= 0]
+        shown = ", ".join(names[:_NAMED]) + (
+            f" and {counted(len(names) - _NAMED, 'other')}" if len(names) > _NAMED else ""
+        )
+        paths = self.task.store.checkpoint_paths()
+        kept = f"; {paths[-1].name} is from before, and is gone on from" if paths else ""
+        return UserError(
+            f"the {what} is no finite number any more at step {self.state.step}, learning from "
+            f"{shown}: set training.clip_norm, or a smaller training.learning_rate{kept}",
+            code="loss-not-finite",
+        )
+
+    def _tell_runaway(self, loss: float) -> None:
+        """Say once that the loss is far beyond what it began with."""
+        if self._first_loss is None:
+            self._first_loss = abs(loss)
+        elif abs(loss) > _RUNAWAY * max(self._first_loss, 1.0) and not self._runaway_told:
+            self._runaway_told = True
+            logger.warning(
+                f"the loss runs away: {loss:.3g} at step {self.state.step}, and "
+                f"{self._first_loss:.3g} when this began; set training.clip_norm, or a smaller "
+                "training.learning_rate"
+            )
 
     def _log_mean(self, step: int) -> None:
         """Write a line about the steps up to this one that are not in the log yet, if any."""

@@ -193,6 +193,32 @@ def read_json(path: Path, limit: int = 64 * 2**20) -> Any:
         raise UserError(f"{path} is damaged: {error}", code="file-damaged") from error
 
 
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds a table.
+
+    Raises:
+        UserError: missing, too large, or not that.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged: it holds no table", code="file-damaged")
+    return value
+
+
+@contextlib.contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Take apart what was read from one of our files; what has another form is one line.
+
+    Raises:
+        UserError: a value is missing, or of another kind.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is damaged: {reason}", code="file-damaged") from error
+
+
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Return the tables of a file with one in each line; lines that were cut short are left out.
 
