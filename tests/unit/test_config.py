@@ -258,7 +258,7 @@ class TestWritingBack:
             shape=st.sampled_from(["round", "square"]),
             layers=st.lists(st.integers(1, 9)).map(tuple),
             names=st.lists(st.text(st.characters(codec="utf-8"))).map(tuple),
-            limit=st.none() | st.integers(0),
+            limit=st.none() | st.integers(0, 2**53),
             store=st.booleans() | st.just(BASE),
             folder=st.just(BASE / "x"),
             length=st.builds(Length, st.integers(0, 9).map(float), st.just("beats")),

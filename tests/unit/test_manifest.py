@@ -23,6 +23,7 @@ from musengine.plugins import manager
 from musengine.plugins.declarations import NoSettings, ReaderDeclaration
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
 from musengine.testing import score_of, write_midi
+from musengine.utils.files import whole_file
 
 
 class Letters(Reader[NoSettings]):
@@ -213,13 +214,13 @@ class TestTrimming:
         mine = tmp_path / "00" / "mine.safetensors"
         mine.parent.mkdir()
         mine.write_bytes(bytes(1000))
-        fresh, old = (tmp_path / f".{letter * 64}-x1.safetensors" for letter in "ab")
-        for path in (fresh, old):
-            path.write_bytes(b"")
+        old = tmp_path / f".{'b' * 64}-x1y2z3w4.safetensors"
+        old.write_bytes(b"")
         os.utime(old, (1, 1))
-        trim(tmp_path, 0, time.time())
-        # A file that another process is writing is no entry yet; one forgotten for long goes.
-        assert (mine.exists(), fresh.exists(), old.exists()) == (True, True, False)
+        with whole_file(tmp_path / f"{'a' * 64}.safetensors") as fresh:
+            trim(tmp_path, 0, time.time())
+            # A file that is being written is no entry yet; one whose process was killed goes.
+            assert (mine.exists(), fresh.exists(), old.exists()) == (True, True, False)
 
     def test_a_preparation_trims_all_but_its_own(self, tmp_path, monkeypatch):
         monkeypatch.setenv("MUSENGINE_CACHE_SIZE", "0")

@@ -397,7 +397,7 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
 
-def _look_at_best(*, checkpoint: str, figure: float, step: int) -> None:
+def _look_at_best(*, checkpoint: str, figure: float = 0.0, step: int = 0) -> None:
     """Look whether what a state says of the best checkpoint is of the right kind.
 
     Raises:
