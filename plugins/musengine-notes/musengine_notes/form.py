@@ -1,4 +1,4 @@
-"""How much of a corpus comes back: the share of notes that were there some bars before."""
+"""How much of a corpus comes back: how alike bars are that lie some bars apart."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from musengine.api import Score
 from musengine.errors import UnreadableError
 from musengine_notes.events import bars_of
 from musengine_notes.layout import NoteEvents
-from musengine_notes.lookback import keys_of
+from musengine_notes.lookback import KEY, keys_of
 
+BARS = 32
+"""Bars of each piece that are looked at: about as many as new pieces are tried with."""
 _MOST = 64
-_LONGEST = 2**22
+_LONGEST = 2**20
 """Grid steps of pieces that are looked at."""
 
 
@@ -26,7 +28,7 @@ class Returns:
         self.together = np.zeros(_MOST + 1, dtype=np.int64)
 
     def add(self, score: Score) -> None:
-        """Count a piece: of its notes that have so many bars before them, those that come again."""
+        """Count a piece: the mean Jaccard index of the notes of bars, of those that have any."""
         if not len(score):
             return
         _, together = np.unique(
@@ -42,14 +44,20 @@ class Returns:
         assert bars is not None
         onset = score.nearest_steps(score.onset, self.layout.step) + shift
         number, place, _ = bars.of(onset)
-        track = np.minimum(score.track, 999)
-        key = np.unique(keys_of(onset, track, score.pitch))
+        # The notes of a bar as a set: each place, track and pitch once, the bar before them.
+        content = keys_of(number * _LONGEST + place, np.minimum(score.track, 999), score.pitch)
+        content = np.unique(content[number < BARS])
+        if not len(content):
+            return
+        bar = content // (KEY * _LONGEST)
+        count = int(bar[-1]) + 1
+        size = np.bincount(bar, minlength=count)
         for lag, shares in zip(self.layout.lags, self.shares, strict=True):
-            there = number >= lag
-            if there.any():
-                moved = bars.starts[number[there] - lag] + place[there]
-                then = keys_of(moved, track[there], score.pitch[there])
-                shares.append(float(np.isin(then, key).mean()))
+            later = content[np.isin(content - lag * KEY * _LONGEST, content)]
+            shared = np.bincount(later // (KEY * _LONGEST), minlength=count)[lag:]
+            union = size[lag:] + size[: max(count - lag, 0)] - shared
+            if (union > 0).any():
+                shares.append(float((shared[union > 0] / union[union > 0]).mean()))
 
     def at_once(self) -> int:
         """Return than how many events hardly ever more begin together: one time in a thousand."""
@@ -57,6 +65,6 @@ class Returns:
         return int(np.searchsorted(passed, 0.999 * passed[-1])) if passed[-1] else 0
 
     def means(self) -> tuple[float, ...]:
-        """Return the mean share of each lag, 0 where no piece is long enough."""
+        """Return the mean of the pieces for each lag, 0 where no piece is long enough."""
         # Added up exactly, so that the order of the pieces does not matter.
         return tuple(math.fsum(each) / len(each) if each else 0.0 for each in self.shares)

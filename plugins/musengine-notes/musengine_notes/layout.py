@@ -61,7 +61,7 @@ class NoteEvents(Layout):
     counted in beats `lookback` (T, lags, 6).
 
     `parts` is empty until the encoder has learned them from the training part; so is `returns`: for
-    each lag the share of notes, 0 to 1, that are there so many bars before; and `at_once`, than
+    each lag how alike bars are that lie so far apart, 0 to 1; and `at_once`, than
     which hardly ever more events begin together.
     """
 

@@ -142,14 +142,14 @@ class TestFields:
 
 
 class TestReturns:
-    def test_the_share_of_notes_that_were_there_some_bars_before(self) -> None:
+    def test_how_alike_bars_are_that_lie_apart(self) -> None:
         # Four bars of two notes: the second bar is the first, the third half of it, the last none.
         onset = [0, 8, 16, 24, 32, 40, 48, 56]
         pitch = [60, 64, 60, 64, 60, 65, 70, 71]
         score = Score.from_notes(onset, 4, pitch, ticks_per_beat=4)
         made = encoder(score, lags=(1, 2, 4))
-        # One bar back 3 of the 6 notes from the second bar on; two back 1 of 4; nothing before.
-        assert made.layout.returns == pytest.approx((3 / 6, 1 / 4, 0.0))
+        # The second bar is the first, the third shares one of three notes with it, the last none.
+        assert made.layout.returns == pytest.approx(((1 + 1 / 3 + 0) / 3, (1 / 3 + 0) / 2, 0.0))
 
 
 class TestPedal:
