@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -168,3 +169,15 @@ def test_a_piece_kept_whole_is_no_beginning(tmp_path: Path) -> None:
         "p0": None,
         "p1": None,
     }
+
+
+def test_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.safetensors"
+    store_prompts(pieces([70, 90]), WORDS, path)
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    # The library writes its metadata in an order that each process draws.
+    assert next(iter(header)) == "__metadata__"
+    assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+    assert (8 + size) % 8 == 0

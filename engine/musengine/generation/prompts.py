@@ -22,6 +22,7 @@ from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, 
 from musengine.music.prevailing import Prevailing
 from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
+from musengine.utils.safetensors_header import ordered
 
 PROMPT_BYTES = 2_000_000
 """What the beginnings of pieces may take that a run folder keeps."""
@@ -191,7 +192,7 @@ def store_prompts(
         "prevailing": json.dumps(own),
         "whole": json.dumps([len(piece) for piece in chosen]),
     }
-    data = tensors.save({**arrays, "lengths": kept.astype(np.int64)}, metadata=metadata)
+    data = ordered(tensors.save({**arrays, "lengths": kept.astype(np.int64)}, metadata=metadata))
     with whole_file(path) as aside:
         aside.write_bytes(data)
 

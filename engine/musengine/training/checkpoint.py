@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from musengine.errors import UserError
 from musengine.training.state import TrainerState
 from musengine.utils.files import whole_file
+from musengine.utils.safetensors_header import ordered
 
 _TENSOR = "__tensor__"
 _MODEL = "model/"
@@ -71,7 +72,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    data = safetensors.torch.save(copies, metadata=metadata)
+    data = ordered(safetensors.torch.save(copies, metadata=metadata))
     with whole_file(path) as aside:
         aside.write_bytes(data)
 
