@@ -151,7 +151,6 @@ def whole_scores(draw: st.DrawFn) -> Score:
         )
     )
     notes += [(400 + index, 40, 60, 64, index) for index in range(len(tracks))]
-    end = max(onset + duration for onset, duration, *_ in notes)
     resolution = draw(st.integers(1, 32_767))
     score = score_of(
         notes,
@@ -161,9 +160,10 @@ def whole_scores(draw: st.DrawFn) -> Score:
         meters=draw(meter_maps),
         keys=draw(key_maps),
         controls=draw(st.lists(controls(len(tracks)).filter(makes_no_drums), max_size=20)),
-        length=end + draw(st.integers(0, 900 * resolution)),
     )
-    return one_note_per_key(score)
+    # The silence is counted from the notes as they are when none overlaps another.
+    score = one_note_per_key(score)
+    return replace(score, length=int(score.end.max()) + draw(st.integers(0, 900 * resolution)))
 
 
 def controls_of(score: Score) -> list[list[tuple[int, ...]]]:
