@@ -213,26 +213,16 @@ def _group(
     longest = max(len(pieces[index]) for index in indices)
     context = 0 if window is None else window.context
     size = longest if window is None else window.steps
-    first = 0
-    while first < longest or not first:
-        begin = max(first - context, 0)
-        live = [len(pieces[index]) > first or not first for index in indices]
-        rows = [
-            Row(
-                index,
-                begin,
-                min(begin + size, len(pieces[index])),
-                reset=not begin or context > 0,
-                context=first - begin,
-            )
-            if goes_on
-            else IDLE_ROW
-            for index, goes_on in zip(indices, live, strict=True)
-        ]
-        if context:
-            # No state is carried on, so that rows need not stay where they are.
-            rows = [row for row in rows if row.piece >= 0]
+    for begin in range(0, max(longest - context, 1), max(size - context, 1)):
+        read_again = context if begin else 0
+        rows = []
+        for index in indices:
+            length = len(pieces[index])
+            if not begin or length > begin + read_again:
+                fresh = not begin or context > 0
+                stop = min(begin + size, length)
+                rows.append(Row(index, begin, stop, reset=fresh, context=read_again))
+            elif not context:
+                # A state is carried on, so that rows stay where they are.
+                rows.append(IDLE_ROW)
         yield collate(rows, pieces, layout, states)
-        first = begin + size
-        if not size:
-            return

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,11 +109,11 @@ def generate(
             if own:
                 return _own(model, encoder, plan)
             pieces: dict[int, GeneratedPiece] = {}
+            generator_of = partial(
+                _Generator, model, encoder, samplers, plan, device=device, keep_logits=keep_logits
+            )
             for chunk in _side_by_side(plan, encoder.layout, samplers):
-                generators = _generators(
-                    model, encoder, samplers, plan, chunk, device, keep_logits=keep_logits
-                )
-                for generator in generators:
+                for generator in _generators(generator_of, plan, chunk):
 
                     def report(share: float, numbers: list[int] = generator.chunk) -> None:
                         if beat is not None:
@@ -147,20 +148,13 @@ def _side_by_side(
 
 
 def _generators(
-    model: Model[Any],
-    encoder: Encoder[Any],
-    samplers: Sequence[Sampler[Any]],
-    plan: GenerationPlan,
-    chunk: list[int],
-    device: torch.device,
-    *,
-    keep_logits: bool,
+    generator_of: Callable[[list[int]], _Generator], plan: GenerationPlan, chunk: list[int]
 ) -> Iterator[_Generator]:
     """Yield what makes the pieces of a chunk: one for all, or one for each length of prompt.
 
     Pieces share a state only where its tensors have one shape however much was read.
     """
-    together = _Generator(model, encoder, samplers, plan, chunk, device, keep_logits=keep_logits)
+    together = generator_of(chunk)
     if together.read_prompts():
         yield together
         return
@@ -168,7 +162,7 @@ def _generators(
     for index in chunk:
         by_length[len(plan.prompts[index].steps)].append(index)
     for part in by_length.values():
-        apart = _Generator(model, encoder, samplers, plan, part, device, keep_logits=keep_logits)
+        apart = generator_of(part)
         apart.read_prompts()
         yield apart
 

@@ -25,7 +25,7 @@ from musengine.interfaces.sampler import (
     TokenSampler,
     onsets_where_sounding,
 )
-from musengine.interfaces.tensor_contract import check_proposal, check_reshaped
+from musengine.interfaces.tensor_contract import check_proposal, check_reshaped, choice_shape
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Chain:
     def __init__(self, samplers: Sequence[Sampler[Any]], layout: Layout) -> None:
         self.samplers = tuple(samplers)
         self.layout = layout
-        self.shape = (layout.size,) if isinstance(layout, Tokens) else layout.step_shape
+        self.shape = choice_shape(layout)
         self._grammar = GrammarState(layout) if isinstance(layout, Tokens) else None
 
     def begin(self, history: History, random: PieceRandom) -> None:

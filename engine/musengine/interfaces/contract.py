@@ -159,8 +159,8 @@ def encoding_fault(steps: Array, layout: Layout) -> str:
         wrong = None if layout.grammar is None else layout.grammar.violation(steps)
         if wrong is not None:
             return f"its own grammar forbids the token {steps[wrong]} at step {wrong}"
-    if isinstance(layout, Grid) and (steps > 1).any():
-        place = int(np.argmax((steps > 1).reshape(len(steps), -1).any(axis=1)))
+    if isinstance(layout, Grid) and (other := steps != steps.astype(bool)).any():
+        place = int(np.argmax(other.reshape(len(steps), -1).any(axis=1)))
         return f"a number other than 0 and 1 in step {place} of a grid"
     return ""
 

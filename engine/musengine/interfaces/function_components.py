@@ -12,20 +12,24 @@ from musengine.config.fields import Config
 from musengine.encoding.layouts import Layout
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.metric import Evidence, Metric
-from musengine.interfaces.sampler import GridSampler, History, TokenSampler
+from musengine.interfaces.sampler import GridSampler, History, Sampler, TokenSampler
 from musengine.music.score import Score
 
 Function = Callable[..., Any]
 
 
-class TokenFunction(TokenSampler[Any]):
-    """Logits through a function."""
+class _OfFunction(Sampler[Any]):
+    """Base: a sampler that holds its function, and the settings that this is given."""
 
     def __init__(
         self, function: Function, settings: Mapping[str, Any], config: Config, layout: Layout
     ) -> None:
         super().__init__(config, layout)
         self.function, self.settings = function, settings
+
+
+class TokenFunction(_OfFunction, TokenSampler[Any]):
+    """Logits through a function."""
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Return what the function makes of them."""
@@ -33,14 +37,8 @@ class TokenFunction(TokenSampler[Any]):
         return reshaped
 
 
-class GridFunction(GridSampler[Any]):
+class GridFunction(_OfFunction, GridSampler[Any]):
     """Thresholds through a function."""
-
-    def __init__(
-        self, function: Function, settings: Mapping[str, Any], config: Config, layout: Layout
-    ) -> None:
-        super().__init__(config, layout)
-        self.function, self.settings = function, settings
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return what the function makes of them."""

@@ -25,18 +25,7 @@ def band(meters=((0, 3, 4),), tempos=((0, 90.0),)) -> Score:
     tracks = [Track(is_drum=True), Track(program=40), Track(program=0)]
     rows = [(0, 4, 67, 100, 1), (0, 12, 48, 60, 2), (4, 1, 38, 90, 0), (6, 2, 69, 100, 1)]
     rows += [(12, 12, 50, 60, 2), (26, 10, 72, 20, 1), (40, 8, 36, 127, 0)]
-    onset, duration, pitch, velocity, track = zip(*rows, strict=True)
-    return Score.from_notes(
-        onset,
-        duration,
-        pitch,
-        velocity,
-        track,
-        ticks_per_beat=4,
-        tracks=tracks,
-        tempos=tempos,
-        meters=meters,
-    )
+    return score_of(rows, tracks=tracks, tempos=tempos, meters=meters)
 
 
 def names(steps, of: MidiTokEncoder) -> list[str]:

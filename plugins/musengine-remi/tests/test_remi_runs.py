@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from musengine.api import Score, Track
-from musengine.testing import read_midi, run_command, write_midi
+from musengine.testing import read_midi, run_command, score_of, write_midi
 from musengine.testing.conformance import check_plugin
 
 PIPELINE = """
@@ -51,18 +51,8 @@ def song(key: int) -> Score:
     rows = [(4 * beat, 4, key + 60 + beat % 3 * 4, 100, 0) for beat in range(36)]
     rows += [(4 * beat, 12, key + 36, 70, 1) for beat in range(0, 36, 3)]
     rows += [(4 * beat, 1, 38, 50, 2) for beat in range(36)]
-    onset, duration, pitch, velocity, track = zip(*rows, strict=True)
-    return Score.from_notes(
-        onset,
-        duration,
-        pitch,
-        velocity,
-        track,
-        ticks_per_beat=4,
-        tracks=[Track(program=73), Track(program=32), Track(is_drum=True)],
-        tempos=[(0, 96.0)],
-        meters=[(0, 3, 4)],
-    )
+    tracks = [Track(program=73), Track(program=32), Track(is_drum=True)]
+    return score_of(rows, tracks=tracks, tempos=[(0, 96.0)], meters=[(0, 3, 4)])
 
 
 @pytest.fixture(autouse=True)

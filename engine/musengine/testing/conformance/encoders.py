@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from musengine.encoding.layouts import Grid, Tokens
+from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UnreadableError
+from musengine.interfaces.contract import encoding_fault
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.score import Piece
 from musengine.plugins.declarations import EncoderConfig
@@ -100,22 +101,9 @@ class EncoderCheck:
         encoder = self.fitted()
         layout = encoder.layout
         for encoded in self.encoded(encoder):
-            steps = encoded.steps
-            if steps.shape[1:] != layout.step_shape:
-                yield f"steps have the shape {steps.shape[1:]}, the layout {layout.step_shape}"
-            elif isinstance(layout, Grid) and not np.isin(steps, (0, 1)).all():
-                yield "a grid holds other numbers than 0 and 1"
-            elif isinstance(layout, Tokens) and len(steps):
-                low, high = int(steps.min()), int(steps.max())
-                if low < 0 or high >= layout.size:
-                    yield f"tokens from {low} to {high} where the layout has {layout.size}"
-                    return
-                if (wrong := _unlawful(steps, layout)) is None:
-                    continue
+            if wrong := encoding_fault(encoded.steps, layout) or _begun(encoded.steps, layout):
                 yield wrong
-            else:
-                continue
-            return
+                return
 
     def _round_trip(self) -> Iterator[str]:
         """What is decoded and encoded again stays as it is."""
@@ -194,13 +182,11 @@ class EncoderCheck:
                     return
 
 
-def _unlawful(tokens: Array, layout: Tokens) -> str | None:
-    """Return what of an encoded piece the layout itself forbids."""
-    if layout.begin is not None and (tokens == layout.begin).any():
-        return "the begin token is in the arrays: the engine puts it before each piece"
-    if layout.grammar is None or (place := layout.grammar.violation(tokens)) is None:
-        return None
-    return f"its own grammar forbids the token {int(tokens[place])} at step {place} of a piece"
+def _begun(steps: Array, layout: Layout) -> str:
+    """Return that the layout's begin token is in a piece, where it is; else nothing."""
+    if not isinstance(layout, Tokens) or layout.begin is None or layout.begin not in steps:
+        return ""
+    return "the begin token is in the arrays: the engine puts it before each piece"
 
 
 def _same(one: Sequence[Encoded], other: Sequence[Encoded]) -> bool:

@@ -14,6 +14,7 @@ from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.interfaces.loss import negative_log_likelihood
 from musengine.interfaces.model import Batch, Model, Output
 from musengine.interfaces.sampler import Draw, GridDraw
+from musengine.interfaces.tensor_contract import choice_shape
 from musengine.plugins.declarations import ModelDeclaration
 from musengine.testing.conformance.report import Finding, findings
 from musengine.training.device import mixed_precision, supports_bfloat16
@@ -102,9 +103,7 @@ class ModelCheck:
             if self.declaration.likelihood and output.nll is None:
                 yield "declares a likelihood and returns neither logits nor nll"
             return
-        wanted: tuple[int, ...] = (rows, steps, *self.layout.step_shape)
-        if isinstance(self.layout, Tokens):
-            wanted = (rows, steps, self.layout.size)
+        wanted = (rows, steps, *choice_shape(self.layout))
         shape = tuple(output.logits.shape)
         if isinstance(self.layout, (Grid, Tokens)) and shape != wanted:
             yield f"logits have the shape {shape}, not {wanted}"

@@ -27,6 +27,7 @@ from musengine.interfaces.sampler import (
     Sampler,
     TokenSampler,
 )
+from musengine.interfaces.tensor_contract import choice_shape
 from musengine.interfaces.writer import Writable, Writer
 from musengine.testing.conformance.report import Finding, findings
 
@@ -118,7 +119,7 @@ class SamplerCheck:
         return torch.rand(self.layout.step_shape, generator=generator)
 
     def _shape(self) -> Iterator[str]:
-        wanted = (self.layout.size,) if isinstance(self.layout, Tokens) else self.layout.step_shape
+        wanted = choice_shape(self.layout)
         for made in self._drawn((0, 1, 2)):
             if tuple(made.shape[1:]) != wanted or len(made) != 3:
                 yield f"returns the shape {tuple(made.shape)}, not {(3, *wanted)}"
