@@ -114,3 +114,31 @@ def test_an_encoding_that_cannot_hold_a_name(folder: Path) -> None:
     ended = end_of("musengine inspect music", folder, PYTHONIOENCODING="ascii")
     assert ended.returncode == 0, ended.stderr
     assert "dvo\\u0159\\xe1k.mid" in ended.stdout
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", f"{LONG}.toml"),
+        ("train", LONG),
+        ("train", "pipe.toml", "--run-dir", LONG),
+        ("train", "pipe.toml", "--set", f"corpus.path={LONG}"),
+        ("generate", LONG),
+        ("inspect", LONG),
+        ("convert", LONG, "out.mid"),
+    ],
+    ids=lambda arguments: " ".join(word[:9] for word in arguments),
+)
+def test_a_name_that_is_too_long(fails: Fails, arguments: tuple[str, ...]) -> None:
+    assert LONG in fails(*arguments)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use stays there")
+def test_a_working_folder_that_is_gone(folder: Path) -> None:
+    ended = end_of('mkdir gone && cd gone && rmdir "$PWD" && musengine check pipe.toml', folder)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: the working folder is gone")
+    assert len(ended.stderr.splitlines()) == 1

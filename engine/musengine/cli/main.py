@@ -29,9 +29,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with plain_output():
+            _require_working_folder()
             return _main(words)
     except UserError as error:  # standard output cannot be written
         return _told_plainly(error)
+
+
+def _require_working_folder() -> None:
+    """Look whether the working folder is there: relative paths start from it.
+
+    Raises:
+        UserError: it was removed.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UserError(
+            f"the working folder is gone ({error.strerror or error}); change into another",
+            code="path-missing",
+        ) from error
 
 
 def _main(words: Sequence[str]) -> int:

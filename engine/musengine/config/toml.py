@@ -91,7 +91,7 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
     """
     try:
         kind = what_instead(path)
-        if kind and not path.is_dir():
+        if kind and kind != "a folder":
             raise UserError(f"{path} is {kind}, not a file", code="not-a-file")
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -100,7 +100,7 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
             )
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        if path.is_dir():
+        if _is_folder(path):
             raise UserError(
                 f"{path} is a folder; name a pipeline file in it", code="folder-not-file"
             ) from error
@@ -124,6 +124,13 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
     for assignment in settings:
         apply(source, assignment)
     return source
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # too long a name, a folder that may not be entered
+        return False
 
 
 _ESCAPED = re.compile(r"(?<!')\"[^\"']*\\")

@@ -189,7 +189,7 @@ class _Resolver:
     ) -> None:
         self.check_sources = check_sources
         self.source, self.registry = source, registry
-        self.problems: list[Problem] = []
+        self.problems: dict[Problem, None] = {}  # in order, each once
         self.defaults = Defaults(registry, self._add)
         self.layers = LayeredTables()
 
@@ -232,9 +232,7 @@ class _Resolver:
         """Add a problem, once, under the name of who set the key: the user, or a declaration."""
         place = (finding.table, finding.key)
         file = whose or self.layers.origins.get(place) or self.source.label(*place)
-        problem = Problem(file, *finding)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.problems.setdefault(Problem(file, *finding))
 
     def _problem(self, table: str, key: str, message: str, *, code: str) -> None:
         self._add(Finding(table, key, message, code))
