@@ -248,7 +248,8 @@ def tests_without_torch(*folders: str) -> list[str]:
         for folder in folders
         for file in sorted(Path(folder).glob("test_*.py"))
         if not any(
-            needs_torch.match(homes[name] if module == "musengine.api" else module)
+            # A name that a test makes up, as an earlier one of today's, has no home.
+            needs_torch.match(homes.get(name, "") if module == "musengine.api" else module)
             for module, name in imports(file)
         )
     ]
