@@ -12,7 +12,7 @@ import torch
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UserError
 from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan, Row
-from musengine.interfaces.contract import check_plan
+from musengine.interfaces.contract import check_factor, check_plan
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.model import Batch, as_steps
 from musengine.plugins.declarations import Window
@@ -76,7 +76,8 @@ class Batches:
 
     def rate_factor(self, batch: Batch) -> float:
         """Return what the learning rate is multiplied by for a batch."""
-        return self.strategy.rate_factor(int(batch.pieces[0]))
+        factor = self.strategy.rate_factor(int(batch.pieces[0]))
+        return check_factor(self.strategy, "rate_factor", factor)
 
     def count(self, epoch: int) -> int:
         """Return how many batches an epoch has, repeats counted."""

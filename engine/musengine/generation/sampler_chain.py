@@ -25,7 +25,13 @@ from musengine.interfaces.sampler import (
     TokenSampler,
     onsets_where_sounding,
 )
-from musengine.interfaces.tensor_contract import check_proposal, check_reshaped, choice_shape
+from musengine.interfaces.tensor_contract import (
+    check_limits,
+    check_proposal,
+    check_reshaped,
+    check_verdict,
+    choice_shape,
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,10 @@ class Chain:
         proposal = propose(random, numbers, limits)
         redraws = 0
         while True:
-            verdicts = [sampler.review(proposal, history) for sampler in self.samplers]
+            verdicts = [
+                check_verdict(sampler, sampler.review(proposal, history), len(history.steps))
+                for sampler in self.samplers
+            ]
             asking = [redraws < sampler.max_redraws for sampler in self.samplers]
             again_N = _any(compress(verdicts, asking))
             if again_N is None:
@@ -158,12 +167,14 @@ class Chain:
         if self._grammar is not None and (forbidden := self._grammar.forbidden()) is not None:
             limits = Limits(forbidden, limits.forced)
         for sampler in self.samplers:
-            limits = self._leaving_some(limits, sampler.limit(limits, history))
+            made = sampler.limit(limits, history)
+            if made is not limits:
+                limits = self._leaving_some(limits, check_limits(sampler, "limit", made, limits))
         return limits
 
     def _leaving_some(self, before: Limits, after: Limits) -> Limits:
         """Return the new limits, or for pieces that no token would be left to, those before."""
-        if after is before or not isinstance(self.layout, Tokens):
+        if not isinstance(self.layout, Tokens):
             return after
         none_left = after.forbidden.all(dim=-1, keepdim=True)
         return Limits(torch.where(none_left, before.forbidden, after.forbidden), after.forced)
@@ -181,6 +192,7 @@ class Chain:
         for sampler, verdict in sorted(pairs, key=lambda pair: pair[0].forces):
             insisted = sampler.insist(limits, proposal, history)
             if insisted is not None:
+                insisted = check_limits(sampler, "insist", insisted, limits)
                 limits = self._leaving_some(limits, insisted)
                 wanted.append(verdict)
         at_fault_N = _any(wanted)

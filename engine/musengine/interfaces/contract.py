@@ -117,15 +117,15 @@ def check_plan(strategy: BatchingStrategy[Any], plan: Any, lengths: Sequence[int
     return plan
 
 
-def check_factor(schedule: object, factor: Any) -> float:
-    """Return what a schedule's `factor` returned.
+def check_factor(component: object, method: str, factor: Any) -> float:
+    """Return what a method returned that the learning rate is multiplied by.
 
     Raises:
         ContractError: it is no finite number of at least 0.
     """
     if not isinstance(factor, (int, float)) or not 0 <= factor < math.inf:
         shown = factor if isinstance(factor, (int, float)) else kind_of(factor)
-        raise broken(schedule, "factor", f"returned {shown}, expected a number of at least 0")
+        raise broken(component, method, f"returned {shown}, expected a number of at least 0")
     return float(factor)
 
 

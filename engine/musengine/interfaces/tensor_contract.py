@@ -14,6 +14,7 @@ from torch import Tensor
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.interfaces.contract import kind_of
 from musengine.interfaces.model import Batch, Model, Output, Proposal, State
+from musengine.interfaces.sampler import Limits
 from musengine.plugins.blame import broken
 
 
@@ -124,6 +125,43 @@ def check_reshaped(sampler: object, method: str, made: Any, given: Tensor) -> Te
     if made.shape != given.shape:
         raise broken(sampler, method, _shapes("what it returned", made, tuple(given.shape)))
     return made
+
+
+def check_limits(sampler: object, method: str, made: Any, given: Limits) -> Limits:
+    """Return the limits that a sampler returned.
+
+    Raises:
+        ContractError: they are none, or a mask of another shape or type.
+    """
+    if not isinstance(made, Limits):
+        raise broken(sampler, method, f"returned {kind_of(made)}, expected Limits")
+    for name, mask, before in (
+        ("forbidden", made.forbidden, given.forbidden),
+        ("forced", made.forced, given.forced),
+    ):
+        if mask.shape != before.shape:
+            raise broken(sampler, method, _shapes(name, mask, tuple(before.shape)))
+        if mask.dtype != torch.bool:
+            raise broken(sampler, method, f"{name} is of type {mask.dtype}, expected bool")
+    return made
+
+
+def check_verdict(sampler: object, verdict: Any, pieces: int) -> Tensor | None:
+    """Return what `review` returned.
+
+    Raises:
+        ContractError: it is neither None nor a bool for each piece.
+    """
+    if verdict is None:
+        return None
+    if not isinstance(verdict, Tensor):
+        message = f"returned {kind_of(verdict)}, expected None or a tensor"
+        raise broken(sampler, "review", message)
+    if tuple(verdict.shape) != (pieces,):
+        raise broken(sampler, "review", _shapes("what it returned", verdict, (pieces,)))
+    if verdict.dtype != torch.bool:
+        raise broken(sampler, "review", f"returned {verdict.dtype}, expected bool")
+    return verdict
 
 
 def choice_shape(layout: Layout) -> tuple[int, ...]:

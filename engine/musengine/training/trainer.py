@@ -133,7 +133,7 @@ class Trainer:
             UserError: the batch is too large for the device's memory.
         """
         self._last_pieces = batch.pieces.tolist()
-        factor = check_factor(self.schedule, self.schedule.factor(self.progress))
+        factor = check_factor(self.schedule, "factor", self.schedule.factor(self.progress))
         factor *= self.task.batches.rate_factor(batch)
         if self.state.step < self.config.warm_up:
             factor *= (self.state.step + 1) / self.config.warm_up

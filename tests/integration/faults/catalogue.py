@@ -360,6 +360,25 @@ AT_RUN = (
         "return the logits",
     ),
     Fault(
+        "a sampler reviews all pieces as one",
+        "    def observe(self, choice):\n        pass",
+        "    def observe(self, choice):\n        pass\n\n"
+        "    def review(self, proposal, history):\n        return (proposal.choice == 0).any()",
+        "run",
+        "sampler 'own' of own-plugin 1.0: review(), while generating: what it returned",
+        "a bool for each piece, or None",
+    ),
+    Fault(
+        "a sampler limits with a mask for one piece",
+        "    def observe(self, choice):\n        pass",
+        "    def observe(self, choice):\n        pass\n\n"
+        "    def limit(self, limits, history):\n        return type(limits)(\n"
+        "            limits.forbidden[:1], limits.forced)",
+        "run",
+        "sampler 'own' of own-plugin 1.0: limit(), while generating: forbidden of the shape",
+        "masks like those in the limits that it was given",
+    ),
+    Fault(
         "a sampler raises",
         "    def observe(self, choice):\n        pass",
         "    def observe(self, choice):\n        self.last.append(choice)",
@@ -438,6 +457,14 @@ AT_RUN = (
         "run",
         "batching 'own' of own-plugin 1.0: plan()",
         "rows lie within their piece, or repeat it",
+    ),
+    Fault(
+        "a batching strategy's factor is no number",
+        "    def plan(self, random):",
+        "    def rate_factor(self, piece):\n        return None\n\n    def plan(self, random):",
+        "run",
+        "batching 'own' of own-plugin 1.0: rate_factor(), while training: returned None",
+        "a number of at least 0",
     ),
     Fault(
         "a command without an exit status",
