@@ -43,7 +43,7 @@ from musengine_remi.encoder import MidiTokEncoder
 from musengine_remi.model import Transformer
 
 CPU = torch.device("cpu")
-MODELS = {"2 layers of 128": (2, 128, 60, 12), "4 layers of 256, the defaults": (4, 256, 16, 5)}
+MODELS = {"2 layers of 128": (2, 128, 120, 41), "4 layers of 256, the defaults": (4, 256, 30, 15)}
 """Layers and units, turns of a step in training, turns in generation; the first warms up."""
 PIECES, TOKENS = 4, 256
 """What is generated."""

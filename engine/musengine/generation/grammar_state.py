@@ -38,9 +38,9 @@ class GrammarState:
 
     def forbidden(self) -> Tensor | None:
         """Return (N, size) bool, True at the tokens that may not come; None where all may."""
-        if self._forbidden_SV is None:
+        if self._forbidden_SV is None or self._state_N is None:
             return None
-        return self._forbidden_SV[self._state_N]
+        return self._forbidden_SV.index_select(0, self._state_N)
 
     def observe(self, choice: Tensor) -> None:
         """Move on by the tokens (N,) that were chosen."""

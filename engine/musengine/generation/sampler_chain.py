@@ -42,6 +42,8 @@ class _TokenDraw(Draw):
     forbidden: Tensor | None
 
     def __call__(self, logits: Tensor) -> Tensor:
+        if not self.samplers and self.forbidden is not None and logits.device.type == "cpu":
+            return self._plain(logits, self.forbidden)
         logits = self._allowed(logits)
         for sampler in self.samplers:
             made = sampler.logits(logits, self.history)
@@ -49,6 +51,13 @@ class _TokenDraw(Draw):
         if self.samplers:
             logits = self._allowed(logits)
         return (logits + self.noise).argmax(dim=-1)
+
+    def _plain(self, logits: Tensor, forbidden: Tensor) -> Tensor:
+        """Draw from logits as they are; whether a token is left is seen by what was drawn."""
+        best, choice = logits.masked_fill(forbidden, -torch.inf).add_(self.noise).max(dim=-1)
+        if best.isneginf().any():
+            return (self._allowed(logits) + self.noise).argmax(dim=-1)
+        return choice
 
     def _allowed(self, logits: Tensor) -> Tensor:
         """Mask what is forbidden; where nothing else has any probability, all else is equal."""
@@ -77,6 +86,7 @@ class _Redraw(PieceRandom):
 
     def __init__(self, random: PieceRandom, again_N: Tensor) -> None:
         self.device, self._random, self._again_N = random.device, random, again_N
+        self._ahead = None
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Return (N, *shape); pieces that keep their step get numbers that are not used."""
@@ -206,9 +216,10 @@ class Chain:
         return Proposal(onsets_where_sounding(choice, self.layout), proposal.logits)
 
     def _numbers(self, random: PieceRandom) -> Tensor | None:
-        """Return one number for each choice; None for a layout whose sampler draws by itself."""
-        known = isinstance(self.layout, (Grid, Tokens))
-        return random.uniform(self.shape) if known else None
+        """Return a threshold or the noise for each choice; None where a sampler draws by itself."""
+        if isinstance(self.layout, Tokens):
+            return random.gumbel(self.shape)
+        return random.uniform(self.shape) if isinstance(self.layout, Grid) else None
 
     def _draw(
         self, random: PieceRandom, numbers: Tensor | None, limits: Limits, history: History
@@ -226,12 +237,9 @@ class Chain:
                 thresholds = thresholds.masked_fill(limits.forced, 0.0)
                 thresholds = thresholds.masked_fill(limits.forbidden, 1.0)
             return GridDraw(torch.logit(thresholds), self.layout)
-        # A number of exactly 0 would make the noise -inf, and the token a forbidden one.
-        numbers = numbers.clamp_min(torch.finfo(numbers.dtype).tiny)
-        noise = -torch.log(-torch.log(numbers))
         reshaping = tuple(sampler for sampler in self.samplers if sampler.reshapes)
         samplers = cast(tuple[TokenSampler[Any], ...], reshaping)
-        return _TokenDraw(noise, samplers, history, limits.forbidden if limited else None)
+        return _TokenDraw(numbers, samplers, history, limits.forbidden if limited else None)
 
 
 def _any(verdicts: Iterable[Tensor | None]) -> Tensor | None:
