@@ -104,6 +104,10 @@ if TYPE_CHECKING:
     from musengine.interfaces.short_forms import callback as callback
     from musengine.interfaces.short_forms import metric as metric
     from musengine.interfaces.short_forms import sampler as sampler
+    from musengine.interfaces.steering import Guide as Guide
+    from musengine.interfaces.steering import Infill as Infill
+    from musengine.interfaces.steering import Passage as Passage
+    from musengine.interfaces.steering import Steering as Steering
     from musengine.interfaces.training import TrainingConfig as TrainingConfig
     from musengine.interfaces.writer import Activations as Activations
     from musengine.interfaces.writer import Probabilities as Probabilities
@@ -241,6 +245,7 @@ _NAMES = {
     "interfaces.schedule": "Schedule",
     "interfaces.sequence_model": "SequenceModel",
     "interfaces.short_forms": "callback metric sampler",
+    "interfaces.steering": "Guide Infill Passage Steering",
     "interfaces.training": "TrainingConfig",
     "interfaces.writer": "Activations Probabilities RunContent Writable Writer",
     "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",

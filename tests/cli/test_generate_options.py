@@ -97,3 +97,18 @@ def test_a_mistake_shows_the_usage_of_that_command(arguments: tuple[str, ...]) -
     assert status == 2
     assert err.startswith("usage: musengine generate ")
     assert "did you mean '--count'" in err or arguments[0] != "--cuont"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (("--infill", "song.mid", "--bars", "1-2"), "infill"),
+        (("--instruments", "piano,bass"), "instruments"),
+        (("--density", "8"), "density"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_refuses(run: Path, arguments: tuple[str, ...], key: str):
+    done = run_command("generate", str(run), *arguments)
+    assert done.status == 1
+    assert done.err.count("error") == 1
+    assert f"[generate] {key}: model 'frequencies' cannot be asked for it" in done.err

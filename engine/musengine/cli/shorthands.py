@@ -27,6 +27,8 @@ def add_shorthands(parser: argparse.ArgumentParser) -> None:
     _add(pieces, "--key", _key, "KEY", "key signature that is written (generate.key)")
     _add(pieces, "--prompt", str, "FILE", "what they go on from (generate.prompt)")
     _add(pieces, "--prompt-length", _length, "LENGTH", "how much of it (generate.prompt_length)")
+    _add(pieces, "--instruments", _names, "A,B", "who plays the new notes (generate.instruments)")
+    _add(pieces, "--density", _positive, "N", "new notes in each bar (generate.density)")
     pieces.add_argument(
         "--format",
         dest="formats",
@@ -35,6 +37,11 @@ def add_shorthands(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="midi, png, wav ...; may be given again ([[output]])",
     )
+    infill = parser.add_argument_group("a passage made anew, for models that declare `infill`")
+    _add(infill, "--infill", str, "FILE", "the piece that it is of (generate.infill)")
+    _add(infill, "--bars", str, "M-N", "which bars, from 1, both included (generate.bars)")
+    _add(infill, "--part", str, "NAME", "which part alone (generate.part)")
+    _add(infill, "--add-part", str, "NAME", "an instrument that is added (generate.add_part)")
     drawing = parser.add_argument_group("how they are drawn")
     for option, words in (("temperature", "below 1 bolder"), ("top-p", "from the likeliest alone")):
         drawing.add_argument(
@@ -89,6 +96,10 @@ def _key(text: str) -> str:
     from musengine.config.quantities import Key
 
     return value_of(lambda text: Key.from_toml(text, Path()), text).to_toml()
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _positive(text: str) -> float:

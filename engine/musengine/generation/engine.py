@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request, State, as_steps, joined_states
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
+from musengine.interfaces.steering import Steering
 from musengine.interfaces.tensor_contract import check_drawn, check_step
 from musengine.utils.arrays import Array
 
@@ -45,6 +46,7 @@ class GenerationPlan:
         seeds: one for each piece.
         length: how long each piece shall be, its prompt not counted.
         settings: tempo and meter of each.
+        steering: what is asked of the notes that are drawn, of models that heed it.
     """
 
     prompts: Sequence[Encoded]
@@ -52,6 +54,7 @@ class GenerationPlan:
     seeds: Sequence[int]
     length: Length
     settings: Sequence[DecodeSettings]
+    steering: Steering = field(default_factory=Steering)
 
 
 @dataclass(frozen=True)
@@ -251,10 +254,10 @@ class _Generator:
         """Generate until every piece is long enough."""
         state, last, rows = self._state, self._last(), range(len(self.chunk))
         self.chain.begin(self._history(self.prompt_steps), self.random)
-        made = 0
+        steered, made = self._steered(), 0
         while not self._all_done(made, report):
             conditioning = self._conditioning(self.prompt_steps + made, 1, rows)
-            here = {name: channel[:, 0] for name, channel in conditioning.items()}
+            here = {name: channel[:, 0] for name, channel in conditioning.items()} | steered
             context, state = check_step(self.model, self.model.step(last, state, here))
             history = self._history(self.prompt_steps + made)
             proposal = self.chain.choose(self.model, context, history)
@@ -291,6 +294,16 @@ class _Generator:
         return {
             name: torch.from_numpy(np.stack([each[name] for each in channels])).to(self.device)
             for name in channels[0]
+        }
+
+    def _steered(self) -> dict[str, Tensor]:
+        """Return the channels that say what is asked of each step that is drawn."""
+        if not self.plan.steering:
+            return {}
+        channels = self.encoder.steered(self.plan.steering, len(self.chunk), self.settings)
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(channel)).to(self.device)
+            for name, channel in channels.items()
         }
 
     def _history(self, count: int) -> History:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, cast
@@ -121,8 +121,21 @@ class Chain:
         for sampler in self.samplers:
             sampler.begin(history, random)
 
-    def choose(self, model: Model[Any], context: Any, history: History) -> Proposal:
-        """Let the model propose a step; draw again the pieces that a sampler sends back."""
+    def choose(
+        self,
+        model: Model[Any],
+        context: Any,
+        history: History,
+        settle: Callable[[Tensor], Tensor] | None = None,
+    ) -> Proposal:
+        """Let the model propose a step; draw again the pieces that a sampler sends back.
+
+        Args:
+            model: the model.
+            context: what its `step` returned.
+            history: what was chosen so far.
+            settle: returns the step that is taken, given the one drawn.
+        """
 
         def propose(random: PieceRandom, numbers: Tensor | None, limits: Limits) -> Proposal:
             draw = self._draw(random, numbers, limits, history)
@@ -153,7 +166,8 @@ class Chain:
             if settled is not None:
                 at_fault_N, limits = settled
                 proposal = _replaced(at_fault_N, propose(random, numbers, limits), proposal)
-        proposal = Proposal(self._with_silence_marked(proposal.choice), proposal.logits)
+        choice = self._with_silence_marked(proposal.choice)
+        proposal = Proposal(choice if settle is None else settle(choice), proposal.logits)
         if self._grammar is not None:
             self._grammar.observe(proposal.choice)
         for sampler in self.samplers:

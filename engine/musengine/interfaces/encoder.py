@@ -14,6 +14,7 @@ import numpy.typing as npt
 from musengine.config.quantities import Meter
 from musengine.encoding.layouts import Grid, Layout
 from musengine.encoding.left_out import LeftOut
+from musengine.interfaces.steering import Guide, Infill, Steering
 from musengine.music.prevailing import Prevailing
 from musengine.music.score import Piece, Score, Text
 from musengine.music.transforms import excerpt
@@ -201,6 +202,26 @@ class Encoder(ABC, Generic[C]):
         The same names as `encode` gives; the meter is constant. Most encoders have none.
         """
         return {}
+
+    def steered(
+        self, steering: Steering, count: int, settings: DecodeSettings
+    ) -> Mapping[str, Array]:
+        """Return the channels, (count, ...) each, that tell a model what is asked of its draws.
+
+        They come beside those of `conditioning`. Of encoders whose models declare `steering`.
+
+        Raises:
+            UserError: there is no such instrument, or no bar to count notes in.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.steered")
+
+    def guide(self, infill: Infill, passages: int, settings: DecodeSettings) -> Guide:
+        """Return what leads the draws of so many passages. Of encoders whose models infill.
+
+        Raises:
+            UserError: there is no such instrument.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.guide")
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as JSON values."""

@@ -19,6 +19,7 @@ from musengine.plugins.declarations import (
     ModelDeclaration,
     SamplerConfig,
     SamplerDeclaration,
+    SteeringKind,
     TrainingPartDeclaration,
     WriterConfig,
     WriterDeclaration,
@@ -151,6 +152,21 @@ def check_generation(generate: GenerateConfig, encoder: EncoderConfig) -> Iterat
         if length.number and length.unit not in ("steps", "tokens"):
             message = "this encoder does not tell how long a token lasts; give a number of tokens"
             yield Finding("generate", key, message, code="no-time")
+
+
+def check_steering(generate: GenerateConfig, model: Component) -> Iterator[Finding]:
+    """Yield what is asked of new notes that the model does not heed."""
+    asked: dict[str, tuple[SteeringKind, bool]] = {
+        "infill": ("infill", generate.infill is not None),
+        "instruments": ("instruments", bool(generate.instruments)),
+        "density": ("density", generate.density is not None),
+    }
+    heeds = model.declared(ModelDeclaration).steering
+    for key, (kind, is_asked) in asked.items():
+        if is_asked and kind not in heeds:
+            others = f"; it heeds {' and '.join(heeds)}" if heeds else ""
+            message = f"model {model.name!r} cannot be asked for it{others}"
+            yield Finding("generate", key, message, code="not-steerable")
 
 
 def check_training(

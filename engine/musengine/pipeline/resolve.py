@@ -366,6 +366,8 @@ class _Resolver:
         if encoder is not None and isinstance(generate, GenerateConfig):
             assert isinstance(encoder.config, EncoderConfig)
             self._note(compatibility.check_generation(generate, encoder.config))
+        if model is not None and isinstance(generate, GenerateConfig):
+            self._note(compatibility.check_steering(generate, model))
         if self.check_sources is not None and isinstance(corpus, CorpusConfig):
             errors = self.check_sources(corpus.path, self.registry)
             self._note(Finding("corpus", "path", str(each), each.code) for each in errors)

@@ -9,8 +9,9 @@ from typing import Literal
 
 from musengine.config.fields import Config, setting
 from musengine.config.quantities import Instrument, Key, Length, Meter
+from musengine.interfaces.steering import Steering
 from musengine.interfaces.training import TrainingConfig
-from musengine.pipeline.values import CheckpointChoice, Offset, Prompt, Source
+from musengine.pipeline.values import BarRange, CheckpointChoice, Offset, Prompt, Source
 
 ALL_KEYS = tuple(range(-5, 7))
 
@@ -192,6 +193,43 @@ class GenerateConfig(Config):
     include_prompt: bool = setting(
         False, doc="Write the prompt at the start of the piece.", formerly="include_prime"
     )
+    infill: Path | None = setting(
+        None,
+        doc="A file of music of which a passage is made anew, all else kept note for note: the "
+        "notes that begin in `bars`, those of `part`, or those of a part that is added.",
+    )
+    bars: BarRange | None = setting(
+        None,
+        doc="The bars of `infill` that are made anew, counted from 1 by its meters, both ends "
+        "included; by default all.",
+    )
+    part: str | None = setting(
+        None,
+        doc="The part of `infill` that is made anew, by the name of its track, its instrument or "
+        "its number; by default all.",
+    )
+    add_part: str | None = setting(
+        None, doc="An instrument that is added to `infill`, by its name; all notes stay."
+    )
+    passages: int = setting(
+        8,
+        doc="Passages that are drawn for each piece of `infill`; kept is the one with which the "
+        "given notes in it and after it are likeliest.",
+        low=1,
+        high=64,
+    )
+    instruments: tuple[str, ...] = setting(
+        (),
+        doc="Which instruments play the notes that are drawn, by the names that the model has "
+        "learned or those of General MIDI; by default any, in `infill` those that the file has.",
+        one_or_many=True,
+    )
+    density: float | None = setting(
+        None,
+        doc="How many notes are drawn for each bar; by default as many as the model would.",
+        above=0.0,
+        high=1000.0,
+    )
     seed: int | None = setting(
         None,
         doc="Seed of the draws; in a run by default the training's, with `generate` a new one "
@@ -215,12 +253,31 @@ class GenerateConfig(Config):
         "or those in a file.",
     )
 
+    @property
+    def steering(self) -> Steering:
+        """What is asked of the notes that are drawn."""
+        return Steering(self.instruments, self.density)
+
     def problems(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:
-        """Yield a piece of no length, and two ways to begin."""
+        """Yield a piece of no length, two ways to begin, and what is asked of no file."""
         if not self.length.number:
             yield "length", "must be more than nothing", "out-of-range"
         if self.prompt_text and self.prompt.kind == "path":
             yield "prompt_text", "takes the place of prompt; leave one of them out"
+        yield from self._problems_of_infill()
+
+    def _problems_of_infill(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:
+        asked = [key for key in ("bars", "part", "add_part") if getattr(self, key) is not None]
+        if self.infill is None:
+            for key in asked:
+                yield key, "is of a file; name it with infill"
+            return
+        if not asked:
+            yield "infill", "say what is made anew of it: bars, part, or add_part"
+        if self.part is not None and self.add_part is not None:
+            yield "add_part", "a part is made anew or added; leave part or add_part out"
+        if self.add_part is not None and self.instruments:
+            yield "instruments", "add_part names the instrument; leave one of them out"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,38 @@ class Offset(Quantity):
 
 
 @dataclass(frozen=True)
+class BarRange(Quantity):
+    """Bars of a piece, counted from 1, both ends included."""
+
+    first: int
+    last: int
+    notation: ClassVar[str] = 'bars such as "5-8", counted from 1, or one bar'
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> BarRange:
+        """Parse `"FIRST-LAST"`, or one number."""
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:-\s*([0-9]{1,6})\s*)?", str(text))
+        if not isinstance(text, str) or match is None:
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 1 <= first <= last:
+            raise ValueError(f"expected {cls.notation}, the first no later than the last: {value}")
+        return cls(first, last)
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Return the notation as a JSON Schema; that the first comes first is left open."""
+        number = r"0*[1-9][0-9]*"
+        written = {"type": "string", "pattern": rf"^\s*{number}\s*(-\s*{number}\s*)?$"}
+        return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 999_999}, written]}
+
+    def to_toml(self) -> str:
+        """Return `"FIRST-LAST"`."""
+        return f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
 class Prompt(Quantity):
     """What a generated piece starts from: `corpus`, `none`, or a music file or folder."""
 

@@ -23,6 +23,9 @@ Kept = Literal["program", "velocity"]
 
 Capability = Literal["likelihood"]
 """What a model may offer that not every model has."""
+SteeringKind = Literal["infill", "instruments", "density"]
+"""What a model may be asked for, beside pieces of some length: a passage among given notes, that
+only some instruments play, so many notes in a bar."""
 Direction = Literal["lower", "higher"]
 """Which figures of a metric are better."""
 
@@ -259,6 +262,8 @@ class ModelDeclaration(Declaration):
             other model trained by gradients it is the pipeline's loss that is descended.
         uses_samplers: False for a model that draws its own choices.
         records: it can show what goes on inside (`inside`, or `record`).
+        steering: what it can be asked for; the encoder of its layout has `steered`, and for an
+            infill `guide`.
         templates: starter pipelines for `musengine init`, name to the place of a commented TOML
             file in the package, `"package:templates/name.toml"`. Its first line says what it is
             for, and `path = "..."` in its `[corpus]` gives way to the user's own.
@@ -273,6 +278,7 @@ class ModelDeclaration(Declaration):
     own_loss: bool = False
     uses_samplers: bool = True
     records: bool = False
+    steering: tuple[SteeringKind, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from musengine.errors import UserError
 from musengine.generation import activations, engine
 from musengine.generation import output as outputs
 from musengine.generation.attempts import Kept, Verdict, kept_pieces
@@ -26,6 +27,7 @@ from musengine.plugins.blame import phase
 from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
+from musengine.runs.infill import InfilledPiece, infilled_pieces
 from musengine.runs.prompts import Prompt, prompts_for
 from musengine.runs.trained import Trained, load_trained
 from musengine.utils.format import counted
@@ -79,6 +81,8 @@ def _make_pieces(
 ) -> NewPieces:
     config = pipeline.generate
     trained = load_trained(pipeline, run)
+    if config.infill is not None:
+        return _infilled(infilled_pieces(pipeline, registry, trained, seed, reporter), trained)
     prompts = prompts_for(pipeline, run, registry, trained.encoder, seed)
     plan = engine.GenerationPlan(
         prompts=[prompt.encoded for prompt in prompts],
@@ -86,6 +90,7 @@ def _make_pieces(
         seeds=engine.piece_seeds(seed, config.count),
         length=config.length,
         settings=[settings_of(prompt.known) for prompt in prompts],
+        steering=config.steering,
     )
     kept = _kept(pipeline, run, trained, plan, seed, reporter)
     pieces = [
@@ -93,6 +98,15 @@ def _make_pieces(
         for each, prompt in zip(kept, prompts, strict=True)
     ]
     return NewPieces(trained, pieces, kept, prompts)
+
+
+def _infilled(made: Sequence[InfilledPiece], trained: Trained) -> NewPieces:
+    return NewPieces(
+        trained,
+        [outputs.DecodedPiece(each.score) for each in made],
+        [each.kept for each in made],
+        [each.prompt for each in made],
+    )
 
 
 def generate(
@@ -114,6 +128,11 @@ def generate(
         UserError: what the user can mend.
     """
     recorder = None
+    if record is not None and pipeline.generate.infill is not None:
+        raise UserError(
+            "--record is of a piece that a model makes; leave it or --infill out",
+            code="option-conflict",
+        )
     if record is not None:
         model_records = pipeline.model_declaration.records
         recorder = activations.check_record(record, pipeline.model.name, model_records, registry)
@@ -173,6 +192,7 @@ def _kept(
                 seeds=[seeds[number] for number in numbers],
                 length=plan.length,
                 settings=[plan.settings[number] for number in numbers],
+                steering=plan.steering,
             )
             again = f", draw {attempt + 1}" if attempt else ""
             what = counted(len(numbers), "piece") + again

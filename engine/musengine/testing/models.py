@@ -13,6 +13,7 @@ from musengine.config.fields import build_config
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Layout
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
+from musengine.interfaces.steering import Steering
 from musengine.interfaces.training import TrainingConfig
 from musengine.music.score import Score, Text
 from musengine.plugins.declarations import EncoderConfig
@@ -128,6 +129,7 @@ def generate_steps(
     prompts: Sequence[npt.ArrayLike] | None = None,
     settings: DecodeSettings | None = None,
     own: bool = False,
+    steering: Steering | None = None,
 ) -> list[Array]:
     """Return the steps of new pieces, (T, ...) each, generated as a pipeline would.
 
@@ -140,6 +142,7 @@ def generate_steps(
         prompts: the steps that each piece goes on from; none without them.
         settings: tempo and meter.
         own: the model generates by itself (`generation="own"` in its declaration).
+        steering: what is asked of the notes, of a model that heeds it.
     """
     import torch
 
@@ -158,6 +161,7 @@ def generate_steps(
         seeds=seeds,
         length=wanted,
         settings=[DecodeSettings() if settings is None else settings] * len(steps),
+        steering=Steering() if steering is None else steering,
     )
     device = torch.device("cpu")
     made = engine.generate(model, encoder, samplers, plan, device=device, own=own)

@@ -15,15 +15,19 @@ from musengine.api import (
     DecodeSettings,
     Encoded,
     Encoder,
+    Guide,
+    Infill,
     IntArray,
     LeftOut,
     Piece,
     Score,
+    Steering,
     Text,
     Track,
     steps_to_ticks,
 )
 from musengine.errors import UnreadableError
+from musengine_notes.asked import channels_asked
 from musengine_notes.config import NotesEncoderConfig
 from musengine_notes.events import (
     SUSTAIN,
@@ -35,6 +39,7 @@ from musengine_notes.events import (
     velocity_of,
 )
 from musengine_notes.form import Returns
+from musengine_notes.guide import guide_of
 from musengine_notes.layout import (
     BAR,
     DRUM_PITCHES,
@@ -49,8 +54,8 @@ from musengine_notes.layout import (
     VELOCITY,
     NoteEvents,
 )
-from musengine_notes.lookback import channels, onsets_of
-from musengine_notes.parts import Instrument, Kind, PartCounts, part_of_tracks
+from musengine_notes.lookback import Bars, channels, onsets_of
+from musengine_notes.parts import Instrument, Kind, PartCounts, called, part_of_tracks
 
 TICKS_PER_BEAT = 960
 MAX_STEPS = 2**22
@@ -263,6 +268,50 @@ class Notes(Encoder[NotesEncoderConfig]):
         metre[:, BAR] = max(1, min(round(bar), 2**15 - 1))
         lookback = np.zeros((count, len(layout.lags), LOOKBACK), dtype=np.int16)
         return {"metre": metre, "lookback": lookback}
+
+    def steered(
+        self, steering: Steering, count: int, settings: DecodeSettings
+    ) -> Mapping[str, Array]:
+        """Return which delays and parts are free, and how many notes are wanted in how long a bar.
+
+        Raises:
+            UserError: no such instrument was learned.
+        """
+        return channels_asked(self, steering, count, settings)
+
+    def called(self, name: str) -> tuple[int, Track]:
+        """Return the number of the instrument that people call so, and the track of a new part."""
+        return called(name, self.kind, self.instruments)
+
+    def numbers_of(self, tracks: Iterable[Track]) -> IntArray:
+        """Return for each track the number of the instrument that plays it, -1 for none."""
+        return part_of_tracks(tracks, self.kind, self.instruments)[0]
+
+    def guide(self, infill: Infill, passages: int, settings: DecodeSettings) -> Guide:
+        """Return what leads notes past those of a piece.
+
+        Raises:
+            UserError: no such instrument was learned, or the piece is too long.
+        """
+        return guide_of(self, infill, passages, settings)
+
+    def given(self, score: Score) -> tuple[Events, Bars | None, int]:
+        """Return the events of a piece in order, its bars, and by how many grid steps it was moved.
+
+        Raises:
+            UnreadableError: it is too long.
+        """
+        known, dropped = self._known(self._read(score))
+        layout = self.layout
+        bars, shift = bars_of(score, layout, MAX_STEPS)
+        return self._events(known, layout, shift, dropped).one_of_each(), bars, shift
+
+    def tick_of(self, steps: IntArray, score: Score) -> IntArray:
+        """Return the ticks of a piece at which grid steps lie."""
+        step = self.config.step
+        if step.unit == "beat":
+            return steps_to_ticks(steps, step.size, score.ticks_per_beat)
+        return np.rint(score.ticks(steps * float(step.size))).astype(np.int64)
 
     def state(self) -> dict[str, Any]:
         """Return the instruments."""

@@ -40,6 +40,7 @@ class FieldLogits:
         agrees: (N, lags) bool, whether it expected the fields drawn so far.
         copying: for a way of drawing, how much (lags,) is added where it is to be a repeat, so that
             as much comes back as in the training part.
+        exact: it is to be drawn by these probabilities, whatever the sampler makes of others.
     """
 
     field: str
@@ -47,6 +48,7 @@ class FieldLogits:
     expected: Tensor
     agrees: Tensor
     copying: Callable[[Chooser], Tensor]
+    exact: bool = False
 
     def with_copying(self, more: Tensor) -> Tensor:
         """Return the logits with (lags,) added to what each lag expects, as long as it agrees."""

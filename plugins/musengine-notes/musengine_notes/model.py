@@ -14,7 +14,7 @@ from torch.nn import functional
 from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
 from musengine_notes.config import NotesModelConfig
 from musengine_notes.copying import tried_copying
-from musengine_notes.fields import NEVER, Chooser, FieldLogits, NoteFields
+from musengine_notes.fields import NEVER, Chooser, NoteFields
 from musengine_notes.layout import (
     AT_ONCE,
     BAR,
@@ -32,7 +32,8 @@ from musengine_notes.layout import (
     NoteEvents,
 )
 from musengine_notes.lookback import Bars, channels, onsets_of
-from musengine_notes.stepping import Past, read
+from musengine_notes.steering import Context, Pace, Slots, asked_in, drawn_from
+from musengine_notes.stepping import BarsNow, Past, bars_now, read
 from musengine_notes.trunks import trunk_of
 
 
@@ -207,46 +208,54 @@ class NoteModel(Model[NotesModelConfig]):
         device = self.delays.device
         past = Past.empty(pieces, self.lags, device)
         fresh = torch.ones(pieces, dtype=torch.bool, device=device)
-        return self.trunk.initial_state(pieces), past.as_tuple(), fresh
+        pace = Pace.unbegun(pieces, device)
+        return self.trunk.initial_state(pieces), past.as_tuple(), fresh, pace.as_tuple()
 
     def step(
         self, last: Tensor | None, state: Any, conditioning: Mapping[str, Tensor]
     ) -> tuple[Any, Any]:
         """Read one note; returns what the fields of the next one are drawn from."""
-        trunk, kept, fresh = state
+        trunk, kept, fresh, pace = state
         past = Past(*kept)
-        bar = conditioning["metre"][:, BAR].long()
+        bars, asked = bars_now(conditioning), asked_in(conditioning)
         if last is None:
-            last = torch.zeros(len(bar), len(FIELDS), dtype=torch.int64, device=bar.device)
-            begins = torch.ones_like(bar, dtype=torch.bool)
+            shape = (len(bars.length), len(FIELDS))
+            last = torch.zeros(shape, dtype=torch.int64, device=bars.length.device)
+            begins = torch.ones_like(bars.length, dtype=torch.bool)
         else:
             # What ends with its prompt, a whole piece, begins anew.
             begins = fresh & (last[:, PART] == self.notes.end)
-            past = read(past, last, bar, self.notes, self.delays)
-        seen = self._one(last, begins, past, bar)
+            past = read(past, last, bars, self.notes, self.delays)
+        if asked is not None:
+            pace = Pace(*pace).after(last, past.time, asked, self.notes).as_tuple()
+        seen = self._one(last, begins, past, bars)
         out, trunk = self._trunk(seen, trunk)
         hidden = self.fields_out.hidden(out[:, 0])
         full = past.at_once >= (self.notes.at_once or torch.iinfo(torch.int64).max)
         full &= last[:, PART] != self.notes.end
-        context = _Context(hidden, last, begins, past.time, bar, past.expected, full)
-        return context, (trunk, past.as_tuple(), torch.zeros_like(fresh))
+        context = Context(
+            hidden, last, begins, past.time, bars, past.expected, full, asked, Pace(*pace)
+        )
+        return context, (trunk, past.as_tuple(), torch.zeros_like(fresh), pace)
 
-    def _one(self, last: Tensor, begins: Tensor, past: Past, bar: Tensor) -> _Seen:
-        before = torch.where(begins, 0, _place(past.time, bar))
+    def _one(self, last: Tensor, begins: Tensor, past: Past, bars: BarsNow) -> _Seen:
+        before = torch.where(begins, 0, bars.place(past.time))
         at_once = past.at_once.clamp(max=MOST_AT_ONCE)
-        metre = torch.stack([before, before, bar, at_once], dim=-1)[:, None]
+        metre = torch.stack([before, before, bars.length, at_once], dim=-1)[:, None]
         return _Seen(last[:, None], last[:, None], begins[:, None], metre, past.expected[:, None])
 
     def propose(self, context: Any, draw: Draw) -> Proposal:
         """Draw the fields of the next note one after another."""
-        bar = int(context.bar[0])
+        bar = int(context.bars.length[0])
         drawn = torch.zeros_like(context.before)
         place = torch.zeros_like(context.time)
+        hidden = context.hidden.chunk(len(FIELDS), dim=-1)
+        slots = None
         said = []
-        for field, hidden in enumerate(context.hidden.chunk(len(FIELDS), dim=-1)):
+        for field in range(len(FIELDS)):
             logits = self.fields_out.field(
                 field,
-                hidden,
+                hidden[field],
                 drawn,
                 context.before,
                 context.begins,
@@ -256,11 +265,40 @@ class NoteModel(Model[NotesModelConfig]):
             )
             if field == DELAY:
                 logits.logits[context.full, 0] = NEVER
-            drawn[:, field] = _drawn(draw, logits)
+                if context.asked is not None:
+                    shares = self._slots(context, logits.logits.softmax(dim=-1), hidden[PART])
+                    slots = Slots.asked(shares, context, logits, self.notes, self.delays, draw)
+            if slots is not None and field in (DELAY, PART):
+                logits = slots.among(logits, drawn)
+            drawn[:, field] = drawn_from(draw, logits)
             said.append(logits.logits)
             if field == DELAY:
-                place = _place(context.time + self.delays[drawn[:, DELAY]], context.bar)
+                place = context.bars.place(context.time + self.delays[drawn[:, DELAY]])
         return Proposal(drawn, torch.cat(said, dim=-1))
+
+    def _slots(self, context: Context, delays_ND: Tensor, hidden: Tensor) -> Tensor:
+        """Return (N, delays, parts): how likely the next event has a delay and a part."""
+        pieces, count = delays_ND.shape
+        each = torch.arange(count, device=delays_ND.device).repeat(pieces)
+        rows = torch.arange(pieces, device=delays_ND.device).repeat_interleave(count)
+        drawn = torch.zeros_like(context.before[rows])
+        drawn[:, DELAY] = each
+        bars = context.bars
+        place = BarsNow(bars.length[rows], bars.start[rows]).place(
+            context.time[rows] + self.delays[each]
+        )
+        logits = self.fields_out.field(
+            PART,
+            hidden[rows],
+            drawn,
+            context.before[rows],
+            context.begins[rows],
+            place,
+            context.expected[rows],
+            lambda chooser: torch.zeros(self.lags, device=delays_ND.device),
+        ).logits
+        shares: Tensor = delays_ND[..., None] * logits.softmax(dim=-1).view(pieces, count, -1)
+        return shares
 
     def copying(self, chooser: Chooser, bar: int) -> Tensor:
         """Return (lags,): what makes as much come back as in the training part, drawn in a way.
@@ -280,16 +318,16 @@ class NoteModel(Model[NotesModelConfig]):
 
     def prefill(self, prompt: Tensor, state: Any, conditioning: Mapping[str, Tensor]) -> Any:
         """Read a prompt, its last note excepted."""
-        trunk, kept, fresh = state
+        trunk, kept, fresh, pace = state
         past = Past(*kept)
         seen = []
         last = torch.zeros_like(prompt[:, 0])
         for t in range(prompt.shape[1]):
-            bar = conditioning["metre"][:, t, BAR].long()
-            begins = torch.full_like(bar, t == 0, dtype=torch.bool)
+            bars = bars_now({name: channel[:, t] for name, channel in conditioning.items()})
+            begins = torch.full_like(bars.length, t == 0, dtype=torch.bool)
             if t:
-                past = read(past, last, bar, self.notes, self.delays)
-            seen.append(self._one(last, begins, past, bar))
+                past = read(past, last, bars, self.notes, self.delays)
+            seen.append(self._one(last, begins, past, bars))
             last = prompt[:, t]
         whole = _Seen(
             **{
@@ -298,28 +336,4 @@ class NoteModel(Model[NotesModelConfig]):
             }
         )
         _, trunk = self._trunk(whole, trunk)
-        return trunk, past.as_tuple(), fresh
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What a note is drawn from: hidden (N, 5 * hidden), and as in `NoteFields.nll`."""
-
-    hidden: Tensor
-    before: Tensor
-    begins: Tensor
-    time: Tensor
-    bar: Tensor
-    expected: Tensor
-    full: Tensor
-    """(N,) bool, True where as many events have begun at once as hardly ever do."""
-
-
-def _place(time: Tensor, bar: Tensor) -> Tensor:
-    return torch.where(bar > 0, time % bar.clamp(min=1), 0)
-
-
-def _drawn(draw: Draw, logits: FieldLogits) -> Tensor:
-    """Return (N,) values; a sampler for notes draws from what is more than a tensor."""
-    choice: Tensor = draw(logits)  # type: ignore[arg-type]
-    return choice
+        return trunk, past.as_tuple(), fresh, pace

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from musengine.api import GENERAL_MIDI, IntArray, Score, Track
+from musengine.errors import UserError, did_you_mean
 from musengine_notes.layout import Part
 
 Kind = Literal["families", "programs", "names", "one"]
@@ -145,3 +146,29 @@ def part_of_tracks(
             number = min(alike, key=lambda k: (abs(instruments[k].program - track.program), k))
         chosen.append(number)
     return np.array(chosen, dtype=np.int64), np.array(own, dtype=np.int64)
+
+
+def called(name: str, kind: Kind, instruments: Sequence[Instrument]) -> tuple[int, Track]:
+    """Return the instrument that people call so, and the track of a new part that it plays.
+
+    By what it was told apart by, or by a name or number of General MIDI.
+
+    Raises:
+        UserError: none like that was learned.
+    """
+    plain = " ".join(name.lower().split())
+    for number, each in enumerate(instruments):
+        if plain in (each.label, each.label.lower()):
+            return number, each.track
+    programs = [i for i, known in enumerate(GENERAL_MIDI) if plain in (known.lower(), str(i))]
+    for program in programs:
+        track = Track(name=GENERAL_MIDI[program], program=program)
+        (number,), (own,) = part_of_tracks([track], kind, instruments)
+        if own or (number >= 0 and instruments[number].program // 8 == program // 8):
+            return int(number), track
+    known = [each.label for each in instruments]
+    raise UserError(
+        f"no instrument called {name!r} was learned; there are: {', '.join(known)}"
+        f"{did_you_mean(plain, known)}",
+        code="unknown-instrument",
+    )

@@ -31,6 +31,7 @@ def musengine_models() -> list[ModelDeclaration]:
             layouts=("notes",),
             stateful=True,
             own_loss=True,
+            steering=("infill", "instruments", "density"),
             templates={
                 name: f"musengine_notes:templates/{name}.toml"
                 for name in ("notes-band", "notes-chorales", "notes-piano")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from musengine_notes.layout import (
+    BAR,
     DELAY,
     EXPECTED,
     FIELDS,
@@ -63,13 +65,46 @@ class Past:
         return (self.key, self.fields, self.count, self.time, self.expected, self.at_once)
 
 
-def read(past: Past, event: Tensor, bar: Tensor, layout: NoteEvents, delays: Tensor) -> Past:
+@dataclass(frozen=True)
+class BarsNow:
+    """The bars about the last event of N pieces.
+
+    Attributes:
+        length: (N,) of the bar that it lies in, in grid steps; 0 where there are none.
+        start: (N,) when that bar begins, or another of its length.
+        ago: (N, lags) the event's place so many bars before, -1 where there is none; None where all
+            bars are alike.
+    """
+
+    length: Tensor
+    start: Tensor
+    ago: Tensor | None = None
+
+    def place(self, time: Tensor) -> Tensor:
+        """Return (N,) where in its bar a time lies, not before the bar of the last event."""
+        inside = (time - self.start) % self.length.clamp(min=1)
+        return torch.where(self.length > 0, inside, 0)
+
+
+def bars_now(conditioning: Mapping[str, Tensor]) -> BarsNow:
+    """Return the bars that the channels of a step tell: alike, but where they say more."""
+    length = conditioning["metre"][:, BAR].long()
+    start = conditioning.get("bar_start")
+    ago = conditioning.get("ago")
+    return BarsNow(
+        length,
+        torch.zeros_like(length) if start is None else start.long(),
+        None if ago is None else ago.long(),
+    )
+
+
+def read(past: Past, event: Tensor, bars: BarsNow, layout: NoteEvents, delays: Tensor) -> Past:
     """Return the past with one more event (N, 5), and what is expected next.
 
     Args:
         past: what came before it.
         event: the one that was drawn.
-        bar: (N,) how long a bar is, in grid steps.
+        bars: those about the event.
         layout: of the events.
         delays: (delays,) the layout's table.
     """
@@ -83,7 +118,7 @@ def read(past: Past, event: Tensor, bar: Tensor, layout: NoteEvents, delays: Ten
     right &= past.expected[..., EXPECTED] > 0
     run = torch.where(right, past.expected[..., EXPECTED].clamp(max=LONGEST_RUN), 0)
     past = _appended(past, event, time)
-    return replace(past, expected=_expected(past, event, bar, run, layout, delays))
+    return replace(past, expected=_expected(past, event, bars, run, layout, delays))
 
 
 def _appended(past: Past, event: Tensor, time: Tensor) -> Past:
@@ -110,10 +145,12 @@ def keys_of_part(event: Tensor) -> Tensor:
 
 
 def _expected(
-    past: Past, event: Tensor, bar: Tensor, run: Tensor, layout: NoteEvents, delays: Tensor
+    past: Past, event: Tensor, bars: BarsNow, run: Tensor, layout: NoteEvents, delays: Tensor
 ) -> Tensor:
-    lags = torch.tensor(layout.lags, device=event.device)
-    then = past.time[:, None] - lags * bar[:, None]
+    then = bars.ago
+    if then is None:
+        lags = torch.tensor(layout.lags, device=event.device)
+        then = past.time[:, None] - lags * bars.length[:, None]
     wanted = then * KEY + keys_of_part(event)[:, None]
     found = torch.searchsorted(past.key, wanted, right=True)
     there = (then >= 0) & (found < past.count[:, None])
