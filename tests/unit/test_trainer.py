@@ -31,6 +31,7 @@ from musengine.interfaces.schedule import Schedule
 from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.declarations import ModelConfig, NoSettings
 from musengine.training import checkpoint as checkpoints
+from musengine.training.state import TrainerState
 from musengine.training.stopping import INTERRUPTED, Ending
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer, fit
@@ -745,6 +746,28 @@ class TestFit:
         assert store_of(task).records == [valid]
         assert store_of(task).values["best"]["figure"] == 9.0
         assert [event[0] for event in events.events] == ["start", "validation", "checkpoint", "end"]
+
+    def test_what_it_learned_is_kept_where_its_validation_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = TrainingConfig()
+        batches = batches_of(config, pieces=tunes(3))
+        task = task_of(tmp_path, config, batches=batches, valid=tunes(4))
+        monkeypatch.setattr(Parabola, "forward", lambda self, batch: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(task)
+        (kept,) = store_of(task).checkpoint_paths()
+        assert checkpoints.load(kept).meta["valid"] == {}
+        monkeypatch.undo()
+        again = task_of(tmp_path, config, batches=batches, valid=tunes(4))
+        fit(again, TrainerState.from_json(checkpoints.load(kept).meta["state"]))
+        assert isinstance(again.model, Parabola)
+        assert again.model.seen == 0
+        assert store_of(again).values["best"] == {
+            "checkpoint": "step-000000001_epoch-0001_valid-9.0000.safetensors",
+            "figure": 9.0,
+            "step": 1,
+        }
 
 
 class Smooth(Recurrent):

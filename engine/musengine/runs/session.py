@@ -332,7 +332,8 @@ def _train(
     task: TrainingTask, pipeline: Pipeline, run: RunFolder, stored: checkpoints.Checkpoint | None
 ) -> Ending:
     if pipeline.model_declaration.training == "fit":
-        return fit(task)
+        fitted = None if stored is None else TrainerState.from_json(stored.meta["state"])
+        return fit(task, fitted)
     parameters = sum(p.numel() for p in task.model.parameters())
     unit = f"; loss in {task.unit}" if task.unit else ""
     logger.info(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")

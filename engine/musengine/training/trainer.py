@@ -53,14 +53,29 @@ _RUNAWAY = 1000.0
 """Times the first loss, beyond which it is said to run away."""
 
 
-def fit(task: TrainingTask) -> Ending:
-    """Show the training part once to a model that learns by itself, and write its checkpoint."""
+def fit(task: TrainingTask, fitted: TrainerState | None = None) -> Ending:
+    """Show the training part once to a model that learns by itself, and write its checkpoint.
+
+    Args:
+        task: what is trained.
+        fitted: of a model that has seen it before its validation failed; only that is made up for.
+    """
     task.notify("on_start", task.store.path, Progress())
-    began = time.monotonic()
-    task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
-    state = TrainerState(step=1, epoch=1, seconds=time.monotonic() - began)
+    if fitted is None:
+        began = time.monotonic()
+        task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
+        state = TrainerState(step=1, epoch=1, seconds=time.monotonic() - began)
+    else:
+        state = fitted
     progress = Progress(step=1, epoch=1, fraction=1.0, seconds=state.seconds)
-    task.save(state, progress, {}, task.validate(state, progress))
+    try:
+        figures = task.validate(state, progress)
+    except Exception:
+        # A plugin's fault there must not lose what was learned.
+        if fitted is None:
+            task.save(state, progress, {}, {})
+        raise
+    task.save(state, progress, {}, figures)
     ending = Ending("the model has seen the training part")
     task.notify("on_end", progress, ending.reason)
     return ending

@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import EncoderDeclaration, ModelDeclaration, hookimpl
 from musengine_biaxial.config import BiaxialConfig, BiaxialEncoderConfig
 
+musengine_api = ">=1,<2"
+
 CLASSIC = {
     "encoder": {
         "type": "biaxial",

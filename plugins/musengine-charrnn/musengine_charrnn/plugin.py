@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import EncoderDeclaration, ModelDeclaration, hookimpl
 from musengine_charrnn.config import CharRnnConfig, CharsConfig, TextRollConfig
 
+musengine_api = ">=1,<2"
+
 CLASSIC = {
     "encoder": {"type": "text-roll", "step": "1/16 beat", "tempo": 120.0},
     "model": {

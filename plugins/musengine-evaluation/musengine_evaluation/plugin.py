@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import CommandDeclaration, MetricDeclaration, hookimpl
 from musengine_evaluation.settings import OriginalityConfig, SimilarityConfig
 
+musengine_api = ">=1,<2"
+
 
 @hookimpl
 def musengine_metrics() -> list[MetricDeclaration]:

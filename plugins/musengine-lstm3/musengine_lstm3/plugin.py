@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import ModelDeclaration, hookimpl
 from musengine_lstm3.config import Lstm3Config
 
+musengine_api = ">=1,<2"
+
 CLASSIC = {
     "encoder": {
         "type": "piano-roll",

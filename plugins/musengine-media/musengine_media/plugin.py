@@ -17,6 +17,8 @@ from musengine_media.config import (
     WavConfig,
 )
 
+musengine_api = ">=1,<2"
+
 
 @hookimpl
 def musengine_writers() -> list[WriterDeclaration]:

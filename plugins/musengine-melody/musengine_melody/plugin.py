@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import EncoderDeclaration, Follows, ModelDeclaration, hookimpl
 from musengine_melody.config import MelodyEncoderConfig, MelodyModelConfig
 
+musengine_api = ">=1,<2"
+
 CLASSIC = {
     "corpus": {"valid": 0.2},
     "encoder": {

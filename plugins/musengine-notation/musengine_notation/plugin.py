@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import ReaderDeclaration, WriterDeclaration, hookimpl
 from musengine_notation.config import AbcConfig, NotationConfig
 
+musengine_api = ">=1,<2"
+
 
 @hookimpl
 def musengine_readers() -> list[ReaderDeclaration]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import EncoderDeclaration, ModelDeclaration, SamplerDeclaration, hookimpl
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 
+musengine_api = ">=1,<2"
+
 
 @hookimpl
 def musengine_encoders() -> list[EncoderDeclaration]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import EncoderDeclaration, ModelDeclaration, Requirement, hookimpl
 from musengine_remi.config import MidiTokConfig, TransformerConfig
 
+musengine_api = ">=1,<2"
+
 
 @hookimpl
 def musengine_encoders() -> list[EncoderDeclaration]:

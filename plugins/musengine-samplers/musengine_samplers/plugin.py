@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import SamplerDeclaration, hookimpl
 from musengine_samplers import config
 
+musengine_api = ">=1,<2"
+
 _GRID, _TOKENS, _BOTH = ("grid",), ("tokens",), ("grid", "tokens")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from musengine.api import CommandDeclaration, ReaderDeclaration, hookimpl
 from musengine_tools.config import FlattenedConfig
 
+musengine_api = ">=1,<2"
+
 
 @hookimpl
 def musengine_readers() -> list[ReaderDeclaration]:
