@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -24,7 +25,7 @@ from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
 from musengine.interfaces.reader import Item
 from musengine.music.prevailing import Prevailing, most_frequent
-from musengine.music.score import SplitName
+from musengine.music.score import Score, SplitName, Text
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.plugins.registry import Component, Registry
@@ -202,12 +203,17 @@ def prepare(
             _add(dataset, part, job, common, result)
     dataset.keep.update(result.shards.keep)
     if config.split == "within":
-        own = {job.id for job in jobs["train"] if not job.shift}
+        own = {
+            job.id: functools.partial(_content, manifest, job, common)
+            for job in jobs["train"]
+            if not job.shift
+        }
         pieces = dataset.parts["train"]
         dataset.parts = split_within(
             [piece for piece in pieces if piece.id in own],
             [piece for piece in pieces if piece.id not in own],
             config,
+            own,
         )
     folder = manifest.loader.cache.folder
     if manifest.scratch is None and folder is not None:
@@ -258,6 +264,14 @@ def _add(
         dataset.dropped.update(result.shards.dropped(key))
         dataset.prevailing[job.id] = job.prevailing(common)
     dataset.parts[part].append(result.shards.piece(job.id, job.fingerprint, key))
+
+
+def _content(manifest: Manifest, job: EncodeJob, common: bool) -> Score | Text | None:
+    """Return the music that a piece's arrays were made of; None where it cannot be read again."""
+    try:
+        return job.content(manifest.loader.pieces(manifest.files[job.piece.file]), common)
+    except UserError:
+        return None
 
 
 def _nothing(config: CorpusConfig, skipped: Sequence[Skipped], ignored: Counter[str]) -> str:

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable, Mapping
 
 from musengine.interfaces.encoder import Encoded, EncodedPiece
-from musengine.music.score import SplitName
+from musengine.music.score import Score, SplitName, Text
 from musengine.pipeline.sections import CorpusConfig
+
+ReadContent = Callable[[], Score | Text | None]
+
+
+def _unknown() -> None:
+    """Stand for music that nobody can read again."""
 
 
 class PieceSpan(EncodedPiece):
-    """Some steps of a piece in a row; its arrays are cut out when they are asked for."""
+    """Some steps of a piece in a row; its arrays are cut out when they are asked for.
 
-    _whole: EncodedPiece
-    _steps: slice
+    Attributes:
+        whole_piece: what it is a stretch of.
+        start: its first step.
+        stop: the step after its last.
+        content: reads the music of the whole piece; None where that is not at hand any more.
+    """
 
-    def __init__(self, whole: EncodedPiece, start: int, stop: int) -> None:
+    whole_piece: EncodedPiece
+    start: int
+    stop: int
+    content: ReadContent
+
+    def __init__(
+        self, whole: EncodedPiece, start: int, stop: int, content: ReadContent = _unknown
+    ) -> None:
         attributes = {
             "id": whole.id if start == 0 else f"{whole.id}@{start}",
             "fingerprint": f"{whole.fingerprint}@{start}-{stop}",
-            "_whole": whole,
-            "_steps": slice(start, stop),
+            "whole_piece": whole,
+            "start": start,
+            "stop": stop,
+            "content": content,
         }
         for attribute, value in attributes.items():
             object.__setattr__(self, attribute, value)
@@ -28,16 +48,19 @@ class PieceSpan(EncodedPiece):
     @property
     def encoded(self) -> Encoded:
         """The arrays of these steps."""
-        whole, steps = self._whole.encoded, self._steps
+        whole, steps = self.whole_piece.encoded, slice(self.start, self.stop)
         channels = {name: channel[steps] for name, channel in whole.conditioning.items()}
         return Encoded(whole.steps[steps], channels, whole.dropped)
 
     def __len__(self) -> int:
-        return int(self._steps.stop - self._steps.start)
+        return self.stop - self.start
 
 
 def split_within(
-    pieces: Iterable[EncodedPiece], copies: Iterable[EncodedPiece], config: CorpusConfig
+    pieces: Iterable[EncodedPiece],
+    copies: Iterable[EncodedPiece],
+    config: CorpusConfig,
+    contents: Mapping[str, ReadContent],
 ) -> dict[SplitName, list[EncodedPiece]]:
     """Return the parts where the end of every piece is held out: first validation, then test.
 
@@ -45,13 +68,15 @@ def split_within(
         pieces: as they are.
         copies: transposed; of these too only the beginnings are trained on.
         config: the shares.
+        contents: for the id of a piece, what reads its music.
     """
     parts: dict[SplitName, list[EncodedPiece]] = {"train": [], "valid": [], "test": []}
     for piece in pieces:
         valid, test, end = _cuts(piece, config)
-        parts["train"].append(PieceSpan(piece, 0, valid))
-        parts["valid"] += [PieceSpan(piece, valid, test)] * (valid < test)
-        parts["test"] += [PieceSpan(piece, test, end)] * (test < end)
+        span = functools.partial(PieceSpan, piece, content=contents[piece.id])
+        parts["train"].append(span(0, valid))
+        parts["valid"] += [span(valid, test)] * (valid < test)
+        parts["test"] += [span(test, end)] * (test < end)
     parts["train"] += [PieceSpan(copy, 0, _cuts(copy, config)[0]) for copy in copies]
     return parts
 

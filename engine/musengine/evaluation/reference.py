@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from musengine.errors import UnreadableError
-from musengine.interfaces.contract import check_music
-from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
+from musengine.data.decoding import as_score
+from musengine.interfaces.encoder import EncodedPiece, Encoder
 from musengine.interfaces.metric import Reference
-from musengine.music.score import Score, Text
-from musengine.utils.arrays import Array
+from musengine.music.score import Score
 
 Named = tuple[str, Score]
 
@@ -27,15 +25,3 @@ def _decoded(pieces: Iterable[EncodedPiece], encoder: Encoder[Any]) -> Iterator[
         # A text that stands for no score has no notes to compare.
         if (score := as_score(piece.encoded.steps, encoder)) is not None:
             yield piece.id, score
-
-
-def as_score(steps: Array, encoder: Encoder[Any]) -> Score | None:
-    """Return the score that encoded steps stand for; None for a text that holds no music."""
-    settings = DecodeSettings()
-    content = check_music(encoder, "decode", encoder.decode(steps, settings))
-    if not isinstance(content, Text):
-        return content
-    try:
-        return encoder.score_of(content, settings)
-    except (UnreadableError, NotImplementedError):
-        return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from musengine.evaluation.reference import as_score
+from musengine.data.decoding import as_score
 from musengine.interfaces.encoder import Encoder
 from musengine.music.score import Score
 from musengine.utils.arrays import Array, FloatArray, IntArray

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
+from musengine.data.decoding import as_score
 from musengine.data.scores import read_scores
 from musengine.errors import MachineError, UserError
-from musengine.evaluation.reference import Named, as_score, of_pieces
+from musengine.evaluation.reference import Named, of_pieces
 from musengine.generation.worth import CorpusRange
 from musengine.interfaces.contract import check_figures
 from musengine.interfaces.encoder import Encoder

@@ -335,3 +335,21 @@ def test_nats_per_note_by_hand() -> None:
     onsets = ("--set", 'encoder.notes="onsets"')
     assert run_command("run", "pipe.toml", "--run-dir", "b", *onsets).status == 0
     assert json.loads(Path("b/evaluation.json").read_text())["valid"]["notes_left_out"] == 0
+
+
+def test_nats_per_note_where_the_end_of_each_piece_is_held_out() -> None:
+    within = ("--set", 'corpus.split="within"')
+    for name in ("a", "b"):
+        more = ("--set", 'encoder.notes="onsets"') if name == "b" else ()
+        assert run_command("run", "pipe.toml", "--run-dir", name, *within, *more).status == 0
+    # Of 128 sixteenths those from 77 on: eighths from 78 on, and the bass at 80, 96 and 112.
+    told = json.loads(run_command("evaluate", "a", "--json").out)["valid"]
+    assert told["notes"] == 10 * (25 + 3)
+    assert told["nats_per_note"] == pytest.approx(told["nll"] * told["steps"] / told["notes"])
+    assert 0 < told["notes_left_out"] < told["notes"] / 4
+    assert json.loads(Path("b/evaluation.json").read_text())["valid"]["notes_left_out"] == 0
+    assert "nats_per_note" in Path("a/report.html").read_text()
+    rows = json.loads(run_command("compare", "a", "b", "--json").out)["figures"]
+    (row,) = (row for row in rows if row["name"] == "nats_per_note")
+    assert row["values"][0]["value"] == told["nats_per_note"]
+    assert row["unlike"] == ["", ""]

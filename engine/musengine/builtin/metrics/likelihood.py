@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from musengine.data.note_counts import count_notes
 from musengine.encoding.layouts import Tokens
 from musengine.evaluation.likelihood import LikelihoodResult, likelihood
-from musengine.evaluation.reference import as_score
 from musengine.interfaces.encoder import DecodeSettings
 from musengine.interfaces.metric import Evidence, Metric
 from musengine.plugins.declarations import NoSettings
@@ -60,16 +60,16 @@ def _per_beat(scores: LikelihoodResult, evidence: Evidence) -> dict[str, float]:
 
 def _per_note(scores: LikelihoodResult, evidence: Evidence) -> dict[str, float]:
     """Return the figures of a note; nothing where it is not known how many there are."""
-    notes = [piece.encoded.notes for piece in evidence.part]
-    if not all(notes):
+    counts = [count_notes(piece, evidence.encoder) for piece in evidence.part]
+    known = [count for count in counts if count is not None]
+    notes = [count.source for count in known]
+    if len(known) < len(counts) or not sum(notes):
         return {}
-    decoded = (as_score(piece.encoded.steps, evidence.encoder) for piece in evidence.part)
-    held = sum(len(score) for score in decoded if score is not None)
     low, high = scores.interval_per(notes)
     return {
         "nats_per_note": scores.total / sum(notes),
         "nats_per_note_low": low,
         "nats_per_note_high": high,
         "notes": float(sum(notes)),
-        "notes_left_out": float(max(sum(notes) - held, 0)),
+        "notes_left_out": float(max(sum(notes) - sum(count.held for count in known), 0)),
     }
