@@ -46,7 +46,8 @@ def start(
         UserError: no such music, no model for it, or the file is there already.
     """
     from musengine.data.survey import survey_corpus
-    from musengine.runs.choice import Budget, choose
+    from musengine.runs.budget import Budget
+    from musengine.runs.choice import choose
     from musengine.runs.music import name_of
 
     source = find_music(corpus, registry)

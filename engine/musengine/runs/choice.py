@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from musengine.data.survey import SurveyedCorpus, sample_items
 from musengine.errors import MachineError, UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
+from musengine.runs.budget import SHORTEST_TRAINING, Budget
 from musengine.runs.candidates import Candidate, Search, candidates_for, resolved
 from musengine.runs.timing import Timing, time_pipeline
 from musengine.utils.format import counted, duration
@@ -28,37 +28,11 @@ _TIMED_FILES = 8
 _VALIDATIONS = 12
 _VALIDATION_SHARE = 0.015
 """Of the training time, that one validation may take."""
-_GENERATION_SHARE = 0.3
-"""Of the whole time, that is kept for generation at the most."""
 _CHOOSING_SHARE = 0.12
 """Of the whole time, after which the choice is made among what was timed."""
 _READING_SHARE = 0.25
 """Of the whole time, that reading may take; of more music a sample is read."""
 _FEWEST_FILES = 20
-_OVERHEAD = 6.0
-"""Seconds for loading and saving, and for what is written at the end."""
-_SHORTEST_TRAINING = 6.0
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The time that a command has from its start to its end.
-
-    Attributes:
-        minutes: all of it.
-        began: when it began, by the clock of `time.monotonic`.
-    """
-
-    minutes: float
-    began: float
-
-    def left(self) -> float:
-        """Return the seconds that are left."""
-        return self.began + 60 * self.minutes - time.monotonic()
-
-    def spent(self) -> float:
-        """Return the share of it that is over."""
-        return 1 - self.left() / (60 * self.minutes)
 
 
 @dataclass(frozen=True)
@@ -95,9 +69,9 @@ class Choice:
         """Return the pipeline with as much training as there is time for from now on."""
         if any(setting.startswith("training.minutes") for setting in self.settings):
             return pipeline
-        seconds = _training_seconds(self.timing, self.budget, self._valid_steps(pipeline))
-        minutes = round(seconds / 60, 2)
-        return replace(pipeline, training=replace(pipeline.training, minutes=minutes))
+        # The validation part is measured twice more: with the last checkpoint, and at the end.
+        measuring = 2 * self.timing.scoring * self._valid_steps(pipeline)
+        return self.budget.limited(pipeline, self.timing.generating, measuring)
 
     def _valid_steps(self, pipeline: Pipeline) -> float:
         pieces = _pieces(self.corpus, self.files)
@@ -131,8 +105,7 @@ class Choice:
     def record(self, pipeline: Pipeline) -> dict[str, Any]:
         """Return it as JSON values, for the run's folder; the pipeline tells how long it trains."""
         return {
-            "minutes": self.budget.minutes,
-            "training_minutes": pipeline.training.minutes,
+            **self.budget.record(pipeline),
             "said": self.lines(),
             "survey": dataclasses.asdict(self.corpus.survey),
             "timing": dataclasses.asdict(self.timing),
@@ -188,7 +161,7 @@ def _seconds_for(timing: Timing, corpus: SurveyedCorpus, budget: Budget) -> floa
     """Return the seconds of training that there will be when all music is read."""
     files = _readable_files(timing, corpus, budget)
     reading = timing.preparing * (corpus.survey.files if files is None else len(files))
-    return max(_training_seconds(timing, budget, 0.0) - reading, 1.0)
+    return max(budget.training_seconds(timing.generating, 0.0) - reading, 1.0)
 
 
 def _readable_files(
@@ -209,14 +182,6 @@ def _pieces(corpus: SurveyedCorpus, files: frozenset[str] | None) -> float:
     return max(share * survey.pieces, 1.0)
 
 
-def _training_seconds(timing: Timing, budget: Budget, valid_steps: float) -> float:
-    """Return the seconds from now on that can be trained."""
-    generation = min(timing.generating, _GENERATION_SHARE * 60 * budget.minutes)
-    # The validation part is measured twice more: with the last checkpoint, and at the end.
-    reserve = generation + 2 * timing.scoring * valid_steps + _OVERHEAD
-    return max(budget.left() - reserve, _SHORTEST_TRAINING)
-
-
 def _choice(
     corpus: SurveyedCorpus,
     chosen: Candidate,
@@ -227,7 +192,7 @@ def _choice(
     """Fill in what follows from the timing: threads, how much is held out, how often measured."""
     files = _readable_files(timing, corpus, budget)
     tables, pieces = chosen.tables, _pieces(corpus, files)
-    seconds = _training_seconds(timing, budget, 0.0)
+    seconds = budget.training_seconds(timing.generating, 0.0)
     everything = timing.scoring * pieces * timing.steps
     share = float(tables["corpus"]["valid"])
     if everything:
@@ -235,7 +200,7 @@ def _choice(
         least = min(2 / pieces, share) if tables["corpus"]["split"] == "shares" else 0.02
         share = round(min(share, max(affordable, least)), 4)
     one = everything * share
-    seconds = max(seconds - 2 * one, _SHORTEST_TRAINING)
+    seconds = max(seconds - 2 * one, SHORTEST_TRAINING)
     period = max(seconds / _VALIDATIONS, 10 * one, 5.0) / 60
     tables["corpus"]["valid"] = share
     tables["training"] |= {

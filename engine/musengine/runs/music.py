@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,8 @@ from musengine.errors import UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry
+from musengine.runs.budget import Budget, going_on
 from musengine.runs.folder import RunFolder, find_folder
-from musengine.utils.files import read_table
 from musengine.utils.progress import SILENT, ProgressReporter
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def begin_or_go_on(
         return Session(pipeline, folder, registry, reporter=reporter)
     corpus = survey_corpus(source, registry, reporter)
     # What needs PyTorch comes after the mistakes that can be found without.
-    from musengine.runs.choice import Budget, choose
+    from musengine.runs.choice import choose
     from musengine.runs.session import Session
 
     choice = choose(corpus, registry, Budget(minutes or default, began), settings, reporter)
@@ -91,13 +90,9 @@ def _chosen_before(
             code="run-of-other-music",
         )
     logger.info(f"{folder.path} goes on with what was chosen: {pipeline.model.name}")
-    path = folder.path / "choice.json"
-    chosen = read_table(path) if path.is_file() else {}
-    before, trained = chosen.get("minutes"), chosen.get("training_minutes")
-    if not all(isinstance(each, (int, float, type(None))) for each in (before, trained)):
-        raise UserError(f"{path} is damaged: its minutes are no numbers", code="file-damaged")
-    if minutes is None or before is None or trained is None:
-        return pipeline
-    # Counted from what was chosen, so that the same command again asks for no more.
-    longer = max(round(trained + minutes - before, 2), pipeline.training.minutes or 0.0)
-    return replace(pipeline, training=replace(pipeline.training, minutes=longer))
+    longer = going_on(pipeline, folder, minutes) or pipeline
+    return longer if _minutes(longer) > _minutes(pipeline) else pipeline
+
+
+def _minutes(pipeline: Pipeline) -> float:
+    return pipeline.training.minutes or 0.0

@@ -25,6 +25,7 @@ from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
 from musengine.runs.report import tell_dataset, tell_figures
 from musengine.runs.run_writers import write_run
+from musengine.runs.timing import time_rest
 from musengine.runs.trained import (
     corpus_range,
     evaluate,
@@ -43,6 +44,7 @@ from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import stop_on_interrupt
 
 if TYPE_CHECKING:
+    from musengine.runs.budget import Budget
     from musengine.runs.choice import Choice
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class Session:
     Attributes:
         choice: where the pipeline was chosen for a folder of music, what a new run takes the length
             of its training from.
+        budget: where a command with a pipeline file has its minutes, what a new run takes it from.
     """
 
     pipeline: Pipeline
@@ -70,6 +73,7 @@ class Session:
     dataset: Dataset | None = None
     reporter: ProgressReporter = SILENT
     choice: Choice | None = None
+    budget: Budget | None = None
     begun: bool = False
     """Whether the run was found to be what is wanted, and anything was done for it."""
 
@@ -156,6 +160,10 @@ class Session:
             [*self.callbacks, learning_curve.LearningCurve()],
             self.reporter,
         )
+        if self.budget is not None and not self.run.exists:
+            rest = time_rest(self.pipeline, task, encoder, self.dataset)
+            self.pipeline = self.budget.limited(self.pipeline, *rest)
+            task = replace(task, config=self.pipeline.training)
         stored = (
             None
             if origin is None
@@ -166,8 +174,9 @@ class Session:
             self.run.write_state(trained=None, stopped_by=None)
             self.run.write_pipeline(self.pipeline)
         else:
-            if self.choice is not None:
-                write_json(self.run.path / "choice.json", self.choice.record(self.pipeline))
+            chosen = self.choice or self.budget
+            if chosen is not None:
+                write_json(self.run.path / "choice.json", chosen.record(self.pipeline))
             with phase("preparing the run"):
                 self.run.begin(self.pipeline, self.dataset, encoder)
         self.begun = True

@@ -22,6 +22,7 @@ from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.assembly import decided, training_task
 from musengine.runs.folder import RUNS, RunFolder
+from musengine.training import checkpoint as checkpoints
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer
 from musengine.utils.progress import SILENT
@@ -89,6 +90,26 @@ def time_pipeline(pipeline: Pipeline, registry: Registry, files: Collection[str]
         preparing=preparing,
         steps=total_steps(pieces) / len(pieces),
     )
+
+
+def time_rest(
+    pipeline: Pipeline, task: TrainingTask, encoder: Encoder[Any], dataset: Dataset
+) -> tuple[float, float]:
+    """Return the seconds of making all pieces, and of what is measured after the training.
+
+    Args:
+        pipeline: as it is trained.
+        task: its training, not begun; random numbers are drawn as if this had not been asked.
+        encoder: having learned.
+        dataset: the corpus.
+    """
+    random = checkpoints.random_state()
+    generating = _generating(pipeline, task, encoder)
+    measured = [task.valid, *(dataset.parts[part] for part in pipeline.evaluate.parts)]
+    steps = sum(total_steps(pieces) for pieces in measured)
+    measuring = steps * _scoring(task) if steps else 0.0
+    checkpoints.restore_random_state(random)
+    return generating, measuring
 
 
 def _task(

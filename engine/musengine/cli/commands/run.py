@@ -35,7 +35,8 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=minutes,
         metavar="N",
-        help=f"with a folder: how long everything may take ({DEFAULT_MINUTES:g})",
+        help="how long everything may take, from start to end "
+        f"(a folder: {DEFAULT_MINUTES:g}; a pipeline file: as it says)",
     )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="the run folder")
     parser.add_argument("--new", action="store_true", help="start a new run beside an earlier one")
@@ -113,12 +114,6 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
             settings=parsed.settings,
             reporter=context.reporter,
         )
-    if parsed.minutes is not None:
-        raise UserError(
-            f"--minutes is for a folder of music; {parsed.file} has training.minutes, which "
-            "--set training.minutes=N changes",
-            code="option-conflict",
-        )
     try:
         loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
     except ConfigError as error:
@@ -128,11 +123,27 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
         run = find_folder(parsed.file.stem, parsed.run_dir, new=parsed.new)
         raise with_needed(error, run.path, registry) from error
     # What needs PyTorch comes after the mistakes that can be found without.
+    from musengine.runs.budget import Budget, going_on
     from musengine.runs.folder import find_folder
     from musengine.runs.session import Session
 
     folder = find_folder(loaded.name, parsed.run_dir, new=parsed.new)
-    return Session(loaded, folder, registry, reporter=context.reporter)
+    session = Session(loaded, folder, registry, reporter=context.reporter)
+    named = any(setting.startswith("training.minutes") for setting in parsed.settings)
+    if parsed.minutes is None or named:
+        return session
+    if not folder.exists:
+        session.budget = Budget(parsed.minutes, began)
+        return session
+    longer = going_on(loaded, folder, parsed.minutes)
+    if longer is None:
+        raise UserError(
+            f"{folder.path} was begun without --minutes, which are a whole command's; leave them "
+            "out (--set training.minutes=N trains it longer), or start afresh with --new",
+            code="option-conflict",
+        )
+    session.pipeline = longer
+    return session
 
 
 def run(parsed: argparse.Namespace, context: CommandContext) -> int:
