@@ -2,11 +2,18 @@
 
     python benchmarks/which_model.py [--minutes 5 20] [--collections NAME...] [--only MODEL...]
 
-Every model is trained on every collection that it proposes itself for, in each of its sizes, and
-measured on the same held-out pieces: the negative log-likelihood of all their time steps together,
-over the notes that its encoder keeps of them. Then it makes eight pieces, and it is counted how
-many had to be drawn again. A cell that is there already is not measured again, so that what was
-interrupted goes on where it stopped; what is not measured yet says so.
+Every model is trained on every collection that it proposes itself for, in each of its sizes, for so
+many minutes of one thread's processor time, so that other programs beside it change nothing. It is
+measured on the same held-out pieces, as `musengine evaluate` does. Then it makes fifty pieces, and
+it is counted how many came out empty or stuck at first, and how many are so as they are kept.
+
+Beside that stands what `musengine run` would choose with so many minutes, and whether that is
+within 5 % of the best of those that leave under 2 % of their pieces stuck. Nats per note count all
+that is said of a note, and some encoders say more, such as its instrument and how loud it is. So
+`notes` has rows, too, in which it is told no more than a grid holds, and there is a second line.
+
+A cell that is there already is not measured again, so that what was interrupted goes on where it
+stopped; what is not measured yet says so.
 """
 
 from __future__ import annotations
@@ -15,26 +22,24 @@ import argparse
 import json
 import tarfile
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import torch
 from common import data_folder, stored_figures, write_result
 
-from musengine.api import (
-    DecodeSettings,
-    EncodedPiece,
-    Evidence,
-    Score,
-    Source,
-    SuggestedSize,
-    build_pipeline,
-    load_registry,
-    predictions,
-    read_dataset,
-    run_pipeline,
-)
-from musengine.data.survey import survey_corpus
+from musengine.api import Source, SuggestedSize, build_pipeline, load_registry, run_pipeline
+from musengine.data.survey import SurveyedCorpus, survey_corpus
+from musengine.runs import timing
+from musengine.runs.budget import Budget
+from musengine.runs.choice import choose
+from musengine.training import trainer
 
 COLLECTIONS = {
     "pop909": ("pop909/pop909-main-001-808.tar.gz", 0.02),
@@ -43,29 +48,78 @@ COLLECTIONS = {
     "musicguru": ("musicguru/musicguru-collection.tar.gz", 0.05),
 }
 """Where each lies, and the share of it that is held out."""
-SIZES = ("layers", "units", "time_layers", "note_layers")
-PIECES = 8
+SIZES = ("layers", "units", "width", "time_layers", "note_layers")
+PIECES = 50
 MISSING = "not measured"
+STUCK = 0.02
+"""Of its pieces, a model that counts as the best leaves fewer stuck."""
+NEAR = 0.05
 
-Cells = dict[str, dict[str, dict[str, Any]]]
-"""By collection, then model and size, then what was measured."""
+GRIDS = ("biaxial", "piano-roll")
+BARE = {"notes": {"parts": "one", "velocities": 1, "drums": False, "pedal": False}}
+"""By encoder, what leaves it no more to say of each note than a grid says."""
+
+COLUMNS = (
+    "nats per note, {:g} minutes",
+    "notes left out",
+    "steps, {:g} minutes",
+    "stuck at first, {:g} minutes",
+    "stuck as kept, {:g} minutes",
+)
+
+Cells = dict[str, dict[str, Any]]
+"""By model and size, what was measured."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One size of a model that suits a collection.
+
+    Attributes:
+        model: its name.
+        number: of the size, 0 for the first.
+        row: the model and its size.
+        size: what it proposes.
+        bare: it is a row for comparison, which `musengine run` does not choose from.
+    """
+
+    model: str
+    number: int
+    row: str
+    size: SuggestedSize
+    bare: bool = False
+
+    @property
+    def encoder(self) -> str:
+        """The encoder it proposes."""
+        return str(self.size.tables["encoder"]["type"])
+
+    @property
+    def of_a_grid(self) -> bool:
+        """Whether its arrays hold pitches and times alone, all instruments being one."""
+        return self.bare or self.encoder in GRIDS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[5.0, 20.0])
-    parser.add_argument("--collections", nargs="+", default=list(COLLECTIONS))
+    parser.add_argument("--collections", nargs="+", default=list(COLLECTIONS), choices=COLLECTIONS)
     parser.add_argument("--only", nargs="+", help="models")
+    parser.add_argument("--bare", action="store_true", help="as a grid holds them, alone")
     parser.add_argument("--sizes", type=int, nargs="+", help="by number, 0 for the first")
     given = parser.parse_args()
     torch.set_num_threads(1)
     for minutes in given.minutes:
         for name in given.collections:
             folder = unpacked(name)
-            for model, number, row, size in proposals(folder):
-                wanted = given.only is None or model in given.only
-                if wanted and (given.sizes is None or number in given.sizes):
-                    measure_cell(name, folder, row, size, minutes)
+            found = survey_corpus(Source(str(folder)), load_registry())
+            proposed = proposals(found)
+            note_choice(name, found, proposed, minutes)
+            for each in proposed:
+                wanted = given.only is None or each.model in given.only
+                wanted &= each.bare or not given.bare
+                if wanted and (given.sizes is None or each.number in given.sizes):
+                    measure_cell(name, folder, each, proposed, minutes)
 
 
 def unpacked(name: str) -> Path:
@@ -80,33 +134,55 @@ def unpacked(name: str) -> Path:
     return target
 
 
-def proposals(folder: Path) -> list[tuple[str, int, str, SuggestedSize]]:
-    """Return each size of each model that suits a folder: the model, its number, its row's name."""
-    registry, found = load_registry(), []
-    survey = survey_corpus(Source(str(folder)), registry).survey
-    for entry in registry.of_kind("model"):
-        if (suggestion := entry.declaration.config.suits(survey)) is None:
+def row_of(model: dict[str, Any]) -> str:
+    """Return what a row is called: the model and its size."""
+    units = ", ".join(f"{key} {model[key]}" for key in SIZES if key in model)
+    return f"{model['type']}: {units}"
+
+
+def proposals(found: SurveyedCorpus) -> list[Proposal]:
+    """Return each size of each model that suits a collection."""
+    proposed: list[Proposal] = []
+    for entry in load_registry().of_kind("model"):
+        if (suggestion := entry.declaration.config.suits(found.survey)) is None:
             continue
         for number, size in enumerate(suggestion.sizes):
-            model = size.tables["model"]
-            units = ", ".join(f"{key} {model[key]}" for key in SIZES if key in model)
-            found.append((entry.name, number, f"{entry.name}: {units}", size))
-    return found
+            row = row_of(size.tables["model"])
+            proposed.append(Proposal(entry.name, number, row, size))
+            encoder = size.tables["encoder"]
+            if less := BARE.get(encoder["type"]):
+                told = replace(size, tables={**size.tables, "encoder": {**encoder, **less}})
+                bare = Proposal(entry.name, number, f"{row}; as a grid", told, bare=True)
+                proposed.append(bare)
+    return proposed
 
 
-def measure_cell(name: str, folder: Path, row: str, size: SuggestedSize, minutes: float) -> None:
+@contextmanager
+def processor_time() -> Iterator[None]:
+    """Let training and the timing before a choice count processor time instead of time."""
+    clock = SimpleNamespace(monotonic=time.process_time, time=time.time)
+    with mock.patch.object(trainer, "time", clock), mock.patch.object(timing, "time", clock):
+        yield
+
+
+def note_choice(name: str, found: SurveyedCorpus, proposed: list[Proposal], minutes: float) -> None:
+    """Write down what `musengine run` chooses with so many minutes, unless that was done."""
+    figures = stored_figures("which_model")
+    if f"{name}, {minutes:g} minutes" not in figures.get("choice", {}):
+        with processor_time():
+            chosen = choose(found, load_registry(), Budget(minutes, time.monotonic()))
+        write(name, proposed, minutes, chosen=row_of(chosen.tables["model"]))
+
+
+def measure_cell(
+    name: str, folder: Path, each: Proposal, proposed: list[Proposal], minutes: float
+) -> None:
     """Measure a model on a collection, unless that was done, and write it down."""
-    figures: Cells = stored_figures("which_model")
-    for *_, each, _ in proposals(folder):
-        figures.setdefault(name, {}).setdefault(each, {})
-    cells, column = figures[name], f"nats per note, {minutes:g} minutes"
-    if cells[row].get(column, MISSING) == MISSING:
-        cells[row] |= measured(dict(size.tables), name, folder, minutes)
-        columns = dict.fromkeys(key for cell in cells.values() for key in cell)
-        figures[name] = {
-            each: {key: cell.get(key, MISSING) for key in columns} for each, cell in cells.items()
-        }
-        write_result("which_model", "python benchmarks/which_model.py", dict(figures))
+    cells: Cells = stored_figures("which_model").get(name, {})
+    if cells.get(each.row, {}).get(f"nats per note, {minutes:g} minutes", MISSING) == MISSING:
+        print(f"{name}, {each.row}, {minutes:g} minutes", flush=True)
+        cell = measured(dict(each.size.tables), name, folder, minutes)
+        write(name, proposed, minutes, row=each.row, cell=cell)
 
 
 def measured(
@@ -120,41 +196,108 @@ def measured(
         "duplicates": "drop",
     }
     tables["training"] = {
-        **tables["training"],
+        **tables.get("training", {}),
         "minutes": minutes,
         "threads": 1,
         "checkpoint_every": f"{minutes / 4} minutes",
     }
     tables["generate"] = {**tables.get("generate", {}), "count": PIECES}
-    tables |= {"output": [{"type": "midi"}], "callback": [], "evaluate": {"parts": []}}
-    pipeline = build_pipeline(tables)
-    with tempfile.TemporaryDirectory() as place:
-        run = run_pipeline(pipeline, Path(place) / "run")
-        trained = run.load()
-        valid = read_dataset(pipeline).parts["valid"]
-        scores = predictions(Evidence(trained.model, trained.encoder, valid, "valid")).nll
-        assert scores is not None
+    tables |= {
+        "output": [{"type": "midi"}],
+        "callback": [],
+        "metric": [{"type": "nll"}],
+        "evaluate": {"parts": ["valid"]},
+    }
+    with tempfile.TemporaryDirectory() as place, processor_time():
+        run = run_pipeline(build_pipeline(tables), Path(place) / "run")
+        figures = run.figures["valid"]
         steps = max(record.get("step", 0) for record in run.history)
         lines = (run.path / "samples" / "generated.jsonl").read_text("utf-8").splitlines()
-        redrawn = sum(json.loads(line)["attempts"] > 1 for line in lines)
+        records = [json.loads(line) for line in lines]
+    first = sum(each["attempts"] > 1 for each in records)
+    kept = sum(bool(each["faults"]) for each in records)
+    left_out = 100 * figures["notes_left_out"] / figures["notes"]
+    values = (
+        round(figures["nats_per_note"], 3),
+        f"{left_out:.1f} %",
+        steps,
+        f"{first} of {PIECES}",
+        f"{kept} of {PIECES}",
+    )
+    return dict(zip(columns(minutes), values, strict=True))
+
+
+def columns(minutes: float) -> list[str]:
+    """Return the columns of so many minutes."""
+    return [name.format(minutes) for name in COLUMNS]
+
+
+def write(
+    name: str,
+    proposed: list[Proposal],
+    minutes: float,
+    *,
+    row: str = "",
+    cell: dict[str, float | str] | None = None,
+    chosen: str = "",
+) -> None:
+    """Write down a cell or a choice, beside what other processes have written meanwhile."""
+    figures = stored_figures("which_model")
+    before: Cells = figures.get(name, {})
+    rows: Cells = {each.row: {**before.get(each.row, {})} for each in proposed}
+    if cell is not None:
+        rows[row] |= cell
+    known_columns = [key for each in rows.values() for key in each]
+    all_columns = dict.fromkeys([*known_columns, *columns(minutes)])
+    figures[name] = {
+        each: {key: known.get(key, MISSING) for key in all_columns} for each, known in rows.items()
+    }
+    choices = figures.setdefault("choice", {})
+    label = f"{name}, {minutes:g} minutes"
+    chosen = chosen or choices[label]["chosen"]
+    own = next(each for each in proposed if each.row == chosen)
+    found = figures[name]
+    choices[label] = judged(
+        chosen, [each.row for each in proposed if not each.bare], found, minutes
+    )
+    like = next((each for each in proposed if each.row == f"{chosen}; as a grid"), own)
+    if like.of_a_grid:
+        rows_alike = [each.row for each in proposed if each.of_a_grid]
+        choices[f"{label}, as a grid"] = judged(like.row, rows_alike, found, minutes)
+    write_result("which_model", "python benchmarks/which_model.py", figures)
+
+
+def judged(chosen: str, among: list[str], found: Cells, minutes: float) -> dict[str, float | str]:
+    """Return a choice beside the best of some rows that leaves few pieces stuck."""
+    cells = {row: found[row] for row in among}
+    nats, stuck = f"nats per note, {minutes:g} minutes", f"stuck as kept, {minutes:g} minutes"
+    known = {row: cell for row, cell in cells.items() if cell.get(nats, MISSING) != MISSING}
+    worth = {row: cell[nats] for row, cell in known.items() if share(cell[stuck]) < STUCK}
+    own = cells[chosen].get(nats, MISSING)
+    best = min(worth, key=lambda row: worth[row], default=MISSING)
+    over = own / worth[best] - 1 if worth and own != MISSING else None
+    all_known = len(known) == len(cells)
+    if over is None:
+        verdict = "not known"
+    elif over > NEAR:
+        verdict = "no"
+    else:
+        verdict = "yes" if all_known else "yes, of those measured"
     return {
-        f"nats per note, {minutes:g} minutes": round(
-            scores.total / notes_of(valid, trained.encoder), 3
-        ),
-        f"steps, {minutes:g} minutes": steps,
-        f"stuck, {minutes:g} minutes": f"{redrawn} of {PIECES}",
+        "chosen": chosen,
+        "its nats per note": own,
+        "the best": best,
+        "its nats": worth.get(best, MISSING),
+        "over the best": MISSING if over is None else f"{100 * over:.1f} %",
+        "cells measured": f"{len(known)} of {len(cells)}",
+        "within 5 %": verdict,
     }
 
 
-def notes_of(pieces: list[EncodedPiece], encoder: Any) -> int:
-    """Return how many notes the encoder keeps of some pieces."""
-    count, settings = 0, DecodeSettings()
-    for piece in pieces:
-        content = encoder.decode(piece.encoded.steps, settings)
-        if not isinstance(content, Score):
-            content = encoder.score_of(content, settings)
-        count += len(content)
-    return count
+def share(text: str) -> float:
+    """Return `3 of 50` as a share."""
+    part, _, whole = text.partition(" of ")
+    return int(part) / int(whole)
 
 
 if __name__ == "__main__":
