@@ -20,8 +20,8 @@ from musengine.plugins import manager
 from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.plugins.suggestions import CorpusSurvey, SuggestedSize, Suggestion
-from musengine.runs.candidates import Candidate, Search
 from musengine.runs.budget import Budget
+from musengine.runs.candidates import Candidate, Search
 from musengine.runs.choice import Choice, choose
 from musengine.runs.music import begin_or_go_on
 from musengine.runs.timing import Timing
