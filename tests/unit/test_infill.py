@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from musengine.errors import UserError
 from musengine.generation.infill import infill_of, ticks_between, tracks_called, with_passage
-from musengine.interfaces.steering import Infill
+from musengine.interfaces.steering import Infill, Steering
 from musengine.music.score import Score, Track
 from musengine.music.timing import meter_map
 from musengine.pipeline.sections import GenerateConfig
@@ -57,7 +57,7 @@ def test_bars_beyond_the_end_are_refused():
 
 
 def test_notes_that_begin_in_the_bars_give_way_and_those_that_sound_into_them_stay():
-    infill = infill_of(SONG, asked(bars=BarRange(2, 3)))
+    infill = infill_of(SONG, asked(bars=BarRange(2, 3)), Steering())
     # The note at 10 sounds into bar 2; that at 23 begins in it and sounds into bar 3.
     assert sorted(rows_of(infill.score)) == [
         (0, 4, 60, 80, 0),
@@ -69,14 +69,14 @@ def test_notes_that_begin_in_the_bars_give_way_and_those_that_sound_into_them_st
 
 
 def test_of_a_part_its_notes_alone_give_way():
-    infill = infill_of(SONG, asked(bars=BarRange(2, 2), part="Bass"))
+    infill = infill_of(SONG, asked(bars=BarRange(2, 2), part="Bass"), Steering())
     gone = Counter(rows_of(SONG)) - Counter(rows_of(infill.score))
     assert list(gone) == [(12, 12, 40, 80, 1)]
     assert infill.tracks == (1,)
 
 
 def test_for_a_part_that_is_added_nothing_gives_way():
-    infill = infill_of(SONG, asked(add_part="flute"))
+    infill = infill_of(SONG, asked(add_part="flute"), Steering())
     assert rows_of(infill.score) == rows_of(SONG)
     assert (infill.first, infill.after, infill.tracks, infill.added) == (0, 62, (), "flute")
 
@@ -131,7 +131,7 @@ def test_every_other_note_and_all_maps_stay(
         return
     last = data.draw(st.integers(1, bars))
     chosen = BarRange(data.draw(st.integers(1, last)), last)
-    infill = infill_of(score, asked(bars=chosen))
+    infill = infill_of(score, asked(bars=chosen), Steering())
     made = with_passage(infill, replace(new, tracks=score.tracks, track=new.track * 0))
     first, after = ticks_between(score, chosen)
     outside = (score.onset < first) | (score.onset >= after)

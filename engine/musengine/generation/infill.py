@@ -10,7 +10,7 @@ import numpy as np
 
 from musengine.config.general_midi import GENERAL_MIDI
 from musengine.errors import UserError, did_you_mean
-from musengine.interfaces.steering import Infill
+from musengine.interfaces.steering import Infill, Steering
 from musengine.music.score import COLUMNS, Score, Track
 from musengine.music.transforms import one_note_per_key
 from musengine.pipeline.sections import GenerateConfig
@@ -19,19 +19,19 @@ from musengine.utils.arrays import IntArray
 from musengine.utils.format import counted
 
 
-def infill_of(score: Score, config: GenerateConfig) -> Infill:
-    """Return what is made anew of a piece, by the settings.
+def infill_of(score: Score, config: GenerateConfig, steering: Steering) -> Infill:
+    """Return what is made anew of a piece, by the settings, and what is asked of the new notes.
 
     Raises:
         UserError: the piece has no such bars, or no such part.
     """
     first, after = ticks_between(score, config.bars)
     if config.add_part is not None:
-        return Infill(score, first, after, (), config.add_part, config.steering)
+        return Infill(score, first, after, (), config.add_part, steering)
     every = tuple(np.unique(score.track).tolist())
     tracks = every if config.part is None else tracks_called(score, config.part)
     gives_way = (score.onset >= first) & (score.onset < after) & np.isin(score.track, tracks)
-    return Infill(score.take(~gives_way), first, after, tracks, steering=config.steering)
+    return Infill(score.take(~gives_way), first, after, tracks, steering=steering)
 
 
 def ticks_between(score: Score, bars: BarRange | None) -> tuple[int, int]:

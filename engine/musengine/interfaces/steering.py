@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from musengine.config.quantities import Key
     from musengine.interfaces.encoder import Encoded
     from musengine.music.score import Score
     from musengine.utils.arrays import Array
@@ -20,13 +21,15 @@ class Steering:
     Attributes:
         instruments: which may play, by the names that people give them; empty for any.
         density: how many notes are wanted in a bar; None for as many as the model draws.
+        key: of whose scale they are; None for any.
     """
 
     instruments: tuple[str, ...] = ()
     density: float | None = None
+    key: Key | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.instruments) or self.density is not None
+        return self != Steering()
 
 
 @dataclass(frozen=True)

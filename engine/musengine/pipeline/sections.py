@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from musengine.config.quantities import Instrument, Key, Length, Meter
 from musengine.interfaces.steering import Steering
 from musengine.interfaces.training import TrainingConfig
 from musengine.pipeline.values import BarRange, CheckpointChoice, Offset, Prompt, Source
+from musengine.plugins.declarations import SteeringKind
 
 ALL_KEYS = tuple(range(-5, 7))
 
@@ -157,7 +158,8 @@ class GenerateConfig(Config):
     )
     key: Key | None = setting(
         None,
-        doc="Key signature that is written, which moves no note; by default as `tempo`, or none.",
+        doc="Key signature that is written, which moves no note, and of whose scale new notes are "
+        "where the model can be asked for it; by default as `tempo`, or none.",
     )
     instrument: Instrument | None = setting(
         None,
@@ -253,10 +255,9 @@ class GenerateConfig(Config):
         "or those in a file.",
     )
 
-    @property
-    def steering(self) -> Steering:
-        """What is asked of the notes that are drawn."""
-        return Steering(self.instruments, self.density)
+    def steering(self, heeds: Collection[SteeringKind]) -> Steering:
+        """Return what is asked of the notes that are drawn by a model that heeds some of it."""
+        return Steering(self.instruments, self.density, self.key if "key" in heeds else None)
 
     def problems(self) -> Iterable[tuple[str, str] | tuple[str, str, str]]:
         """Yield a piece of no length, two ways to begin, and what is asked of no file."""

@@ -23,9 +23,9 @@ Kept = Literal["program", "velocity"]
 
 Capability = Literal["likelihood"]
 """What a model may offer that not every model has."""
-SteeringKind = Literal["infill", "instruments", "density"]
+SteeringKind = Literal["infill", "instruments", "density", "key"]
 """What a model may be asked for, beside pieces of some length: a passage among given notes, that
-only some instruments play, so many notes in a bar."""
+only some instruments play, so many notes in a bar, notes of a scale."""
 Direction = Literal["lower", "higher"]
 """Which figures of a metric are better."""
 

@@ -90,7 +90,7 @@ def _make_pieces(
         seeds=engine.piece_seeds(seed, config.count),
         length=config.length,
         settings=[settings_of(prompt.known) for prompt in prompts],
-        steering=config.steering,
+        steering=config.steering(pipeline.model_declaration.steering),
     )
     kept = _kept(pipeline, run, trained, plan, seed, reporter)
     pieces = [

@@ -60,7 +60,8 @@ def infilled_pieces(
     assert config.infill is not None
     piece = _read(config.infill, pipeline, registry)
     assert isinstance(piece.content, Score)
-    infill = infill_of(piece.content, config)
+    steering = config.steering(pipeline.model_declaration.steering)
+    infill = infill_of(piece.content, config, steering)
     own = replace(config, tempo=None, meter=None, key=None)
     known = Known(own, Prevailing.of(piece.content))
     nothing = Encoded(trained.encoder.empty())

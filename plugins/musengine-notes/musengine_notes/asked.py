@@ -9,25 +9,31 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.api import Array, DecodeSettings, Steering
-from musengine_notes.layout import FIRST_PART, PEDAL, REST
+from musengine_notes.layout import FIRST_PART, PEDAL, PITCHES, REST
 
 if TYPE_CHECKING:
     from musengine_notes.encoder import Notes
+
+MAJOR = (0, 2, 4, 5, 7, 9, 11)
+MINOR = (0, 2, 3, 5, 7, 8, 9, 10, 11)
+"""Semitones above the tonic."""
 
 
 def channels_asked(
     encoder: Notes, steering: Steering, count: int, settings: DecodeSettings
 ) -> Mapping[str, Array]:
-    """Return which delays and parts are free, and how many notes are wanted in how long a bar.
+    """Return what `steering` reads: free slots, notes of a bar, pitches of a scale.
 
     Raises:
         UserError: no such instrument was learned.
     """
-    chosen = [encoder.called(name)[0] for name in steering.instruments]
-    free = free_parts(encoder, chosen or range(len(encoder.instruments)))
-    free[[REST, encoder.layout.end]] = True
-    delays = np.ones((count, len(encoder.layout.delays), 1), dtype=bool)
-    return {"free": delays & free, **density_channel(encoder, steering, count, settings)}
+    told = dict(scale_channel(steering, count))
+    if steering.instruments or steering.density is not None:
+        chosen = [encoder.called(name)[0] for name in steering.instruments]
+        free = free_parts(encoder, chosen or range(len(encoder.instruments)))
+        free[[REST, encoder.layout.end]] = True
+        told["free"] = np.ones((count, len(encoder.layout.delays), 1), dtype=bool) & free
+    return {**told, **density_channel(encoder, steering, count, settings)}
 
 
 def free_parts(encoder: Notes, numbers: Iterable[int]) -> npt.NDArray[np.bool_]:
@@ -48,3 +54,16 @@ def density_channel(
     if not encoder.layout.in_beats:
         bar *= 60.0 / settings.tempo
     return {"density": np.full((count, 2), [steering.density, bar], dtype=np.float32)}
+
+
+def scale_channel(steering: Steering, count: int) -> Mapping[str, Array]:
+    """Return (count, 256) which pitches are of the key's scale; nothing where none is asked.
+
+    In minor the sixth and seventh degrees may be raised.
+    """
+    if steering.key is None:
+        return {}
+    tonic = 7 * steering.key.sharps - 3 * steering.key.minor
+    degrees = MINOR if steering.key.minor else MAJOR
+    scale = np.isin((np.arange(PITCHES) - tonic) % 12, degrees)
+    return {"scale": np.tile(scale, (count, 1))}

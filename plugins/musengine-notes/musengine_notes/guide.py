@@ -19,7 +19,7 @@ from musengine.api import (
     Passage,
     Score,
 )
-from musengine_notes.asked import density_channel, free_parts
+from musengine_notes.asked import density_channel, free_parts, scale_channel
 from musengine_notes.events import Events, arranged, velocity_of
 from musengine_notes.layout import (
     BAR,
@@ -58,7 +58,7 @@ class Task:
         start: the grid step from which on new notes begin.
         stop: the grid step before which they begin.
         free: (parts,) which parts they may be of.
-        density: (2,) as the channel has it, None where none is asked for.
+        asked: what else is asked for, the channels of one step.
     """
 
     layout: NoteEvents
@@ -68,7 +68,7 @@ class Task:
     start: int
     stop: int
     free: npt.NDArray[np.bool_]
-    density: Array | None
+    asked: Mapping[str, Array]
 
 
 @dataclass
@@ -141,8 +141,8 @@ class NotesGuide(Guide):
             "free": np.stack([self._free(row) for row in self.rows]),
             "given": np.array([not row.given or row.given[-1] for row in self.rows]),
         }
-        if self.task.density is not None:
-            told["density"] = np.tile(self.task.density, (len(self.rows), 1))
+        for name, channel in self.task.asked.items():
+            told[name] = np.repeat(channel, len(self.rows), axis=0)
         return told
 
     def _free(self, row: _Row) -> Array:
@@ -252,6 +252,7 @@ def guide_of(encoder: Notes, infill: Infill, passages: int, settings: DecodeSett
     start, stop = (infill.score.nearest_steps(between, encoder.config.step) + shift).tolist()
     players = Players.asked(encoder, infill)
     density = density_channel(encoder, infill.steering, 1, settings)
+    scale = scale_channel(infill.steering, 1)
     # The pedal moves as it did.
     free = free_parts(encoder, players.numbers)
     free[PEDAL] = False
@@ -263,7 +264,7 @@ def guide_of(encoder: Notes, infill: Infill, passages: int, settings: DecodeSett
         start=start,
         stop=max(stop, start + 1),
         free=free,
-        density=density.get("density"),
+        asked={**density, **scale},
     )
     return NotesGuide(task, passages, infill, players, encoder)
 

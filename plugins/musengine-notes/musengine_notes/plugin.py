@@ -33,7 +33,7 @@ def musengine_models() -> list[ModelDeclaration]:
             layouts=("notes",),
             stateful=True,
             own_loss=True,
-            steering=("infill", "instruments", "density"),
+            steering=("infill", "instruments", "density", "key"),
             templates={
                 name: f"musengine_notes:templates/{name}.toml"
                 for name in ("notes-band", "notes-chorales", "notes-piano")

@@ -42,26 +42,25 @@ class Asked:
     """What is asked of the next event of N pieces.
 
     Attributes:
-        free: (N, delays, parts) bool, the slots in which it may be.
+        free: (N, delays, parts) bool, the slots in which it may be; None for all.
         density: (N, 2) how many notes are wanted in a bar, and a bar in grid steps, or None.
         given: (N,) bool, whether the event before was given; None where none ever is.
+        scale: (N, 256) bool, the pitches that it may have where it is no drum; None for all.
     """
 
-    free: Tensor
-    density: Tensor | None
-    given: Tensor | None
+    free: Tensor | None = None
+    density: Tensor | None = None
+    given: Tensor | None = None
+    scale: Tensor | None = None
 
 
 def asked_in(conditioning: Mapping[str, Tensor]) -> Asked | None:
     """Return what the channels of a step ask for, None where they ask for nothing."""
-    if "free" not in conditioning:
+    masks = (conditioning.get(name) for name in ("free", "given", "scale"))
+    free, given, scale = (None if mask is None else mask.bool() for mask in masks)
+    if free is scale is None:
         return None
-    given = conditioning.get("given")
-    return Asked(
-        conditioning["free"].bool(),
-        conditioning.get("density"),
-        None if given is None else given.bool(),
-    )
+    return Asked(free, conditioning.get("density"), given, scale)
 
 
 @dataclass(frozen=True)
@@ -152,6 +151,7 @@ class Slots:
         """
         asked = context.asked
         assert asked is not None
+        assert asked.free is not None
         share = _thinned(likely, asked.free, _more(context, asked, layout, delays))
         none = (1 - share.sum(dim=(1, 2))).clamp(0, 1)
         rest = torch.zeros_like(share)
@@ -182,6 +182,19 @@ class Slots:
         else:
             share = self.share[torch.arange(len(drawn), device=drawn.device), drawn[:, DELAY]]
         return replace(field, logits=_logits(share), agrees=field.agrees & self.agrees)
+
+
+def of_scale(field: FieldLogits, scale: Tensor, pitched: Tensor) -> FieldLogits:
+    """Return what a pitch is drawn from: of the scale, where the grammar leaves one that is.
+
+    Args:
+        field: the pitch.
+        scale: (N, 256) bool.
+        pitched: (N,) bool, False for drums and what is no note.
+    """
+    within = field.logits.masked_fill(~scale, NEVER)
+    some = (within > NEVER).any(dim=-1) & pitched
+    return replace(field, logits=torch.where(some[:, None], within, field.logits))
 
 
 def drawn_from(draw: Draw, logits: FieldLogits) -> Tensor:

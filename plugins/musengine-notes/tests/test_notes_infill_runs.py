@@ -139,6 +139,13 @@ def test_instruments_of_a_passage(run: Path, tmp_path: Path) -> None:
     assert {track for *_, track in gone} >= {0}
 
 
+def test_a_passage_in_a_key(run: Path, tmp_path: Path) -> None:
+    more = ("--bars", "1-9", "--part", "keys", "--density", "8", "--key", "Bb")
+    _, new = compared(run, made(run, tmp_path, *more))
+    assert len(new) > 20
+    assert {pitch % 12 for _, _, pitch, *_ in new} <= {10, 0, 2, 3, 5, 7, 9}
+
+
 def test_the_same_seed_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
     for out, count in (("a", "1"), ("b", "2")):
         made(run, tmp_path / out, "--bars", "3-5", "--count", count)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from musengine.api import DecodeSettings, GridStep, Infill, Piece, Score, Steering, Track
+from musengine.api import DecodeSettings, GridStep, Infill, Key, Piece, Score, Steering, Track
 from musengine.errors import UserError
 from musengine.testing import generate_steps
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 from musengine_notes.encoder import Notes
+from musengine_notes.fields import NEVER, FieldLogits
 from musengine_notes.guide import NotesGuide
-from musengine_notes.layout import FIRST_PART, PART, REST
+from musengine_notes.layout import FIRST_PART, PART, PITCH, REST
 from musengine_notes.lookback import channels
 from musengine_notes.model import NoteModel
 from musengine_notes.sampler import NotesSampler
-from musengine_notes.steering import Asked, Pace, _thinned
+from musengine_notes.steering import Asked, Pace, _thinned, of_scale
 from musengine_notes.stepping import Past, bars_now, read
 
 HUNDREDTHS = GridStep(Fraction(1, 100), "seconds")
@@ -206,6 +208,37 @@ def test_only_the_instruments_asked_for_are_drawn(trunk: str) -> None:
     parts = set(piece[:, PART].tolist())
     assert FIRST_PART + 1 in parts
     assert parts <= {REST, FIRST_PART + 1, made.layout.end}
+
+
+@pytest.mark.parametrize(
+    ("key", "scale"),
+    [
+        ("D", {2, 4, 6, 7, 9, 11, 1}),
+        # G and G sharp, A and A sharp: the sixth and seventh degrees, raised or not.
+        ("Bm", {11, 1, 2, 4, 6, 7, 8, 9, 10}),
+    ],
+)
+def test_notes_are_of_the_scale_but_drums_are_what_they_are(key: str, scale: set[int]) -> None:
+    made = encoder(parts="families", pedal=False)
+    wanted = Key.from_toml(key, Path())
+    assert isinstance(wanted, Key)
+    network = model(made)
+    with torch.no_grad():
+        network.fields_out.outputs[1].bias[made.layout.end] = -20.0
+    (piece,) = _pieces(made, network, Steering(key=wanted))
+    pitched = (piece[:, PART] > FIRST_PART) & (piece[:, PART] < made.layout.end)
+    drums = piece[:, PART] == FIRST_PART
+    assert {pitch % 12 for pitch in piece[pitched, PITCH].tolist()} == scale
+    assert len({pitch % 12 for pitch in piece[drums, PITCH].tolist()}) == 12
+
+
+def test_where_no_pitch_of_the_scale_is_left_another_is_drawn() -> None:
+    nothing = torch.zeros(2, 1, dtype=torch.int64)
+    logits = torch.tensor([[NEVER, NEVER, 1.0], [NEVER, 2.0, 1.0]])
+    field = FieldLogits("pitch", logits, nothing, nothing > 0, lambda chooser: torch.zeros(1))
+    scale = torch.tensor([[True, True, False]] * 2)
+    found = of_scale(field, scale, torch.tensor([True, True])).logits
+    assert (found > NEVER).tolist() == [[False, False, True], [False, True, False]]
 
 
 @pytest.mark.parametrize("density", [4.0, 12.0])
