@@ -32,7 +32,7 @@ from musengine_notes.layout import (
     NoteEvents,
 )
 from musengine_notes.lookback import Bars, channels, onsets_of
-from musengine_notes.steering import Context, Pace, Slots, asked_in, drawn_from, of_scale
+from musengine_notes.steering import Asked, Context, Pace, Slots, asked_in, drawn_from, of_scale
 from musengine_notes.stepping import BarsNow, Past, bars_now, read
 from musengine_notes.trunks import trunk_of
 
@@ -246,7 +246,9 @@ class NoteModel(Model[NotesModelConfig]):
 
     def propose(self, context: Any, draw: Draw) -> Proposal:
         """Draw the fields of the next note one after another."""
-        bar = int(context.bars.length[0])
+        asked = context.asked or Asked()
+        # Among given notes a passage keeps to them, and how much comes back is left as it is.
+        bar = 0 if asked.given is not None else int(context.bars.length[0])
         drawn = torch.zeros_like(context.before)
         place = torch.zeros_like(context.time)
         hidden = context.hidden.chunk(len(FIELDS), dim=-1)
@@ -265,13 +267,13 @@ class NoteModel(Model[NotesModelConfig]):
             )
             if field == DELAY:
                 logits.logits[context.full, 0] = NEVER
-                if context.asked is not None and context.asked.free is not None:
+                if asked.free is not None:
                     shares = self._slots(context, logits.logits.softmax(dim=-1), hidden[PART])
                     slots = Slots.asked(shares, context, logits, self.notes, self.delays, draw)
             if slots is not None and field in (DELAY, PART):
                 logits = slots.among(logits, drawn)
-            if field == PITCH and context.asked is not None and context.asked.scale is not None:
-                logits = of_scale(logits, context.asked.scale, self.moves[drawn[:, PART]])
+            if field == PITCH and asked.scale is not None:
+                logits = of_scale(logits, asked.scale, self.moves[drawn[:, PART]])
             drawn[:, field] = drawn_from(draw, logits)
             said.append(logits.logits)
             if field == DELAY:
