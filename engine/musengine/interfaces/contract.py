@@ -81,19 +81,19 @@ def check_state(component: object, state: Any) -> dict[str, Any]:
     return state
 
 
-def check_figures(metric: object, figures: Any) -> Mapping[str, Any]:
-    """Return what `measure` returned.
+def check_figures(component: object, figures: Any, method: str = "measure") -> Mapping[str, Any]:
+    """Return what a method returned that gives figures.
 
     Raises:
         ContractError: it is no mapping of names to numbers, or to such mappings.
     """
     if not isinstance(figures, Mapping):
-        raise broken(metric, "measure", f"returned {kind_of(figures)}, expected figures by name")
+        raise broken(component, method, f"returned {kind_of(figures)}, expected figures by name")
     for name, figure in figures.items():
         if isinstance(figure, Mapping):
-            check_figures(metric, figure)
+            check_figures(component, figure, method)
         elif not isinstance(figure, (int, float, str, list, type(None), np.number)):
-            raise broken(metric, "measure", f"the figure {name!r} is {kind_of(figure)}, no number")
+            raise broken(component, method, f"the figure {name!r} is {kind_of(figure)}, no number")
     return figures
 
 

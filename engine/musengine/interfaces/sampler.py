@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from musengine.config.fields import Config
 from musengine.encoding.layouts import Grid, Layout
 from musengine.interfaces.encoder import DecodeSettings
+from musengine.utils.arrays import Array
 
 if TYPE_CHECKING:
     from musengine.interfaces.model import Proposal
@@ -183,6 +185,33 @@ class Sampler(ABC, Generic[C]):
     def __init__(self, config: C, layout: Layout) -> None:
         self.config = config
         self.layout = layout
+
+    def fit(self, training: Iterable[Array], held_out: Iterable[Array]) -> None:
+        """Learn what draws need to know of the music; called once, when a run begins.
+
+        Args:
+            training: the encoded pieces (T, ...) of the training part, read as they are asked for.
+            held_out: those of the validation part.
+        """
+
+    def state(self) -> Mapping[str, Array]:
+        """Return what was learned; the run keeps it, under the sampler's name."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Take over what `state` returned when the run began; not called where that was nothing.
+
+        The arrays may be a stranger's. KeyError, TypeError and ValueError say that they do not fit.
+        """
+
+    def figures(self, steps: Array, prompt_steps: int) -> Mapping[str, float]:
+        """Return what is noted of a finished piece beside how it came to be, by name.
+
+        Args:
+            steps: (T, ...) of the piece, its prompt included.
+            prompt_steps: how many of them are the prompt's.
+        """
+        return {}
 
     def begin(self, history: History, random: PieceRandom) -> None:
         """Start afresh for N pieces; the history holds their prompts."""

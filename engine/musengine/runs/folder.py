@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / "prompts.safetensors"
 
     @property
+    def samplers(self) -> Path:
+        """The file with what the samplers learned when the run began."""
+        return self.path / "samplers.safetensors"
+
+    @property
     def exists(self) -> bool:
         """Whether a run is in the folder already."""
         try:

@@ -20,12 +20,14 @@ from musengine.generation.prompts import beginning, read_prompts
 from musengine.generation.worth import CorpusRange, judged
 from musengine.generation.written import settings_of
 from musengine.interfaces.encoder import Encoder
+from musengine.interfaces.sampler import Sampler
 from musengine.interfaces.writer import Probabilities
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import phase
 from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
+from musengine.runs import samplers
 from musengine.runs.folder import RunFolder
 from musengine.runs.infill import InfilledPiece, infilled_pieces
 from musengine.runs.prompts import Prompt, prompts_for
@@ -48,12 +50,14 @@ class NewPieces:
 
     Attributes:
         trained: what made them.
+        samplers: which of it drew their steps.
         pieces: decoded.
         kept: as the model chose them, prompts not included, and how often they were drawn.
         prompts: what they go on from.
     """
 
     trained: Trained
+    samplers: list[Sampler[Any]]
     pieces: list[outputs.DecodedPiece]
     kept: list[Kept]
     prompts: list[Prompt]
@@ -81,8 +85,10 @@ def _make_pieces(
 ) -> NewPieces:
     config = pipeline.generate
     trained = load_trained(pipeline, run)
+    chain = samplers.samplers_of(pipeline, trained.encoder.layout, run.samplers)
     if config.infill is not None:
-        return _infilled(infilled_pieces(pipeline, registry, trained, seed, reporter), trained)
+        filled = infilled_pieces(pipeline, registry, trained, chain, seed, reporter)
+        return _infilled(filled, trained, chain)
     prompts = prompts_for(pipeline, run, registry, trained.encoder, seed)
     plan = engine.GenerationPlan(
         prompts=[prompt.encoded for prompt in prompts],
@@ -92,17 +98,20 @@ def _make_pieces(
         settings=[settings_of(prompt.known) for prompt in prompts],
         steering=config.steering(pipeline.model_declaration.steering),
     )
-    kept = _kept(pipeline, run, trained, plan, seed, reporter)
+    kept = _kept(pipeline, run, trained, chain, plan, seed, reporter)
     pieces = [
         _product(each.piece, prompt, trained.encoder)
         for each, prompt in zip(kept, prompts, strict=True)
     ]
-    return NewPieces(trained, pieces, kept, prompts)
+    return NewPieces(trained, chain, pieces, kept, prompts)
 
 
-def _infilled(made: Sequence[InfilledPiece], trained: Trained) -> NewPieces:
+def _infilled(
+    made: Sequence[InfilledPiece], trained: Trained, chain: list[Sampler[Any]]
+) -> NewPieces:
     return NewPieces(
         trained,
+        chain,
         [outputs.DecodedPiece(each.score) for each in made],
         [each.kept for each in made],
         [each.prompt for each in made],
@@ -176,6 +185,7 @@ def _kept(
     pipeline: Pipeline,
     run: RunFolder,
     trained: Trained,
+    chain: Sequence[Sampler[Any]],
     plan: engine.GenerationPlan,
     seed: int,
     reporter: ProgressReporter,
@@ -196,7 +206,7 @@ def _kept(
             )
             again = f", draw {attempt + 1}" if attempt else ""
             what = counted(len(numbers), "piece") + again
-            return _made(pipeline, trained, part, lambda share: bar.update(share, what))
+            return _made(pipeline, trained, chain, part, lambda share: bar.update(share, what))
 
         return kept_pieces(make, judge, config.count, redraw=config.redraw, best_of=config.best_of)
 
@@ -204,6 +214,7 @@ def _kept(
 def _made(
     pipeline: Pipeline,
     trained: Trained,
+    chain: Sequence[Sampler[Any]],
     plan: engine.GenerationPlan,
     beat: Callable[[float], None],
 ) -> list[engine.GeneratedPiece]:
@@ -214,7 +225,7 @@ def _made(
     return engine.generate(
         trained.model,
         trained.encoder,
-        [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers],
+        chain,
         plan,
         device=trained.device,
         own=pipeline.model_declaration.generation == "own",
@@ -286,11 +297,18 @@ def _origins(
             "checkpoint": made.trained.checkpoint.name,
             "settings": settings,
             **kept.as_json(),
+            **_noted(made, kept, prompt),
         }
         for index, (piece, prompt, kept) in enumerate(
             zip(written, made.prompts, made.kept, strict=True)
         )
     ]
+
+
+def _noted(made: NewPieces, kept: Kept, prompt: Prompt) -> dict[str, Any]:
+    """Return what the samplers have to say of a piece, where they do."""
+    figures = samplers.figures_of(made.samplers, kept.piece.steps, prompt.encoded.steps)
+    return {"figures": figures} if figures else {}
 
 
 def _seconds_of_prompt(prompt: Prompt, encoder: Encoder[Any]) -> float:

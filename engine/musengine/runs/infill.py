@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from musengine.data.cache import corpus_cache
 from musengine.data.reading import read_sources
@@ -16,6 +17,7 @@ from musengine.generation.infill import infill_of, with_passage
 from musengine.generation.passages import draw_passages, suiting
 from musengine.generation.written import Known, settings_of
 from musengine.interfaces.encoder import DecodeSettings, Encoded
+from musengine.interfaces.sampler import Sampler
 from musengine.interfaces.steering import Infill, Passage
 from musengine.music.prevailing import Prevailing
 from musengine.music.score import Piece, Score
@@ -49,7 +51,12 @@ class InfilledPiece:
 
 
 def infilled_pieces(
-    pipeline: Pipeline, registry: Registry, trained: Trained, seed: int, reporter: ProgressReporter
+    pipeline: Pipeline,
+    registry: Registry,
+    trained: Trained,
+    samplers: Sequence[Sampler[Any]],
+    seed: int,
+    reporter: ProgressReporter,
 ) -> list[InfilledPiece]:
     """Return the pieces that `generate.infill` asks for.
 
@@ -77,7 +84,7 @@ def infilled_pieces(
             def beat(share: float = share, what: str = what) -> None:
                 bar.update(share, what)
 
-            chosen = _drawn(pipeline, trained, infill, chunk, settings_of(known), beat)
+            chosen = _drawn(pipeline, trained, samplers, infill, chunk, settings_of(known), beat)
             for passage, measures in chosen:
                 prompt = Prompt(piece.id, nothing, 0, known)
                 score = with_passage(infill, passage.score)
@@ -92,6 +99,7 @@ def infilled_pieces(
 def _drawn(
     pipeline: Pipeline,
     trained: Trained,
+    samplers: Sequence[Sampler[Any]],
     infill: Infill,
     seeds: Sequence[int],
     settings: DecodeSettings,
@@ -102,7 +110,7 @@ def _drawn(
     drawn = draw_passages(
         trained.model,
         trained.encoder,
-        [sampler.create(trained.encoder.layout) for sampler in pipeline.samplers],
+        samplers,
         infill,
         seeds=[one for seed in seeds for one in piece_seeds(seed, each)],
         settings=settings,

@@ -19,7 +19,7 @@ from musengine.plugins.blame import phase
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
 from musengine.runs import generate as generation
-from musengine.runs import learning_curve
+from musengine.runs import learning_curve, samplers
 from musengine.runs.assembly import decided, training_task
 from musengine.runs.changes import refuse_changes
 from musengine.runs.folder import RunFolder
@@ -182,6 +182,8 @@ class Session:
         self.begun = True
         if not self.run.corpus_range():
             self.run.write_corpus(self.dataset, corpus_range(self.dataset, encoder))
+        if not self.run.samplers.is_file():
+            samplers.learn(self.pipeline, encoder.layout, self.dataset, self.run.samplers)
         logger.info(f"run folder: {self.run.path}")
         ending = _train(task, self.pipeline, self.run, stored)
         if ending.interrupted:

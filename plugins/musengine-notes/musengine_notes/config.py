@@ -227,3 +227,11 @@ class NotesSamplerConfig(Config):
         "below less, 0 leaves it to the model. `auto` finds for each lag what makes as much come "
         "back as in the training part.",
     )
+    longest_copy: int | Literal["auto"] = setting(
+        "auto",
+        doc="So many notes in a row at the most are drawn as they stand in the training part, from "
+        "any of its pieces and in any key; 0 lets any number come. `auto` is what 95 of 100 pieces "
+        "of the validation part have at the most.",
+        low=0,
+        high=100_000,
+    )

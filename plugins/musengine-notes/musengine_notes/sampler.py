@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from musengine.api import History, LayoutSampler, PieceRandom
+from musengine.api import Array, History, LayoutSampler, PieceRandom
 from musengine_notes.config import NotesSamplerConfig
-from musengine_notes.fields import FieldLogits
+from musengine_notes.copies import CopyIndex, CopyWatch
+from musengine_notes.fields import NEVER, FieldLogits
+from musengine_notes.layout import NoteEvents
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,96 @@ class Nucleus:
 
 
 class NotesSampler(LayoutSampler[NotesSamplerConfig]):
-    """Draws one field after another, of each its nucleus given those before."""
+    """Draws one field after another, of each its nucleus given those before.
+
+    A pitch that would make a run copied from the training music longer than the bound is not
+    drawn, unless no other can come.
+    """
 
     heeds_padding = True
+
+    _index: CopyIndex | None = None
+    _watch: CopyWatch | None = None
+    _drawn: Mapping[str, Tensor] = {}
+
+    def fit(self, training: Iterable[Array], held_out: Iterable[Array]) -> None:
+        """Learn which runs of notes the training part holds."""
+        assert isinstance(self.layout, NoteEvents)
+        self._index = CopyIndex.of(training, held_out, self.layout)
+
+    def state(self) -> Mapping[str, Array]:
+        """Return the index of runs."""
+        return {} if self._index is None else self._index.as_arrays()
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Take over the index of runs."""
+        self._index = CopyIndex.from_arrays(state)
+
+    @property
+    def bound(self) -> int | None:
+        """How many notes in a row may be the training music's; None for as many as come."""
+        if self._index is None or self.config.longest_copy == 0:
+            return None
+        if self.config.longest_copy == "auto":
+            return self._index.bound()
+        return self.config.longest_copy
+
+    def begin(self, history: History, random: PieceRandom) -> None:
+        """Look at the prompts."""
+        self._watch, self._drawn = None, {}
+        if self._index is None or self.bound is None:
+            return
+        assert isinstance(self.layout, NoteEvents)
+        steps = history.steps.cpu().numpy()
+        skipped = [0] * len(steps) if history.padding is None else history.padding.tolist()
+        prompts = [row[n:] for row, n in zip(steps, skipped, strict=True)]
+        self._watch = CopyWatch(self._index, self.layout, prompts)
 
     def draw(self, logits: FieldLogits, history: History, random: PieceRandom) -> Tensor:
         """Return (N,) values of a field."""
         if logits.exact:
             more = torch.zeros(logits.expected.shape[1], device=logits.logits.device)
             return Nucleus(1.0, 1.0)(logits, more, random.uniform(()))
+        if logits.field == "pitch":
+            logits = self._without_copies(logits)
         chooser = Nucleus(self.config.temperature, self.config.top_p)
         more = self._copying(logits, chooser)
-        return chooser(logits, more, random.uniform(()))
+        values = chooser(logits, more, random.uniform(()))
+        self._drawn = {**self._drawn, logits.field: values}
+        return values
+
+    def observe(self, choice: Tensor) -> None:
+        """Follow the runs."""
+        if self._watch is not None:
+            self._watch.observe(choice.cpu().numpy())
+
+    def figures(self, steps: Array, prompt_steps: int) -> Mapping[str, float]:
+        """Return how many notes in a row are the training music's, and how many may be."""
+        if self._index is None:
+            return {}
+        assert isinstance(self.layout, NoteEvents)
+        longest = self._index.longest(steps, self.layout, prompt_steps)
+        bound = self.bound
+        return {"longest_copy": longest} | (
+            {} if bound is None else {"longest_copy_allowed": bound}
+        )
+
+    def _without_copies(self, pitch: FieldLogits) -> FieldLogits:
+        """Forbid the pitches with which a run would be too long, where others are left."""
+        if self._watch is None or self.bound is None:
+            return pitch
+        rows = np.flatnonzero(self._watch.run_N >= self.bound)
+        if not len(rows):
+            return pitch
+        delay, part = (self._drawn[name].cpu().numpy()[rows] for name in ("delay", "part"))
+        copied = self._watch.going_on(rows, delay, part, pitch.logits.shape[1])
+        logits = pitch.logits.clone()
+        places = torch.from_numpy(rows).to(logits.device)
+        forbidden = torch.from_numpy(copied).to(logits.device)
+        others = logits[places].masked_fill(forbidden, NEVER)
+        left = others.amax(dim=-1, keepdim=True) > NEVER / 2
+        logits[places] = torch.where(left, others, logits[places])
+        return replace(pitch, logits=logits)
 
     def _copying(self, logits: FieldLogits, chooser: Nucleus) -> Tensor:
         if self.config.copy == "auto":

@@ -1,0 +1,228 @@
+"""Which runs of notes the training music holds, and how long those are that a piece has of it.
+
+A run is compared by what makes it known again wherever it begins: for each note how long after the
+one before it begins (where time is counted in beats), its part, and its pitch as a distance from
+the last pitch, or which drum it is. Every eight such notes in a row are one gram; a run of k notes
+is k - 7 grams in a row that the training music has, and so at the least as long as the longest that
+was copied from one place.
+
+The grams are kept in a Bloom filter (B. H. Bloom, Space/time trade-offs in hash coding with
+allowable errors, 1970) of 16 bits a gram: 2 MB for a million notes. With 8 bits set for each, a
+gram that was never there is taken for one in 0.06 % of cases: (1 - exp(-8 / 16))^8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from musengine.api import Array, IntArray
+from musengine_notes.layout import DELAY, DRUM_PITCHES, FIRST_PART, PART, PITCH, NoteEvents
+
+GRAM = 8
+"""Notes that are looked up together."""
+_BITS = 16
+"""Of the filter for each gram."""
+_PROBES = 8
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_PERCENTILE = 95
+"""Of the longest runs in pieces held out, beyond which none is drawn."""
+
+Hashes = npt.NDArray[np.uint64]
+
+
+def mixed(number: Hashes) -> Hashes:
+    """Return numbers of which each bit depends on all those given (the mixer of SplitMix64)."""
+    number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: Hashes = number ^ (number >> np.uint64(31))
+    return result
+
+
+_POWERS: Hashes = np.array(
+    [pow(int(_FACTOR), k, 2**64) for k in reversed(range(GRAM))], dtype=np.uint64
+)
+"""(8,) what the notes of a gram are multiplied by, the last by 1."""
+
+
+def note_hashes(waits: IntArray, parts: IntArray, pitches: IntArray, previous: IntArray) -> Hashes:
+    """Return what tells notes apart.
+
+    Args:
+        waits: grid steps since the note before, of any part; 0 where time is not counted in beats.
+        parts: values of the field.
+        pitches: values of the field, drums beyond `DRUM_PITCHES`.
+        previous: the last pitch before that is no drum's; of the first note its own.
+    """
+    drum = pitches >= DRUM_PITCHES
+    moved = np.where(drum, pitches + 256, pitches - previous + 128)
+    joined = waits * 2**24 + parts * 2**12 + moved
+    return mixed(joined.astype(np.uint64) * _FACTOR + _FACTOR)
+
+
+def hashes_of(events: Array, layout: NoteEvents) -> tuple[Hashes, IntArray]:
+    """Return (M,) what tells the notes among events (T, 5) apart, and their places there."""
+    part = events[:, PART].astype(np.int64)
+    place = np.nonzero((part >= FIRST_PART) & (part < layout.end))[0]
+    delay = np.asarray(layout.delays, dtype=np.int64)[events[:, DELAY].astype(np.int64)]
+    onset = np.cumsum(delay)[place] if layout.in_beats else np.zeros(len(place), dtype=np.int64)
+    pitch = events[place, PITCH].astype(np.int64)
+    waits = np.diff(onset, prepend=onset[:1])
+    sounding = np.where(pitch < DRUM_PITCHES, np.arange(len(pitch)), -1)
+    latest = np.maximum.accumulate(np.concatenate([[-1], sounding]))[:-1]
+    previous = np.where(latest < 0, pitch, pitch[latest])
+    return note_hashes(waits, part[place], pitch, previous), place
+
+
+def grams_of(hashes: Hashes) -> Hashes:
+    """Return (M - 7,) the grams that end at each note from the eighth on."""
+    if len(hashes) < GRAM:
+        return np.zeros(0, dtype=np.uint64)
+    windows = np.lib.stride_tricks.sliding_window_view(hashes, GRAM)
+    result: Hashes = (windows * _POWERS).sum(axis=1, dtype=np.uint64)
+    return result
+
+
+@dataclass(frozen=True)
+class CopyIndex:
+    """The training music's grams, and the longest runs that pieces held out have of them.
+
+    Attributes:
+        bits: (bytes,) the filter.
+        held_out: (pieces,) notes.
+    """
+
+    bits: npt.NDArray[np.uint8]
+    held_out: IntArray
+
+    @classmethod
+    def of(
+        cls, training: Iterable[Array], held_out: Iterable[Array], layout: NoteEvents
+    ) -> CopyIndex:
+        """Return the index of encoded pieces (T, 5)."""
+        found = [np.unique(grams_of(hashes_of(piece, layout)[0])) for piece in training]
+        grams = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *found]))
+        bits = np.zeros(max(1, len(grams) * _BITS // 8), dtype=np.uint8)
+        places = _places(grams, bits.size * 8)
+        np.bitwise_or.at(bits, places // 8, np.left_shift(1, places % 8).astype(np.uint8))
+        index = cls(bits, np.zeros(0, dtype=np.int64))
+        longest = [index.longest(piece, layout) for piece in held_out]
+        return cls(bits, np.array(longest, dtype=np.int64))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> CopyIndex:
+        """Return the index that arrays hold.
+
+        Raises:
+            ValueError: they are not of one.
+        """
+        bits, held_out = arrays["bits"], arrays["held_out"]
+        if bits.dtype != np.uint8 or bits.ndim != 1 or not bits.size or held_out.ndim != 1:
+            raise ValueError("no index of runs of notes")
+        return cls(bits, held_out.astype(np.int64))
+
+    def as_arrays(self) -> dict[str, Array]:
+        """Return the arrays that hold it."""
+        return {"bits": self.bits, "held_out": self.held_out}
+
+    def holds(self, grams: Hashes) -> npt.NDArray[np.bool_]:
+        """Return whether each gram is one of the training music's."""
+        places = _places(grams.reshape(-1), self.bits.size * 8)
+        found = (self.bits[places // 8] >> (places % 8).astype(np.uint8)) & 1
+        result: npt.NDArray[np.bool_] = np.all(found, axis=-1).reshape(grams.shape)
+        return result
+
+    def runs(self, events: Array, layout: NoteEvents) -> tuple[IntArray, IntArray]:
+        """Return (M,) how long the run is that ends at each note, and the notes' places."""
+        hashes, place = hashes_of(events, layout)
+        there = np.zeros(len(hashes), dtype=bool)
+        there[GRAM - 1 :] = self.holds(grams_of(hashes))
+        number = np.arange(len(there))
+        since = np.maximum.accumulate(np.where(there, -1, number)) if len(there) else number
+        return np.where(there, number - since + GRAM - 1, 0), place
+
+    def longest(self, events: Array, layout: NoteEvents, first: int = 0) -> int:
+        """Return the longest run that ends at one of the events from `first` on."""
+        runs, place = self.runs(events, layout)
+        return int(runs[place >= first].max(initial=0))
+
+    def bound(self) -> int | None:
+        """Return the 95th percentile of the longest runs of pieces held out; None without any."""
+        if not len(self.held_out):
+            return None
+        return max(GRAM, int(np.percentile(self.held_out, _PERCENTILE, method="higher")))
+
+
+def _places(grams: Hashes, size: int) -> IntArray:
+    """Return (M, 8) the bits of each gram, by double hashing (Kirsch and Mitzenmacher 2006)."""
+    first, second = mixed(grams), mixed(grams ^ _FACTOR) | np.uint64(1)
+    steps = np.arange(_PROBES, dtype=np.uint64)
+    places = (first[:, None] + steps * second[:, None]) % np.uint64(size)
+    return places.astype(np.int64)
+
+
+class CopyWatch:
+    """Follows the notes of N pieces while they are made, and knows what would go on with a run."""
+
+    def __init__(self, index: CopyIndex, layout: NoteEvents, prompts: Iterable[Array]) -> None:
+        self.index, self.layout = index, layout
+        self._delays = np.asarray(layout.delays, dtype=np.int64)
+        begun = [self._begun(prompt) for prompt in prompts]
+        self._last_NG = np.stack([each[0] for each in begun])
+        self._waited_N = np.array([each[1] for each in begun], dtype=np.int64)
+        self._pitch_N = np.array([each[2] for each in begun], dtype=np.int64)
+        self._known_N = np.array([each[3] for each in begun], dtype=np.int64)
+        self.run_N = np.array([each[4] for each in begun], dtype=np.int64)
+
+    def _begun(self, prompt: Array) -> tuple[Hashes, int, int, int, int]:
+        """Return the last notes, the time since, the last pitch, how many notes, and the run."""
+        hashes, place = hashes_of(prompt, self.layout)
+        last = np.zeros(GRAM, dtype=np.uint64)
+        if not len(hashes):
+            return last, 0, -1, 0, 0
+        tail = hashes[-GRAM:]
+        last[GRAM - len(tail) :] = tail
+        after = prompt[place[-1] + 1 :, DELAY].astype(np.int64)
+        pitches = prompt[place, PITCH].astype(np.int64)
+        sounding = pitches[pitches < DRUM_PITCHES]
+        pitch = int(sounding[-1]) if len(sounding) else -1
+        runs, _ = self.index.runs(prompt, self.layout)
+        return last, int(self._delays[after].sum()), pitch, len(hashes), int(runs[-1])
+
+    def observe(self, events_N5: Array) -> None:
+        """Take in the next event of each piece."""
+        part = events_N5[:, PART].astype(np.int64)
+        self._waited_N += self._delays[events_N5[:, DELAY].astype(np.int64)]
+        note = (part >= FIRST_PART) & (part < self.layout.end)
+        pitch = events_N5[:, PITCH].astype(np.int64)
+        new = self._hashes(part[:, None], pitch[:, None], self._waited_N[:, None])[:, 0]
+        moved = np.concatenate([self._last_NG[:, 1:], new[:, None]], axis=1)
+        self._last_NG = np.where(note[:, None], moved, self._last_NG)
+        self._known_N += note
+        gram = (self._last_NG * _POWERS).sum(axis=1, dtype=np.uint64)
+        there = self.index.holds(gram) & (self._known_N >= GRAM)
+        longer = np.where(self.run_N > 0, self.run_N + 1, GRAM)
+        self.run_N = np.where(note, np.where(there, longer, 0), self.run_N)
+        self._pitch_N = np.where(note & (pitch < DRUM_PITCHES), pitch, self._pitch_N)
+        self._waited_N[note] = 0
+
+    def going_on(
+        self, rows_K: IntArray, delay_K: IntArray, part_K: IntArray, pitches: int
+    ) -> npt.NDArray[np.bool_]:
+        """Return (K, pitches) which pitch would go on with a run, for some pieces' next events."""
+        waited = self._waited_N[rows_K] + self._delays[delay_K]
+        pitch = np.broadcast_to(np.arange(pitches, dtype=np.int64), (len(rows_K), pitches))
+        new = self._hashes(part_K[:, None], pitch, waited[:, None], rows_K)
+        before = (self._last_NG[rows_K, 1:] * _POWERS[:-1]).sum(axis=1, dtype=np.uint64)
+        return self.index.holds(before[:, None] + new)
+
+    def _hashes(
+        self, part: IntArray, pitch: IntArray, waited: IntArray, rows: IntArray | None = None
+    ) -> Hashes:
+        previous = self._pitch_N[:, None] if rows is None else self._pitch_N[rows, None]
+        known = self._known_N[:, None] if rows is None else self._known_N[rows, None]
+        waits = np.where(self.layout.in_beats & (known > 0), waited, 0)
+        return note_hashes(waits, part, pitch, np.where(previous < 0, pitch, previous))
