@@ -21,7 +21,7 @@ from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.plugins.suggestions import CorpusSurvey, SuggestedSize, Suggestion
 from musengine.runs.budget import Budget
-from musengine.runs.candidates import Candidate, Search
+from musengine.runs.candidates import Candidate, Search, candidates_for
 from musengine.runs.choice import Choice, choose
 from musengine.runs.music import begin_or_go_on
 from musengine.runs.timing import Timing
@@ -115,6 +115,17 @@ class TestChoosing:
         assert found.tables["sampler"] == [{"type": "bernoulli"}]
         assert found.tables["encoder"]["step"] == "1/2 beat"
         assert [each["type"] for each in found.tables["callback"]] == ["console", "early-stopping"]
+
+    @pytest.mark.parametrize(
+        ("pieces", "share"), [(5, 0.2), (25, 0.16), (40, 0.1), (300, 0.1), (400, 0.075)]
+    )
+    def test_some_pieces_are_held_out_of_few_and_of_many(
+        self, folder: Path, pieces: int, share: float
+    ) -> None:
+        corpus = survey_corpus(Source(str(folder)), registry())
+        survey = replace(corpus.survey, pieces=pieces)
+        (found,) = candidates_for(replace(corpus, survey=survey), registry(), 1.0, ())
+        assert found.tables["corpus"]["valid"] == share
 
     def test_a_model_that_is_named_is_the_only_one_asked(self, folder: Path) -> None:
         models = registry(("other", OtherConfig))

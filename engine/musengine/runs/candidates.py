@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _HELD_OUT = 30
 """Pieces held out of a large corpus: more tell hardly more."""
+FEWEST_HELD_OUT = 4
+"""Pieces held out of a small corpus, if that is no more than a fifth: one alone tells little."""
 _WITHIN_BELOW = 4
 """With fewer pieces the end of each is held out, since none can be spared."""
 _HASTE = 0.3
@@ -112,7 +114,7 @@ def _base(corpus: SurveyedCorpus, minutes: float, registry: Registry) -> dict[st
             "path": corpus.source.text,
             "duplicates": "drop",
             "split": "within" if survey.pieces < _WITHIN_BELOW else "shares",
-            "valid": round(min(0.1, max(_HELD_OUT / max(survey.pieces, 1), 0.001)), 3),
+            "valid": round(_valid_share(max(survey.pieces, 1)), 3),
         },
         "training": {"minutes": minutes},
         "generate": {"count": 4},
@@ -122,6 +124,12 @@ def _base(corpus: SurveyedCorpus, minutes: float, registry: Registry) -> dict[st
         length = f"{min(max(round(seconds), 20), 60)} seconds"
         tables["generate"] |= {"tempo": float(round(survey.tempo)), "length": length}
     return tables
+
+
+def _valid_share(pieces: int) -> float:
+    """Return the share of the pieces that is held out to measure by: a tenth, but not too few."""
+    share = max(0.1, min(FEWEST_HELD_OUT / pieces, 0.2))
+    return min(share, max(_HELD_OUT / pieces, 0.001))
 
 
 def _unwanted(corpus: SurveyedCorpus, accepts: Sequence[Content]) -> list[str]:

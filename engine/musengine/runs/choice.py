@@ -17,7 +17,13 @@ from musengine.errors import MachineError, UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.budget import SHORTEST_TRAINING, Budget
-from musengine.runs.candidates import Candidate, Search, candidates_for, resolved
+from musengine.runs.candidates import (
+    FEWEST_HELD_OUT,
+    Candidate,
+    Search,
+    candidates_for,
+    resolved,
+)
 from musengine.runs.timing import Timing, time_pipeline
 from musengine.utils.format import counted, duration
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -197,7 +203,9 @@ def _choice(
     share = float(tables["corpus"]["valid"])
     if everything:
         affordable = _VALIDATION_SHARE * seconds / everything
-        least = min(2 / pieces, share) if tables["corpus"]["split"] == "shares" else 0.02
+        least = (
+            min(FEWEST_HELD_OUT / pieces, share) if tables["corpus"]["split"] == "shares" else 0.02
+        )
         share = round(min(share, max(affordable, least)), 4)
     one = everything * share
     seconds = max(seconds - 2 * one, SHORTEST_TRAINING)
