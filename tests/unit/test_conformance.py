@@ -404,7 +404,36 @@ class Counting(Plain):
         return logits * history.steps.shape[1]
 
 
+class Forgetful(Plain):
+    """Learns a token to leave out, and keeps nothing of it."""
+
+    unwanted: int | None = None
+
+    def fit(self, training: Any, held_out: Any) -> None:
+        self.unwanted = int(next(training)[0])
+
+    def logits(self, logits: Tensor, history: Any) -> Tensor:
+        if self.unwanted is None:
+            return logits
+        return logits.index_fill(1, torch.tensor([self.unwanted]), -torch.inf)
+
+
+class Remembering(Forgetful):
+    def state(self) -> dict[str, Any]:
+        return {} if self.unwanted is None else {"unwanted": np.array([self.unwanted])}
+
+    def load_state(self, state: Any) -> None:
+        self.unwanted = int(state["unwanted"][0])
+
+
+class Listing(Remembering):
+    def state(self) -> dict[str, Any]:
+        return {"unwanted": [self.unwanted]}
+
+
 def test_samplers() -> None:
+    assert sampler_findings(Remembering) == set()
+    assert sampler_findings(Forgetful) == sampler_findings(Listing) == {"state"}
     assert sampler_findings(Plain) == set()
     for fault, (kind, check) in SAMPLER_FAULTS.items():
         assert check in sampler_findings(kind), fault

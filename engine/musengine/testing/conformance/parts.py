@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,7 +51,7 @@ class SamplerCheck:
     def findings(self) -> list[Finding]:
         """Return what is wrong."""
         checks = [("kind", self._kind), ("shape", self._shape), ("pieces", self._pieces)]
-        checks += [("random", self._random), ("padding", self._padding)]
+        checks += [("random", self._random), ("padding", self._padding), ("state", self._state)]
         if isinstance(self.layout, Tokens):
             # Of a grid limits are laid on after all thresholds are reshaped.
             checks.append(("forbidden", self._forbidden))
@@ -63,7 +64,12 @@ class SamplerCheck:
             yield f"declares the layout {self.layout.name!r} and is no {kind.__name__}"
 
     def _drawn(
-        self, pieces: Sequence[int], *, forbid: bool = False, padded: int = 0
+        self,
+        pieces: Sequence[int],
+        *,
+        forbid: bool = False,
+        padded: int = 0,
+        sampler: Sampler[Any] | None = None,
     ) -> list[Tensor]:
         """Return what it makes of some steps of numbers that are each piece's own.
 
@@ -71,8 +77,9 @@ class SamplerCheck:
             pieces: which of them.
             forbid: some choices are forbidden already.
             padded: steps before each piece that are none of it.
+            sampler: a fresh one unless given.
         """
-        sampler = self.make()
+        sampler = sampler or self.make()
         seeds = [_SEEDS[piece] for piece in pieces]
         steps = self._steps(pieces)
         before = steps[:, -1:].expand(-1, padded, *steps.shape[2:])
@@ -149,6 +156,22 @@ class SamplerCheck:
                 "sets heeds_padding and gets other results where History.padding says that the "
                 "first steps are none of the piece"
             )
+
+    def _state(self) -> Iterator[str]:
+        """What it learned comes back from the arrays that a run keeps."""
+        learned, loaded = self.make(), self.make()
+        music = [steps.numpy() for steps in self._steps((0, 1, 2))]
+        learned.fit(iter(music[:2]), iter(music[2:]))
+        state = learned.state()
+        others = [name for name, array in state.items() if not isinstance(array, np.ndarray)]
+        if others:
+            yield f"state() holds {others[0]!r}, which is no NumPy array"
+            return
+        if state:
+            loaded.load_state({name: array.copy() for name, array in state.items()})
+        made = self._drawn((0, 1), sampler=learned), self._drawn((0, 1), sampler=loaded)
+        if not all(map(_near, *made)):
+            yield "gives other results with what state() kept than with what fit() learned"
 
     def _forbidden(self) -> Iterator[str]:
         """What is forbidden before it stays so."""
