@@ -13,6 +13,10 @@ pytest_plugins = ["musengine.testing.fixtures"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUSENGINE_DATA", str(Path(__file__).resolve().parents[1] / "shared/data"))
 
+# Reports of runs are silent, by naming a SoundFont that is not there: most of the time of a run as
+# small as those of the tests goes into playing its instruments. What is about sound takes it away.
+os.environ["MUSENGINE_SOUNDFONT"] = "no-sounds-in-tests.sf2"
+
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("musengine", settings(), deadline=None)
 settings.load_profile("musengine")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ import torch
 
 from musengine.training import checkpoint
 from musengine.training.device import supports_bfloat16
+from warm import Warm
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -45,7 +44,8 @@ length = "8 steps"
 """
 
 x86 = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64"), reason="not an x86 processor"
+    platform.machine().lower() not in ("x86_64", "amd64") or sys.platform == "win32",
+    reason="no x86 processor, or no fork",
 )
 
 
@@ -54,10 +54,12 @@ def write_pipeline(folder: Path, model: str) -> None:
     (folder / "pipe.toml").write_text(PIPELINE + MODELS[model])
 
 
-def on_avx2(*arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def on_avx2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     """Call the command line in a process of its own that sees AVX2 and nothing newer."""
-    command = [sys.executable, "-m", "musengine", *arguments]
-    return subprocess.run(command, env={**os.environ, **AVX2}, capture_output=True, text=True)
+    process = Warm(tmp_path_factory.mktemp("cache"), AVX2)
+    yield process
+    process.close()
 
 
 def told(err: str) -> list[str]:
@@ -75,11 +77,11 @@ def last_weights(run: Path) -> dict[str, list[float]]:
 
 @x86
 @pytest.mark.parametrize("model", ["biaxial", "charrnn", "melody"])
-def test_bfloat16_on_avx2_is_float32_and_said_once(folder: Path, model: str) -> None:
+def test_bfloat16_on_avx2_is_float32_and_said_once(folder: Path, on_avx2: Warm, model: str) -> None:
     write_pipeline(folder, model)
-    done = on_avx2("run", "pipe.toml")
-    assert done.returncode == 0, done.stderr
-    (line,) = told(done.stderr)
+    done = on_avx2(folder, "run", "pipe.toml")
+    assert done.status == 0, done.err
+    (line,) = told(done.err)
     assert "float32" in line
     assert stored_precision(folder / "runs/pipe") == "float32"
     assert (folder / "runs/pipe/samples/piece-001.mid").is_file()
@@ -87,15 +89,17 @@ def test_bfloat16_on_avx2_is_float32_and_said_once(folder: Path, model: str) -> 
 
 @x86
 @pytest.mark.parametrize("model", ["charrnn", "melody"])
-def test_a_run_begun_here_goes_on_on_avx2(folder: Path, musengine: Call, model: str) -> None:
+def test_a_run_begun_here_goes_on_on_avx2(
+    folder: Path, musengine: Call, on_avx2: Warm, model: str
+) -> None:
     write_pipeline(folder, model)
     carried = ("--set", "training.batching=stateful")
     assert musengine("train", "pipe.toml", *carried)[0] == 0
     able = supports_bfloat16(torch.device("cpu"))
     assert stored_precision(folder / "runs/pipe") == ("bfloat16" if able else "float32")
-    done = on_avx2("run", "pipe.toml", *carried, "--set", "training.steps=4")
-    assert done.returncode == 0, done.stderr
-    assert len(told(done.stderr)) == 1
+    done = on_avx2(folder, "run", "pipe.toml", *carried, "--set", "training.steps=4")
+    assert done.status == 0, done.err
+    assert len(told(done.err)) == 1
     assert stored_precision(folder / "runs/pipe") == "float32"
     assert json.loads((folder / "runs/pipe/state.json").read_text())["best"]["step"] == 4
 

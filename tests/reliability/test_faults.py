@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from musengine.cli.main import main
+from warm import Warm
 
 Fails = Callable[..., str]
 
@@ -140,38 +141,18 @@ def test_a_read_only_folder(folder: Path, fails: Fails) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
-def test_a_full_disk(folder: Path) -> None:
+def test_a_full_disk(folder: Path, warm: Warm) -> None:
     # No file may grow past 20 kB: the checkpoint does not fit, all that is smaller does.
-    import resource
-    import subprocess
-
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    command = [
-        sys.executable,
-        "-m",
-        "musengine",
-        "train",
-        "pipe.toml",
-        "--set",
-        "corpus.cache=false",
-    ]
-    done = subprocess.run(
-        [*command, "--set", "model.layers=[64]"],
-        preexec_fn=small_disk,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    error = done.stderr.splitlines()[-1]
+    command = ("train", "pipe.toml", "--set", "corpus.cache=false", "--set", "model.layers=[64]")
+    ended = warm(folder, *command, largest=20_000)
+    assert ended.status == 1, ended.err
+    assert "Traceback" not in ended.err
+    error = ended.err.splitlines()[-1]
     assert error.startswith("error: cannot write ")
     assert "make room" in error
     assert [path.name for path in (folder / "runs/pipe/checkpoints").iterdir()] == []
     # With room again the same command goes on.
-    assert subprocess.run([*command, "--set", "model.layers=[64]"], cwd=folder).returncode == 0
+    assert warm(folder, *command).status == 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

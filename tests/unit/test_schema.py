@@ -375,7 +375,7 @@ class TestPipelines:
         with pytest.raises(ConfigError):
             resolved(tables, installed)
 
-    @few(150)
+    @few(60)
     @given(data=st.data())
     def test_what_check_takes_is_valid(self, data: st.DataObject) -> None:
         tables = data.draw(st.sampled_from([MINIMAL, tomli.loads(FULL)]).map(copy.deepcopy))

@@ -73,7 +73,7 @@ def test_a_grammar_of_states_of_ones_own():
         lambda: Grammar(np.ones((1, 2), bool), np.ones((1, 2), np.int64)),
         lambda: Grammar(np.ones((1, 2), bool), np.zeros((2, 2), np.int64)),
         lambda: Grammar.explored(0, lambda state, token: None, 3),
-        lambda: Grammar.explored(0, lambda state, token: state + 1, 2**14),
+        lambda: Grammar.explored((), lambda *state_and_token: state_and_token, 2**14),
     ],
 )
 def test_grammars_that_cannot_be_are_refused(wrong):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,23 @@ def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `process_files` and `read_sources` start no workers: these take most of a small test.
+
+    A test of what a worker is for, a file that crashes or takes too long, does without it.
+    """
+    from musengine.data import reading
+    from musengine.utils.parallel import process_map
+
+    def serially(
+        function: Callable[[Any], Any], tasks: Iterable[Any], **_: object
+    ) -> Iterator[Any]:
+        return process_map(function, tasks, serial_below=sys.maxsize)
+
+    monkeypatch.setattr(reading, "process_map", serially)
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,10 @@ def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
         assert image.size == (1200, 420)
 
 
-def test_a_run_leaves_sound_where_that_is_asked_for(folder: Path) -> None:
+def test_a_run_leaves_sound_where_that_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MUSENGINE_SOUNDFONT")
     outputs = 'output=[{type="midi"}, {type="wav"}, {type="mp3", rate=22050, kbps=64}]'
     assert run(outputs).status == 0
     samples = folder / "runs/pipe/samples"

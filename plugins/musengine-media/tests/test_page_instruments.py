@@ -16,6 +16,12 @@ from musengine_media.page import instruments
 from musengine_media.page.instruments import sounds_for
 
 
+@pytest.fixture(autouse=True)
+def installed_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the SoundFont be found that is installed: other tests are without one."""
+    monkeypatch.delenv("MUSENGINE_SOUNDFONT", raising=False)
+
+
 def played(*parts: tuple[int, list[int]], drums: tuple[int, ...] = ()) -> Score:
     """Return a score of a part for each program and its pitches, and of drums."""
     tracks = [Track(program=program) for program, _ in parts] + [Track(is_drum=True)]

@@ -76,6 +76,7 @@ class TestOneFile:
         assert (status, len(said)) == (0, 1)
         assert (folder / name).read_bytes().lstrip()[: len(beginning)] == beginning
 
+    @pytest.mark.usefixtures("in_workers")
     def test_settings_are_the_writers(self, folder: Path, convert: Run) -> None:
         pytest.importorskip("musengine_media")
         assert convert("in/a.mid", "out.svg", "--set", "width=777")[0] == 0
@@ -126,6 +127,7 @@ class TestOneFile:
         assert score.control_tick.tolist() == [0, 4]
         assert score.control.tolist() == [[0, 64, 127], [0, 64, 0]]
 
+    @pytest.mark.usefixtures("in_workers")
     def test_flattened_it_is_one_piano_at_120(self, folder: Path, convert: Run) -> None:
         # 60 BPM: the second note begins at 1 s.
         write_midi(score_of([(0, 4, 60), (4, 40, 62)], tempos=[(0, 60.0)]), folder / "slow.mid")
@@ -144,6 +146,7 @@ class TestOneFile:
 
 
 class TestFolders:
+    @pytest.mark.usefixtures("in_workers")
     def test_the_folders_stay_and_each_skip_is_a_line(self, folder: Path, convert: Run) -> None:
         status, said = convert("in", "out", "--to", "midi")
         assert status == 0
@@ -375,6 +378,7 @@ class TestNotations:
         assert status == 1
         assert "say with --from what it is a setting of" in line
 
+    @pytest.mark.usefixtures("in_workers")
     def test_a_writer_that_fails_leaves_nothing(self, folder: Path, convert: Run) -> None:
         status, said = convert("in/a.mid", "made/out.ink")
         assert status == 1

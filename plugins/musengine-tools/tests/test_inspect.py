@@ -55,6 +55,7 @@ def inspected() -> Run:
     return run
 
 
+@pytest.mark.usefixtures("in_workers")
 def test_every_file_has_an_entry_with_its_figures(music: Path, inspected: Run) -> None:
     before = {path: path.read_bytes() for path in music.rglob("*") if path.is_file()}
     status, result = inspected("music")
@@ -218,6 +219,7 @@ class Bad(Reader):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_workers")
 def test_a_reader_that_crashes_or_hangs_costs_one_file(
     tmp_path: Path, site_packages: SitePackages
 ) -> None:

@@ -14,6 +14,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,16 +33,26 @@ class Ended(NamedTuple):
 
 
 class Warm:
-    """Carries out command lines quickly, each in a process of its own; POSIX alone."""
+    """Carries out command lines quickly, each in a process of its own; POSIX alone.
 
-    def __init__(self, cache: Path) -> None:
+    Args:
+        cache: the folder of their cache.
+        environment: what else libraries are to find in the environment when they are imported.
+    """
+
+    def __init__(self, cache: Path, environment: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, str(Path(__file__).resolve())]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "MUSENGINE_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                **(environment or {}),
+                "MUSENGINE_CACHE": str(cache),
+                "OMP_NUM_THREADS": "1",
+            },
         )
 
     def __call__(self, folder: Path, *arguments: str, **request: Any) -> Ended:
@@ -147,6 +159,10 @@ def _serve() -> None:
     assert main
     assert musengine.runs.session
     torch.set_num_threads(1)
+    # The first optimizer of a process imports a second's worth of modules, which look for a folder
+    # for temporary files: each command is to look for one itself.
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    tempfile.tempdir = None
     manager.load()
     for name in ("musengine_lstm3.model", "musengine_charrnn.model", "musengine_media.report"):
         with contextlib.suppress(ImportError):
