@@ -12,7 +12,8 @@ from musengine.api import load_registry
 from musengine.data.survey import survey_corpus
 from musengine.music.score import Score, Track
 from musengine.pipeline.values import Source
-from musengine.runs.candidates import Candidate, candidates_for
+from musengine.runs.candidates import Candidate, Search, candidates_for
+from musengine.runs.timing import Timing
 from musengine.testing import read_midi, run_command, score_of, write_midi
 
 for _name in ("biaxial", "charrnn", "melody", "notation", "notes", "samplers"):
@@ -58,6 +59,19 @@ def write(folder: Path, kind: str) -> Path:
     return folder
 
 
+def timing(step: float) -> Timing:
+    """What is timed of a model of which a training step takes so many seconds."""
+    return Timing(
+        sequence_length=None,
+        threads=1,
+        step=step,
+        scoring=0.0,
+        generating=0.0,
+        preparing=0.0,
+        steps=64.0,
+    )
+
+
 def fittest(folder: Path) -> Candidate:
     registry = load_registry()
     corpus = survey_corpus(Source(str(folder)), registry)
@@ -67,7 +81,7 @@ def fittest(folder: Path) -> Candidate:
 @pytest.mark.parametrize(
     ("kind", "model", "encoder"),
     [
-        ("tunes", "melody", {"type": "melody", "step": "1/2 beat", "skyline": True}),
+        ("tunes", "notes", {"type": "notes", "step": "1/4 beat"}),
         ("chords", "notes", {"type": "notes", "step": "1/4 beat"}),
         ("performance", "notes", {"type": "notes", "step": "0.01 seconds"}),
         ("drums", "notes", {"type": "notes", "step": "1/4 beat"}),
@@ -80,6 +94,21 @@ def test_each_kind_has_its_model(
     found = fittest(write(tmp_path / kind, kind))
     assert found.model == model
     assert {key: found.tables["encoder"][key] for key in encoder} == encoder
+
+
+@pytest.mark.parametrize(("seconds", "model"), [(45.0, "melody"), (120.0, "notes")])
+def test_tunes_have_the_quicker_model_where_time_is_short(
+    tmp_path: Path, seconds: float, model: str
+) -> None:
+    corpus = survey_corpus(Source(str(write(tmp_path / "tunes", "tunes"))), load_registry())
+    search = Search(candidates_for(corpus, load_registry(), 60.0, ()))
+    while (candidate := search.next()) is not None:
+        # As measured of the smallest sizes, on one thread; larger ones take longer.
+        step = {"melody": 0.03, "notes": 0.14}.get(candidate.model, 0.1)
+        larger = 1 if candidate.size.steps <= 600 else 3
+        search.add(candidate, timing(step * larger), seconds)
+    assert search.best is not None
+    assert search.best[0].model == model
 
 
 def test_of_mixed_kinds_the_one_with_most_music(tmp_path: Path) -> None:
