@@ -184,6 +184,7 @@ if TYPE_CHECKING:
     from musengine.plugins.suggestions import CorpusSurvey as CorpusSurvey
     from musengine.plugins.suggestions import SuggestedSize as SuggestedSize
     from musengine.plugins.suggestions import Suggestion as Suggestion
+    from musengine.runs.evaluate import music_of_run as music_of_run
     from musengine.runs.folder import is_run_folder as is_run_folder
     from musengine.runs.pipelines import build_pipeline as build_pipeline
     from musengine.runs.pipelines import load_pipeline as load_pipeline
@@ -191,7 +192,6 @@ if TYPE_CHECKING:
     from musengine.runs.run import read_dataset as read_dataset
     from musengine.runs.run import run_pipeline as run_pipeline
     from musengine.runs.trained import Trained as Trained
-    from musengine.runs.trained import music_of_run as music_of_run
     from musengine.training.device import mixed_precision as mixed_precision
     from musengine.training.device import supports_bfloat16 as supports_bfloat16
     from musengine.utils.arrays import Array as Array
@@ -272,10 +272,11 @@ _NAMES = {
     "plugins.manager": "load_registry",
     "plugins.registry": "Component Registry RegistryEntry",
     "plugins.suggestions": "CorpusSurvey SuggestedSize Suggestion",
+    "runs.evaluate": "music_of_run",
     "runs.folder": "is_run_folder",
     "runs.pipelines": "build_pipeline load_pipeline",
     "runs.run": "Run read_dataset run_pipeline",
-    "runs.trained": "Trained music_of_run",
+    "runs.trained": "Trained",
     "training.device": "mixed_precision supports_bfloat16",
     "utils.arrays": "Array FloatArray IntArray",
     "utils.files": "read_json whole_file",

@@ -176,6 +176,7 @@ def windows(
     layout: Layout | None = None,
     window: Window | None = None,
     most_steps: int = 2**13,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Yield every step of every piece once, for scoring; steps that do not count are masked.
 
@@ -189,18 +190,20 @@ def windows(
         layout: of them.
         window: what is read at once; None for whole pieces.
         most_steps: of a batch.
+        share: `(k, n)` yields the batches of the k-th group of pieces, from 0, and of every n-th
+            after it alone: the batches of all shares are those of `(0, 1)`.
     """
     lengths = [len(piece) for piece in pieces]
     order = sorted(range(len(pieces)), key=lambda i: lengths[i])
     states = grammar_states(pieces, layout)
-    group: list[int] = []
+    groups: list[list[int]] = []
     for index in order:
         width = lengths[index] if window is None else min(lengths[index], window.steps)
-        if group and (len(group) + 1) * width > most_steps:
-            yield from _group(group, pieces, layout, window, states)
-            group = []
-        group.append(index)
-    if group:
+        if not groups or (len(groups[-1]) + 1) * width > most_steps:
+            groups.append([])
+        groups[-1].append(index)
+    first, every = share
+    for group in groups[first::every]:
         yield from _group(group, pieces, layout, window, states)
 
 

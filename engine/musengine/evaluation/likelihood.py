@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from musengine.data.batching import windows
+from musengine.distributed import ALONE, Ranks
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece
@@ -141,14 +143,32 @@ def predictions(evidence: Evidence) -> Predictions:
 
     Pieces are read as `score_pieces` reads them.
     """
-    layout = evidence.model.layout
-    found = _read(
-        evidence.model,
-        evidence.part,
-        lambda output: dict(_said(output, layout)),
-        lambda: evidence.reporter.alive(f"measuring the {evidence.part_name} part"),
+
+    def alive() -> None:
+        evidence.reporter.alive(f"measuring the {evidence.part_name} part")
+
+    return predictions_of(evidence.model, evidence.part, beat=alive)
+
+
+def predictions_of(
+    model: Model[Any],
+    pieces: Sequence[EncodedPiece],
+    *,
+    beat: Callable[[], None] | None = None,
+    ranks: Ranks = ALONE,
+) -> Predictions:
+    """Return what a model says of some pieces.
+
+    Args:
+        model: in evaluation mode.
+        pieces: whole encoded pieces.
+        beat: called between batches.
+        ranks: the processes that share the work, each with the same model and pieces.
+    """
+    layout = model.layout
+    return Predictions(
+        **_read(model, pieces, lambda output: dict(_said(output, layout)), beat, ranks)
     )
-    return Predictions(**found)
 
 
 def likelihood(evidence: Evidence) -> LikelihoodResult:
@@ -195,12 +215,13 @@ def figures_of_pieces(
     pieces: Sequence[EncodedPiece],
     *,
     beat: Callable[[], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Return how well a model predicts some pieces, from reading them once.
 
     `loss` is the mean of a loss over all steps; without one `nll` is that of the likelihood. Where
     the logits say what is held likeliest, `accuracy` of tokens or `frame_accuracy` of a grid is
-    beside it, as in `Predictions`.
+    beside it, as in `Predictions`. Processes share the work, each with the same model and pieces.
     """
     name, layout = "nll" if loss is None else "loss", model.layout
 
@@ -210,7 +231,7 @@ def figures_of_pieces(
         )
         return {name: per_step, **dict(_agreement(output, layout))}
 
-    found = _read(model, pieces, told, beat)
+    found = _read(model, pieces, told, beat, ranks)
     figures = {name: found.pop(name).mean}
     accuracy = Predictions(**found).accuracy
     if not math.isnan(accuracy):
@@ -223,14 +244,23 @@ def own_loss_on_pieces(
     pieces: Sequence[EncodedPiece],
     *,
     beat: Callable[[], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> float:
-    """Return the mean over all steps of some pieces of a loss of the model's own."""
-    total, steps = 0.0, 0
-    for batch, output in _outputs(model, pieces, beat):
+    """Return the mean over all steps of some pieces of a loss of the model's own.
+
+    Processes share the work, each with the same model and pieces.
+    """
+    sums: list[float] = []
+    steps = 0
+    for batch, output in _outputs(model, pieces, beat, ranks):
         assert output.loss is not None
         counted = int(batch.mask.sum())
-        total, steps = total + float(output.loss) * counted, steps + counted
-    return total / max(steps, 1)
+        sums.append(float(output.loss) * counted)
+        steps += counted
+    together = ranks.gathered((sums, steps))
+    # The exact sum: it is the same in whatever order.
+    total = math.fsum(itertools.chain.from_iterable(each for each, _ in together))
+    return total / max(sum(each for _, each in together), 1)
 
 
 def _score(
@@ -239,7 +269,7 @@ def _score(
     per_step: StepScores,
     beat: Callable[[], None] | None,
 ) -> LikelihoodResult:
-    found = _read(model, pieces, lambda output: {"score": per_step(output)}, beat)
+    found = _read(model, pieces, lambda output: {"score": per_step(output)}, beat, ALONE)
     return found.get("score", LikelihoodResult([]))
 
 
@@ -248,12 +278,13 @@ def _read(
     pieces: Sequence[EncodedPiece],
     per_step: Callable[[Output], Mapping[str, torch.Tensor]],
     beat: Callable[[], None] | None,
+    ranks: Ranks,
 ) -> dict[str, LikelihoodResult]:
     """Return figures by name, whose values for each output are (B, T)."""
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
     starts = ends - [len(piece) for piece in pieces]
     found: dict[str, npt.NDArray[np.float64]] = {}
-    for batch, output in _outputs(model, pieces, beat):
+    for batch, output in _outputs(model, pieces, beat, ranks):
         mask_BT = batch.mask.cpu().numpy()
         rows, steps = np.nonzero(mask_BT)
         first_B = starts[batch.pieces.cpu().numpy()] + batch.position.cpu().numpy()
@@ -262,6 +293,10 @@ def _read(
             # One array for all: small ones that stay between large ones that go split the heap.
             flat = found.setdefault(name, np.full(ends[-1], np.nan))
             flat[first_B[rows] + steps] = figures_BT[rows, steps]
+    for others in () if ranks.alone else ranks.gathered(found):
+        for name, theirs in others.items():
+            flat = found.setdefault(name, theirs)
+            np.copyto(flat, theirs, where=~np.isnan(theirs))
     places = [slice(*place) for place in zip(starts.tolist(), ends.tolist(), strict=True)]
     return {
         name: LikelihoodResult([flat[place] for place in places]) for name, flat in found.items()
@@ -269,15 +304,18 @@ def _read(
 
 
 def _outputs(
-    model: Model[Any], pieces: Sequence[EncodedPiece], beat: Callable[[], None] | None
+    model: Model[Any],
+    pieces: Sequence[EncodedPiece],
+    beat: Callable[[], None] | None,
+    ranks: Ranks,
 ) -> Iterator[tuple[Batch, Output]]:
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
-    window = model.config.window()
+    window, share = model.config.window(), (ranks.rank, ranks.size)
     was_training, carried = model.training, None
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in windows(pieces, model.layout, window):
+            for batch in windows(pieces, model.layout, window, share=share):
                 on_device = batch.to(device)
                 if not bool(batch.reset.all()):
                     on_device = replace(on_device, carried=carried)

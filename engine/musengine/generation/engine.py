@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -55,6 +55,16 @@ class GenerationPlan:
     length: Length
     settings: Sequence[DecodeSettings]
     steering: Steering = field(default_factory=Steering)
+
+    def only(self, numbers: Sequence[int]) -> GenerationPlan:
+        """Return what to generate of the pieces of these numbers."""
+        return replace(
+            self,
+            prompts=[self.prompts[number] for number in numbers],
+            first=[self.first[number] for number in numbers],
+            seeds=[self.seeds[number] for number in numbers],
+            settings=[self.settings[number] for number in numbers],
+        )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from musengine.data.batching import Batches
 from musengine.data.dataset import Dataset
 from musengine.data.manifest import Skipped
+from musengine.distributed import ALONE, Ranks
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.contract import check_state, check_time
@@ -21,8 +22,11 @@ from musengine.plugins.blame import phase
 from musengine.plugins.declarations import BatchingDeclaration
 from musengine.runs.folder import RunFolder
 from musengine.runs.trained import new_model
+from musengine.training.checkpoint import Checkpoint
 from musengine.training.device import choose_device, supports_bfloat16
+from musengine.training.store import RunStore
 from musengine.training.task import TrainingTask
+from musengine.training.trainer import Trainer
 from musengine.utils.allocator import keep_freed_memory
 from musengine.utils.progress import ProgressReporter
 
@@ -52,12 +56,13 @@ def decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]
 
 def training_task(
     pipeline: Pipeline,
-    run: RunFolder,
+    store: RunStore,
     device: torch.device,
     encoder: Encoder[Any],
     data: Dataset,
     callbacks: list[Callback[Any]],
     reporter: ProgressReporter,
+    ranks: Ranks = ALONE,
 ) -> TrainingTask:
     """Return what a pipeline's training consists of; its model's weights are fresh.
 
@@ -87,14 +92,30 @@ def training_task(
         config=training,
         batches=batches,
         valid=data.parts["valid"] if measurable else (),
-        store=run,
+        store=store,
         callbacks=callbacks,
         device=device,
         stateful=pipeline.batching.declared(BatchingDeclaration).stateful,
         likelihood=declared.likelihood,
         meta={"encoder": check_state(encoder, encoder.state()), "model": pipeline.model.name},
         reporter=reporter,
+        ranks=ranks,
     )
+
+
+def trainer_for(task: TrainingTask, pipeline: Pipeline, stored: Checkpoint | None) -> Trainer:
+    """Return what trains, where a checkpoint is given from there on.
+
+    Args:
+        task: whose model has the checkpoint's weights already.
+        pipeline: with the optimizer and the schedule.
+        stored: the checkpoint.
+    """
+    training = pipeline.training
+    trainer = Trainer(task, pipeline.optimizer.create(training), pipeline.schedule.create(training))
+    if stored is not None:
+        trainer.restore(stored)
+    return trainer
 
 
 def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:

@@ -38,6 +38,7 @@ from musengine.utils.files import (
     write_text,
 )
 from musengine.utils.format import counted
+from musengine.utils.launch import place
 
 RUNS = Path("runs")
 
@@ -453,13 +454,16 @@ def is_run_folder(path: Path) -> bool:
 def find_folder(name: str, run_dir: Path | None, *, new: bool) -> RunFolder:
     """Return the folder of a pipeline's run: named, or `runs/NAME`, or the next free `NAME-N`."""
     path = run_dir if run_dir is not None else RUNS / name
-    if new:
-        number = 2
-        first = path
-        while path.exists():
-            path = first.with_name(f"{first.name}-{number}")
-            number += 1
-    return RunFolder(path)
+    if not new:
+        return RunFolder(path)
+    first, number = path, 2
+    latest = path
+    while path.exists():
+        latest, path = path, first.with_name(f"{first.name}-{number}")
+        number += 1
+    # What is started again by itself goes on with the folder that it began.
+    here = place()
+    return RunFolder(latest if here is not None and here.restarts else path)
 
 
 def newest_run() -> RunFolder:

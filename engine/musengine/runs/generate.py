@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from musengine.distributed import ALONE, Ranks
 from musengine.errors import UserError
 from musengine.generation import activations, engine
 from musengine.generation import output as outputs
@@ -25,12 +26,12 @@ from musengine.interfaces.writer import Probabilities
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import phase
-from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs import samplers
 from musengine.runs.folder import RunFolder
 from musengine.runs.infill import InfilledPiece, infilled_pieces
 from musengine.runs.prompts import Prompt, prompts_for
+from musengine.runs.shared_model import pieces_together, share_model
 from musengine.runs.trained import Trained, load_trained
 from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -70,6 +71,7 @@ def make_pieces(
     *,
     seed: int,
     reporter: ProgressReporter = SILENT,
+    ranks: Ranks = ALONE,
 ) -> NewPieces:
     """Generate the pieces a pipeline asks for from its run's weights; nothing is written.
 
@@ -77,11 +79,16 @@ def make_pieces(
         UserError: what the user can mend.
     """
     with phase("generating"):
-        return _make_pieces(pipeline, run, registry, seed, reporter)
+        return _make_pieces(pipeline, run, registry, seed, reporter, ranks)
 
 
 def _make_pieces(
-    pipeline: Pipeline, run: RunFolder, registry: Registry, seed: int, reporter: ProgressReporter
+    pipeline: Pipeline,
+    run: RunFolder,
+    registry: Registry,
+    seed: int,
+    reporter: ProgressReporter,
+    ranks: Ranks,
 ) -> NewPieces:
     config = pipeline.generate
     trained = load_trained(pipeline, run)
@@ -98,7 +105,8 @@ def _make_pieces(
         settings=[settings_of(prompt.known) for prompt in prompts],
         steering=config.steering(pipeline.model_declaration.steering),
     )
-    kept = _kept(pipeline, run, trained, chain, plan, seed, reporter)
+    share_model(pipeline, trained, ranks)
+    kept = _kept(pipeline, run, trained, chain, plan, seed, reporter, ranks)
     pieces = [
         _product(each.piece, prompt, trained.encoder)
         for each, prompt in zip(kept, prompts, strict=True)
@@ -128,6 +136,7 @@ def generate(
     name: str = "piece",
     record: Path | None = None,
     reporter: ProgressReporter = SILENT,
+    ranks: Ranks = ALONE,
 ) -> list[outputs.WrittenPiece]:
     """Generate the pieces a pipeline asks for from its run's weights, and write them.
 
@@ -145,7 +154,7 @@ def generate(
     if record is not None:
         model_records = pipeline.model_declaration.records
         recorder = activations.check_record(record, pipeline.model.name, model_records, registry)
-    made = make_pieces(pipeline, run, registry, seed=seed, reporter=reporter)
+    made = make_pieces(pipeline, run, registry, seed=seed, reporter=reporter, ranks=ranks)
     written = write_pieces(made, pipeline, run, seed=seed, folder=folder, name=name)
     if record is not None and recorder is not None and made.kept:
         model, encoder, device = made.trained.model, made.trained.encoder, made.trained.device
@@ -189,6 +198,7 @@ def _kept(
     plan: engine.GenerationPlan,
     seed: int,
     reporter: ProgressReporter,
+    ranks: Ranks,
 ) -> list[Kept]:
     """Return the new pieces, drawn again where they are not worth keeping."""
     config, judge = pipeline.generate, _judge(pipeline, run, trained, plan)
@@ -196,42 +206,14 @@ def _kept(
 
         def make(numbers: Sequence[int], attempt: int) -> list[engine.GeneratedPiece]:
             seeds = engine.piece_seeds(seed, config.count, attempt)
-            part = engine.GenerationPlan(
-                prompts=[plan.prompts[number] for number in numbers],
-                first=[plan.first[number] for number in numbers],
-                seeds=[seeds[number] for number in numbers],
-                length=plan.length,
-                settings=[plan.settings[number] for number in numbers],
-                steering=plan.steering,
-            )
+            part = replace(plan, seeds=seeds).only(numbers)
             again = f", draw {attempt + 1}" if attempt else ""
             what = counted(len(numbers), "piece") + again
-            return _made(pipeline, trained, chain, part, lambda share: bar.update(share, what))
+            return pieces_together(
+                pipeline, trained, chain, part, ranks, lambda share: bar.update(share, what)
+            )
 
         return kept_pieces(make, judge, config.count, redraw=config.redraw, best_of=config.best_of)
-
-
-def _made(
-    pipeline: Pipeline,
-    trained: Trained,
-    chain: Sequence[Sampler[Any]],
-    plan: engine.GenerationPlan,
-    beat: Callable[[float], None],
-) -> list[engine.GeneratedPiece]:
-    """Return the steps of new pieces, with the probabilities where a writer asks for them."""
-    wants_probabilities = any(
-        "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
-    )
-    return engine.generate(
-        trained.model,
-        trained.encoder,
-        chain,
-        plan,
-        device=trained.device,
-        own=pipeline.model_declaration.generation == "own",
-        keep_logits=wants_probabilities,
-        beat=beat,
-    )
 
 
 def _judge(

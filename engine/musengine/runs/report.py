@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from musengine.data.dataset import Dataset, total_steps
 from musengine.encoding.left_out import told_left_out
-from musengine.runs.trained import Figures
+from musengine.runs.evaluate import Figures
 from musengine.utils.format import counted, shown_number
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,11 @@ from musengine.interfaces.callback import Callback
 from musengine.music.score import Score, SplitName, Text
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.manager import load_registry
-from musengine.runs import generate, trained
+from musengine.runs import evaluate, generate, trained
+from musengine.runs.evaluate import Figures
 from musengine.runs.folder import RunFolder, find_folder, without_nan
 from musengine.runs.session import Interrupted, Session
-from musengine.runs.trained import Figures, Trained
+from musengine.runs.trained import Trained
 from musengine.utils.files import read_table
 from musengine.utils.progress import SILENT, ProgressReporter
 
@@ -181,6 +182,6 @@ class Run:
         """
         pipeline = self.pipeline(settings)
         registry = load_registry()
-        measured = trained.evaluate(pipeline, self._folder, registry, parts, reporter)
-        trained.keep_figures(measured, pipeline, self._folder, registry)
+        measured = evaluate.evaluate(pipeline, self._folder, registry, parts, reporter)
+        evaluate.keep_figures(measured, pipeline, self._folder, registry)
         return dict(without_nan(measured))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.manifest import told_skipped
+from musengine.distributed import ALONE, Ranks
 from musengine.errors import UserError
 from musengine.generation import output as outputs
 from musengine.interfaces.callback import Callback
@@ -20,25 +21,21 @@ from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
 from musengine.runs import generate as generation
 from musengine.runs import learning_curve, samplers
-from musengine.runs.assembly import decided, training_task
+from musengine.runs.assembly import decided, trainer_for, training_task
 from musengine.runs.changes import refuse_changes
+from musengine.runs.evaluate import corpus_range, evaluate, generated_pieces, measure
 from musengine.runs.folder import RunFolder
+from musengine.runs.ranks import own_device
 from musengine.runs.report import tell_dataset, tell_figures
 from musengine.runs.run_writers import write_run
+from musengine.runs.shared_training import begin_together
 from musengine.runs.timing import time_rest
-from musengine.runs.trained import (
-    corpus_range,
-    evaluate,
-    generated_pieces,
-    learn_from,
-    load_trained,
-    measure,
-)
+from musengine.runs.trained import learn_from, load_trained
 from musengine.training import checkpoint as checkpoints
 from musengine.training.state import TrainerState
 from musengine.training.stopping import Ending, limit_reached
 from musengine.training.task import TrainingTask
-from musengine.training.trainer import Trainer, fit
+from musengine.training.trainer import fit
 from musengine.utils.files import write_json
 from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import stop_on_interrupt
@@ -65,6 +62,7 @@ class Session:
         choice: where the pipeline was chosen for a folder of music, what a new run takes the length
             of its training from.
         budget: where a command with a pipeline file has its minutes, what a new run takes it from.
+        ranks: the processes that work together, of which this is the first.
     """
 
     pipeline: Pipeline
@@ -74,6 +72,7 @@ class Session:
     reporter: ProgressReporter = SILENT
     choice: Choice | None = None
     budget: Budget | None = None
+    ranks: Ranks = ALONE
     begun: bool = False
     """Whether the run was found to be what is wanted, and anything was done for it."""
 
@@ -131,6 +130,7 @@ class Session:
                 self.begun = True
                 return
         self.pipeline, device = decided(self.pipeline, self.run)
+        device = own_device(device, self.ranks)
         for component in self.pipeline.components():
             # What cannot be imported ends the run now, not after the corpus is read and learned.
             component.entry.load()
@@ -159,9 +159,10 @@ class Session:
             self.dataset,
             [*self.callbacks, learning_curve.LearningCurve()],
             self.reporter,
+            self.ranks,
         )
         if self.budget is not None and not self.run.exists:
-            rest = time_rest(self.pipeline, task, encoder, self.dataset)
+            rest = time_rest(self.pipeline, replace(task, ranks=ALONE), encoder, self.dataset)
             self.pipeline = self.budget.limited(self.pipeline, *rest)
             task = replace(task, config=self.pipeline.training)
         stored = (
@@ -185,6 +186,7 @@ class Session:
         if not self.run.samplers.is_file():
             samplers.learn(self.pipeline, encoder.layout, self.dataset, self.run.samplers)
         logger.info(f"run folder: {self.run.path}")
+        begin_together(self.pipeline, self.dataset, encoder, stored, self.ranks)
         ending = _train(task, self.pipeline, self.run, stored)
         if ending.interrupted:
             raise Interrupted
@@ -208,7 +210,12 @@ class Session:
         seed = generation.run_seed(self.pipeline)
         self._begin_pieces(seed)
         written = generation.generate(
-            self.pipeline, self.run, self.registry, seed=seed, reporter=self.reporter
+            self.pipeline,
+            self.run,
+            self.registry,
+            seed=seed,
+            reporter=self.reporter,
+            ranks=self.ranks,
         )
         for path in (path for piece in written for path in piece.files):
             for callback in self.callbacks:
@@ -235,11 +242,15 @@ class Session:
             return
         parts = self.pipeline.evaluate.parts
         if self.dataset is None:
-            results = evaluate(self.pipeline, self.run, self.registry, parts, self.reporter)
+            results = evaluate(
+                self.pipeline, self.run, self.registry, parts, self.reporter, self.ranks
+            )
         else:
             trained = load_trained(self.pipeline, self.run)
             generated = generated_pieces(self.pipeline, self.run, self.registry)
-            results = measure(self.pipeline, trained, self.dataset, parts, generated, self.reporter)
+            results = measure(
+                self.pipeline, trained, self.dataset, parts, generated, self.reporter, self.ranks
+            )
         self.run.write_evaluation(results)
         self.run.write_pipeline(self.pipeline)
         self.run.write_state(evaluated=wanted)
@@ -348,15 +359,14 @@ def _train(
     parameters = sum(p.numel() for p in task.model.parameters())
     unit = f"; loss in {task.unit}" if task.unit else ""
     logger.info(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
-    training = pipeline.training
-    trainer = Trainer(task, pipeline.optimizer.create(training), pipeline.schedule.create(training))
+    trainer = trainer_for(task, pipeline, stored)
     if stored is not None:
-        trainer.restore(stored)
         task.take_in_last(stored.meta)
         logger.info(f"going on after step {trainer.state.step}")
     run.forget_after(trainer.state.step, trainer.unlogged)
     try:
-        with stop_on_interrupt(logger.warning) as stop, phase("training"):
+        once = task.ranks.alone
+        with stop_on_interrupt(logger.warning, once=once) as stop, phase("training"):
             return trainer.train(stop)
     finally:
         learning_curve.draw(run)

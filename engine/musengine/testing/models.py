@@ -102,7 +102,7 @@ def train_steps(
     import torch
 
     from musengine.interfaces.prediction import predict
-    from musengine.training.trainer import total_loss
+    from musengine.training.descent import total_loss
 
     if optimizer is None:
         optimizer = torch.optim.Adam(model.parameter_groups(), lr=0.01)

@@ -40,3 +40,26 @@ class RunStore(Protocol):
 
     def write_state(self, **values: Any) -> None:
         """Change some values of the state; the others stay."""
+
+
+class NoStore:
+    """The store of a process that writes nothing, since another one does."""
+
+    path = checkpoints = Path()
+
+    def checkpoint_paths(self) -> list[Path]:
+        """Return none."""
+        return []
+
+    def remove_old_checkpoints(self, keep: int) -> None:
+        """Delete nothing."""
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def write_state(self, **values: Any) -> None:
+        """Write nothing."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from musengine.data.batching import Batches
+from musengine.distributed import ALONE, Ranks
 from musengine.evaluation.likelihood import figures_of_pieces, own_loss_on_pieces
 from musengine.interfaces.callback import Callback, Progress
 from musengine.interfaces.contract import check_state
@@ -41,6 +42,7 @@ class TrainingTask:
         likelihood: the model gives exact likelihoods.
         meta: JSON values that every checkpoint holds, such as the encoder's state.
         reporter: asked now and then to say that a validation goes on.
+        ranks: the processes that train together.
     """
 
     model: Model[Any]
@@ -55,6 +57,7 @@ class TrainingTask:
     likelihood: bool = True
     meta: Mapping[str, Any] = field(default_factory=dict)
     reporter: ProgressReporter = SILENT
+    ranks: Ranks = ALONE
 
     @property
     def unit(self) -> str:
@@ -90,8 +93,14 @@ class TrainingTask:
         if not pieces:
             return {}
         if self.loss is None and not self.likelihood:
-            return {"loss": own_loss_on_pieces(self.model, pieces, beat=self._validating)}
-        return figures_of_pieces(self.model, self.loss, pieces, beat=self._validating)
+            return {
+                "loss": own_loss_on_pieces(
+                    self.model, pieces, beat=self._validating, ranks=self.ranks
+                )
+            }
+        return figures_of_pieces(
+            self.model, self.loss, pieces, beat=self._validating, ranks=self.ranks
+        )
 
     def _validating(self) -> None:
         self.reporter.alive("measuring the validation part")

@@ -7,24 +7,26 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from musengine.distributed import ProcessLostError
 from musengine.errors import UserError
 from musengine.interfaces.callback import Progress
 from musengine.interfaces.contract import check_factor
-from musengine.interfaces.loss import Loss, Reduction
-from musengine.interfaces.model import Batch, Output, State, joined_states
+from musengine.interfaces.model import Batch, State, joined_states
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.prediction import predict
 from musengine.interfaces.schedule import Schedule
 from musengine.interfaces.tensor_contract import check_gradient, check_loss
 from musengine.training import checkpoint as checkpoints
 from musengine.training.averaging import WeightAverage, load_parameters
+from musengine.training.descent import Whole, add_up_gradients, parts_of, total_loss
 from musengine.training.device import memory_explained, mixed_precision
 from musengine.training.optim import (
     clip_gradients,
@@ -82,12 +84,17 @@ def fit(task: TrainingTask, fitted: TrainerState | None = None) -> Ending:
 
 
 class Trainer:
-    """Trains a model by gradients; all that changes is in the checkpoints it writes."""
+    """Trains a model by gradients; all that changes is in the checkpoints it writes.
+
+    Of several processes each learns from its share of the rows of every batch, and their gradients
+    are added up. The first decides when to save and to end, writes, and has the callbacks; only
+    `carried`, the state of the rows, differs between them.
+    """
 
     def __init__(
         self, task: TrainingTask, optimizer: OptimizerFactory[Any], schedule: Schedule[Any]
     ) -> None:
-        self.task = task
+        self.task, self.ranks = task, task.ranks
         self.config = task.config
         self.optimizer = make_optimizer(task.model, optimizer)
         self.schedule = schedule
@@ -115,34 +122,64 @@ class Trainer:
         task, state = self.task, self.state
         stop = stop or StopRequest()
         task.model.train()
+        self.ranks.copy_from_first(list(task.model.state_dict().values()))
         self._update_progress()
+        self._take_time(self.ranks.agreed(state.seconds))
         task.notify("on_start", task.store.path, self.progress)
         ending = self._at_limit()
         if ending is None and self._validation_due:
             self.save()
-            ending = self._asked_to_stop()
-        while ending is None:
-            self._check_epoch()
-            for batch in task.batches.epoch(state.epoch, first=state.batch):
-                loss = self.step(batch)
-                self._advance()
-                self._record(loss)
-                task.notify("on_batch", self.progress, task.model, batch)
-                ending = (
-                    INTERRUPTED if stop.requested else self._at_limit() or self._asked_to_stop()
-                )
-                ending = ending or self._save_if_due()
-                if ending is not None:
-                    break
-        if state.step != self.saved.step or not task.store.checkpoint_paths():
+            ending = self.ranks.agreed(self._asked_to_stop())
+        try:
+            while ending is None:
+                ending = self._train_epoch(stop)
+        except ProcessLostError:
+            with self._averages_in_place() as trained:
+                self._save_alone(trained)
+            raise
+        if self.ranks.agreed(state.step != self.saved.step or not task.store.checkpoint_paths()):
             self.save(validate=not ending.interrupted)
         if not ending.interrupted:
             self._log_mean(state.step)
         task.notify("on_end", self.progress, ending.reason)
         return ending
 
-    def step(self, batch: Batch) -> float:
+    def _train_epoch(self, stop: StopRequest) -> Ending | None:
+        """Train to the end of the epoch; returns why training ends before, if it does."""
+        self._check_epoch()
+        for batch in self.task.batches.epoch(self.state.epoch, first=self.state.batch):
+            loss = self.step(batch, stop)
+            self._advance()
+            self._record(loss)
+            self.task.notify("on_batch", self.progress, self.task.model, batch)
+            if (ending := self._ended_or_saved(stop)) is not None:
+                return ending
+        return None
+
+    def _ended_or_saved(self, stop: StopRequest) -> Ending | None:
+        """Save where that is due; returns why training ends here, as the first process has it."""
+        ending = INTERRUPTED if stop.requested else self._at_limit() or self._asked_to_stop()
+        due = is_due(self.config.checkpoint_every, self.state, self.saved)
+        wanted = due or any(each.wants_checkpoint(self.progress) for each in self.task.callbacks)
+        news = ending is not None or wanted
+        told = torch.tensor([self.state.seconds, float(news)], dtype=torch.float64)
+        self.ranks.copy_from_first([told])
+        seconds, news = told.tolist()
+        self._take_time(seconds)
+        if not news:
+            return None
+        ending, due = self.ranks.agreed((ending, due))
+        if ending is not None:
+            return ending
+        self.save(validate=due)
+        return self.ranks.agreed(self._asked_to_stop())
+
+    def step(self, batch: Batch, stop: StopRequest | None = None) -> float:
         """Take one optimizer step on a batch; returns the loss before it.
+
+        Args:
+            batch: all of it, at every process.
+            stop: set after the step where any process is asked to stop.
 
         Raises:
             UserError: the batch is too large for the device's memory.
@@ -154,22 +191,45 @@ class Trainer:
             factor *= (self.state.step + 1) / self.config.warm_up
         scale_learning_rate(self.optimizer, factor)
         with memory_explained(self.config, self.task.device):
-            state, loss = self._descend(replace(batch.to(self.task.device), carried=self.carried))
+            state, loss = self._descend(batch, stop or StopRequest())
         if self.average is not None:
             self.average.update(self.state.step + 1)
         if self.task.stateful and self.task.batches.is_last_update(self.state.batch):
             self.carried = state
         return loss
 
-    def _descend(self, batch: Batch) -> tuple[State, float]:
+    def _descend(self, batch: Batch, stop: StopRequest) -> tuple[State, float]:
         """Move the weights; returns the state after the batch, without its gradient, and the loss.
 
         Backpropagation ends where the batch begins. A state that is not carried on is None.
         """
         self.optimizer.zero_grad(set_to_none=True)
+        states, loss = self._backward(batch)
+        if not self.ranks.alone:
+            told = torch.tensor([loss, float(stop.requested)], dtype=torch.float64)
+            loss, requests = add_up_gradients(self.task.model, self.ranks, told).tolist()
+            stop.requested = requests > 0
+        clip_gradients(self.optimizer, self.config)
+        self.optimizer.step()
+        if len(states) < 2:
+            return (states[0] if states else None), loss
+        rows = len(batch.steps[self.ranks.share(len(batch.steps))])
+        return joined_states(states, torch.arange(rows, device=self.task.device)), loss
+
+    def _backward(self, batch: Batch) -> tuple[list[State], float]:
+        """Add a batch's gradients to the model's, of several processes those of this one's share.
+
+        Returns the states after its parts and what they add to the loss.
+        """
+        whole = None
+        if not self.ranks.alone:
+            whole = Whole.of(batch)
+            batch = batch.rows(self.ranks.share(whole.rows))
+            torch.manual_seed(self._seed_of_step())
+        here = replace(batch.to(self.task.device), carried=self.carried)
         states, losses = [], []
         reduction = self.config.loss_reduction
-        for part, share, of_all in parts_of(batch, self.config.accumulate, reduction):
+        for part, share, of_all in parts_of(here, self.config.accumulate, reduction, whole):
             with mixed_precision(self.config.precision, self.task.device):
                 output = predict(self.task.model, part)
             loss = total_loss(output, self.task.loss, reduction, share=share, of_all=of_all)
@@ -179,12 +239,12 @@ class Trainer:
             losses.append(float(loss.detach()))
             state = output.state if self.task.stateful else None
             states.append(checkpoints.map_tensors(state, Tensor.detach))
-        clip_gradients(self.optimizer, self.config)
-        self.optimizer.step()
-        if len(states) == 1:
-            return states[0], losses[0]
-        everywhere = torch.arange(len(batch.steps), device=batch.steps.device)
-        return joined_states(states, everywhere), sum(losses)
+        return states, sum(losses)
+
+    def _seed_of_step(self) -> int:
+        """Return what seeds dropout and the like at this process in this step."""
+        entropy = (self.config.seed, 0xD20, self.state.step, self.ranks.rank)
+        return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def _averaged(self) -> WeightAverage:
         return WeightAverage(self.task.model, self.config.average)
@@ -218,44 +278,66 @@ class Trainer:
                 return Ending(reason, callback=index)
         return None
 
-    def _save_if_due(self) -> Ending | None:
-        """Save where the settings or a callback ask for it; returns why training then ends."""
-        due = is_due(self.config.checkpoint_every, self.state, self.saved)
-        if not due and not any(one.wants_checkpoint(self.progress) for one in self.task.callbacks):
-            return None
-        self.save(validate=due)
-        return self._asked_to_stop()
-
     def save(self, *, validate: bool = True) -> None:
         """Write a checkpoint of this very moment.
 
         A validation that is due and left out, since the user did not want to wait, is made up for
         when training goes on: the schedule and the callbacks then see what they would have seen.
         """
-        with (
-            contextlib.nullcontext() if self.average is None else self.average.in_place() as trained
-        ):
+        self.ranks.copy_from_first(list(self.task.model.buffers()))
+        with self._averages_in_place() as trained:
             try:
                 figures = self.task.validate(self.state, self.progress) if validate else {}
             except Exception:
-                # A plugin's fault there must not lose what was trained.
-                if self.state.step != self.saved.step:
-                    self.task.save(self.state, self.progress, self._extra(trained, due=True), {})
+                # A plugin's fault there, or a process that is gone, must not lose what was trained.
+                self._save_alone(trained, due=True)
                 raise
             if figures:
                 self.schedule.on_validation(judged(figures))
             due = is_due(self.config.checkpoint_every, self.state, self.saved)
-            if not all(bool(torch.isfinite(each).all()) for each in self.task.model.parameters()):
+            finite = (bool(torch.isfinite(each).all()) for each in self.task.model.parameters())
+            if self.ranks.first and not all(finite):
                 raise self._not_finite("model")
-            extra = self._extra(trained, due=due and not validate)
-            self.task.save(self.state, self.progress, extra, figures)
+            carried = self._carried_by_all()
+            if self.ranks.first:
+                extra = self._extra(trained, carried, due=due and not validate)
+                self.task.save(self.state, self.progress, extra, figures)
         self.saved = replace(self.state)
 
-    def _extra(self, trained: Mapping[str, Tensor] | None, *, due: bool) -> dict[str, Any]:
+    def _averages_in_place(self) -> contextlib.AbstractContextManager[dict[str, Tensor] | None]:
+        """Give the model the averages of its weights, if there are any; gives the trained ones."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
+
+    def _save_alone(self, trained: Mapping[str, Tensor] | None, *, due: bool = False) -> None:
+        """Write a checkpoint at the first process, without asking others, unless there is one.
+
+        The weights are those after the last whole step. States that other processes carried are
+        lost with them: then the last checkpoint is gone on from.
+        """
+        lost = not self.ranks.alone and self.task.stateful
+        if self.ranks.first and self.state.step != self.saved.step and not lost:
+            extra = self._extra(trained, self.carried, due=due)
+            self.task.save(self.state, self.progress, extra, {})
+            self.saved = replace(self.state)
+
+    def _carried_by_all(self) -> State:
+        """Return the states of all rows, of which each process has those of its own."""
+        if self.ranks.alone or not self.task.stateful:
+            return self.carried
+        parts = self.ranks.gathered(checkpoints.map_tensors(self.carried, Tensor.cpu))
+        parts = [part for part in parts if part is not None]
+        if not parts:
+            return None
+        return joined_states(parts, torch.arange(sum(_rows(part) for part in parts)))
+
+    def _extra(
+        self, trained: Mapping[str, Tensor] | None, carried: State, *, due: bool
+    ) -> dict[str, Any]:
         """Return what a checkpoint holds that going on needs beside the weights it generates with.
 
         Args:
             trained: the weights that are trained, where an average of them is saved.
+            carried: the states of all rows.
             due: a validation is to be made up for.
         """
         return {
@@ -263,7 +345,7 @@ class Trainer:
             "unlogged": (self.unlogged, self._unlogged_sum),
             "optimizer": self.optimizer.state_dict(),
             "schedule": (class_name(self.schedule), self.schedule.state()),
-            "carried": self.carried,
+            "carried": carried,
             "random": checkpoints.random_state(),
             "trained": trained,
         }
@@ -286,6 +368,10 @@ class Trainer:
         self._validation_due = stored.extra["validation_due"]
         self.unlogged, self._unlogged_sum = stored.extra["unlogged"]
         self.carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
+        if not self.ranks.alone and self.carried is not None:
+            own = range(_rows(self.carried))[self.ranks.share(_rows(self.carried))]
+            index = torch.tensor(own, dtype=torch.long, device=self.task.device)
+            self.carried = joined_states([self.carried], index) if own else None
         checkpoints.restore_random_state(stored.extra["random"])
         self.task.restore_callbacks(stored.meta["callbacks"])
 
@@ -306,7 +392,7 @@ class Trainer:
     def _update_progress(self, loss: float = math.nan) -> None:
         now, state = time.monotonic(), self.state
         state.seconds = now - self._began
-        fraction = fraction_done(self.config, state, self.task.batches.count(state.epoch))
+        fraction = self._fraction()
         self.progress = Progress(
             step=state.step,
             epoch=state.epoch,
@@ -319,6 +405,15 @@ class Trainer:
             steps_per_second=self._steps_per_second(now),
         )
 
+    def _take_time(self, seconds: float) -> None:
+        """Go by the first process's clock: what is left of the time may decide on the rate."""
+        if not self.ranks.alone:
+            self.state.seconds = seconds
+            self.progress = replace(self.progress, fraction=self._fraction(), seconds=seconds)
+
+    def _fraction(self) -> float:
+        return fraction_done(self.config, self.state, self.task.batches.count(self.state.epoch))
+
     def _steps_per_second(self, now: float) -> float:
         if not self._step_times or now <= self._step_times[0]:
             return 0.0
@@ -326,7 +421,7 @@ class Trainer:
 
     def _log(self, loss: float) -> None:
         step = self.state.step
-        if not math.isfinite(loss):
+        if self.ranks.first and not math.isfinite(loss):
             self._log_mean(step - 1)
             raise self._not_finite("loss")
         self._tell_runaway(loss)
@@ -379,57 +474,9 @@ class Trainer:
         self.unlogged, self._unlogged_sum = 0, 0.0
 
 
-def parts_of(
-    batch: Batch, count: int, reduction: Reduction
-) -> Iterator[tuple[Batch, float, float]]:
-    """Yield a batch in so many parts, with what each counts for in the loss of the whole.
-
-    That is its share of the steps that count, or 1 where the loss is their sum; and, for what is
-    added to the loss of the whole once, its share of the parts.
-    """
-    rows = len(batch.steps)
-    size = math.ceil(rows / count)
-    if size == rows:
-        yield batch, 1.0, 1.0
-        return
-    whole, parts = max(int(batch.mask.sum()), 1), math.ceil(rows / size)
-    for first in range(0, rows, size):
-        part = batch.rows(slice(first, first + size))
-        share = 1.0 if reduction == "sum" else int(part.mask.sum()) / whole
-        yield part, share, 1 / parts
-
-
-def total_loss(
-    output: Output,
-    loss: Loss[Any] | None,
-    reduction: Reduction = "mean",
-    *,
-    share: float = 1.0,
-    of_all: float = 1.0,
-) -> Tensor:
-    """Return the scalar to descend: the pipeline's loss or the model's own, and the penalty.
-
-    Args:
-        output: of the model.
-        loss: the pipeline's; None for a model that declares one of its own.
-        reduction: of the pipeline's loss over the steps that count.
-        share: what the loss counts for, of a part of a batch.
-        of_all: what the penalty counts for, likewise.
-
-    Raises:
-        UserError: the model has a loss of its own that its plugin does not declare.
-    """
-    if loss is None:
-        if output.loss is None:
-            raise TypeError("the model returned no loss and the pipeline has none")
-        value = output.loss
-    elif output.loss is not None:
-        raise UserError(
-            "the model returned a loss of its own, which would take the place of [loss]; its "
-            "plugin must declare own_loss=True, or return what it adds to the loss as penalty",
-            code="loss-undeclared",
-        )
-    else:
-        value = loss(output, reduction)
-    value = value if share == 1 else value * share
-    return value if output.penalty is None else value + output.penalty * of_all
+def _rows(state: State) -> int:
+    """Return of how many rows a state is: 0 where there is no tensor in it."""
+    if isinstance(state, Tensor):
+        return len(state)
+    parts = state.values() if isinstance(state, dict) else state
+    return max(map(_rows, parts), default=0) if isinstance(state, (dict, list, tuple)) else 0

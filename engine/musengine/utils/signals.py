@@ -24,11 +24,13 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[StopRequest]:
+def stop_on_interrupt(say: Callable[[str], None], *, once: bool = True) -> Iterator[StopRequest]:
     """Catch the first Ctrl-C, SIGTERM or SIGHUP inside; the second raises KeyboardInterrupt.
 
     Args:
         say: called with a line for the user at the first one.
+        once: that is so. Otherwise all are caught: what starts several processes sends its own
+            beside that of the terminal, and ends by itself what takes too long.
     """
     stop = StopRequest()
     # Python lets no other thread set a signal's handler.
@@ -37,10 +39,12 @@ def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[StopRequest]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.requested:
+        if not stop.requested:
+            again = "; press Ctrl-C again to leave at once" if once else ""
+            say(f"stopping after this step and saving{again}")
+        elif once:
             raise KeyboardInterrupt
         stop.requested = True
-        say("stopping after this step and saving; press Ctrl-C again to leave at once")
 
     with _handled((signal.SIGINT, *_ENDING), handle):
         yield stop

@@ -37,7 +37,7 @@ from musengine.testing import (
     score_of,
     write_midi,
 )
-from musengine.training.trainer import total_loss
+from musengine.training.descent import total_loss
 
 SMALL = ("model.time_layers=[6]", "model.note_layers=[4]", "training.batch_size=2")
 SAMPLES = 'callback=[{type="samples", every=4, early_every=2, early_until=4, length="4 steps"}]'

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from musengine.cli.options import DEFAULT_MINUTES, add_settings, file_name, minutes
 from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
+from musengine.distributed import ALONE
 from musengine.errors import ConfigError, UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
+from musengine.utils.launch import place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from musengine.distributed import Ranks
     from musengine.music.score import SplitName
     from musengine.runs.folder import RunFolder
     from musengine.runs.session import Session
@@ -146,18 +149,31 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
     return session
 
 
+def _together(context: CommandContext, work: Callable[[Ranks], int]) -> int:
+    """Carry out a command alone, or as the first of the processes that `torchrun` has started."""
+    here = place()
+    if here is None:
+        return work(ALONE)
+    from musengine.runs.ranks import work_together
+
+    return work_together(here, context.registry, work)
+
+
 def run(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine run`."""
-    return _work(parsed, context, train_only=False)
+    return _together(context, lambda ranks: _work(parsed, context, ranks, train_only=False))
 
 
 def train(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine train`."""
-    return _work(parsed, context, train_only=True)
+    return _together(context, lambda ranks: _work(parsed, context, ranks, train_only=True))
 
 
-def _work(parsed: argparse.Namespace, context: CommandContext, *, train_only: bool) -> int:
+def _work(
+    parsed: argparse.Namespace, context: CommandContext, ranks: Ranks, *, train_only: bool
+) -> int:
     session = _session(parsed, context)
+    session.ranks = ranks
     from musengine.runs.session import Interrupted
 
     try:
@@ -176,6 +192,10 @@ def _run_folder(parsed: argparse.Namespace) -> RunFolder:
 
 def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine generate`."""
+    return _together(context, lambda ranks: _generate(parsed, context, ranks))
+
+
+def _generate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks) -> int:
     run, registry = _run_folder(parsed), context.registry
     pipeline = run.read_pipeline(registry, parsed.settings)
     if more := settings_of(parsed, pipeline, registry):
@@ -193,6 +213,7 @@ def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
         name=parsed.name,
         record=parsed.record,
         reporter=context.reporter,
+        ranks=ranks,
     )
     if parsed.out is None:
         write_run(run, pipeline, registry)
@@ -201,16 +222,20 @@ def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
 
 def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine evaluate`."""
+    return _together(context, lambda ranks: _evaluate(parsed, context, ranks))
+
+
+def _evaluate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks) -> int:
     run, registry = _run_folder(parsed), context.registry
     pipeline = run.read_pipeline(registry, parsed.settings)
+    from musengine.runs.evaluate import evaluate as evaluate_run
+    from musengine.runs.evaluate import keep_figures
     from musengine.runs.folder import without_nan
     from musengine.runs.report import tell_figures
     from musengine.runs.run_writers import write_run
-    from musengine.runs.trained import evaluate as evaluate_run
-    from musengine.runs.trained import keep_figures
 
     parts: Sequence[SplitName] = parsed.split or pipeline.evaluate.parts
-    results = evaluate_run(pipeline, run, registry, parts, context.reporter)
+    results = evaluate_run(pipeline, run, registry, parts, context.reporter, ranks)
     if not results:
         raise UserError(
             f"{run.path} has nothing to measure in {' or '.join(parts)}", code="nothing-to-measure"

@@ -1,0 +1,65 @@
+"""Whether this process is one of several that `torchrun`, or something like it, has started."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from musengine.errors import UserError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands among those of its job.
+
+    Attributes:
+        rank: its number among all of them, from 0.
+        size: how many there are.
+        local_rank: its number among those on its machine.
+        on_one_machine: all of them are on this machine.
+        restarts: how often the job was started again after one of them had failed.
+    """
+
+    rank: int
+    size: int
+    local_rank: int = 0
+    on_one_machine: bool = True
+    restarts: int = 0
+
+
+def place() -> Place | None:
+    """Return this process's place in its job; None where it is alone.
+
+    Raises:
+        UserError: the environment variables that say so are no numbers that go together.
+    """
+    size = _number("WORLD_SIZE", 1)
+    if size < 2 or "MASTER_ADDR" not in os.environ:
+        return None
+    rank = _number("RANK", size)
+    if rank >= size:
+        raise UserError(
+            f"the environment variable RANK is {os.environ.get('RANK', 'missing')} and WORLD_SIZE "
+            f"{size}: start all processes with torchrun",
+            code="environment-value",
+        )
+    return Place(
+        rank,
+        size,
+        local_rank=_number("LOCAL_RANK", rank),
+        on_one_machine=_number("LOCAL_WORLD_SIZE", size) == size,
+        restarts=_number("TORCHELASTIC_RESTART_COUNT", 0),
+    )
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or len(text) > 9:
+        raise UserError(
+            f"the environment variable {name} is {text!r}, expected a number: start all processes "
+            "with torchrun",
+            code="environment-value",
+        )
+    return int(text)

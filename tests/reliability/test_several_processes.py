@@ -1,0 +1,235 @@
+"""Several processes train, generate and measure as one does, and none of them can spoil a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import PIPELINE
+from helpers import refused
+from musengine.distributed import ALONE, Ranks
+from musengine.runs.folder import find_folder
+from musengine.training import checkpoint
+from musengine.utils.launch import Place, place
+
+TOGETHER = Path(__file__).with_name("together.py")
+EXACT = """
+[corpus]
+path = "tunes.json"
+cache = "cache"
+
+[encoder]
+step = "1 beat"
+lowest = 60
+highest = 72
+
+[model]
+type = "lstm3"
+layers = [8]
+dropout = 0.0
+
+[training]
+steps = 50
+batch_size = 5
+sequence_length = 8
+checkpoint_every = 20
+log_every = 5
+threads = 1
+device = "cpu"
+precision = "float64"
+optimizer = "sgd"
+learning_rate = 0.5
+clip_norm = 0.8
+
+[generate]
+count = 3
+length = "8 steps"
+prompt_length = "4 steps"
+"""
+
+
+def torchrun(
+    folder: Path, *lines: list[str], died: tuple[int, int] | None = None, options: Any = ()
+) -> subprocess.CompletedProcess[str]:
+    """Carry out command lines in two processes; `died`: the rank and step of one that is killed."""
+    script = [str(TOGETHER), json.dumps(lines), *([json.dumps(died)] if died else [])]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*launcher, *script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def weights(run: Path) -> dict[str, Any]:
+    """The weights of a run's last checkpoint."""
+    return checkpoint.load(sorted((run / "checkpoints").glob("*"))[-1]).model
+
+
+def losses(run: Path) -> list[tuple[int, Any]]:
+    """What a run's log says of losses, and of the validation part."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line.get("loss", line.get("valid"))) for line in lines if "step" in line]
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    """Compare two runs of one pipeline: weights and losses are the same but for rounding."""
+    here, there = weights(one), weights(other)
+    assert here.keys() == there.keys()
+    for name, values in here.items():
+        assert float((there[name] - values).abs().max()) < 1e-9, name
+    assert len(losses(one)) == len(losses(other)) > 10
+    for (step, loss), (same, figure) in zip(losses(one), losses(other), strict=True):
+        assert same == step
+        assert figure == pytest.approx(loss, abs=1e-9), step
+
+
+@pytest.fixture
+def music(folder: Path) -> Path:
+    """A folder with tunes of different length and two pipelines for them."""
+    tunes = {
+        "train": [[[60 + t * k % 7, 67] for t in range(40 + k)] for k in range(1, 9)],
+        "valid": [[[60 + t % k, 67] for t in range(40)] for k in range(4, 7)],
+    }
+    (folder / "tunes.json").write_text(json.dumps(tunes))
+    (folder / "pipe.toml").write_text(EXACT)
+    (folder / "drop.toml").write_text(PIPELINE.replace("layers", "dropout = 0.3\nlayers"))
+    return folder
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does(music: Path, musengine) -> None:
+    stateful = ["--set", "training.batching=stateful", "--set", "training.accumulate=2"]
+    assert musengine("run", "pipe.toml", "--run-dir", "one", "-q").returncode == 0
+    alone = musengine("train", "pipe.toml", "--run-dir", "one-stateful", "-q", *stateful)
+    assert alone.returncode == 0, alone.stderr
+    ended = torchrun(
+        music,
+        ["run", "pipe.toml", "--run-dir", "two", "-q"],
+        ["train", "pipe.toml", "--run-dir", "two-stateful", "-q", *stateful],
+        ["train", "drop.toml", "--run-dir", "drop", "-q"],
+        ["train", "drop.toml", "--run-dir", "drop-again", "-q"],
+        # Of one run folder, so that weights are the same to the bit.
+        ["generate", "one", "--out", "made/two", "-q", "--set", "generate.seed=3"],
+        ["evaluate", "one", "--json", "-q"],
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert_same_training(music / "one", music / "two")
+    assert_same_training(music / "one-stateful", music / "two-stateful")
+    # Dropout is drawn anew at every process and step, from the seed.
+    first, again = weights(music / "drop"), weights(music / "drop-again")
+    assert all(first[name].equal(again[name]) for name in first)
+    # A checkpoint has no process in it: what one saved the other goes on from.
+    more = [*stateful, "--set", "training.steps=60"]
+    assert musengine("train", "pipe.toml", "--run-dir", "two-stateful", "-q", *more).returncode == 0
+    assert musengine("train", "pipe.toml", "--run-dir", "one-stateful", "-q", *more).returncode == 0
+    assert_same_training(music / "one-stateful", music / "two-stateful")
+
+    made = ("generate", "one", "--out", "made/one", "-q", "--set", "generate.seed=3")
+    assert musengine(*made).returncode == 0
+    names = {path.name for path in (music / "made/one").iterdir()}
+    assert names == {path.name for path in (music / "made/two").iterdir()}
+    assert len(names) == 7
+    for name in names:
+        there = (music / "made/two" / name).read_bytes()
+        assert there == (music / "made/one" / name).read_bytes(), name
+    figures = musengine("evaluate", "one", "--json", "-q").stdout
+    assert ended.stdout == figures != ""
+    kept = json.loads((music / "one/evaluation.json").read_text())
+    assert kept == json.loads(figures)
+    left = {path.name for path in music.rglob("*") if path.name.startswith(".")}
+    assert left == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_after_a_killed_process_any_number_go_on(music: Path, musengine, rank: int) -> None:
+    assert musengine("train", "pipe.toml", "--run-dir", "one", "-q").returncode == 0
+    line = ["train", "pipe.toml", "--run-dir", "two", "-q"]
+    killed = torchrun(music, line, died=(rank, 23))
+    assert killed.returncode != 0
+    saved = sorted((music / "two/checkpoints").glob("*"))
+    # The first process, if it is left, saves what they have learned.
+    steps = [checkpoint.load(path).meta["state"]["step"] for path in saved]
+    assert steps == ([20] if rank == 0 else [20, 23])
+    assert musengine(*line).returncode == 0
+    assert_same_training(music / "one", music / "two")
+
+
+@pytest.mark.slow
+def test_a_job_that_is_started_again_goes_on_by_itself(music: Path, musengine) -> None:
+    assert musengine("train", "pipe.toml", "--run-dir", "one", "-q").returncode == 0
+    line = ["train", "pipe.toml", "--run-dir", "two"]
+    ended = torchrun(music, line, died=(1, 23), options=["--max-restarts", "1"])
+    assert ended.returncode == 0, ended.stderr
+    assert "going on after step 23" in ended.stderr
+    assert_same_training(music / "one", music / "two")
+
+
+@pytest.mark.slow
+def test_a_mistake_is_told_once(music: Path) -> None:
+    ended = torchrun(music, ["run", "pipe.toml", "--set", "model.hiden=3"])
+    assert ended.returncode != 0
+    assert ended.stderr.count("hiden") == 1
+    assert "error: " in ended.stderr
+    assert not (music / "runs").exists()
+
+
+def test_alone_nothing_is_sent() -> None:
+    assert ALONE.first
+    assert ALONE.agreed(3) == 3
+    assert ALONE.gathered("here") == ["here"]
+    assert ALONE.share(7) == slice(0, 7)
+
+
+@pytest.mark.parametrize("size", [2, 3, 8])
+@pytest.mark.parametrize("count", [0, 1, 5, 16])
+def test_every_row_is_one_process_s(size: int, count: int) -> None:
+    shares = [range(count)[Ranks(rank, size).share(count)] for rank in range(size)]
+    assert [row for share in shares for row in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_what_is_started_again_goes_on_with_its_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("run", "run-2"):
+        (tmp_path / name).mkdir()
+    assert find_folder("run", tmp_path / "run", new=True).path.name == "run-3"
+    for name, value in {"MASTER_ADDR": "localhost", "WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert find_folder("run", tmp_path / "run", new=True).path.name == "run-3"
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert find_folder("run", tmp_path / "run", new=True).path.name == "run-2"
+    assert find_folder("run", tmp_path / "run", new=False).path.name == "run"
+
+
+def test_the_place_in_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
+    assert place() is None
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert place() is None  # no address: something else's variable
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    with refused("environment-value", "RANK", "missing"):
+        place()
+    monkeypatch.setenv("RANK", "3")
+    assert place() == Place(3, 4, local_rank=3)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    assert place() == Place(3, 4, local_rank=1, on_one_machine=False, restarts=2)
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    with refused("environment-value", "WORLD_SIZE", "'many'"):
+        place()
