@@ -71,6 +71,11 @@ def changed(run: Path, change: Callable[[checkpoint.Checkpoint], None]) -> None:
         checkpoint.save(path, stored)
 
 
+def spoil_moments(stored: checkpoint.Checkpoint, change: Callable[[torch.Tensor], Any]) -> None:
+    for moments in stored.extra["optimizer"]["state"].values():
+        moments.update({k: change(each) for k, each in moments.items() if each.dim()})
+
+
 CHANGES: dict[str, Callable[[checkpoint.Checkpoint], Any]] = {
     "no state": lambda stored: stored.meta.pop("state"),
     "state a list": lambda stored: stored.meta.update(state=[1]),
@@ -80,6 +85,8 @@ CHANGES: dict[str, Callable[[checkpoint.Checkpoint], Any]] = {
     "callbacks a number": lambda stored: stored.meta.update(callbacks=3),
     "no extra": lambda stored: stored.extra.clear(),
     "optimizer a list": lambda stored: stored.extra.update(optimizer=[]),
+    "moments of another shape": lambda stored: spoil_moments(stored, lambda each: each[..., :1]),
+    "moments that are texts": lambda stored: spoil_moments(stored, lambda each: "x"),
     "schedule a text": lambda stored: stored.extra.update(schedule="ab"),
     "unlogged a number": lambda stored: stored.extra.update(unlogged=1),
     "random a text": lambda stored: stored.extra.update(random="x"),
@@ -160,3 +167,29 @@ def test_a_loss_that_runs_away_is_said(folder: Path, capfd: pytest.CaptureFixtur
     main(["train", "pipe.toml", *settings, "--set", "training.clip_norm=1.0"])
     err = capfd.readouterr().err
     assert err.count("the loss runs away") == 1
+
+
+def test_a_run_folder_that_is_removed_ends_the_run(
+    folder: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = checkpoint.save
+
+    def removing(path: Path, stored: checkpoint.Checkpoint) -> None:
+        shutil.rmtree(folder / "runs/pipe")
+        whole(path, stored)
+
+    monkeypatch.setattr(checkpoint, "save", removing)
+    settings = ("--set", "corpus.valid=0", "--set", "corpus.split=shares")
+    assert "removed or renamed while" in fails("train", "pipe.toml", *settings)
+
+
+def test_figures_that_cannot_be_written_are_told(
+    run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run / "evaluation.json").unlink()
+    (run / "evaluation.json").mkdir()
+    capfd.readouterr()
+    assert main(["evaluate", "runs/pipe", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["valid"]["nll"] > 0
+    assert f"cannot write {Path('runs/pipe/evaluation.json')}" in err

@@ -103,6 +103,7 @@ def test_a_long_log_makes_a_small_picture() -> None:
 
 def test_the_picture_is_that_of_the_log(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
+    run.pipeline_file.touch()
     draw(run)
     run.log(LOG[0])
     draw(run)
@@ -117,6 +118,7 @@ def test_the_picture_is_that_of_the_log(tmp_path: Path) -> None:
 
 def test_it_is_drawn_at_checkpoints_and_not_all_the_time(tmp_path: Path) -> None:
     run, curve = RunFolder(tmp_path), LearningCurve()
+    run.pipeline_file.touch()
     for line in LOG:
         run.log(line)
     curve.on_start(tmp_path, Progress())

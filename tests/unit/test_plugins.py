@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import inspect
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -510,6 +512,45 @@ class TestDamagedMetadata:
         damaged = by_name(loaded, "damaged-one")
         assert damaged.status == "failed"
         assert damaged.reasons[0].startswith("its entry_points.txt cannot be read: ")
+
+    def test_an_interrupt_that_nobody_made_is_the_plugin_s(
+        self, site_packages: SitePackages
+    ) -> None:
+        add_good(site_packages)
+        site_packages.add("rude", {"rude": "rude_module"}, rude_module="raise KeyboardInterrupt")
+        loaded = manager.load_from(site_packages.entry_points())
+        assert_rest_goes_on(loaded)
+        assert by_name(loaded, "rude").reasons == ["KeyboardInterrupt"]
+
+    def test_ctrl_c_while_a_plugin_is_imported_ends_it_all(
+        self, site_packages: SitePackages
+    ) -> None:
+        code = "import signal\nsignal.raise_signal(signal.SIGINT)"
+        site_packages.add("slow", {"slow": "slow_module"}, slow_module=code)
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            manager.load_from(site_packages.entry_points())
+        assert signal.getsignal(signal.SIGINT) is before
+
+    def test_a_list_without_an_end(self, site_packages: SitePackages) -> None:
+        add_good(site_packages)
+        endless = MODEL.replace("return [", "return itertools.repeat(").replace("]\n", ")\n")
+        site_packages.add("long", {"long": "long_module"}, long_module="import itertools" + endless)
+        loaded = manager.load_from(site_packages.entry_points())
+        assert_rest_goes_on(loaded)
+        assert "more than 1,000 declarations" in by_name(loaded, "long").reasons[0]
+
+    @pytest.mark.parametrize("text", [b"[x]\nwords without an equals sign\n", b"[\xff"])
+    def test_metadata_that_another_library_fails_at(
+        self, site_packages: SitePackages, text: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "path", [str(site_packages.folder)])
+        site_packages.add("damaged-one", "")
+        (site_packages.folder / "damaged_one-1.0.dist-info/entry_points.txt").write_bytes(text)
+        with pytest.raises(Exception) as caught:  # noqa: PT011  whatever the library raises
+            importlib.metadata.entry_points(group="torch.backends")
+        assert "distribution damaged-one 1.0 is damaged" in manager.damaged_metadata(caught.value)
+        assert manager.damaged_metadata(ValueError("something else")) is None
 
     def test_a_damaged_distribution_that_has_nothing_to_do_with_it(
         self, site_packages: SitePackages, monkeypatch: pytest.MonkeyPatch

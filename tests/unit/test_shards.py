@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import mmap
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +188,20 @@ def test_a_shard_that_vanishes_in_use_is_told(tmp_path, monkeypatch):
         Path(path).unlink()
     with refused("shard-lost"):
         [piece.encoded for piece in pieces]
+
+
+@pytest.mark.parametrize("mapped_before", [False, True])
+@pytest.mark.skipif(sys.platform == "win32", reason="a mapped file cannot be cut there")
+def test_a_shard_cut_short_in_use_is_told(tmp_path: Path, mapped_before: bool) -> None:
+    (path,) = write_shards(tmp_path, [("a", tokens(*range(5000)))])
+    shards = Shards(tmp_path)
+    shards.find()
+    piece = shards.piece("", "", "a")
+    if mapped_before:
+        assert len(piece.encoded.steps) == 5000
+    os.truncate(path, 4096)
+    with refused("shard-lost", "shorter"):
+        _ = piece.encoded
 
 
 def test_changes_to_an_array_are_not_written(tmp_path):

@@ -122,9 +122,11 @@ def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.DONE
     except Exception as error:
-        from musengine.plugins import blame
+        from musengine.plugins import blame, manager
 
-        blamed = None if is_strict() else blame.explained(error)
+        blamed = None
+        if not is_strict():
+            blamed = manager.damaged_metadata(error) or blame.explained(error)
         if blamed is None:
             raise
         logger.error(blamed)

@@ -240,6 +240,10 @@ class Shards:
     def encoded(self, location: _Location) -> Encoded:
         """Return a piece's arrays as views of the file; changes to them are not written."""
         mapped = self._map(location.shard)
+        end = max(span.offset + span.steps * span.step_bytes for span in location.spans.values())
+        # Asked anew each time: reading pages that are not there any more ends the process.
+        if min(mapped.size(), len(mapped)) < end:
+            raise _lost(location.shard, "it is shorter than it was")
         arrays = {}
         for name, span in location.spans.items():
             first, size = location.start * span.step_bytes, location.steps * span.step_bytes
@@ -278,15 +282,19 @@ class Shards:
             with path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"cannot read {path}: {error}; it was deleted or damaged in use: start again",
-                code="shard-lost",
-            ) from error
+            raise _lost(path, str(error)) from error
         self._maps[path] = mapped
         if len(self._maps) > _OPEN:
             # Views that are still held keep their map alive.
             self._maps.popitem(last=False)
         return mapped
+
+
+def _lost(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"cannot read {path}: {reason}; it was deleted or damaged in use: start again",
+        code="shard-lost",
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str], dict[str, str]]:

@@ -6,10 +6,12 @@ import contextlib
 import functools
 import importlib.metadata
 import inspect
+import itertools
 import logging
 import os
 import re
 import sys
+import traceback
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,10 +30,15 @@ from musengine.plugins.declarations import (
 from musengine.plugins.registry import CORE, Distribution, Registry, RegistryEntry
 from musengine.plugins.short_form import ShortForm
 from musengine.plugins.validation import faults
+from musengine.utils.signals import StopRequest, interrupts_noticed
 
 logger = logging.getLogger(__name__)
 
 GROUP = "musengine"
+
+MOST_DECLARATIONS = 1000
+"""That a plugin may give through one hook."""
+
 _HOOKS = {declaration: hook for hook, declaration in DECLARATIONS.items()}
 Status = Literal["ok", "failed", "conflict", "disabled", "missing"]
 
@@ -122,6 +129,27 @@ def _entry_points_one_by_one() -> tuple[list[importlib.metadata.EntryPoint], lis
     return points, damaged
 
 
+def damaged_metadata(error: BaseException) -> str | None:
+    """Return a line on the distribution whose entry points no library can read, if that it is.
+
+    Args:
+        error: what another library raised, which looked for entry points of its own.
+    """
+    frames = traceback.walk_tb(error.__traceback__)
+    if not any(frame.f_globals.get("__name__") == "importlib.metadata" for frame, _ in frames):
+        return None
+    for distribution in importlib.metadata.distributions():
+        try:
+            list(distribution.entry_points)
+        except Exception as fault:
+            origin = _origin(distribution)
+            return (
+                f"the installed distribution {origin} is damaged: its entry_points.txt cannot be "
+                f"read ({type(fault).__name__}: {fault}); install it again, or remove it"
+            )
+    return None
+
+
 def _may_be_ours(distribution: importlib.metadata.Distribution) -> bool:
     try:
         return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
@@ -180,9 +208,10 @@ def _load_one(
 
 def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, strict: bool) -> None:
     """Import a plugin and gather its declarations; it is taken whole or not at all."""
+    noticed = StopRequest()
     try:
         # What a plugin prints must not get into output that a program reads.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), interrupts_noticed() as noticed:
             if not isinstance(source, str):
                 _check_api(plugin, source.module)
             module = importlib.import_module(source) if isinstance(source, str) else source.load()
@@ -190,8 +219,8 @@ def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, str
             # Its log records are shown by who asks for them, and by nobody else.
             logging.getLogger(module.__name__.partition(".")[0]).addHandler(logging.NullHandler())
     # A plugin may raise anything at import, SystemExit included; the rest must go on.
-    except (Exception, SystemExit) as error:
-        if strict:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if strict or noticed.requested:
             raise
         kind = "" if isinstance(error, _BadPluginError) else f"{type(error).__name__}: "
         plugin.fail("failed", f"{kind}{error}".rstrip(": "))
@@ -248,7 +277,10 @@ def _validated(hook: str, result: object, expected: type[Declaration]) -> list[D
         raise _BadPluginError(
             f"{hook} must return a list of {expected.__name__}, returned {type(result).__name__}"
         )
-    declarations = list(result)
+    # A list may be made as it is asked for, without an end.
+    declarations = list(itertools.islice(result, MOST_DECLARATIONS + 1))
+    if len(declarations) > MOST_DECLARATIONS:
+        raise _BadPluginError(f"{hook} returned more than {MOST_DECLARATIONS:,} declarations")
     for item in declarations:
         if not isinstance(item, expected):
             shown = item.__name__ if inspect.isclass(item) else type(item).__name__

@@ -267,7 +267,17 @@ class RunFolder:
         return read(self.pipeline_file)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl.
+
+        Raises:
+            UserError: the run was taken away, which a checkpoint's folder made anew would hide.
+        """
+        if not self.exists:
+            raise UserError(
+                f"{self.path} was removed or renamed while the run was at work; nothing more is "
+                "written there: begin it again",
+                code="run-folder-gone",
+            )
         append_text(self.path / "metrics.jsonl", json.dumps(record, sort_keys=True) + "\n")
 
     def records(self) -> Iterator[dict[str, Any]]:

@@ -40,6 +40,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether what PyTorch raised says that memory does not suffice."""
+    exhausted = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
+    return exhausted or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
 @contextlib.contextmanager
 def memory_explained(config: TrainingConfig, device: torch.device) -> Iterator[None]:
     """Say what to set where the device's memory does not suffice for a batch.
@@ -50,8 +56,7 @@ def memory_explained(config: TrainingConfig, device: torch.device) -> Iterator[N
     try:
         yield
     except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        exhausted = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
-        if not exhausted and not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+        if not is_out_of_memory(error):
             raise
         raise UserError(
             f"not enough memory on {device} for training.batch_size = {config.batch_size}: set a "

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from musengine.interfaces.tensor_contract import check_gradient, check_loss
 from musengine.training import checkpoint as checkpoints
 from musengine.training.averaging import WeightAverage, load_parameters
 from musengine.training.descent import Whole, add_up_gradients, parts_of, total_loss
-from musengine.training.device import memory_explained, mixed_precision
+from musengine.training.device import is_out_of_memory, memory_explained, mixed_precision
 from musengine.training.optim import (
     clip_gradients,
     load_optimizer,
@@ -103,6 +103,7 @@ class Trainer:
         self.carried: State = None
         self.progress = Progress()
         self._validation_due = False
+        self._restored_at: int | None = None
         self._began = time.monotonic()
         self._step_times: deque[float] = deque(maxlen=50)
         self.unlogged = 0
@@ -210,7 +211,8 @@ class Trainer:
             loss, requests = add_up_gradients(self.task.model, self.ranks, told).tolist()
             stop.requested = requests > 0
         clip_gradients(self.optimizer, self.config)
-        self.optimizer.step()
+        with self._restored_state_explained():
+            self.optimizer.step()
         if len(states) < 2:
             return (states[0] if states else None), loss
         rows = len(batch.steps[self.ranks.share(len(batch.steps))])
@@ -359,8 +361,10 @@ class Trainer:
             load_parameters(self.task.model, trained)
         self.state = TrainerState.from_json(stored.meta["state"])
         self.saved = replace(self.state)
+        self._restored_at = self.state.step
         self._began = time.monotonic() - self.state.seconds
-        load_optimizer(self.optimizer, stored.extra["optimizer"])
+        with self._restored_state_explained():
+            load_optimizer(self.optimizer, stored.extra["optimizer"])
         kind, state = stored.extra["schedule"]
         # A run may go on with another schedule, which begins anew.
         if kind == class_name(self.schedule):
@@ -374,6 +378,24 @@ class Trainer:
             self.carried = joined_states([self.carried], index) if own else None
         checkpoints.restore_random_state(stored.extra["random"])
         self.task.restore_callbacks(stored.meta["callbacks"])
+
+    @contextlib.contextmanager
+    def _restored_state_explained(self) -> Iterator[None]:
+        """Blame the checkpoint where the optimizer cannot do with what was restored from it.
+
+        What state it keeps is an optimizer's own affair: only its first step tells.
+        """
+        paths = self.task.store.checkpoint_paths() if self.state.step == self._restored_at else []
+        if not paths:
+            yield
+            return
+        with checkpoints.well_formed(paths[-1]):
+            try:
+                yield
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                raise ValueError(f"of the optimizer: {str(error).splitlines()[0]}") from error
 
     def _on_device(self, carried: Tensor) -> Tensor:
         # A run begun in bfloat16 may go on in float32, where layers take no state in bfloat16.

@@ -65,6 +65,30 @@ def ended_by_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def interrupts_noticed() -> Iterator[StopRequest]:
+    """Note whether a KeyboardInterrupt inside comes of a signal, or code has raised it by itself.
+
+    What a signal does stays as it is.
+    """
+    noticed = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        noticed.requested = True  # nothing can be told
+        yield noticed
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
+    raising = [number for number, handler in before.items() if callable(handler)]
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        noticed.requested = True
+        handler = before[signal.Signals(number)]
+        assert callable(handler)
+        handler(number, frame)
+
+    with _handled(raising, handle):
+        yield noticed
+
+
+@contextlib.contextmanager
 def _handled(
     numbers: Sequence[signal.Signals], handle: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from musengine.cli.options import DEFAULT_MINUTES, add_settings, file_name, minutes
 from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
 from musengine.distributed import ALONE
-from musengine.errors import ConfigError, UserError
+from musengine.errors import ConfigError, MachineError, UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
 from musengine.utils.launch import place
 
@@ -240,10 +240,14 @@ def _evaluate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks)
         raise UserError(
             f"{run.path} has nothing to measure in {' or '.join(parts)}", code="nothing-to-measure"
         )
-    keep_figures(results, pipeline, run, registry)
     if parsed.json:
         print(json.dumps(without_nan(results), indent=1))
     else:
         tell_figures(results)
+    try:
+        keep_figures(results, pipeline, run, registry)
+    except MachineError as error:
+        logger.warning(f"the figures are told here alone: {error}")
+        return ExitStatus.DONE
     write_run(run, pipeline, registry)
     return ExitStatus.DONE
