@@ -166,3 +166,21 @@ def test_a_map_without_idle_changes_says_the_same():
     assert (ticks.tolist(), values.tolist()) == ([0, 9], [2.0, 4.0])
     nothing = timing.without_idle_changes(np.zeros(0, dtype=np.int64), np.zeros((0, 2)))
     assert [array.shape for array in nothing] == [(0,), (0, 2)]
+
+
+any_tempos = st.lists(
+    st.tuples(
+        st.integers(-3, 30), st.sampled_from([0, -3, 60, 119.99999, 120, 1e-320, 1e9, math.inf])
+    )
+)
+
+
+@given(any_tempos)
+def test_many_tempos_are_mapped_as_few_are(tempos):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "_FEW", len(tempos))
+        few = timing.tempo_map(tempos)
+        patch.setattr(timing, "_FEW", -1)
+        many = timing.tempo_map(tempos)
+    np.testing.assert_array_equal(many[0], few[0])
+    assert many[1].tobytes() == few[1].tobytes()

@@ -16,6 +16,8 @@ DEFAULT_BPM = 120.0
 """Quarter notes to a minute where a piece has no tempo."""
 LONGEST_BEAT_US = 2**24 - 1
 """The slowest tempo that MIDI can write, in microseconds per quarter note; the fastest is 1."""
+_FEW = 20
+"""Changes of tempo, of which more take less time as arrays; played music has a thousand."""
 LARGEST_METER = 2**15
 """Larger numerators and denominators mean nothing and would overflow."""
 
@@ -26,15 +28,27 @@ def tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray
     A tempo is kept as MIDI keeps it, in whole microseconds per quarter note, so that a written
     file reads back as the same; 120 where none is given at tick 0, nonsense is left out.
     """
-    entries: list[tuple[int, Any]] = [
-        # Bounded before it is rounded: the slowest of tempos has an endless beat.
-        (tick, 60e6 / round(min(max(60e6 / float(bpm), 1), LONGEST_BEAT_US)))
-        for tick, bpm in tempos
-        if 0 < bpm < np.inf
-    ]
-    kept = _changes([(0, DEFAULT_BPM), *entries])
-    ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
-    return ticks, np.array([bpm for _, bpm in kept], dtype=np.float64)
+    entries: list[tuple[int, Any]] = [(0, DEFAULT_BPM)]
+    if len(tempos) <= _FEW:
+        entries += [(tick, _whole_beat(bpm)) for tick, bpm in tempos if 0 < bpm < np.inf]
+        kept = _changes(entries)
+        ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
+        return ticks, np.array([bpm for _, bpm in kept], dtype=np.float64)
+    entries += tempos
+    tick_K = np.maximum(np.array([tick for tick, _ in entries], dtype=np.int64), 0)
+    bpm_K = np.array([bpm for _, bpm in entries], dtype=np.float64)
+    sound_K = (bpm_K > 0) & (bpm_K < np.inf)
+    tick_K, bpm_K = tick_K[sound_K], bpm_K[sound_K]
+    with np.errstate(over="ignore"):  # the slowest of tempos has an endless beat
+        beat_us_K = np.rint(np.clip(60e6 / bpm_K, 1, LONGEST_BEAT_US))
+    order = tick_K.argsort(kind="stable")  # what stands at one tick keeps its order
+    return without_idle_changes(tick_K[order], (60e6 / beat_us_K)[order])
+
+
+def _whole_beat(bpm: float) -> float:
+    """Return the nearest tempo whose beat is a whole number of microseconds that MIDI can write."""
+    # Bounded before it is rounded: the slowest of tempos has an endless beat.
+    return 60e6 / round(min(max(60e6 / float(bpm), 1), LONGEST_BEAT_US))
 
 
 def meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:

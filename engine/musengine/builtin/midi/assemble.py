@@ -353,16 +353,16 @@ def _read(metas: Sequence[Meta], warnings: Warnings) -> _Maps:
     """Return what meta events say; a track has the last of its names."""
     maps = _Maps({}, [], [], [], [])
     for track, tick, kind, data in metas:
-        if kind == NAME:
-            maps.names[track] = _decoded(data)
-        elif kind == MARKER:
-            maps.texts.append(text_at(tick, _decoded(data).strip()))
-        elif kind == TEMPO:
+        if kind == TEMPO:  # of which there are most
             beat_us = int.from_bytes(data[:3], "big") if len(data) >= 3 else 0
             if beat_us:
                 maps.tempos.append((tick, 60e6 / beat_us))
             else:
                 warnings.count("impossible tempo", "left out")
+        elif kind == NAME:
+            maps.names[track] = _decoded(data)
+        elif kind == MARKER:
+            maps.texts.append(text_at(tick, _decoded(data).strip()))
         elif kind == METER:
             if len(data) >= 2 and data[0] and data[1] <= _LARGEST_POWER:
                 maps.meters.append((tick, data[0], 2 ** data[1]))

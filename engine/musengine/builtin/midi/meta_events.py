@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from musengine.builtin.midi.assemble import END, KEPT
 from musengine.builtin.midi.chunks import Chunks
 
@@ -82,19 +84,22 @@ def without_contents(chunks: Chunks, times: set[int]) -> tuple[bytes, MetaEvents
 
 
 def _finder(data: bytes) -> Callable[[int, int], int]:
-    """Return what finds the next byte that may begin one between two places, -1 for none."""
-    statuses = [byte for byte in (b"\xf0", b"\xf7") if byte in data]
-    if not statuses:
+    """Return what finds the next byte that may begin one between two places, -1 for none.
+
+    It is asked for places in ascending order.
+    """
+    if b"\xf0" not in data and b"\xf7" not in data:
         return partial(data.find, b"\xff")
-    # Where the next of each stands, so that none is looked for twice.
-    following = dict.fromkeys([*statuses, b"\xff"], -1)
+    # All places at once: a file in which the tempo changes all the time has thousands.
+    byte = np.frombuffer(data, dtype=np.uint8)
+    found = ((byte == 0xFF) | (byte == 0xF0) | (byte == 0xF7)).nonzero()[0].tolist()
+    following = iter([*found, len(data)])
+    nearest = next(following)
 
     def find(position: int, stop: int) -> int:
-        for status, place in following.items():
-            if place < position:
-                found = data.find(status, position)
-                following[status] = found if found >= 0 else len(data)
-        nearest = min(following.values())
+        nonlocal nearest
+        while nearest < position:
+            nearest = next(following)
         return nearest if nearest < stop else -1
 
     return find
