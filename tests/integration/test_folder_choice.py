@@ -96,7 +96,9 @@ def test_each_kind_has_its_model(
     assert {key: found.tables["encoder"][key] for key in encoder} == encoder
 
 
-@pytest.mark.parametrize(("seconds", "model"), [(45.0, "melody"), (120.0, "notes")])
+@pytest.mark.parametrize(
+    ("seconds", "model"), [(30.0, "melody"), (45.0, "notes"), (120.0, "notes")]
+)
 def test_tunes_have_the_quicker_model_where_time_is_short(
     tmp_path: Path, seconds: float, model: str
 ) -> None:
@@ -105,7 +107,7 @@ def test_tunes_have_the_quicker_model_where_time_is_short(
     while (candidate := search.next()) is not None:
         # As measured of the smallest sizes, on one thread; larger ones take longer.
         step = {"melody": 0.03, "notes": 0.14}.get(candidate.model, 0.1)
-        larger = 1 if candidate.size.steps <= 600 else 3
+        larger = 1 if candidate.size.steps <= 500 else 3
         search.add(candidate, timing(step * larger), seconds)
     assert search.best is not None
     assert search.best[0].model == model

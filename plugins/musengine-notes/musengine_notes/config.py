@@ -144,13 +144,9 @@ class NotesModelConfig(ModelConfig):
 
     @classmethod
     def suits(cls, survey: CorpusSurvey) -> Suggestion | None:
-        """Propose itself for whatever is read as notes.
-
-        Single lines take twice the steps until it is ahead of a model that knows nothing else.
-        """
+        """Propose itself for whatever is read as notes."""
         if "score" not in survey.contents or not survey.notes:
             return None
-        patience = 2 if survey.single_lines >= 0.8 else 1
         why = "it keeps instruments, drums and loudness, and brings back what came bars ago"
         if not survey.on_beat:
             why = "it keeps the time, the touch and the pedal of what was played"
@@ -161,7 +157,7 @@ class NotesModelConfig(ModelConfig):
                 SuggestedSize(
                     tables=_tables(survey, layers, width),
                     fit=fit,
-                    steps=patience * steps,
+                    steps=steps,
                 )
                 for (layers, width), fit, steps in sizes
             ),

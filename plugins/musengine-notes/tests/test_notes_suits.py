@@ -29,13 +29,8 @@ def test_what_is_proposed_is_a_pipeline(music: str, tmp_path: Path) -> None:
         assert size.steps > 0
 
 
-def test_it_is_not_made_for_texts_and_needs_more_steps_for_tunes() -> None:
+def test_it_is_not_made_for_texts() -> None:
     assert NotesModelConfig.suits(SURVEYS["text"]) is None
-    steps = {
-        music: [size.steps for size in NotesModelConfig.suits(SURVEYS[music]).sizes]  # type: ignore[union-attr]
-        for music in ("tunes", "chords")
-    }
-    assert steps["tunes"] == [2 * number for number in steps["chords"]]
 
 
 @pytest.mark.parametrize("name", NAMES)
