@@ -20,7 +20,7 @@ from common import ROOT, data_folder, musengine, write_result
 
 from musengine.data.reading import read_sources
 from musengine.errors import UnreadableError
-from musengine.music.score import Text
+from musengine.music.piece import Text
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine_notation import abc_bars, abc_to_score

@@ -23,7 +23,8 @@ from musengine.data.serialization import pack_pieces
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Piece, Score
+from musengine.music.piece import Piece
+from musengine.music.score import Score
 from musengine.testing import write_midi
 
 Thing = TypeVar("Thing")

@@ -14,7 +14,8 @@ from midi_ways import WAYS_OF_READING, read_in
 from musengine.builtin.midi import reader
 from musengine.builtin.midi.reader import MidiReader
 from musengine.data.serialization import pack_pieces
-from musengine.music.score import LAST_TICK, Piece, Score, Track
+from musengine.music.piece import Piece
+from musengine.music.score import LAST_TICK, Score, Track
 from musengine.plugins.declarations import NoSettings
 from musengine.testing import score_of, unpack, write_midi
 

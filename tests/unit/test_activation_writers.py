@@ -17,7 +17,7 @@ from musengine.encoding.layouts import Grid, Tokens
 from musengine.generation.activations import check_record, find_writer
 from musengine.interfaces.callback import Progress
 from musengine.interfaces.writer import Activations
-from musengine.music.score import Text
+from musengine.music.piece import Text
 from musengine.plugins import manager
 from musengine.plugins.declarations import NoSettings, Requirement, WriterDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from musengine.data.cache import Cache, default_folder, key_of
 from musengine.data.reading import read_sources
 from musengine.data.serialization import pack_pieces, unpack_pieces
-from musengine.music.score import Piece, Score, Text, Track
+from musengine.music.piece import Piece, Text
+from musengine.music.score import Score, Track
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry

@@ -27,7 +27,8 @@ from musengine.interfaces.model import Batch, Model, Output
 from musengine.interfaces.reader import Item, Reader
 from musengine.interfaces.sampler import TokenSampler
 from musengine.interfaces.writer import Writer
-from musengine.music.score import Piece, Score
+from musengine.music.piece import Piece
+from musengine.music.score import Score
 from musengine.plugins import manager
 from musengine.plugins.declarations import EncoderConfig, ModelConfig, ModelDeclaration, NoSettings
 from musengine.testing import SitePackages, batch_of, create, score_of

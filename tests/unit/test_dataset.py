@@ -18,7 +18,8 @@ from musengine.data.dataset import (
 )
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
-from musengine.music.score import Piece, SplitName, Text, Track
+from musengine.music.piece import Piece, SplitName, Text
+from musengine.music.score import Track
 from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.pipeline.values import Source

@@ -18,7 +18,8 @@ from musengine.data.cache import Cache
 from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
 from musengine.encoding.layouts import Tokens
 from musengine.interfaces.encoder import Encoded, Encoder
-from musengine.music.score import Piece, Score, Text
+from musengine.music.piece import Piece, Text
+from musengine.music.score import Score
 from musengine.plugins.declarations import EncoderConfig, EncoderDeclaration
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
 from musengine.testing import score_of

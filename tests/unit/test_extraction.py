@@ -17,7 +17,8 @@ from musengine.data.extraction import Extraction, extraction_of
 from musengine.data.manifest import Skipped
 from musengine.data.serialization import unpack_infos, unpack_pieces
 from musengine.errors import UnreadableError
-from musengine.music.score import Piece, Score, Text, Track
+from musengine.music.piece import Piece, Text
+from musengine.music.score import Score, Track
 from musengine.music.transforms import keep_tracks
 from musengine.pipeline.resolve import load_pipeline
 from musengine.plugins.declarations import EncoderDeclaration

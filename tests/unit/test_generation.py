@@ -25,7 +25,8 @@ from musengine.generation.lengths import steps_in
 from musengine.generation.prompts import cut_prompt
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 from musengine.plugins.declarations import EncoderConfig, ModelConfig, NoSettings
 from musengine.utils.arrays import Array
 

@@ -17,7 +17,7 @@ from musengine.data.manifest import Manifest, Skipped
 from musengine.data.reading import read_manifest
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Piece
+from musengine.music.piece import Piece
 from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.plugins import manager
 from musengine.plugins.declarations import NoSettings, ReaderDeclaration

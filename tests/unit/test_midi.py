@@ -15,7 +15,8 @@ from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.writer import MidiWriter
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
-from musengine.music.score import Score, Text, Track
+from musengine.music.piece import Text
+from musengine.music.score import Score, Track
 from musengine.plugins.declarations import NoSettings
 from musengine.testing import rows_of, score_of, unpack
 from musengine.testing.strategies import few, scores

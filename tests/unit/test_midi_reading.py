@@ -11,7 +11,8 @@ from midi_ways import END, WAYS_OF_READING, midi, read_in
 from musengine.builtin.midi.reader import MidiReader
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
-from musengine.music.score import BEND, Piece, Score, Track
+from musengine.music.piece import Piece
+from musengine.music.score import BEND, Score, Track
 from musengine.plugins.declarations import NoSettings
 from musengine.testing import rows_of
 

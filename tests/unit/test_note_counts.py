@@ -12,7 +12,8 @@ import pytest
 from musengine.data.note_counts import NoteCount, count_notes
 from musengine.data.spans import PieceSpan
 from musengine.interfaces.encoder import EncodedPiece, Encoder
-from musengine.music.score import Piece, Score, Text
+from musengine.music.piece import Piece, Text
+from musengine.music.score import Score
 from musengine.testing import create, score_of
 
 

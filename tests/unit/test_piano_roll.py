@@ -13,7 +13,8 @@ from musengine.config.quantities import Meter
 from musengine.encoding.pianoroll import MAX_GRID_STEPS
 from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import DecodeSettings
-from musengine.music.score import Score, Text, Track
+from musengine.music.piece import Text
+from musengine.music.score import Score, Track
 from musengine.testing import rows_of, score_of
 from musengine.testing.strategies import few, scores
 

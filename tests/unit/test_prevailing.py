@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from musengine.music.piece import Text
 from musengine.music.prevailing import DRUMS, Prevailing, most_frequent
-from musengine.music.score import Score, Text, Track
+from musengine.music.score import Score, Track
 from musengine.testing import score_of
 
 

@@ -17,7 +17,7 @@ from musengine.builtin.readers import pianoroll_sets
 from musengine.builtin.readers.pianoroll_sets import RollsReader
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
-from musengine.music.score import Piece
+from musengine.music.piece import Piece
 from musengine.testing import rows_of
 from musengine.testing.strategies import few
 

@@ -13,7 +13,7 @@ from helpers import listed, refused
 from musengine.data.manifest import SourceFile
 from musengine.data.splits import Split, check_folders, part_by_folder, rules_of, split_pieces
 from musengine.interfaces.reader import Item
-from musengine.music.score import Piece, SplitName, Text
+from musengine.music.piece import Piece, SplitName, Text
 from musengine.pipeline.sections import CorpusConfig
 from musengine.pipeline.values import Source
 from musengine.testing import score_of

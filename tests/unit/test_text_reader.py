@@ -7,7 +7,7 @@ import pytest
 from musengine.builtin.readers.text import MAX_BYTES, TextReader
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
-from musengine.music.score import Piece, Text
+from musengine.music.piece import Piece, Text
 from musengine.plugins.declarations import NoSettings
 
 

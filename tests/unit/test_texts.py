@@ -10,7 +10,8 @@ import pytest
 
 from midi_ways import END, midi
 from musengine.data.serialization import pack_pieces, unpack_pieces
-from musengine.music.score import Piece, Score
+from musengine.music.piece import Piece
+from musengine.music.score import Score
 from musengine.music.texts import MAX_CHARACTERS, TextEvent, chord_symbol, transpose_chord
 from musengine.music.transforms import at_resolution, excerpt
 from musengine.testing import read_midi, rows_of, score_of, write_midi

@@ -28,7 +28,7 @@ from musengine.encoding.pianoroll import MAX_GRID_STEPS
 from musengine.errors import UserError
 from musengine.interfaces.reader import Item
 from musengine.interfaces.training import TrainingConfig
-from musengine.music.score import Text
+from musengine.music.piece import Text
 from musengine.pipeline.resolve import load_pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.pipeline.values import Source

@@ -24,8 +24,9 @@ from musengine.encoding.left_out import LeftOut
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
 from musengine.interfaces.reader import Item
+from musengine.music.piece import SplitName, Text
 from musengine.music.prevailing import Prevailing, most_frequent
-from musengine.music.score import Score, SplitName, Text
+from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.plugins.registry import Component, Registry

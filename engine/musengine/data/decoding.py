@@ -7,7 +7,8 @@ from typing import Any
 from musengine.errors import UnreadableError
 from musengine.interfaces.contract import check_music
 from musengine.interfaces.encoder import DecodeSettings, Encoder
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 from musengine.utils.arrays import Array
 
 

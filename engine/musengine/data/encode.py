@@ -27,8 +27,9 @@ from musengine.errors import (
 from musengine.interfaces.contract import check_state, encoding_fault
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
+from musengine.music.piece import Piece, Text
 from musengine.music.prevailing import Prevailing
-from musengine.music.score import Piece, Score, Text
+from musengine.music.score import Score
 from musengine.plugins.registry import Component
 from musengine.plugins.sources import code_version
 from musengine.utils.format import counted

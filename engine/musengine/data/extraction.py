@@ -11,7 +11,7 @@ from musengine.data.manifest import PieceInfo, Skipped
 from musengine.data.serialization import JSONObject, pack_pieces, pack_skipped
 from musengine.errors import MachineError, UnreadableError, is_strict, machine_apart
 from musengine.interfaces.encoder import Encoder
-from musengine.music.score import Piece
+from musengine.music.piece import Piece
 from musengine.plugins.registry import Component
 from musengine.plugins.sources import code_version
 from musengine.utils.arrays import Array

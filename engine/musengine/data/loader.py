@@ -13,7 +13,7 @@ from musengine.data.serialization import JSONObject, pack_pieces, unpack_infos, 
 from musengine.errors import UnreadableError
 from musengine.interfaces.contract import check_pieces
 from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Piece
+from musengine.music.piece import Piece
 from musengine.plugins.registry import Component
 from musengine.plugins.sources import code_version
 from musengine.utils.files import what_instead

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from musengine.data.discovery import DiscoveryNotes
+from musengine.music.piece import Piece, SplitName, Text
 from musengine.music.prevailing import Prevailing
-from musengine.music.score import CONTROLS, MAPS, Piece, SplitName, Text
+from musengine.music.score import CONTROLS, MAPS
 
 if TYPE_CHECKING:
     from musengine.data.cache import Scratch

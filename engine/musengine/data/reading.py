@@ -21,7 +21,7 @@ from musengine.errors import (
     machine_apart,
 )
 from musengine.interfaces.reader import Item
-from musengine.music.score import Piece
+from musengine.music.piece import Piece
 from musengine.pipeline.values import Source
 from musengine.plugins.declarations import Content
 from musengine.plugins.registry import Component, Registry

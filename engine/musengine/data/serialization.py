@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from musengine.data.manifest import PieceInfo, Skipped
+from musengine.music.piece import Piece, Text
 from musengine.music.prevailing import Prevailing
-from musengine.music.score import COLUMNS, CONTROLS, MAPS, Piece, Score, Text, Track
+from musengine.music.score import COLUMNS, CONTROLS, MAPS, Score, Track
 from musengine.music.texts import TextEvent
 from musengine.utils.arrays import Array
 

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 
 from musengine.interfaces.encoder import Encoded, EncodedPiece
-from musengine.music.score import Score, SplitName, Text
+from musengine.music.piece import SplitName, Text
+from musengine.music.score import Score
 from musengine.pipeline.sections import CorpusConfig
 
 ReadContent = Callable[[], Score | Text | None]

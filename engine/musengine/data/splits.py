@@ -14,7 +14,7 @@ from musengine.data.filters import Patterns, check_used
 from musengine.data.manifest import PieceInfo, SourceFile
 from musengine.errors import UserError
 from musengine.interfaces.reader import Item
-from musengine.music.score import SplitName
+from musengine.music.piece import SplitName
 from musengine.pipeline.sections import CorpusConfig
 from musengine.utils.files import read_json
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from musengine.config.quantities import GridStep
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 
 _SUSTAIN = 64
 """The controller of the sustain pedal."""

@@ -15,7 +15,8 @@ from musengine.generation.written import Known, as_written, settings_of
 from musengine.interfaces.contract import check_music
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.writer import Probabilities, Writer
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 from musengine.pipeline import compatibility
 from musengine.plugins import blame
 from musengine.plugins.blame import broken

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.interfaces.encoder import DecodeSettings
-from musengine.music.score import Piece, Score, Text
+from musengine.music.piece import Piece, Text
+from musengine.music.score import Score
 from musengine.plugins.blame import broken
 from musengine.utils.arrays import Array
 

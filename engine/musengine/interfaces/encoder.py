@@ -15,8 +15,9 @@ from musengine.config.quantities import Meter
 from musengine.encoding.layouts import Grid, Layout
 from musengine.encoding.left_out import LeftOut
 from musengine.interfaces.steering import Guide, Infill, Steering
+from musengine.music.piece import Piece, Text
 from musengine.music.prevailing import Prevailing
-from musengine.music.score import Piece, Score, Text
+from musengine.music.score import Score
 from musengine.music.transforms import excerpt
 from musengine.plugins.declarations import EncoderConfig
 from musengine.utils.arrays import Array

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from musengine.config.fields import Config
 from musengine.errors import UnreadableError
-from musengine.music.score import Piece
+from musengine.music.piece import Piece
 
 C = TypeVar("C", bound=Config)
 

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 
 from musengine.config.fields import Config
 from musengine.encoding.layouts import Layout
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 from musengine.utils.arrays import Array
 
 C = TypeVar("C", bound=Config)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 from musengine.utils.arrays import Array, IntArray
 
 DRUMS = 128

@@ -1,4 +1,4 @@
-"""What musengine reads and writes: a Score (notes as plain arrays), a Text, and a Piece."""
+"""A Score: notes as plain arrays, with the maps that give ticks their meaning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,6 @@ from musengine.music import texts as texts_module
 from musengine.music import timing
 from musengine.music.texts import TextEvent
 from musengine.utils.arrays import FloatArray, IntArray
-
-SplitName = Literal["train", "valid", "test"]
 
 COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
 """The arrays of a Score with an entry for each note."""
@@ -354,45 +351,6 @@ class Score:
         digest = hashlib.sha256(str(self.ticks_per_beat // common).encode())
         digest.update(rows.tobytes())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Text:
-    """Music as text: the text itself and its notation (`abc`, `text-roll`, or plain)."""
-
-    text: str
-    notation: str = "plain"
-
-    def fingerprint(self) -> str:
-        """Return a hash: equal texts have equal fingerprints."""
-        return hashlib.sha256(f"{self.notation}\n{self.text}".encode()).hexdigest()
-
-    def notes_fingerprint(self) -> str:
-        """Return a hash by which copies are recognised: blanks do not count."""
-        bare = "".join(self.text.split())
-        return hashlib.sha256(f"{self.notation}\n{bare}".encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One piece of a corpus.
-
-    Attributes:
-        id: stable name, unique in its corpus: the path within the source, `#N` added where a file
-            holds several.
-        content: a Score or a Text.
-        style: a word for the kind of music (a folder's name), empty if unknown.
-        part: the official split it belongs to, if its source has one.
-        warnings: what was odd about it, a line each.
-        format: what kind of file it was read from, such as `MIDI format 1`.
-    """
-
-    id: str
-    content: Score | Text
-    style: str = ""
-    part: SplitName | None = None
-    warnings: tuple[str, ...] = field(default=())
-    format: str = ""
 
 
 def _order(notes_5N: IntArray, largest: list[int]) -> IntArray:

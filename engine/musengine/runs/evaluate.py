@@ -20,7 +20,7 @@ from musengine.generation.worth import CorpusRange
 from musengine.interfaces.contract import check_figures
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.metric import Evidence, Metric, Reference
-from musengine.music.score import SplitName
+from musengine.music.piece import SplitName
 from musengine.pipeline import compatibility
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import phase

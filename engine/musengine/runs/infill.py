@@ -19,8 +19,9 @@ from musengine.generation.written import Known, settings_of
 from musengine.interfaces.encoder import DecodeSettings, Encoded
 from musengine.interfaces.sampler import Sampler
 from musengine.interfaces.steering import Infill, Passage
+from musengine.music.piece import Piece
 from musengine.music.prevailing import Prevailing
-from musengine.music.score import Piece, Score
+from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry

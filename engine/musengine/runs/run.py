@@ -13,7 +13,8 @@ from typing import Any
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.interfaces.callback import Callback
-from musengine.music.score import Score, SplitName, Text
+from musengine.music.piece import SplitName, Text
+from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.manager import load_registry
 from musengine.runs import evaluate, generate, trained

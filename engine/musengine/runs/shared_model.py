@@ -16,7 +16,7 @@ from musengine.generation import engine
 from musengine.interfaces.contract import check_state
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.sampler import Sampler
-from musengine.music.score import SplitName
+from musengine.music.piece import SplitName
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.declarations import WriterDeclaration
 from musengine.runs.ranks import (

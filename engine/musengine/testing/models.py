@@ -15,7 +15,8 @@ from musengine.encoding.layouts import Layout
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece, Encoder
 from musengine.interfaces.steering import Steering
 from musengine.interfaces.training import TrainingConfig
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 from musengine.plugins.declarations import EncoderConfig
 from musengine.testing.components import create
 from musengine.utils.arrays import Array

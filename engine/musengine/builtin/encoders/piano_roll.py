@@ -14,7 +14,8 @@ from musengine.encoding.layouts import Grid
 from musengine.encoding.left_out import LeftOut, left_out_of_grid
 from musengine.errors import UnreadableError
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
-from musengine.music.score import Score, Text
+from musengine.music.piece import Text
+from musengine.music.score import Score
 from musengine.utils.arrays import Array
 
 

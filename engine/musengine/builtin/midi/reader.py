@@ -13,7 +13,8 @@ from musengine.builtin.midi.chunks import Chunks, split_chunks, unwrapped
 from musengine.builtin.midi.warnings import Warnings
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Piece, Score
+from musengine.music.piece import Piece
+from musengine.music.score import Score
 from musengine.plugins.declarations import NoSettings
 
 try:

@@ -17,7 +17,8 @@ import numpy as np
 from musengine.builtin.configs import RollsReaderConfig
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
-from musengine.music.score import Piece, Score, SplitName
+from musengine.music.piece import Piece, SplitName
+from musengine.music.score import Score
 from musengine.music.timing import DEFAULT_BPM
 
 MAX_BYTES = 2**30

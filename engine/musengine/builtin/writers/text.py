@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from musengine.interfaces.writer import Writable, Writer
-from musengine.music.score import Text
+from musengine.music.piece import Text
 from musengine.plugins.declarations import NoSettings
 
 

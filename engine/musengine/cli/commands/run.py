@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from musengine.distributed import Ranks
-    from musengine.music.score import SplitName
+    from musengine.music.piece import SplitName
     from musengine.runs.folder import RunFolder
     from musengine.runs.session import Session
 

@@ -22,7 +22,8 @@ from musengine.errors import ConfigError, UserError, did_you_mean
 from musengine.interfaces.encoder import Encoded, EncodedPiece, Encoder
 from musengine.interfaces.metric import Evidence, Reference
 from musengine.interfaces.writer import Activations, Probabilities, Writable
-from musengine.music.score import Piece, Score, Text
+from musengine.music.piece import Piece, Text
+from musengine.music.score import Score
 from musengine.pipeline.declared import declared_problems
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins import manager
