@@ -41,6 +41,8 @@ from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import stop_on_interrupt
 
 if TYPE_CHECKING:
+    import torch
+
     from musengine.runs.budget import Budget
     from musengine.runs.choice import Choice
 
@@ -130,63 +132,13 @@ class Session:
                 self.begun = True
                 return
         self.pipeline, device = decided(self.pipeline, self.run)
-        device = own_device(device, self.ranks)
-        for component in self.pipeline.components():
-            # What cannot be imported ends the run now, not after the corpus is read and learned.
-            component.entry.load()
-        encoder: Encoder[Any] = self.pipeline.encoder.create()
-        origin = _origin(self.pipeline, self.run)
-        if origin is not None:
-            learn_from(origin, self.pipeline, encoder)
-        known = self.run.known_files() if self.run.exists else None
-        if self.choice is not None:
-            known = self.choice.files
-        manifest = read_corpus(self.pipeline, self.registry, self.reporter, known)
-        learned = origin is not None
-        self.dataset = prepare(
-            self.pipeline, manifest, encoder, learned=learned, reporter=self.reporter
-        )
-        tell_dataset(self.dataset)
-        for line in self.pipeline.left_out():
-            logger.warning(line)
-        if self.choice is not None:
-            self.pipeline = self.choice.limited(self.pipeline)
-        task = training_task(
-            self.pipeline,
-            self.run,
-            device,
-            encoder,
-            self.dataset,
-            [*self.callbacks, learning_curve.LearningCurve()],
-            self.reporter,
-            self.ranks,
-        )
-        if self.budget is not None and not self.run.exists:
-            rest = time_rest(self.pipeline, replace(task, ranks=ALONE), encoder, self.dataset)
-            self.pipeline = self.budget.limited(self.pipeline, *rest)
-            task = replace(task, config=self.pipeline.training)
-        stored = (
-            None
-            if origin is None
-            else _load(task, origin, resumes=self.pipeline.model_declaration.training != "fit")
-        )
-        if self.run.exists:
-            self.run.check_split(self.dataset)
-            self.run.write_state(trained=None, stopped_by=None)
-            self.run.write_pipeline(self.pipeline)
-        else:
-            chosen = self.choice or self.budget
-            if chosen is not None:
-                write_json(self.run.path / "choice.json", chosen.record(self.pipeline))
-            with phase("preparing the run"):
-                self.run.begin(self.pipeline, self.dataset, encoder)
-        self.begun = True
-        if not self.run.corpus_range():
-            self.run.write_corpus(self.dataset, corpus_range(self.dataset, encoder))
-        if not self.run.samplers.is_file():
-            samplers.learn(self.pipeline, encoder.layout, self.dataset, self.run.samplers)
-        logger.info(f"run folder: {self.run.path}")
-        begin_together(self.pipeline, self.dataset, encoder, stored, self.ranks)
+        encoder, origin = self._encoder()
+        dataset = self.dataset = self._read(encoder, learned=origin is not None)
+        task = self._task(encoder, dataset, own_device(device, self.ranks))
+        resumes = self.pipeline.model_declaration.training != "fit"
+        stored = None if origin is None else _load(task, origin, resumes=resumes)
+        self._begin(encoder, dataset)
+        begin_together(self.pipeline, dataset, encoder, stored, self.ranks)
         ending = _train(task, self.pipeline, self.run, stored)
         if ending.interrupted:
             raise Interrupted
@@ -197,6 +149,68 @@ class Session:
             generated=None,
             evaluated=None,
         )
+
+    def _encoder(self) -> tuple[Encoder[Any], Path | None]:
+        """Return the encoder, and the checkpoint from which it and the model go on, if any."""
+        for component in self.pipeline.components():
+            # What cannot be imported ends the run now, not after the corpus is read and learned.
+            component.entry.load()
+        encoder: Encoder[Any] = self.pipeline.encoder.create()
+        origin = _origin(self.pipeline, self.run)
+        if origin is not None:
+            learn_from(origin, self.pipeline, encoder)
+        return encoder, origin
+
+    def _read(self, encoder: Encoder[Any], *, learned: bool) -> Dataset:
+        """Return the encoded corpus; of a run that exists, or was chosen, the files it knows."""
+        known = self.run.known_files() if self.run.exists else None
+        if self.choice is not None:
+            known = self.choice.files
+        manifest = read_corpus(self.pipeline, self.registry, self.reporter, known)
+        dataset = prepare(self.pipeline, manifest, encoder, learned=learned, reporter=self.reporter)
+        tell_dataset(dataset)
+        for line in self.pipeline.left_out():
+            logger.warning(line)
+        return dataset
+
+    def _task(self, encoder: Encoder[Any], dataset: Dataset, device: torch.device) -> TrainingTask:
+        """Return what is trained; a new run's length is settled by what its command has left."""
+        if self.choice is not None:
+            self.pipeline = self.choice.limited(self.pipeline)
+        task = training_task(
+            self.pipeline,
+            self.run,
+            device,
+            encoder,
+            dataset,
+            [*self.callbacks, learning_curve.LearningCurve()],
+            self.reporter,
+            self.ranks,
+        )
+        if self.budget is None or self.run.exists:
+            return task
+        rest = time_rest(self.pipeline, replace(task, ranks=ALONE), encoder, dataset)
+        self.pipeline = self.budget.limited(self.pipeline, *rest)
+        return replace(task, config=self.pipeline.training)
+
+    def _begin(self, encoder: Encoder[Any], dataset: Dataset) -> None:
+        """Write what a run begins with, or what changes where it goes on."""
+        if self.run.exists:
+            self.run.check_split(dataset)
+            self.run.write_state(trained=None, stopped_by=None)
+            self.run.write_pipeline(self.pipeline)
+        else:
+            chosen = self.choice or self.budget
+            if chosen is not None:
+                write_json(self.run.path / "choice.json", chosen.record(self.pipeline))
+            with phase("preparing the run"):
+                self.run.begin(self.pipeline, dataset, encoder)
+        self.begun = True
+        if not self.run.corpus_range():
+            self.run.write_corpus(dataset, corpus_range(dataset, encoder))
+        if not self.run.samplers.is_file():
+            samplers.learn(self.pipeline, encoder.layout, dataset, self.run.samplers)
+        logger.info(f"run folder: {self.run.path}")
 
     def generate(self) -> None:
         """Make the run's pieces, unless they were made with these very settings."""
