@@ -11,9 +11,10 @@ import numpy as np
 
 from musengine.api import GridStep, Reference, Score, excerpt
 from musengine.errors import UnreadableError
-from musengine_evaluation import originality, similarity
+from musengine_evaluation import note_sets, similarity
 from musengine_evaluation.interval import Interval, mean_and_interval
-from musengine_evaluation.originality import IntervalLine, LineIndex, MatchedRun, Notes, Overlap
+from musengine_evaluation.interval_lines import IntervalLine, LineIndex, MatchedRun, line_of
+from musengine_evaluation.note_sets import STEP, WINDOW, Notes, Overlap, notes_of
 from musengine_evaluation.settings import OriginalityConfig, SimilarityConfig
 
 HUMAN = 20
@@ -66,13 +67,13 @@ class Index:
         lines: list[IntervalLine] = []
         for name, score in pieces:
             try:
-                notes = originality.notes_of(score, settings.step)
+                notes = notes_of(score, settings.step)
             except UnreadableError:
                 continue
             self.ids.append(name)
             self.labels.append(score.notes_fingerprint())
             self._notes.append(notes)
-            lines.append(originality.line_of(score, settings.step))
+            lines.append(line_of(score, settings.step))
         self._corpus = LineIndex(lines, self.labels)
 
     def find(self, score: Score) -> PieceOriginality:
@@ -82,7 +83,7 @@ class Index:
             UnreadableError: the score has more steps than a grid may have.
         """
         step = self.settings.step
-        line, notes = originality.line_of(score, step), originality.notes_of(score, step)
+        line, notes = line_of(score, step), notes_of(score, step)
         return self._found(line, notes, None)
 
     def of_humans(self, held_out: Iterable[tuple[str, Score]]) -> list[PieceOriginality]:
@@ -110,7 +111,7 @@ class Index:
         return PieceOriginality(
             ngram_share=float(share.mean()) if len(share) else math.nan,
             run=self._corpus.longest_run(line, without),
-            overlap=originality.overlap(notes, self._notes, skip, self.settings.window),
+            overlap=note_sets.overlap(notes, self._notes, skip, self.settings.window),
         )
 
 
@@ -127,10 +128,10 @@ def summary(found: Sequence[PieceOriginality]) -> dict[str, Interval]:
 
 
 def passages(
-    piece: Score, corpus_piece: Score, overlap: Overlap, step: GridStep = originality.STEP
+    piece: Score, corpus_piece: Score, overlap: Overlap, step: GridStep = STEP
 ) -> tuple[Score, Score]:
     """Return the window of a piece that is closest to the corpus, and the corpus's own there."""
-    end = (overlap.start + originality.WINDOW) * float(step.size)
+    end = (overlap.start + WINDOW) * float(step.size)
     first, there = (place * float(step.size) for place in overlap.both_from)
     return excerpt(piece, first, end), excerpt(corpus_piece, there, there + end - first)
 

@@ -66,7 +66,7 @@ def originality(parsed: argparse.Namespace, context: CommandContext) -> int:
 
 
 def _as_json(found: PieceOriginality, ids: list[str]) -> dict[str, Any]:
-    from musengine_evaluation.originality import STEP
+    from musengine_evaluation.note_sets import STEP
 
     size = float(STEP.size)
     run, overlap = found.run, found.overlap

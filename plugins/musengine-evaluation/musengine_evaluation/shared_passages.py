@@ -7,7 +7,7 @@ from typing import Any
 
 from musengine.api import Score, excerpt
 from musengine_evaluation.corpus_index import Index, PieceOriginality
-from musengine_evaluation.originality import MatchedRun, line_of
+from musengine_evaluation.interval_lines import MatchedRun, line_of
 
 MOST_NOTES = 1000
 """Notes of a passage that are kept."""

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from musengine.api import Array, Score, Track
 from musengine.testing import score_of
 from musengine.testing.strategies import few
-from musengine_evaluation import corpus_index, originality
-from musengine_evaluation.originality import LineIndex, line_of, notes_of, overlap
+from musengine_evaluation import corpus_index, interval_lines, note_sets
+from musengine_evaluation.interval_lines import LineIndex, line_of
+from musengine_evaluation.note_sets import notes_of, overlap
 from musengine_evaluation.settings import OriginalityConfig
 
 
@@ -48,7 +49,7 @@ def changed(score: Score, share: float) -> Score:
 
 
 def share(score: Score, without: str | None = None) -> float:
-    return float(CORPUS.found(line_of(score), originality.NGRAM, without).mean())
+    return float(CORPUS.found(line_of(score), interval_lines.NGRAM, without).mean())
 
 
 def test_the_line_by_hand() -> None:
@@ -72,8 +73,8 @@ def test_the_line_by_hand() -> None:
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(1, 12))
 @few(80)
 def test_ngrams_are_told_apart_exactly(values: list[int], n: int) -> None:
-    element = originality._mixed(np.array(values))
-    grams = originality._grams(element, n).tolist()
+    element = interval_lines._mixed(np.array(values))
+    grams = interval_lines._grams(element, n).tolist()
     plain = [tuple(values[k : k + n]) for k in range(len(values) - n + 1)]
     assert len(grams) == len(plain)
     same = [[a == b for b in grams] for a in grams]
@@ -138,8 +139,8 @@ def test_a_piece_can_be_left_out_of_its_own_corpus() -> None:
 
 def test_the_overlap_names_place_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
     part = PIECES[7].take((PIECES[7].onset >= 64) & (PIECES[7].onset < 160)).transpose(-3)
-    for steps in (originality._GROUND_STEPS, 100):
-        monkeypatch.setattr(originality, "_GROUND_STEPS", steps)
+    for steps in (note_sets._GROUND_STEPS, 100):
+        monkeypatch.setattr(note_sets, "_GROUND_STEPS", steps)
         found = overlap(notes_of(part), NOTES)
         assert found.best == pytest.approx(1.0)
         assert (found.piece, found.shift) == (7, 3)
@@ -179,14 +180,14 @@ def test_a_passage_begins_where_both_have_music() -> None:
     # the piece begins before the other does.
     part = PIECES[7].take(PIECES[7].onset >= 40)
     other = replace(part, onset=part.onset - int(part.onset[0]))
-    found = overlap(originality.Notes(*_first(NOTES[7], 64)), [notes_of(other)])
+    found = overlap(note_sets.Notes(*_first(NOTES[7], 64)), [notes_of(other)])
     assert found.there < 0
     assert found.both_from == (found.start - found.there, 0)
     window, there = corpus_index.passages(PIECES[7], other, found)
     assert window.notes_fingerprint() == there.notes_fingerprint()
 
 
-def _first(notes: originality.Notes, steps: int) -> tuple[Array, Array]:
+def _first(notes: note_sets.Notes, steps: int) -> tuple[Array, Array]:
     kept = notes.step < steps
     return notes.step[kept], notes.pitch[kept]
 
@@ -229,7 +230,7 @@ def test_a_tune_that_repeats_itself_overlaps_as_its_windows_do_one_by_one() -> N
     for begin in begins:
         notes = notes_of(twice)
         inside = (notes.step >= begin) & (notes.step < begin + 64)
-        window = originality.Notes(notes.step[inside] - begin, notes.pitch[inside])
+        window = note_sets.Notes(notes.step[inside] - begin, notes.pitch[inside])
         one_by_one.append(overlap(window, corpus).best)
     assert found.mean == pytest.approx(np.mean(one_by_one))
     assert found.best == pytest.approx(max(one_by_one))
