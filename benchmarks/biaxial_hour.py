@@ -22,7 +22,7 @@ from musengine.builtin.midi.reader import MidiReader
 from musengine.interfaces.reader import Item
 from musengine.music.score import Score
 from musengine.music.transforms import excerpt
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine_evaluation.features import pitch as pitches
 from musengine_evaluation.features import polyphony, rhythm, structure
 

@@ -30,7 +30,7 @@ from musengine.generation import engine
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.interfaces.model import Batch
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.training import checkpoint
 from musengine.training.optim import make_optimizer
 from musengine_charrnn.config import CharRnnConfig, TextRollConfig

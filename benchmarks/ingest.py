@@ -74,7 +74,7 @@ class Ours:
         from musengine.builtin.configs import PianoRollConfig
         from musengine.builtin.encoders.piano_roll import PianoRoll
         from musengine.builtin.midi import reader
-        from musengine.plugins.declarations import NoSettings
+        from musengine.plugins.configs import NoSettings
 
         self.compiled = reader.native_reader if compiled else None
         self.reader = reader.MidiReader(NoSettings())

@@ -26,7 +26,7 @@ from musengine.generation import engine as generation
 from musengine.interfaces.batching import BatchingStrategy
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.training import checkpoint
 from musengine.training.optim import clip_gradients, make_optimizer
 from musengine_melody.config import MelodyEncoderConfig, MelodyModelConfig

@@ -23,7 +23,7 @@ from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.reader import Item
 from musengine.music.score import Score
 from musengine.pipeline.resolve import load_pipeline
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.plugins.manager import load as load_plugins
 
 PIPELINE = ROOT / "pipelines" / "melody.toml"

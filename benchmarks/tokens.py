@@ -34,7 +34,7 @@ from musengine.interfaces.callback import Callback, Progress
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.interfaces.model import Batch, Model
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer
 from musengine.utils.allocator import keep_freed_memory

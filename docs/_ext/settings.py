@@ -15,10 +15,10 @@ from musengine.config.fields import Config, Setting, settings_of
 from musengine.encoding.layouts import Layout
 from musengine.pipeline.sections import SECTIONS
 from musengine.plugins import manager
+from musengine.plugins.configs import EncoderConfig
 from musengine.plugins.declarations import (
     BatchingDeclaration,
     Declaration,
-    EncoderConfig,
     EncoderDeclaration,
     Follows,
     LossDeclaration,

@@ -153,28 +153,28 @@ if TYPE_CHECKING:
     from musengine.pipeline.resolve import Pipeline as Pipeline
     from musengine.pipeline.values import Source as Source
     from musengine.plugins.api_version import API_VERSION as API_VERSION
+    from musengine.plugins.configs import Content as Content
+    from musengine.plugins.configs import EncoderConfig as EncoderConfig
+    from musengine.plugins.configs import Kept as Kept
+    from musengine.plugins.configs import ModelConfig as ModelConfig
+    from musengine.plugins.configs import NoSettings as NoSettings
+    from musengine.plugins.configs import SamplerConfig as SamplerConfig
+    from musengine.plugins.configs import Window as Window
+    from musengine.plugins.configs import WriterConfig as WriterConfig
     from musengine.plugins.declarations import BatchingDeclaration as BatchingDeclaration
     from musengine.plugins.declarations import CallbackDeclaration as CallbackDeclaration
     from musengine.plugins.declarations import CommandDeclaration as CommandDeclaration
-    from musengine.plugins.declarations import Content as Content
     from musengine.plugins.declarations import Declaration as Declaration
-    from musengine.plugins.declarations import EncoderConfig as EncoderConfig
     from musengine.plugins.declarations import EncoderDeclaration as EncoderDeclaration
     from musengine.plugins.declarations import Follows as Follows
-    from musengine.plugins.declarations import Kept as Kept
     from musengine.plugins.declarations import LossDeclaration as LossDeclaration
     from musengine.plugins.declarations import MetricDeclaration as MetricDeclaration
-    from musengine.plugins.declarations import ModelConfig as ModelConfig
     from musengine.plugins.declarations import ModelDeclaration as ModelDeclaration
-    from musengine.plugins.declarations import NoSettings as NoSettings
     from musengine.plugins.declarations import OptimizerDeclaration as OptimizerDeclaration
     from musengine.plugins.declarations import ReaderDeclaration as ReaderDeclaration
     from musengine.plugins.declarations import Requirement as Requirement
-    from musengine.plugins.declarations import SamplerConfig as SamplerConfig
     from musengine.plugins.declarations import SamplerDeclaration as SamplerDeclaration
     from musengine.plugins.declarations import ScheduleDeclaration as ScheduleDeclaration
-    from musengine.plugins.declarations import Window as Window
-    from musengine.plugins.declarations import WriterConfig as WriterConfig
     from musengine.plugins.declarations import WriterDeclaration as WriterDeclaration
     from musengine.plugins.hookspecs import hookimpl as hookimpl
     from musengine.plugins.manager import load_registry as load_registry
@@ -261,12 +261,14 @@ _NAMES = {
     ),
     "pipeline.resolve": "Pipeline",
     "pipeline.values": "Source",
+    "plugins.configs": (
+        "Content EncoderConfig Kept ModelConfig NoSettings SamplerConfig Window WriterConfig"
+    ),
     "plugins.declarations": (
-        "BatchingDeclaration CallbackDeclaration CommandDeclaration Content Declaration "
-        "EncoderConfig EncoderDeclaration Follows Kept LossDeclaration MetricDeclaration "
-        "ModelConfig ModelDeclaration NoSettings OptimizerDeclaration ReaderDeclaration "
-        "Requirement SamplerConfig SamplerDeclaration ScheduleDeclaration WriterConfig "
-        "WriterDeclaration Window"
+        "BatchingDeclaration CallbackDeclaration CommandDeclaration Declaration "
+        "EncoderDeclaration Follows LossDeclaration MetricDeclaration ModelDeclaration "
+        "OptimizerDeclaration ReaderDeclaration Requirement SamplerDeclaration "
+        "ScheduleDeclaration WriterDeclaration"
     ),
     "plugins.api_version": "API_VERSION",
     "plugins.hookspecs": "hookimpl",

@@ -16,7 +16,7 @@ from musengine.builtin.midi.reader import MidiReader
 from musengine.data.serialization import pack_pieces
 from musengine.music.piece import Piece
 from musengine.music.score import LAST_TICK, Score, Track
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.testing import score_of, unpack, write_midi
 
 SLOWEST = 20.0

@@ -19,7 +19,8 @@ from musengine.interfaces.callback import Progress
 from musengine.interfaces.writer import Activations
 from musengine.music.piece import Text
 from musengine.plugins import manager
-from musengine.plugins.declarations import NoSettings, Requirement, WriterDeclaration
+from musengine.plugins.configs import NoSettings
+from musengine.plugins.declarations import Requirement, WriterDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 
 CELLS = np.arange(12, dtype=np.float32).reshape(3, 2, 2)

@@ -23,7 +23,7 @@ from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, Row
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.model import Batch
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import NoSettings, Window
+from musengine.plugins.configs import NoSettings, Window
 from musengine.testing.strategies import few
 
 

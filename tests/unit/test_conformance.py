@@ -30,7 +30,8 @@ from musengine.interfaces.writer import Writer
 from musengine.music.piece import Piece
 from musengine.music.score import Score
 from musengine.plugins import manager
-from musengine.plugins.declarations import EncoderConfig, ModelConfig, ModelDeclaration, NoSettings
+from musengine.plugins.configs import EncoderConfig, ModelConfig, NoSettings
+from musengine.plugins.declarations import ModelDeclaration
 from musengine.testing import SitePackages, batch_of, create, score_of
 from musengine.testing.conformance import (
     EncoderCheck,

@@ -11,7 +11,8 @@ from musengine.data.reading import read_sources
 from musengine.errors import UserError
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
-from musengine.plugins.declarations import Content, ReaderDeclaration, Requirement
+from musengine.plugins.configs import Content
+from musengine.plugins.declarations import ReaderDeclaration, Requirement
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.testing import score_of, write_midi
 

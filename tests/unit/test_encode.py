@@ -20,7 +20,8 @@ from musengine.encoding.layouts import Tokens
 from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.music.piece import Piece, Text
 from musengine.music.score import Score
-from musengine.plugins.declarations import EncoderConfig, EncoderDeclaration
+from musengine.plugins.configs import EncoderConfig
+from musengine.plugins.declarations import EncoderDeclaration
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
 from musengine.testing import score_of
 

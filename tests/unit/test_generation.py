@@ -27,7 +27,7 @@ from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request
 from musengine.music.piece import Text
 from musengine.music.score import Score
-from musengine.plugins.declarations import EncoderConfig, ModelConfig, NoSettings
+from musengine.plugins.configs import EncoderConfig, ModelConfig, NoSettings
 from musengine.utils.arrays import Array
 
 CPU = torch.device("cpu")

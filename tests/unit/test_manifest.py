@@ -20,7 +20,8 @@ from musengine.interfaces.reader import Item, Reader
 from musengine.music.piece import Piece
 from musengine.pipeline.resolve import Pipeline, load_pipeline
 from musengine.plugins import manager
-from musengine.plugins.declarations import NoSettings, ReaderDeclaration
+from musengine.plugins.configs import NoSettings
+from musengine.plugins.declarations import ReaderDeclaration
 from musengine.plugins.registry import Component, Distribution, RegistryEntry
 from musengine.testing import score_of, write_midi
 from musengine.utils.files import whole_file

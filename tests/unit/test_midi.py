@@ -17,7 +17,7 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Text
 from musengine.music.score import Score, Track
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.testing import rows_of, score_of, unpack
 from musengine.testing.strategies import few, scores
 

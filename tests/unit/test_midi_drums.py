@@ -12,7 +12,7 @@ from musengine.builtin.midi.writer import midi_bytes
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.score import Score, Track
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.testing import score_of
 
 XG = "43 10 4c 00 00 7e 00"

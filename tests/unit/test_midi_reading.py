@@ -13,7 +13,7 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Piece
 from musengine.music.score import BEND, Score, Track
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.testing import rows_of
 
 

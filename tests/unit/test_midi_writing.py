@@ -20,7 +20,7 @@ from musengine.interfaces.reader import Item
 from musengine.music.piece import Text
 from musengine.music.score import BEND, Score, Track
 from musengine.music.transforms import one_note_per_key
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.testing import rows_of, score_of
 from musengine.testing.strategies import controls, few, scores
 

@@ -21,7 +21,7 @@ from miditoolkit import (
 from musengine.api import BEND, Score, Track, from_miditoolkit, to_miditoolkit
 from musengine.builtin.midi.reader import MidiReader
 from musengine.interfaces.reader import Item
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.testing import rows_of, score_of, unpack
 from musengine.testing.strategies import few, scores
 

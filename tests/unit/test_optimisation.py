@@ -15,9 +15,9 @@ from musengine.interfaces.callback import Progress
 from musengine.interfaces.schedule import Schedule
 from musengine.interfaces.training import TrainingConfig
 from musengine.plugins import manager
+from musengine.plugins.configs import NoSettings
 from musengine.plugins.declarations import (
     BatchingDeclaration,
-    NoSettings,
     OptimizerDeclaration,
     ScheduleDeclaration,
 )

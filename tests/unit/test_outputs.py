@@ -11,7 +11,8 @@ from musengine.errors import UnwritableError
 from musengine.generation.output import DecodedPiece, write_pieces
 from musengine.pipeline import compatibility
 from musengine.plugins import manager
-from musengine.plugins.declarations import WriterConfig, WriterDeclaration
+from musengine.plugins.configs import WriterConfig
+from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Component, Distribution, Registry, RegistryEntry
 from musengine.testing import score_of
 

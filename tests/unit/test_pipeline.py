@@ -26,14 +26,13 @@ from musengine.pipeline.resolve import Pipeline, load_pipeline, resolve_pipeline
 from musengine.pipeline.sections import INSIDE, ORDER
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
+from musengine.plugins.configs import EncoderConfig, ModelConfig
 from musengine.plugins.declarations import (
     CallbackDeclaration,
     Declaration,
-    EncoderConfig,
     EncoderDeclaration,
     LossDeclaration,
     MetricDeclaration,
-    ModelConfig,
     ModelDeclaration,
     ReaderDeclaration,
     Requirement,

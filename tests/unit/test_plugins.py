@@ -21,11 +21,13 @@ from musengine.cli.listing import as_json, as_lines
 from musengine.errors import UserError
 from musengine.pipeline.declared import declared_problems
 from musengine.plugins import hookspecs, manager, sources
-from musengine.plugins.declarations import DECLARATIONS, Content, Requirement
+from musengine.plugins.configs import Content
+from musengine.plugins.declarations import DECLARATIONS, Requirement
 from musengine.plugins.sources import code_version
 from musengine.testing import SitePackages
 
 HEAD = """
+from musengine.plugins.configs import *
 from musengine.plugins.declarations import *
 from musengine.plugins.hookspecs import hookimpl
 """

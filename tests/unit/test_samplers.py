@@ -12,7 +12,7 @@ from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.model import Model
 from musengine.interfaces.sampler import GridDraw, History, PieceRandom, Sampler
-from musengine.plugins.declarations import ModelConfig, NoSettings
+from musengine.plugins.configs import ModelConfig, NoSettings
 
 CPU = torch.device("cpu")
 FIRST_SEED = 1000

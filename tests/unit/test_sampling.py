@@ -29,7 +29,7 @@ from musengine.interfaces.sampler import (
     Sampler,
     TokenSampler,
 )
-from musengine.plugins.declarations import ModelConfig, NoSettings
+from musengine.plugins.configs import ModelConfig, NoSettings
 
 CPU = torch.device("cpu")
 GRID = Grid(lowest=60, pitches=4, channels=("sound",), step=beats("1/4"))

@@ -28,9 +28,9 @@ from musengine.pipeline.resolve import resolve_pipeline
 from musengine.pipeline.sections import INSIDE, LISTS, SECTIONS, SINGLE
 from musengine.pipeline.values import Prompt, Source
 from musengine.plugins import manager
+from musengine.plugins.configs import ModelConfig
 from musengine.plugins.declarations import (
     EncoderDeclaration,
-    ModelConfig,
     ModelDeclaration,
     Requirement,
     SamplerDeclaration,

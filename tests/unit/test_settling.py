@@ -13,7 +13,7 @@ from musengine.encoding.layouts import Grid
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.model import Model, Proposal
 from musengine.interfaces.sampler import Draw, GridSampler, History, Limits, PieceRandom, Sampler
-from musengine.plugins.declarations import ModelConfig, NoSettings
+from musengine.plugins.configs import ModelConfig, NoSettings
 
 GRID = Grid(lowest=60, pitches=4, step=beats("1/4"))
 NOTHING = torch.zeros(4, 1, dtype=torch.bool)

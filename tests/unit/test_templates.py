@@ -16,7 +16,8 @@ from helpers import refused
 from musengine.cli.templates import Template, as_lines, choose, start, templates, write_new
 from musengine.errors import UserError
 from musengine.plugins import manager
-from musengine.plugins.declarations import ModelConfig, ModelDeclaration, ReaderDeclaration
+from musengine.plugins.configs import ModelConfig
+from musengine.plugins.declarations import ModelDeclaration, ReaderDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.testing import SitePackages
 from musengine.testing.strategies import few
@@ -203,7 +204,8 @@ class TestChoosing:
             "musengine-odd",
             {"odd": "odd_plugin"},
             odd_plugin="""
-            from musengine.plugins.declarations import ModelConfig, ModelDeclaration
+            from musengine.plugins.configs import ModelConfig
+            from musengine.plugins.declarations import ModelDeclaration
             from musengine.plugins.hookspecs import hookimpl
 
             @hookimpl

@@ -8,7 +8,7 @@ from musengine.builtin.readers.text import MAX_BYTES, TextReader
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Piece, Text
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 
 def read(folder: Path, name: str, data: bytes | str) -> list[Piece]:

@@ -22,7 +22,7 @@ from musengine.interfaces.loss import negative_log_likelihood
 from musengine.interfaces.prediction import predict
 from musengine.interfaces.sequence_model import SequenceModel
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import ModelConfig, NoSettings
+from musengine.plugins.configs import ModelConfig, NoSettings
 from musengine.testing import batch_of, batches_of, create, generate_steps, train_steps
 
 BAR, POSITION, PITCH, LENGTH, BEGIN = 0, 1, 2, 3, 4

@@ -17,7 +17,7 @@ from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.evaluation.likelihood import predictions, score_pieces
 from musengine.interfaces.metric import Evidence
 from musengine.interfaces.model import Batch, Model, Output
-from musengine.plugins.declarations import ModelConfig, NoSettings
+from musengine.plugins.configs import ModelConfig, NoSettings
 
 TOKENS = Tokens(size=3)
 LN2 = math.log(2)

@@ -29,7 +29,7 @@ from musengine.interfaces.model import Batch, Model, Output
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.schedule import Schedule
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import ModelConfig, NoSettings
+from musengine.plugins.configs import ModelConfig, NoSettings
 from musengine.training import checkpoint as checkpoints
 from musengine.training.state import TrainerState
 from musengine.training.stopping import INTERRUPTED, Ending

@@ -15,11 +15,11 @@ from musengine.errors import ConfigError
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.pipeline.resolved import as_data, as_toml
 from musengine.plugins import manager
+from musengine.plugins.configs import ModelConfig
 from musengine.plugins.declarations import (
     BatchingDeclaration,
     Declaration,
     Follows,
-    ModelConfig,
     ModelDeclaration,
     OptimizerDeclaration,
     Requirement,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan, Row
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 DEFAULT_CHUNK = 64
 """Steps of a segment or of a stateful chunk."""

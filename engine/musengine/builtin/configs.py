@@ -10,7 +10,7 @@ from typing import Literal
 from musengine.config.fields import Config, setting
 from musengine.config.quantities import GridStep, Length
 from musengine.encoding.layouts import Grid, Layout
-from musengine.plugins.declarations import EncoderConfig, ModelConfig
+from musengine.plugins.configs import EncoderConfig, ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from musengine.encoding.layouts import Tokens
 from musengine.errors import UserError
 from musengine.interfaces.loss import LIKELIHOOD_UNIT, Loss, negative_log_likelihood, step_sums
 from musengine.interfaces.model import Output
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 
 class CrossEntropy(Loss[NoSettings]):

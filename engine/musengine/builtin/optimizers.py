@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from musengine.interfaces.optimizer import OptimizerFactory
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 _COMMON = {"learning_rate": "lr", "epsilon": "eps", "weight_decay": "weight_decay"}
 

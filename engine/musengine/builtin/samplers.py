@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from musengine.interfaces.sampler import GridSampler, History, TokenSampler
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 
 class Bernoulli(GridSampler[NoSettings]):

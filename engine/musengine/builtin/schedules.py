@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from musengine.interfaces.callback import Progress
 from musengine.interfaces.schedule import Schedule
 from musengine.interfaces.training import TrainingConfig
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 
 class ConstantSchedule(Schedule[NoSettings]):

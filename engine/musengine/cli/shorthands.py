@@ -11,7 +11,8 @@ from typing import Any
 from musengine.cli.options import tempo, value_of
 from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.resolve import Pipeline
-from musengine.plugins.declarations import EncoderConfig, SamplerDeclaration
+from musengine.plugins.configs import EncoderConfig
+from musengine.plugins.declarations import SamplerDeclaration
 from musengine.plugins.registry import Registry
 
 _SAMPLERS = ("temperature", "top-p")

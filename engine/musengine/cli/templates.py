@@ -17,7 +17,8 @@ from musengine.data.discovery import DiscoveryNotes, check_sources, find_items
 from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.resolve import load_pipeline
 from musengine.pipeline.values import Source
-from musengine.plugins.declarations import Content, ModelDeclaration
+from musengine.plugins.configs import Content
+from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry
 from musengine.utils.format import counted
 

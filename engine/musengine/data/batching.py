@@ -15,7 +15,7 @@ from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan,
 from musengine.interfaces.contract import check_factor, check_plan
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.model import Batch, as_steps
-from musengine.plugins.declarations import Window
+from musengine.plugins.configs import Window
 from musengine.utils.arrays import IntArray
 
 

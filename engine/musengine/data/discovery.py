@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from musengine.config.toml import ESCAPES
 from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.values import Source
-from musengine.plugins.declarations import Content, ReaderDeclaration
+from musengine.plugins.configs import Content
+from musengine.plugins.declarations import ReaderDeclaration
 from musengine.plugins.registry import Component, Registry, RegistryEntry
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from musengine.errors import (
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Piece
 from musengine.pipeline.values import Source
-from musengine.plugins.declarations import Content
+from musengine.plugins.configs import Content
 from musengine.plugins.registry import Component, Registry
 from musengine.utils.format import counted
 from musengine.utils.parallel import SERIAL_BELOW, Failure, process_map

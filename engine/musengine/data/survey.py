@@ -18,7 +18,8 @@ from musengine.interfaces.reader import Item
 from musengine.music.score import Score
 from musengine.music.traits import GRIDS, Traits, traits_of
 from musengine.pipeline.values import Source
-from musengine.plugins.declarations import Content, ReaderDeclaration
+from musengine.plugins.configs import Content
+from musengine.plugins.declarations import ReaderDeclaration
 from musengine.plugins.registry import Component, Registry
 from musengine.plugins.suggestions import CorpusSurvey
 from musengine.utils.arrays import FloatArray

@@ -20,7 +20,8 @@ from musengine.music.score import Score
 from musengine.pipeline import compatibility
 from musengine.plugins import blame
 from musengine.plugins.blame import broken
-from musengine.plugins.declarations import Content, WriterDeclaration
+from musengine.plugins.configs import Content
+from musengine.plugins.declarations import WriterDeclaration
 from musengine.plugins.registry import Component
 from musengine.utils.arrays import Array
 from musengine.utils.files import append_text, explained, read_json_lines, whole_file, write_text

@@ -21,7 +21,7 @@ from musengine.music import timing
 from musengine.music.prevailing import DRUMS, Prevailing
 from musengine.music.score import Score, Track
 from musengine.pipeline.sections import GenerateConfig
-from musengine.plugins.declarations import Kept
+from musengine.plugins.configs import Kept
 
 TEMPO, METER, PROGRAM, VELOCITY = 120.0, Meter(4, 4), 0, 80
 """Where nothing says any."""

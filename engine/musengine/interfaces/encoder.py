@@ -19,7 +19,7 @@ from musengine.music.piece import Piece, Text
 from musengine.music.prevailing import Prevailing
 from musengine.music.score import Score
 from musengine.music.transforms import excerpt
-from musengine.plugins.declarations import EncoderConfig
+from musengine.plugins.configs import EncoderConfig
 from musengine.utils.arrays import Array
 
 C = TypeVar("C", bound=EncoderConfig)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.interfaces.sampler import Draw
-from musengine.plugins.declarations import ModelConfig
+from musengine.plugins.configs import ModelConfig
 
 C = TypeVar("C", bound=ModelConfig)
 State = Any

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.interfaces.model import Batch, Model, Output, State, joined_states
-from musengine.plugins.declarations import ModelConfig
+from musengine.plugins.configs import ModelConfig
 
 C = TypeVar("C", bound=ModelConfig)
 

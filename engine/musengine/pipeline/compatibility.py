@@ -9,19 +9,16 @@ from musengine.encoding.layouts import Layout
 from musengine.errors import Finding
 from musengine.interfaces.training import TrainingConfig
 from musengine.pipeline.sections import GenerateConfig
+from musengine.plugins.configs import EncoderConfig, ModelConfig, SamplerConfig, WriterConfig
 from musengine.plugins.declarations import (
     BatchingDeclaration,
-    EncoderConfig,
     EncoderDeclaration,
     LossDeclaration,
     MetricDeclaration,
-    ModelConfig,
     ModelDeclaration,
-    SamplerConfig,
     SamplerDeclaration,
     SteeringKind,
     TrainingPartDeclaration,
-    WriterConfig,
     WriterDeclaration,
 )
 from musengine.plugins.registry import Component, Registry

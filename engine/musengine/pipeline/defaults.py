@@ -11,7 +11,8 @@ from musengine.errors import Finding, UserError, did_you_mean
 from musengine.interfaces.training import TrainingConfig
 from musengine.pipeline.layers import Layer, LayeredTables, Place, known_tables, merged
 from musengine.pipeline.sections import INSIDE, LISTS, SECTIONS, SINGLE
-from musengine.plugins.declarations import EncoderConfig, ModelDeclaration
+from musengine.plugins.configs import EncoderConfig
+from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Component, Registry, RegistryEntry
 
 

@@ -30,7 +30,8 @@ from musengine.pipeline.sections import (
     RunConfig,
 )
 from musengine.pipeline.values import Source
-from musengine.plugins.declarations import Content, EncoderConfig, ModelDeclaration
+from musengine.plugins.configs import Content, EncoderConfig
+from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Component, Registry
 
 C = TypeVar("C", bound=Config)

@@ -23,10 +23,7 @@ from musengine import __version__
 from musengine.errors import did_you_mean, is_strict
 from musengine.plugins import hookspecs
 from musengine.plugins.api_version import declared_range, unsuitable
-from musengine.plugins.declarations import (
-    DECLARATIONS,
-    Declaration,
-)
+from musengine.plugins.declarations import DECLARATIONS, Declaration
 from musengine.plugins.registry import CORE, Distribution, Registry, RegistryEntry
 from musengine.plugins.short_form import ShortForm
 from musengine.plugins.validation import faults

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from musengine.config.fields import Config, build_config, to_table
 from musengine.errors import UserError, did_you_mean
-from musengine.plugins.declarations import Content, Declaration, WriterDeclaration
+from musengine.plugins.configs import Content
+from musengine.plugins.declarations import Declaration, WriterDeclaration
 
 D = TypeVar("D", bound=Declaration)
 

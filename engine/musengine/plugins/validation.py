@@ -16,14 +16,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from musengine.config.fields import Config
 from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import did_you_mean
-from musengine.plugins.declarations import (
-    DECLARATIONS,
-    Declaration,
-    EncoderConfig,
-    ModelConfig,
-    SamplerConfig,
-    WriterConfig,
-)
+from musengine.plugins.configs import EncoderConfig, ModelConfig, SamplerConfig, WriterConfig
+from musengine.plugins.declarations import DECLARATIONS, Declaration
 
 _BASES: dict[str, type[Config]] = {"encoder": EncoderConfig, "model": ModelConfig}
 """What the config of a kind must derive from, where not from Config alone."""

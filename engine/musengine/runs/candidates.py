@@ -16,7 +16,7 @@ from musengine.errors import ConfigError, is_strict
 from musengine.pipeline.layers import Layer, merged
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.pipeline.sections import LISTS
-from musengine.plugins.declarations import Content, ModelConfig
+from musengine.plugins.configs import Content, ModelConfig
 from musengine.plugins.registry import Registry, RegistryEntry
 from musengine.plugins.suggestions import SuggestedSize, Suggestion
 from musengine.runs.timing import Timing

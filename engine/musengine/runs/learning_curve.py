@@ -12,7 +12,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from musengine.interfaces.callback import Callback, Progress
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.runs.folder import RunFolder
 from musengine.utils.files import write_text
 

@@ -17,7 +17,7 @@ from musengine.interfaces.steering import Steering
 from musengine.interfaces.training import TrainingConfig
 from musengine.music.piece import Text
 from musengine.music.score import Score
-from musengine.plugins.declarations import EncoderConfig
+from musengine.plugins.configs import EncoderConfig
 from musengine.testing.components import create
 from musengine.utils.arrays import Array
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.plugins.declarations import ModelConfig
+from musengine.plugins.configs import ModelConfig
 from musengine.plugins.suggestions import CorpusSurvey, SuggestedSize
 
 if TYPE_CHECKING:

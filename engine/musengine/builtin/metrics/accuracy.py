@@ -9,7 +9,7 @@ from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import UserError
 from musengine.evaluation.likelihood import likelihood, predictions
 from musengine.interfaces.metric import Evidence, Metric
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 _MOST_NATS = 700.0
 """The exponential of a little more is too large for a number."""

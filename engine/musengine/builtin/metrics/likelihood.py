@@ -11,7 +11,7 @@ from musengine.encoding.layouts import Tokens
 from musengine.evaluation.likelihood import LikelihoodResult, likelihood
 from musengine.interfaces.encoder import DecodeSettings
 from musengine.interfaces.metric import Evidence, Metric
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 
 class NegativeLogLikelihood(Metric[NoSettings]):

@@ -15,7 +15,7 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.piece import Piece
 from musengine.music.score import Score
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 try:
     from musengine.builtin.midi import native_reader

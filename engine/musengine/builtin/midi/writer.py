@@ -17,7 +17,7 @@ from musengine.interfaces.writer import Writable, Writer
 from musengine.music.score import BEND, Score, Track
 from musengine.music.timing import LONGEST_BEAT_US
 from musengine.music.transforms import at_resolution, until_next_strike
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 from musengine.utils.arrays import IntArray
 
 Event = tuple[int, bytes]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.piece import Piece, Text
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 MAX_BYTES = 16 * 2**20
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from musengine.encoding.layouts import Grid
 from musengine.interfaces.writer import Activations, Writable, Writer
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 
 class ActivationsWriter(Writer[NoSettings]):

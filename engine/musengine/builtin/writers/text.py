@@ -6,7 +6,7 @@ from pathlib import Path
 
 from musengine.interfaces.writer import Writable, Writer
 from musengine.music.piece import Text
-from musengine.plugins.declarations import NoSettings
+from musengine.plugins.configs import NoSettings
 
 
 class TextWriter(Writer[NoSettings]):

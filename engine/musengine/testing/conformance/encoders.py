@@ -13,7 +13,7 @@ from musengine.errors import UnreadableError
 from musengine.interfaces.contract import encoding_fault
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.piece import Piece
-from musengine.plugins.declarations import EncoderConfig
+from musengine.plugins.configs import EncoderConfig
 from musengine.testing.conformance.report import Finding, findings
 from musengine.utils.arrays import Array
 

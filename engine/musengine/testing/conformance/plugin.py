@@ -27,9 +27,9 @@ from musengine.music.score import Score
 from musengine.pipeline.declared import declared_problems
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins import manager
+from musengine.plugins.configs import EncoderConfig
 from musengine.plugins.declarations import (
     CommandDeclaration,
-    EncoderConfig,
     MetricDeclaration,
     ModelDeclaration,
     ReaderDeclaration,
