@@ -239,7 +239,7 @@ def tests_without_torch(*folders: str) -> list[str]:
     """Return the files of tests none of whose imports needs torch."""
     needs_torch = re.compile(
         r"torch\b|musengine\.(?:nn|training|generation|runs|cli|"
-        r"data\.batching|evaluation\.likelihood|interfaces\.(?:model|loss|sampler)|"
+        r"data\.batching|evaluation\.likelihood|interfaces\.(?:model|loss|sampler|contracts\.tensors|short_forms\.sequence_model)|"
         r"builtin\.(?:callbacks|losses|samplers|models|optimizers|schedules))\b"
     )
     homes = {name: module for module, name in imports(Path("engine/musengine/api.py"))}

@@ -20,8 +20,8 @@ from typing import Any
 
 from common import data_folder, peak_memory, write_result
 
-from musengine.data.cache import Cache
 from musengine.data.reading import read_sources
+from musengine.data.storage.cache import Cache
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
 

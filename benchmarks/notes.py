@@ -39,8 +39,8 @@ from musengine.interfaces.batching import Row
 from musengine.testing import unpack
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig
 from musengine_notes.encoder import Notes
+from musengine_notes.form.lookback import onsets_of
 from musengine_notes.layout import DURATION, FIRST_PART, PART, PITCH, VELOCITY, NoteEvents
-from musengine_notes.lookback import onsets_of
 from musengine_notes.model import NoteModel
 
 COLLECTIONS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -36,9 +36,9 @@ from common import data_folder, stored_figures, write_result
 
 from musengine.api import Source, SuggestedSize, build_pipeline, load_registry, run_pipeline
 from musengine.data.survey import SurveyedCorpus, survey_corpus
-from musengine.runs import timing
-from musengine.runs.budget import Budget
-from musengine.runs.choice import choose
+from musengine.runs.choice import timing
+from musengine.runs.choice.budget import Budget
+from musengine.runs.choice.choice import choose
 from musengine.training import trainer
 
 COLLECTIONS = {

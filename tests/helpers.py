@@ -16,10 +16,10 @@ import pytest
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.config.quantities import GridStep
-from musengine.data.cache import Cache, key_of
 from musengine.data.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
-from musengine.data.serialization import pack_pieces
+from musengine.data.storage.cache import Cache, key_of
+from musengine.data.storage.serialization import pack_pieces
 from musengine.errors import UnreadableError, UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.reader import Item, Reader

@@ -100,10 +100,10 @@ if TYPE_CHECKING:
     from musengine.interfaces.sampler import Sampler as Sampler
     from musengine.interfaces.sampler import TokenSampler as TokenSampler
     from musengine.interfaces.schedule import Schedule as Schedule
-    from musengine.interfaces.sequence_model import SequenceModel as SequenceModel
-    from musengine.interfaces.short_forms import callback as callback
-    from musengine.interfaces.short_forms import metric as metric
-    from musengine.interfaces.short_forms import sampler as sampler
+    from musengine.interfaces.short_forms.decorators import callback as callback
+    from musengine.interfaces.short_forms.decorators import metric as metric
+    from musengine.interfaces.short_forms.decorators import sampler as sampler
+    from musengine.interfaces.short_forms.sequence_model import SequenceModel as SequenceModel
     from musengine.interfaces.steering import Guide as Guide
     from musengine.interfaces.steering import Infill as Infill
     from musengine.interfaces.steering import Passage as Passage
@@ -243,8 +243,8 @@ _NAMES = {
         "Draw GridDraw GridSampler History LayoutSampler Limits PieceRandom Sampler TokenSampler"
     ),
     "interfaces.schedule": "Schedule",
-    "interfaces.sequence_model": "SequenceModel",
-    "interfaces.short_forms": "callback metric sampler",
+    "interfaces.short_forms.sequence_model": "SequenceModel",
+    "interfaces.short_forms.decorators": "callback metric sampler",
     "interfaces.steering": "Guide Infill Passage Steering",
     "interfaces.training": "TrainingConfig",
     "interfaces.writer": "Activations Probabilities RunContent Writable Writer",
@@ -307,7 +307,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(f"musengine.{_HOME[name]}"), name)
     globals()[name] = value
     if "IPython" in sys.modules:
-        from musengine.runs.notebook import prepare
+        from musengine.runs.presentation.notebook import prepare
 
         prepare()
     return value

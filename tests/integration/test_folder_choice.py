@@ -12,8 +12,8 @@ from musengine.api import load_registry
 from musengine.data.survey import survey_corpus
 from musengine.music.score import Score, Track
 from musengine.pipeline.values import Source
-from musengine.runs.candidates import Candidate, Search, candidates_for
-from musengine.runs.timing import Timing
+from musengine.runs.choice.candidates import Candidate, Search, candidates_for
+from musengine.runs.choice.timing import Timing
 from musengine.testing import read_midi, run_command, score_of, write_midi
 
 for _name in ("biaxial", "charrnn", "melody", "notation", "notes", "samplers"):

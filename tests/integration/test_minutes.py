@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("musengine_lstm3")
 
 from helpers import refused
-from musengine.runs.budget import Budget, going_on
+from musengine.runs.choice.budget import Budget, going_on
 from musengine.runs.folder import RunFolder
 from musengine.testing import run_command, score_of, write_midi
 

@@ -13,7 +13,7 @@ from helpers import pieces_or_refusal
 from midi_ways import WAYS_OF_READING, read_in
 from musengine.builtin.midi import reader
 from musengine.builtin.midi.reader import MidiReader
-from musengine.data.serialization import pack_pieces
+from musengine.data.storage.serialization import pack_pieces
 from musengine.music.piece import Piece
 from musengine.music.score import LAST_TICK, Score, Track
 from musengine.plugins.configs import NoSettings

@@ -13,10 +13,10 @@ import pytest
 
 from conftest import PIPELINE
 from helpers import refused
-from musengine.distributed import ALONE, Ranks
+from musengine.distributed.launch import Place, place
+from musengine.distributed.ranks import ALONE, Ranks
 from musengine.runs.folder import find_folder
 from musengine.training import checkpoint
-from musengine.utils.launch import Place, place
 
 TOGETHER = Path(__file__).with_name("together.py")
 EXACT = """

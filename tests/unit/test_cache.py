@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.data.cache import Cache, default_folder, key_of
 from musengine.data.reading import read_sources
-from musengine.data.serialization import pack_pieces, unpack_pieces
+from musengine.data.storage.cache import Cache, default_folder, key_of
+from musengine.data.storage.serialization import pack_pieces, unpack_pieces
 from musengine.music.piece import Piece, Text
 from musengine.music.score import Score, Track
 from musengine.pipeline.values import Source

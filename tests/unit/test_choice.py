@@ -20,11 +20,11 @@ from musengine.plugins import manager
 from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.plugins.suggestions import CorpusSurvey, SuggestedSize, Suggestion
-from musengine.runs.budget import Budget
-from musengine.runs.candidates import Candidate, Search, candidates_for
-from musengine.runs.choice import Choice, choose
-from musengine.runs.music import begin_or_go_on
-from musengine.runs.timing import Timing
+from musengine.runs.choice.budget import Budget
+from musengine.runs.choice.candidates import Candidate, Search, candidates_for
+from musengine.runs.choice.choice import Choice, choose
+from musengine.runs.choice.music import begin_or_go_on
+from musengine.runs.choice.timing import Timing
 from musengine.testing import score_of, write_midi
 from musengine.utils.progress import SILENT
 
@@ -234,7 +234,7 @@ class TestBudget:
     ) -> None:
         # 60 files of half a second each; a quarter of a minute is for reading.
         monkeypatch.setattr(
-            "musengine.runs.choice.time_pipeline", lambda *_: replace(TIMING, preparing=0.5)
+            "musengine.runs.choice.choice.time_pipeline", lambda *_: replace(TIMING, preparing=0.5)
         )
         folder = write_lines(workplace / "many", 60)
         found = chosen(folder, registry())

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from helpers import manifest_of, refused
-from musengine.data.cache import corpus_cache
 from musengine.data.dataset import (
     Dataset,
     check_choices,
@@ -16,6 +15,7 @@ from musengine.data.dataset import (
     read_corpus,
     total_steps,
 )
+from musengine.data.storage.cache import corpus_cache
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.music.piece import Piece, SplitName, Text

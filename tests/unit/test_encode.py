@@ -14,8 +14,8 @@ from helpers import manifest_of
 from musengine.builtin.configs import PianoRollConfig
 from musengine.config.fields import setting
 from musengine.data import encode as encoding
-from musengine.data.cache import Cache
 from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
+from musengine.data.storage.cache import Cache
 from musengine.encoding.layouts import Tokens
 from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.music.piece import Piece, Text

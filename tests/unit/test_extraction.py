@@ -15,7 +15,7 @@ from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.extraction import Extraction, extraction_of
 from musengine.data.manifest import Skipped
-from musengine.data.serialization import unpack_infos, unpack_pieces
+from musengine.data.storage.serialization import unpack_infos, unpack_pieces
 from musengine.errors import UnreadableError
 from musengine.music.piece import Piece, Text
 from musengine.music.score import Score, Track

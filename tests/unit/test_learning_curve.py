@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from musengine.interfaces.callback import Progress
 from musengine.runs.folder import RunFolder
-from musengine.runs.learning_curve import (
+from musengine.runs.presentation.learning_curve import (
     FILE,
     LearningCurve,
     _even_marks,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from helpers import refused
-from musengine.data.cache import Cache, size_limit, trim
 from musengine.data.dataset import prepare, read_corpus
 from musengine.data.discovery import DiscoveryNotes
 from musengine.data.manifest import Manifest, Skipped
 from musengine.data.reading import read_manifest
+from musengine.data.storage.cache import Cache, size_limit, trim
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.piece import Piece

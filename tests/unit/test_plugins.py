@@ -105,7 +105,7 @@ class TestWithoutPlugins:
         other = {
             ("training/task.py", "nll"),
             ("runs/folder.py", "samples"),
-            ("runs/learning_curve.py", "nll"),
+            ("runs/presentation/learning_curve.py", "nll"),
             ("runs/versions.py", "music21"),
         }
         engine = Path(manager.__file__).parents[1]

@@ -17,7 +17,7 @@ from musengine.plugins import manager
 from musengine.plugins.declarations import Requirement, WriterDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.runs.folder import RunFolder
-from musengine.runs.run_writers import write_run
+from musengine.runs.presentation.run_writers import write_run
 from musengine.testing import run_command
 
 TABLES = {"corpus": {"path": "nowhere"}, "model": {"type": "frequencies"}}

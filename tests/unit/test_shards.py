@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as arrays_of
 from safetensors.numpy import load_file
 
 from helpers import refused
-from musengine.data import shards as module
-from musengine.data.shards import Shards, storable, write_shards
+from musengine.data.storage import shards as module
+from musengine.data.storage.shards import Shards, storable, write_shards
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.testing.strategies import few
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from midi_ways import END, midi
-from musengine.data.serialization import pack_pieces, unpack_pieces
+from musengine.data.storage.serialization import pack_pieces, unpack_pieces
 from musengine.music.piece import Piece
 from musengine.music.score import Score
 from musengine.music.texts import MAX_CHARACTERS, TextEvent, chord_symbol, transpose_chord

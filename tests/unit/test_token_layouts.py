@@ -20,7 +20,7 @@ from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.loss import negative_log_likelihood
 from musengine.interfaces.prediction import predict
-from musengine.interfaces.sequence_model import SequenceModel
+from musengine.interfaces.short_forms.sequence_model import SequenceModel
 from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.configs import ModelConfig, NoSettings
 from musengine.testing import batch_of, batches_of, create, generate_steps, train_steps

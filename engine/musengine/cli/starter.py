@@ -17,7 +17,7 @@ from musengine.plugins.registry import Registry
 from musengine.utils.progress import ProgressReporter
 
 if TYPE_CHECKING:
-    from musengine.runs.choice import Choice
+    from musengine.runs.choice.choice import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ def start(
         UserError: no such music, no model for it, or the file is there already.
     """
     from musengine.data.survey import survey_corpus
-    from musengine.runs.budget import Budget
-    from musengine.runs.choice import choose
-    from musengine.runs.music import name_of
+    from musengine.runs.choice.budget import Budget
+    from musengine.runs.choice.choice import choose
+    from musengine.runs.choice.music import name_of
 
     source = find_music(corpus, registry)
     out = Path(f"{name_of(source)}.toml") if out is None else out

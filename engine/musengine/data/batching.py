@@ -12,7 +12,7 @@ import torch
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UserError
 from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, EpochPlan, Row
-from musengine.interfaces.contract import check_factor, check_plan
+from musengine.interfaces.contracts.values import check_factor, check_plan
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.model import Batch, as_steps
 from musengine.plugins.configs import Window

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from musengine.data.cache import size_limit, trim, working_cache
 from musengine.data.discovery import DiscoveryNotes
 from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
 from musengine.data.extraction import extraction_of
@@ -20,6 +19,7 @@ from musengine.data.manifest import Manifest, Skipped
 from musengine.data.reading import list_items, read_manifest
 from musengine.data.spans import split_within
 from musengine.data.splits import PARTS, Split, check_folders, rules_of, split_pieces
+from musengine.data.storage.cache import size_limit, trim, working_cache
 from musengine.encoding.left_out import LeftOut
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder

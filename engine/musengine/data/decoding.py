@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from musengine.errors import UnreadableError
-from musengine.interfaces.contract import check_music
+from musengine.interfaces.contracts.values import check_music
 from musengine.interfaces.encoder import DecodeSettings, Encoder
 from musengine.music.piece import Text
 from musengine.music.score import Score

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from musengine.config.fields import to_table
-from musengine.data.cache import key_of
 from musengine.data.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
-from musengine.data.shards import ShardEntry, Shards, storable, write_shards
+from musengine.data.storage.cache import key_of
+from musengine.data.storage.shards import ShardEntry, Shards, storable, write_shards
 from musengine.encoding.left_out import LeftOut
 from musengine.errors import (
     MachineError,
@@ -24,7 +24,7 @@ from musengine.errors import (
     machine_apart,
     machines_fault,
 )
-from musengine.interfaces.contract import check_state, encoding_fault
+from musengine.interfaces.contracts.values import check_state, encoding_fault
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.key_finding import tonic_shift
 from musengine.music.piece import Piece, Text

@@ -8,7 +8,7 @@ from typing import Any
 
 from musengine.config.fields import to_table
 from musengine.data.manifest import PieceInfo, Skipped
-from musengine.data.serialization import JSONObject, pack_pieces, pack_skipped
+from musengine.data.storage.serialization import JSONObject, pack_pieces, pack_skipped
 from musengine.errors import MachineError, UnreadableError, is_strict, machine_apart
 from musengine.interfaces.encoder import Encoder
 from musengine.music.piece import Piece

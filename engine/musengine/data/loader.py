@@ -6,12 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from musengine.data.cache import Cache, key_of
 from musengine.data.extraction import Extraction
 from musengine.data.manifest import PieceInfo, Skipped, SourceFile
-from musengine.data.serialization import JSONObject, pack_pieces, unpack_infos, unpack_pieces
+from musengine.data.storage.cache import Cache, key_of
+from musengine.data.storage.serialization import (
+    JSONObject,
+    pack_pieces,
+    unpack_infos,
+    unpack_pieces,
+)
 from musengine.errors import UnreadableError
-from musengine.interfaces.contract import check_pieces
+from musengine.interfaces.contracts.values import check_pieces
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.piece import Piece
 from musengine.plugins.registry import Component

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from musengine.data.cache import Cache, Scratch
 from musengine.data.discovery import DiscoveryNotes, find_items
 from musengine.data.extraction import Extraction
 from musengine.data.loader import PieceLoader, read_item
 from musengine.data.manifest import Manifest, PieceInfo, Skipped, SourceFile
+from musengine.data.storage.cache import Cache, Scratch
 from musengine.errors import (
     MachineError,
     UnreadableError,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from musengine.data.batching import windows
-from musengine.distributed import ALONE, Ranks
+from musengine.distributed.ranks import ALONE, Ranks
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece

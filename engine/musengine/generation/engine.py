@@ -18,11 +18,11 @@ from musengine.config.quantities import Length
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.generation.lengths import length_shares, steps_in, time_tokens
 from musengine.generation.sampler_chain import Chain
+from musengine.interfaces.contracts.tensors import check_drawn, check_step
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request, State, as_steps, joined_states
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
 from musengine.interfaces.steering import Steering
-from musengine.interfaces.tensor_contract import check_drawn, check_step
 from musengine.utils.arrays import Array
 
 logger = logging.getLogger(__name__)

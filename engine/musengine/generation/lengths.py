@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from musengine.config.quantities import Length
 from musengine.encoding.layouts import Layout, Tokens
-from musengine.interfaces.contract import check_elapsed
+from musengine.interfaces.contracts.values import check_elapsed
 from musengine.interfaces.encoder import DecodeSettings, Encoder
 from musengine.utils.arrays import Array
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from musengine.errors import UnreadableError, UnwritableError, is_strict
 from musengine.generation.written import Known, as_written, settings_of
-from musengine.interfaces.contract import check_music
+from musengine.interfaces.contracts.values import check_music
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.writer import Probabilities, Writer
 from musengine.music.piece import Text

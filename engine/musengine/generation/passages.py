@@ -12,11 +12,11 @@ from torch import Tensor
 from musengine.evaluation.likelihood import score_pieces
 from musengine.generation.engine import MOST_STEPS
 from musengine.generation.sampler_chain import Chain
+from musengine.interfaces.contracts.tensors import check_drawn, check_step
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
 from musengine.interfaces.model import Model, State, as_steps, joined_states
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
 from musengine.interfaces.steering import Guide, Infill, Passage
-from musengine.interfaces.tensor_contract import check_drawn, check_step
 
 _CHECK_EVERY = 16
 

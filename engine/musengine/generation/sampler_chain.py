@@ -12,6 +12,13 @@ from torch import Tensor
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.generation.grammar_state import GrammarState
+from musengine.interfaces.contracts.tensors import (
+    check_limits,
+    check_proposal,
+    check_reshaped,
+    check_verdict,
+    choice_shape,
+)
 from musengine.interfaces.model import Model, Proposal
 from musengine.interfaces.sampler import (
     Draw,
@@ -24,13 +31,6 @@ from musengine.interfaces.sampler import (
     Sampler,
     TokenSampler,
     onsets_where_sounding,
-)
-from musengine.interfaces.tensor_contract import (
-    check_limits,
-    check_proposal,
-    check_reshaped,
-    check_verdict,
-    choice_shape,
 )
 
 

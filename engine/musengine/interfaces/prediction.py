@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from musengine.encoding.layouts import Tokens
+from musengine.interfaces.contracts.tensors import check_output
 from musengine.interfaces.model import Batch, Model, Output
-from musengine.interfaces.tensor_contract import check_output
 
 
 def predict(model: Model[Any], batch: Batch) -> Output:

@@ -11,10 +11,10 @@ import torch
 from musengine.data.batching import Batches
 from musengine.data.dataset import Dataset
 from musengine.data.manifest import Skipped
-from musengine.distributed import ALONE, Ranks
+from musengine.distributed.ranks import ALONE, Ranks
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback
-from musengine.interfaces.contract import check_state, check_time
+from musengine.interfaces.contracts.values import check_state, check_time
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.loss import Loss
 from musengine.pipeline.resolve import Pipeline

@@ -12,12 +12,12 @@ import numpy as np
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.decoding import as_score
 from musengine.data.scores import read_scores
-from musengine.distributed import ALONE, Ranks
+from musengine.distributed.ranks import ALONE, Ranks
 from musengine.errors import MachineError, UserError
 from musengine.evaluation.likelihood import predictions
 from musengine.evaluation.reference import Named, of_pieces
 from musengine.generation.worth import CorpusRange
-from musengine.interfaces.contract import check_figures
+from musengine.interfaces.contracts.values import check_figures
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.metric import Evidence, Metric, Reference
 from musengine.music.piece import SplitName
@@ -27,7 +27,7 @@ from musengine.plugins.blame import phase
 from musengine.plugins.declarations import MetricDeclaration
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
-from musengine.runs.shared_model import predict_together, share_model
+from musengine.runs.processes.model import predict_together, share_model
 from musengine.runs.trained import Trained, load_trained
 from musengine.utils.progress import SILENT, ProgressReporter
 

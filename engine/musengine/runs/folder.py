@@ -16,6 +16,7 @@ import tomli_w
 
 from musengine.config.toml import SettingsSource, apply, read
 from musengine.data.dataset import Dataset
+from musengine.distributed.launch import place
 from musengine.errors import ConfigError, UserError
 from musengine.generation.prompts import steps_needed, store_prompts
 from musengine.generation.written import Known, settings_of
@@ -38,7 +39,6 @@ from musengine.utils.files import (
     write_text,
 )
 from musengine.utils.format import counted
-from musengine.utils.launch import place
 
 RUNS = Path("runs")
 

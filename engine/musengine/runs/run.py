@@ -17,9 +17,10 @@ from musengine.music.piece import SplitName, Text
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.manager import load_registry
-from musengine.runs import evaluate, generate, trained
+from musengine.runs import evaluate, trained
 from musengine.runs.evaluate import Figures
 from musengine.runs.folder import RunFolder, find_folder, without_nan
+from musengine.runs.pieces import generate
 from musengine.runs.session import Interrupted, Session
 from musengine.runs.trained import Trained
 from musengine.utils.files import read_table

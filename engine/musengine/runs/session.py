@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.manifest import told_skipped
-from musengine.distributed import ALONE, Ranks
+from musengine.distributed.ranks import ALONE, Ranks
 from musengine.errors import UserError
 from musengine.generation import output as outputs
 from musengine.interfaces.callback import Callback
@@ -19,17 +19,18 @@ from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import phase
 from musengine.plugins.registry import Registry
 from musengine.runs import folder as runfolder
-from musengine.runs import generate as generation
-from musengine.runs import learning_curve, samplers
 from musengine.runs.assembly import decided, trainer_for, training_task
 from musengine.runs.changes import refuse_changes
+from musengine.runs.choice.timing import time_rest
 from musengine.runs.evaluate import corpus_range, evaluate, generated_pieces, measure
 from musengine.runs.folder import RunFolder
-from musengine.runs.ranks import own_device
-from musengine.runs.report import tell_dataset, tell_figures
-from musengine.runs.run_writers import write_run
-from musengine.runs.shared_training import begin_together
-from musengine.runs.timing import time_rest
+from musengine.runs.pieces import generate as generation
+from musengine.runs.pieces import samplers
+from musengine.runs.presentation import learning_curve
+from musengine.runs.presentation.report import tell_dataset, tell_figures
+from musengine.runs.presentation.run_writers import write_run
+from musengine.runs.processes.ranks import own_device
+from musengine.runs.processes.training import begin_together
 from musengine.runs.trained import learn_from, load_trained
 from musengine.training import checkpoint as checkpoints
 from musengine.training.state import TrainerState
@@ -43,8 +44,8 @@ from musengine.utils.signals import stop_on_interrupt
 if TYPE_CHECKING:
     import torch
 
-    from musengine.runs.budget import Budget
-    from musengine.runs.choice import Choice
+    from musengine.runs.choice.budget import Budget
+    from musengine.runs.choice.choice import Choice
 
 logger = logging.getLogger(__name__)
 

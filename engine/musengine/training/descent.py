@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from musengine.distributed import Ranks
+from musengine.distributed.ranks import Ranks
 from musengine.errors import UserError
 from musengine.interfaces.loss import Loss, Reduction
 from musengine.interfaces.model import Batch, Model, Output

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from musengine.interfaces.contract import kind_of
+from musengine.interfaces.contracts.values import kind_of
 from musengine.interfaces.model import Model
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.training import TrainingConfig

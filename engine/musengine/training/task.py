@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from musengine.data.batching import Batches
-from musengine.distributed import ALONE, Ranks
+from musengine.distributed.ranks import ALONE, Ranks
 from musengine.evaluation.likelihood import figures_of_pieces, own_loss_on_pieces
 from musengine.interfaces.callback import Callback, Progress
-from musengine.interfaces.contract import check_state
+from musengine.interfaces.contracts.values import check_state
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.loss import LIKELIHOOD_UNIT, Loss
 from musengine.interfaces.model import Model

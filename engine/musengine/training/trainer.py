@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musengine.distributed import ProcessLostError
+from musengine.distributed.ranks import ProcessLostError
 from musengine.errors import UserError
 from musengine.interfaces.callback import Progress
-from musengine.interfaces.contract import check_factor
+from musengine.interfaces.contracts.tensors import check_gradient, check_loss
+from musengine.interfaces.contracts.values import check_factor
 from musengine.interfaces.model import Batch, State, joined_states
 from musengine.interfaces.optimizer import OptimizerFactory
 from musengine.interfaces.prediction import predict
 from musengine.interfaces.schedule import Schedule
-from musengine.interfaces.tensor_contract import check_gradient, check_loss
 from musengine.training import checkpoint as checkpoints
 from musengine.training.averaging import WeightAverage, load_parameters
 from musengine.training.descent import Whole, add_up_gradients, parts_of, total_loss

@@ -27,7 +27,6 @@ from musengine.api import (
     steps_to_ticks,
 )
 from musengine.errors import UnreadableError
-from musengine_notes.asked import channels_asked
 from musengine_notes.config import NotesEncoderConfig
 from musengine_notes.events import (
     SUSTAIN,
@@ -38,8 +37,8 @@ from musengine_notes.events import (
     pedal_events,
     velocity_of,
 )
-from musengine_notes.form import Returns
-from musengine_notes.guide import guide_of
+from musengine_notes.form.lookback import Bars, channels, onsets_of
+from musengine_notes.form.similarity import Returns
 from musengine_notes.layout import (
     BAR,
     DRUM_PITCHES,
@@ -54,8 +53,9 @@ from musengine_notes.layout import (
     VELOCITY,
     NoteEvents,
 )
-from musengine_notes.lookback import Bars, channels, onsets_of
 from musengine_notes.parts import Instrument, Kind, PartCounts, called, part_of_tracks
+from musengine_notes.steering.asked import channels_asked
+from musengine_notes.steering.guide import guide_of
 
 TICKS_PER_BEAT = 960
 MAX_STEPS = 2**22

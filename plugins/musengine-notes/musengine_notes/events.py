@@ -8,8 +8,8 @@ import numpy as np
 
 from musengine.api import Array, GridStep, IntArray, Score
 from musengine.errors import UnreadableError
+from musengine_notes.form.lookback import Bars, keys_of
 from musengine_notes.layout import FIELDS, PEDAL, REST, NoteEvents
-from musengine_notes.lookback import Bars, keys_of
 
 SUSTAIN = 64
 """The controller of the sustain pedal."""

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
 from musengine_notes.config import NotesModelConfig
-from musengine_notes.copying import tried_copying
 from musengine_notes.fields import NEVER, Chooser, NoteFields
+from musengine_notes.form.copying import tried_copying
+from musengine_notes.form.lookback import Bars, channels, onsets_of
 from musengine_notes.layout import (
     AT_ONCE,
     BAR,
@@ -31,8 +32,15 @@ from musengine_notes.layout import (
     UNKNOWN,
     NoteEvents,
 )
-from musengine_notes.lookback import Bars, channels, onsets_of
-from musengine_notes.steering import Asked, Context, Pace, Slots, asked_in, drawn_from, of_scale
+from musengine_notes.steering.slots import (
+    Asked,
+    Context,
+    Pace,
+    Slots,
+    asked_in,
+    drawn_from,
+    of_scale,
+)
 from musengine_notes.stepping import BarsNow, Past, bars_now, read
 from musengine_notes.trunks import trunk_of
 

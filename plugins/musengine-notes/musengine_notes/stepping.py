@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from musengine_notes.form.lookback import KEY, keys_of
 from musengine_notes.layout import (
     BAR,
     DELAY,
@@ -19,7 +20,6 @@ from musengine_notes.layout import (
     PITCH,
     NoteEvents,
 )
-from musengine_notes.lookback import KEY, keys_of
 
 KEPT = 4096
 """Events that look-back reaches at the most; half of them are forgotten at once."""

@@ -27,11 +27,11 @@ from musengine.api import (
     Track,
 )
 from musengine.testing import create, generate_steps
-from musengine_notes import copying
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 from musengine_notes.encoder import Notes
+from musengine_notes.form import copying
+from musengine_notes.form.lookback import Bars, channels
 from musengine_notes.layout import NoteEvents, Part
-from musengine_notes.lookback import Bars, channels
 from musengine_notes.model import NoteModel
 from musengine_notes.sampler import NotesSampler, Nucleus
 

@@ -16,12 +16,12 @@ from musengine.testing import generate_steps
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 from musengine_notes.encoder import Notes
 from musengine_notes.fields import NEVER, FieldLogits
-from musengine_notes.guide import NotesGuide
+from musengine_notes.form.lookback import channels
 from musengine_notes.layout import FIRST_PART, PART, PITCH, REST
-from musengine_notes.lookback import channels
 from musengine_notes.model import NoteModel
 from musengine_notes.sampler import NotesSampler
-from musengine_notes.steering import Asked, Pace, _thinned, of_scale
+from musengine_notes.steering.guide import NotesGuide
+from musengine_notes.steering.slots import Asked, Pace, _thinned, of_scale
 from musengine_notes.stepping import Past, bars_now, read
 
 HUNDREDTHS = GridStep(Fraction(1, 100), "seconds")

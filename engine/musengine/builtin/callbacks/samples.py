@@ -11,9 +11,9 @@ from musengine.builtin.configs import SamplesConfig
 from musengine.errors import UserError
 from musengine.interfaces.callback import Callback, Progress
 from musengine.plugins import manager
-from musengine.runs import generate as generation
 from musengine.runs.folder import RunFolder
-from musengine.runs.run_writers import write_run
+from musengine.runs.pieces import generate as generation
+from musengine.runs.presentation.run_writers import write_run
 
 logger = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from musengine.cli.options import DEFAULT_MINUTES, add_settings, file_name, minutes
 from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
-from musengine.distributed import ALONE
+from musengine.distributed.launch import place
+from musengine.distributed.ranks import ALONE
 from musengine.errors import ConfigError, MachineError, UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
-from musengine.utils.launch import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from musengine.distributed import Ranks
+    from musengine.distributed.ranks import Ranks
     from musengine.music.piece import SplitName
     from musengine.runs.folder import RunFolder
     from musengine.runs.session import Session
@@ -104,7 +104,7 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
 
     began, registry = time.monotonic(), context.registry
     if (source := music_source(parsed.file, registry)) is not None:
-        from musengine.runs.music import begin_or_go_on
+        from musengine.runs.choice.music import begin_or_go_on
 
         return begin_or_go_on(
             source,
@@ -126,7 +126,7 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
         run = find_folder(parsed.file.stem, parsed.run_dir, new=parsed.new)
         raise with_needed(error, run.path, registry) from error
     # What needs PyTorch comes after the mistakes that can be found without.
-    from musengine.runs.budget import Budget, going_on
+    from musengine.runs.choice.budget import Budget, going_on
     from musengine.runs.folder import find_folder
     from musengine.runs.session import Session
 
@@ -154,7 +154,7 @@ def _together(context: CommandContext, work: Callable[[Ranks], int]) -> int:
     here = place()
     if here is None:
         return work(ALONE)
-    from musengine.runs.ranks import work_together
+    from musengine.runs.processes.ranks import work_together
 
     return work_together(here, context.registry, work)
 
@@ -200,8 +200,8 @@ def _generate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks)
     pipeline = run.read_pipeline(registry, parsed.settings)
     if more := settings_of(parsed, pipeline, registry):
         pipeline = run.read_pipeline(registry, [*parsed.settings, *more])
-    from musengine.runs import generate as generation
-    from musengine.runs.run_writers import write_run
+    from musengine.runs.pieces import generate as generation
+    from musengine.runs.presentation.run_writers import write_run
 
     seed = generation.fresh_seed(pipeline)
     generation.generate(
@@ -231,8 +231,8 @@ def _evaluate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks)
     from musengine.runs.evaluate import evaluate as evaluate_run
     from musengine.runs.evaluate import keep_figures
     from musengine.runs.folder import without_nan
-    from musengine.runs.report import tell_figures
-    from musengine.runs.run_writers import write_run
+    from musengine.runs.presentation.report import tell_figures
+    from musengine.runs.presentation.run_writers import write_run
 
     parts: Sequence[SplitName] = parsed.split or pipeline.evaluate.parts
     results = evaluate_run(pipeline, run, registry, parts, context.reporter, ranks)

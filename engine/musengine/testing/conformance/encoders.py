@@ -10,7 +10,7 @@ import numpy as np
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.errors import UnreadableError
-from musengine.interfaces.contract import encoding_fault
+from musengine.interfaces.contracts.values import encoding_fault
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.music.piece import Piece
 from musengine.plugins.configs import EncoderConfig

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
+from musengine.interfaces.contracts.tensors import choice_shape
 from musengine.interfaces.loss import negative_log_likelihood
 from musengine.interfaces.model import Batch, Model, Output
 from musengine.interfaces.sampler import Draw, GridDraw
-from musengine.interfaces.tensor_contract import choice_shape
 from musengine.plugins.declarations import ModelDeclaration
 from musengine.testing.conformance.report import Finding, findings
 from musengine.training.device import mixed_precision, supports_bfloat16

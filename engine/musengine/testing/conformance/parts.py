@@ -16,6 +16,7 @@ from torch import Tensor
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UnreadableError, UnwritableError
 from musengine.interfaces.callback import Callback
+from musengine.interfaces.contracts.tensors import choice_shape
 from musengine.interfaces.loss import Loss
 from musengine.interfaces.metric import Evidence, Metric
 from musengine.interfaces.model import Output
@@ -28,7 +29,6 @@ from musengine.interfaces.sampler import (
     Sampler,
     TokenSampler,
 )
-from musengine.interfaces.tensor_contract import choice_shape
 from musengine.interfaces.writer import Writable, Writer
 from musengine.testing.conformance.report import Finding, findings
 

@@ -8,12 +8,19 @@ from typing import Any
 import torch
 
 from musengine.data.dataset import Dataset
-from musengine.distributed import Ranks
+from musengine.distributed.ranks import Ranks
 from musengine.interfaces.encoder import Encoder
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import phase
 from musengine.runs.assembly import trainer_for, training_task
-from musengine.runs.ranks import Helper, SharedCorpus, Work, announce, own_device, wait_for_readers
+from musengine.runs.processes.ranks import (
+    Helper,
+    SharedCorpus,
+    Work,
+    announce,
+    own_device,
+    wait_for_readers,
+)
 from musengine.training.checkpoint import Checkpoint
 from musengine.training.device import choose_device
 from musengine.training.store import NoStore

@@ -9,8 +9,8 @@ import numpy as np
 from musengine.api import Score
 from musengine.errors import UnreadableError
 from musengine_notes.events import bars_of
+from musengine_notes.form.lookback import KEY, keys_of
 from musengine_notes.layout import NoteEvents
-from musengine_notes.lookback import KEY, keys_of
 
 BARS = 32
 """Bars of each piece that are looked at: about as many as new pieces are tried with."""

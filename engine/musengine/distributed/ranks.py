@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from musengine.distributed.launch import Place
 from musengine.errors import UserError
-from musengine.utils.launch import Place
 
 if TYPE_CHECKING:
     from torch import Tensor

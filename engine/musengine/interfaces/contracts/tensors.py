@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from musengine.encoding.layouts import Grid, Layout, Tokens
-from musengine.interfaces.contract import kind_of
+from musengine.interfaces.contracts.values import kind_of
 from musengine.interfaces.model import Batch, Model, Output, Proposal, State
 from musengine.interfaces.sampler import Limits
 from musengine.plugins.blame import broken

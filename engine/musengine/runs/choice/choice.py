@@ -16,15 +16,15 @@ from musengine.data.survey import SurveyedCorpus, sample_items
 from musengine.errors import MachineError, UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
-from musengine.runs.budget import SHORTEST_TRAINING, Budget
-from musengine.runs.candidates import (
+from musengine.runs.choice.budget import SHORTEST_TRAINING, Budget
+from musengine.runs.choice.candidates import (
     FEWEST_HELD_OUT,
     Candidate,
     Search,
     candidates_for,
     resolved,
 )
-from musengine.runs.timing import Timing, time_pipeline
+from musengine.runs.choice.timing import Timing, time_pipeline
 from musengine.utils.format import counted, duration
 from musengine.utils.progress import SILENT, ProgressReporter
 

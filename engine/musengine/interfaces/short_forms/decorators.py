@@ -22,7 +22,7 @@ Event = Literal["start", "step", "epoch", "validation", "checkpoint", "sample", 
 
 class _Sampler(ShortForm):
     def __call__(self, config: Config, *arguments: Any) -> Any:
-        from musengine.interfaces.function_components import GridFunction, TokenFunction
+        from musengine.interfaces.short_forms.components import GridFunction, TokenFunction
 
         layout: Layout = arguments[0]
         kind = GridFunction if layout.name == "grid" else TokenFunction
@@ -31,7 +31,7 @@ class _Sampler(ShortForm):
 
 class _Metric(ShortForm):
     def __call__(self, config: Config, *arguments: Any) -> Any:
-        from musengine.interfaces.function_components import ScoreFunction
+        from musengine.interfaces.short_forms.components import ScoreFunction
 
         return ScoreFunction(self.declaration.name, self.function, self.settings(config), config)
 
@@ -42,7 +42,7 @@ class _Callback(ShortForm):
         self.event = event
 
     def __call__(self, config: Config, *arguments: Any) -> Any:
-        from musengine.interfaces.function_components import EventFunction
+        from musengine.interfaces.short_forms.components import EventFunction
 
         return EventFunction(self.event, self.function, self.settings(config), config)
 

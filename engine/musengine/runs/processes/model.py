@@ -10,16 +10,16 @@ from typing import Any
 from torch import Tensor
 
 from musengine.data.dataset import Dataset
-from musengine.distributed import Ranks
+from musengine.distributed.ranks import Ranks
 from musengine.evaluation.likelihood import Predictions, predictions_of
 from musengine.generation import engine
-from musengine.interfaces.contract import check_state
+from musengine.interfaces.contracts.values import check_state
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.sampler import Sampler
 from musengine.music.piece import SplitName
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.declarations import WriterDeclaration
-from musengine.runs.ranks import (
+from musengine.runs.processes.ranks import (
     Helper,
     SharedCorpus,
     Work,

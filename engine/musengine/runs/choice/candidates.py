@@ -19,7 +19,7 @@ from musengine.pipeline.sections import LISTS
 from musengine.plugins.configs import Content, ModelConfig
 from musengine.plugins.registry import Registry, RegistryEntry
 from musengine.plugins.suggestions import SuggestedSize, Suggestion
-from musengine.runs.timing import Timing
+from musengine.runs.choice.timing import Timing
 
 logger = logging.getLogger(__name__)
 

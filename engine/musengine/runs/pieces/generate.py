@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from musengine.distributed import ALONE, Ranks
+from musengine.distributed.ranks import ALONE, Ranks
 from musengine.errors import UserError
 from musengine.generation import activations, engine
 from musengine.generation import output as outputs
@@ -27,11 +27,11 @@ from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import phase
 from musengine.plugins.registry import Registry
-from musengine.runs import samplers
 from musengine.runs.folder import RunFolder
-from musengine.runs.infill import InfilledPiece, infilled_pieces
-from musengine.runs.prompts import Prompt, prompts_for
-from musengine.runs.shared_model import pieces_together, share_model
+from musengine.runs.pieces import samplers
+from musengine.runs.pieces.infill import InfilledPiece, infilled_pieces
+from musengine.runs.pieces.prompts import Prompt, prompts_for
+from musengine.runs.processes.model import pieces_together, share_model
 from musengine.runs.trained import Trained, load_trained
 from musengine.utils.format import counted
 from musengine.utils.progress import SILENT, ProgressReporter

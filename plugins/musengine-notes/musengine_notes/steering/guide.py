@@ -19,8 +19,8 @@ from musengine.api import (
     Passage,
     Score,
 )
-from musengine_notes.asked import density_channel, free_parts, scale_channel
 from musengine_notes.events import Events, arranged, velocity_of
+from musengine_notes.form.lookback import Bars, channels, onsets_of
 from musengine_notes.layout import (
     BAR,
     DELAY,
@@ -36,8 +36,8 @@ from musengine_notes.layout import (
     VELOCITY,
     NoteEvents,
 )
-from musengine_notes.lookback import Bars, channels, onsets_of
-from musengine_notes.players import Players
+from musengine_notes.steering.asked import density_channel, free_parts, scale_channel
+from musengine_notes.steering.players import Players
 
 if TYPE_CHECKING:
     from musengine_notes.encoder import Notes

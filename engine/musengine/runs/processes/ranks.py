@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
-from musengine.distributed import ProcessLostError, Ranks, joined
+from musengine.distributed.launch import Place
+from musengine.distributed.ranks import ProcessLostError, Ranks, joined
 from musengine.errors import UserError
 from musengine.interfaces.command import ExitStatus
-from musengine.interfaces.contract import check_state
+from musengine.interfaces.contracts.values import check_state
 from musengine.interfaces.encoder import Encoder
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.registry import Registry
-from musengine.utils.launch import Place
 
 if TYPE_CHECKING:
     from musengine.runs.trained import Trained

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from musengine.data.cache import Scratch
+from musengine.data.storage.cache import Scratch
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.utils.arrays import Array

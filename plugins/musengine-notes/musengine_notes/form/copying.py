@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from musengine_notes.fields import NEVER, Chooser, FieldLogits
+from musengine_notes.form.lookback import KEY
 from musengine_notes.layout import BAR, FIELDS, FIRST_PART, METRE, PART, PITCH, PITCHES
-from musengine_notes.lookback import KEY
 from musengine_notes.stepping import Past
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from musengine.errors import UserError
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry
-from musengine.runs.budget import Budget, going_on
+from musengine.runs.choice.budget import Budget, going_on
 from musengine.runs.folder import RunFolder, find_folder
 from musengine.utils.progress import SILENT, ProgressReporter
 
@@ -59,7 +59,7 @@ def begin_or_go_on(
         return Session(pipeline, folder, registry, reporter=reporter)
     corpus = survey_corpus(source, registry, reporter)
     # What needs PyTorch comes after the mistakes that can be found without.
-    from musengine.runs.choice import choose
+    from musengine.runs.choice.choice import choose
     from musengine.runs.session import Session
 
     choice = choose(corpus, registry, Budget(minutes or default, began), settings, reporter)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from musengine.data.cache import corpus_cache
 from musengine.data.reading import read_sources
+from musengine.data.storage.cache import corpus_cache
 from musengine.errors import UserError
 from musengine.generation.attempts import Kept, Verdict
 from musengine.generation.engine import GeneratedPiece, piece_seeds
@@ -25,7 +25,7 @@ from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry
-from musengine.runs.prompts import Prompt
+from musengine.runs.pieces.prompts import Prompt
 from musengine.runs.trained import Trained
 from musengine.utils.format import counted
 from musengine.utils.progress import ProgressReporter

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from musengine.config.quantities import Length
-from musengine.data.cache import corpus_cache
 from musengine.data.reading import read_sources
+from musengine.data.storage.cache import corpus_cache
 from musengine.errors import UnreadableError, UserError
 from musengine.generation.lengths import steps_in
 from musengine.generation.prompts import cut_prompt, draw_prompts, read_prompts

@@ -14,7 +14,7 @@ from safetensors import numpy as tensors
 from musengine.data.dataset import Dataset
 from musengine.encoding.layouts import Layout
 from musengine.errors import UserError
-from musengine.interfaces.contract import check_figures
+from musengine.interfaces.contracts.values import check_figures
 from musengine.interfaces.sampler import Sampler
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import broken, phase

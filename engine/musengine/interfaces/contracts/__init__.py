@@ -1,0 +1,1 @@
+"""Whether what components return is what the engine asked for."""

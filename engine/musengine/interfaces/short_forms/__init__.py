@@ -1,0 +1,1 @@
+"""Components from one function each, where others are a class."""

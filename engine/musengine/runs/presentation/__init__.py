@@ -1,0 +1,1 @@
+"""How a run is told and shown: lines, its learning curve, reports, notebooks."""

@@ -1,0 +1,1 @@
+"""What comes back: bars that are alike, look-back, and how much is copied."""
