@@ -104,6 +104,10 @@ def music(folder: Path) -> Path:
     (folder / "tunes.json").write_text(json.dumps(tunes))
     (folder / "pipe.toml").write_text(EXACT)
     (folder / "drop.toml").write_text(PIPELINE.replace("layers", "dropout = 0.3\nlayers"))
+    model = 'type = "lstm3"\nlayers = [8]\ndropout = 0.0'
+    counts = EXACT.partition("[training]")[0].replace(model, 'type = "frequencies"')
+    made = '[generate]\ncount = 3\nlength = "8 steps"\n'
+    (folder / "counts.toml").write_text(counts + made)
     return folder
 
 
@@ -119,6 +123,7 @@ def test_two_processes_do_what_one_does(music: Path, musengine) -> None:
         ["train", "pipe.toml", "--run-dir", "two-stateful", "-q", *stateful],
         ["train", "drop.toml", "--run-dir", "drop", "-q"],
         ["train", "drop.toml", "--run-dir", "drop-again", "-q"],
+        ["run", "counts.toml", "-q"],
         # Of one run folder, so that weights are the same to the bit.
         ["generate", "one", "--out", "made/two", "-q", "--set", "generate.seed=3"],
         ["evaluate", "one", "--json", "-q"],
@@ -134,6 +139,9 @@ def test_two_processes_do_what_one_does(music: Path, musengine) -> None:
     assert musengine("train", "pipe.toml", "--run-dir", "two-stateful", "-q", *more).returncode == 0
     assert musengine("train", "pipe.toml", "--run-dir", "one-stateful", "-q", *more).returncode == 0
     assert_same_training(music / "one-stateful", music / "two-stateful")
+
+    # A model that learns by itself does so at the first process, and generates at both.
+    assert len(list((music / "runs/counts/samples").glob("*.mid"))) == 3
 
     made = ("generate", "one", "--out", "made/one", "-q", "--set", "generate.seed=3")
     assert musengine(*made).returncode == 0

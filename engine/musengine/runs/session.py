@@ -186,7 +186,8 @@ class Session:
             dataset,
             [*self.callbacks, learning_curve.LearningCurve()],
             self.reporter,
-            self.ranks,
+            # What learns by itself does so in one process.
+            ALONE if self.pipeline.model_declaration.training == "fit" else self.ranks,
         )
         if self.budget is None or self.run.exists:
             return task
