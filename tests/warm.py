@@ -164,7 +164,8 @@ def _serve() -> None:
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     tempfile.tempdir = None
     manager.load()
-    for name in ("musengine_lstm3.model", "musengine_charrnn.model", "musengine_media.report"):
+    families = ("lstm3", "charrnn", "melody", "biaxial", "notes", "remi")
+    for name in (*(f"musengine_{each}.model" for each in families), "musengine_media.report"):
         with contextlib.suppress(ImportError):
             __import__(name)
     for line in sys.stdin:
