@@ -27,7 +27,11 @@ from musengine.runs.folder import RunFolder
 from musengine.runs.pieces import generate as generation
 from musengine.runs.pieces import samplers
 from musengine.runs.presentation import learning_curve
-from musengine.runs.presentation.report import tell_dataset, tell_figures
+from musengine.runs.presentation.report import (
+    tell_dataset,
+    tell_figures,
+    tell_figures_in_short,
+)
 from musengine.runs.presentation.run_writers import write_run
 from musengine.runs.processes.ranks import own_device
 from musengine.runs.processes.training import begin_together
@@ -270,7 +274,10 @@ class Session:
         self.run.write_evaluation(results)
         self.run.write_pipeline(self.pipeline)
         self.run.write_state(evaluated=wanted)
-        tell_figures(results)
+        if self.choice is None:
+            tell_figures(results)
+        else:
+            tell_figures_in_short(results, self.run.path)
 
     def tell_skipped(self) -> None:
         """List what was left out of the corpus: late, where it is seen, but for the figures."""

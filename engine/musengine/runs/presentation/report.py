@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 from musengine.data.dataset import Dataset, total_steps
 from musengine.encoding.left_out import told_left_out
@@ -29,6 +30,18 @@ def tell_figures(results: Mapping[str, Figures]) -> None:
             if isinstance(value, (int, float)) and not name.endswith(_BESIDE)
         )
         logger.info(f"{part}: {shown}")
+
+
+def tell_figures_in_short(results: Mapping[str, Figures], run: Path) -> None:
+    """Say of each part what compares across models, and where the other figures are."""
+    for part, figures in results.items():
+        if "nats_per_note" not in figures:
+            tell_figures({part: figures})
+            continue
+        held_out = counted(int(figures["pieces"]), "piece")
+        told = _with_interval("nats_per_note", figures).removeprefix("nats_per_note ")
+        logger.info(f"on {held_out} not learned from: {told} nats a note, the lower the better")
+    logger.info(f"all figures: {run / 'evaluation.json'}")
 
 
 def _shown(name: str, figures: Figures) -> str:
