@@ -189,7 +189,8 @@ def slow(session: nox.Session) -> None:
     """
     install_everything(session, *group("test"))
     apart = "--ignore=tests/outoftree"
-    session.run(*PYTEST, "-m", "slow", "--durations=0", "tests", "plugins", apart, *session.posargs)
+    what = ("-m", "slow", "--durations=0", "tests", "plugins", apart, *session.posargs)
+    session.run(*PARALLEL, "--dist", "worksteal", *what, env=ONE_THREAD)
 
 
 def install_everything(session: nox.Session, *what: str) -> None:
