@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from warm import Ended, Warm
 
 from helpers import write_random_midi
 from musengine.errors import MachineError, UnreadableError, machines_fault
 from musengine.utils.parallel import Failure, process_map
+from warm import Ended, Warm
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a fork and a limit on file sizes")
 

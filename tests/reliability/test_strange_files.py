@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warm import Warm
 
 from helpers import write_random_midi
 from musengine.cli.main import main
 from musengine.testing import run_command
+from warm import Warm
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
 Fails = Callable[..., str]
