@@ -386,7 +386,7 @@ def _train(
     if stored is not None:
         task.take_in_last(stored.meta)
         logger.info(f"going on after step {trainer.state.step}")
-    run.forget_after(trainer.state.step, trainer.unlogged)
+    run.forget_after(trainer.state.step, trainer.losses.steps)
     try:
         once = task.ranks.alone
         with stop_on_interrupt(logger.warning, once=once) as stop, phase("training"):

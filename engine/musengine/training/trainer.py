@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from musengine.training import checkpoint as checkpoints
 from musengine.training.averaging import WeightAverage, load_parameters
 from musengine.training.descent import Whole, add_up_gradients, parts_of, total_loss
 from musengine.training.device import is_out_of_memory, memory_explained, mixed_precision
+from musengine.training.loss_log import LossLog
 from musengine.training.optim import (
     clip_gradients,
     load_optimizer,
@@ -46,13 +46,8 @@ from musengine.training.task import TrainingTask, class_name, judged
 from musengine.utils.format import counted
 from musengine.utils.signals import StopRequest
 
-logger = logging.getLogger(__name__)
-
 _NAMED = 3
 """Pieces that are named where the loss is no number."""
-
-_RUNAWAY = 1000.0
-"""Times the first loss, beyond which it is said to run away."""
 
 
 def fit(task: TrainingTask, fitted: TrainerState | None = None) -> Ending:
@@ -106,12 +101,8 @@ class Trainer:
         self._restored_at: int | None = None
         self._began = time.monotonic()
         self._step_times: deque[float] = deque(maxlen=50)
-        self.unlogged = 0
-        """Steps whose loss is not in the log yet."""
-        self._unlogged_sum = 0.0
+        self.losses = LossLog(task.store, self.config.log_every)
         self._last_pieces: list[int] = []
-        self._first_loss: float | None = None
-        self._runaway_told = False
 
     def train(self, stop: StopRequest | None = None) -> Ending:
         """Train until a limit is reached, a callback ends it or the user does.
@@ -141,7 +132,7 @@ class Trainer:
         if self.ranks.agreed(state.step != self.saved.step or not task.store.checkpoint_paths()):
             self.save(validate=not ending.interrupted)
         if not ending.interrupted:
-            self._log_mean(state.step)
+            self.losses.write(self.progress, state.step)
         task.notify("on_end", self.progress, ending.reason)
         return ending
 
@@ -344,7 +335,7 @@ class Trainer:
         """
         return {
             "validation_due": due,
-            "unlogged": (self.unlogged, self._unlogged_sum),
+            "unlogged": self.losses.state(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": (class_name(self.schedule), self.schedule.state()),
             "carried": carried,
@@ -370,7 +361,7 @@ class Trainer:
         if kind == class_name(self.schedule):
             self.schedule.load_state(state)
         self._validation_due = stored.extra["validation_due"]
-        self.unlogged, self._unlogged_sum = stored.extra["unlogged"]
+        self.losses.load_state(stored.extra["unlogged"])
         self.carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
         if not self.ranks.alone and self.carried is not None:
             own = range(_rows(self.carried))[self.ranks.share(_rows(self.carried))]
@@ -406,7 +397,10 @@ class Trainer:
         """Bring progress and log up to date after a step, and call the callbacks."""
         self._update_progress(loss)
         self._step_times.append(time.monotonic())
-        self._log(loss)
+        if self.ranks.first and not math.isfinite(loss):
+            self.losses.write(self.progress, self.state.step - 1)
+            raise self._not_finite("loss")
+        self.losses.add(loss, self.progress)
         self.task.notify("on_step", self.progress)
         if self.state.batch == 0:
             self.task.notify("on_epoch", self.progress)
@@ -441,17 +435,6 @@ class Trainer:
             return 0.0
         return len(self._step_times) / (now - self._step_times[0])
 
-    def _log(self, loss: float) -> None:
-        step = self.state.step
-        if self.ranks.first and not math.isfinite(loss):
-            self._log_mean(step - 1)
-            raise self._not_finite("loss")
-        self._tell_runaway(loss)
-        self.unlogged += 1
-        self._unlogged_sum += loss
-        if step % self.config.log_every == 0:
-            self._log_mean(step)
-
     def _not_finite(self, what: str) -> UserError:
         """Return the error of a loss or of weights that are no numbers: where, and what is left."""
         pieces = self.task.batches.pieces
@@ -466,34 +449,6 @@ class Trainer:
             f"{shown}: set training.clip_norm, or a smaller training.learning_rate{kept}",
             code="loss-not-finite",
         )
-
-    def _tell_runaway(self, loss: float) -> None:
-        """Say once that the loss is far beyond what it began with."""
-        if self._first_loss is None:
-            self._first_loss = abs(loss)
-        elif abs(loss) > _RUNAWAY * max(self._first_loss, 1.0) and not self._runaway_told:
-            self._runaway_told = True
-            logger.warning(
-                f"the loss runs away: {loss:.3g} at step {self.state.step}, and "
-                f"{self._first_loss:.3g} when this began; set training.clip_norm, or a smaller "
-                "training.learning_rate"
-            )
-
-    def _log_mean(self, step: int) -> None:
-        """Write a line about the steps up to this one that are not in the log yet, if any."""
-        if not self.unlogged:
-            return
-        record = {
-            "step": step,
-            "epoch": self.state.epoch,
-            "loss": self._unlogged_sum / self.unlogged,
-            "steps": self.unlogged,
-            "unit": self.task.unit,
-            "learning_rate": self.progress.learning_rate,
-            "seconds": round(self.state.seconds, 3),
-        }
-        self.task.store.log(record)
-        self.unlogged, self._unlogged_sum = 0, 0.0
 
 
 def _rows(state: State) -> int:
