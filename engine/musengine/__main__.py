@@ -1,8 +1,14 @@
-"""`python -m musengine` is the command `musengine`."""
+"""`python -m musengine` is the command `musengine`, and what `torchrun` starts."""
 
 from __future__ import annotations
 
+import os
+
 from musengine.cli.main import main
+from musengine.distributed.launch import leave
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    status = main()
+    if status == 0 and "TORCHELASTIC_RUN_ID" in os.environ:
+        leave(status)
+    raise SystemExit(status)

@@ -30,9 +30,11 @@ def die_at(rank: int, step: int) -> None:
 
 if __name__ == "__main__":
     from musengine.cli.main import main
+    from musengine.distributed.launch import leave
 
     if len(sys.argv) > 2:
         die_at(*json.loads(sys.argv[2]))
     for line in json.loads(sys.argv[1]):
         if status := main(line):
             raise SystemExit(status)
+    leave(0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from dataclasses import dataclass
+from typing import NoReturn
 
 from musengine.errors import UserError
 
@@ -50,6 +53,18 @@ def place() -> Place | None:
         on_one_machine=_number("LOCAL_WORLD_SIZE", size) == size,
         restarts=_number("TORCHELASTIC_RESTART_COUNT", 0),
     )
+
+
+def leave(status: int) -> NoReturn:
+    """End this process, one of several, where all is done.
+
+    PyTorch's engine leaves threads behind. Where the interpreter takes itself apart while one of
+    them runs, C++ aborts the process, and a job that is done counts as failed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def _number(name: str, default: int) -> int:
