@@ -72,6 +72,7 @@ def test_time_in_seconds_goes_through_the_tempos() -> None:
 
 
 def test_arrays_may_skip_the_rest_at_the_start() -> None:
+    pytest.importorskip("musengine_charrnn")
     # The text begins with the first note, a beat into the music; the drum of track 1 is left out.
     text_roll = create("encoder", "text-roll", step="1/4 beat")
     tune = score_of([*((4 + 2 * t, 2, 60 + t) for t in range(8)), (5, 1, 10), (15, 1, 10)])
@@ -83,6 +84,7 @@ def test_arrays_may_skip_the_rest_at_the_start() -> None:
 
 
 def test_a_text_counts_by_the_score_it_stands_for() -> None:
+    pytest.importorskip("musengine_charrnn")
     abc = create("encoder", "chars", texts="abc")
     text = Text("X:1\nT:a\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|\n", "abc")
 
