@@ -73,6 +73,9 @@ def test_a_run_ends_with_its_report_and_says_where(folder: Path) -> None:
     assert headings(page) == ["Pieces", "Figures", "Corpus", "Pipeline", "Once more"]
     assert [piece["title"] for piece in page.data["pieces"].values()] == ["piece-001", "piece-002"]
     assert page.all("b") == []
+    figures = json.loads((folder / "runs/pipe/evaluation.json").read_text("utf-8"))["valid"]
+    assert figures["notes"] == 40
+    assert "nats_per_note" in (folder / "runs/pipe/report.html").read_text("utf-8")
     assert page.texts["pre"][0] == (folder / "runs/pipe/pipeline.toml").read_text("utf-8")
 
 
