@@ -30,6 +30,7 @@ from musengine.interfaces.sampler import (
     PieceRandom,
     Sampler,
     TokenSampler,
+    gumbel_noise,
     onsets_where_sounding,
 )
 
@@ -86,7 +87,6 @@ class _Redraw(PieceRandom):
 
     def __init__(self, random: PieceRandom, again_N: Tensor) -> None:
         self.device, self._random, self._again_N = random.device, random, again_N
-        self._ahead = None
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Return (N, *shape); pieces that keep their step get numbers that are not used."""
@@ -94,6 +94,10 @@ class _Redraw(PieceRandom):
         pieces = self._again_N.nonzero()[:, 0]
         numbers[pieces] = self.redraw(pieces, shape)
         return numbers
+
+    def gumbel(self, shape: tuple[int, ...]) -> Tensor:
+        """Return them as Gumbel noise; none is drawn ahead."""
+        return gumbel_noise(self.uniform(shape))
 
     def redraw(self, pieces: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Return (K, *shape) for K chosen pieces."""

@@ -53,6 +53,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
 
     _index: CopyIndex | None = None
     _watch: CopyWatch | None = None
+    _most: int | None = None
     _drawn: Mapping[str, Tensor] = {}
 
     def fit(self, training: Iterable[Array], held_out: Iterable[Array]) -> None:
@@ -80,7 +81,9 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
     def begin(self, history: History, random: PieceRandom) -> None:
         """Look at the prompts."""
         self._watch, self._drawn = None, {}
-        if self._index is None or self.bound is None:
+        # Asked once: it is a percentile of the pieces held out, and draws are many.
+        self._most = self.bound
+        if self._index is None or self._most is None:
             return
         assert isinstance(self.layout, NoteEvents)
         steps = history.steps.cpu().numpy()
@@ -119,9 +122,9 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
 
     def _without_copies(self, pitch: FieldLogits) -> FieldLogits:
         """Forbid the pitches with which a run would be too long, where others are left."""
-        if self._watch is None or self.bound is None:
+        if self._watch is None or self._most is None:
             return pitch
-        rows = np.flatnonzero(self._watch.run_N >= self.bound)
+        rows = np.flatnonzero(self._watch.run_N >= self._most)
         if not len(rows):
             return pitch
         delay, part = (self._drawn[name].cpu().numpy()[rows] for name in ("delay", "part"))
