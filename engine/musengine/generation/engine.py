@@ -33,7 +33,8 @@ MOST_STEPS = 200_000
 AT_ONCE = 64
 """Pieces generated side by side."""
 
-_CHECK_EVERY = 16
+CHECK_EVERY = 16
+"""Steps from one look at the numbers of a draw, and at how far pieces are, to the next."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,22 @@ def _cut(
     return steps if wanted is None else steps[:wanted]
 
 
+def with_step(steps: Tensor, step: Tensor, index: int) -> Tensor:
+    """Return steps (N, T, ...) that have a step (N, ...) at an index; where none is left, longer.
+
+    Args:
+        steps: those before the index count; changed where there is room.
+        step: the new one.
+        index: T at the most.
+    """
+    if index == steps.shape[1]:
+        # Doubling keeps the copying linear in the length.
+        more = steps.new_zeros(len(steps), max(index, 256), *steps.shape[2:])
+        steps = torch.cat([steps, more], dim=1)
+    steps[:, index] = step
+    return steps
+
+
 class _Generator:
     """Generates some pieces of one tempo and meter side by side."""
 
@@ -271,10 +288,10 @@ class _Generator:
             context, state = check_step(self.model, self.model.step(last, state, here))
             history = self._history(self.prompt_steps + made)
             proposal = self.chain.choose(self.model, context, history)
-            if made % _CHECK_EVERY == 0:
+            if made % CHECK_EVERY == 0:
                 check_drawn(self.model, proposal)
             last = proposal.choice
-            self._append(last, self.prompt_steps + made)
+            self._steps = with_step(self._steps, last, self.prompt_steps + made)
             if self._logits is not None:
                 self._logits.append(proposal.logits.float().cpu())
             made += 1
@@ -320,15 +337,6 @@ class _Generator:
         steps = self._steps[:, :count]
         return History(self.layout, steps, self.prompt_steps, self.settings, self._padding_N)
 
-    def _append(self, choice: Tensor, index: int) -> None:
-        if index == self._steps.shape[1]:
-            # Doubling keeps the copying linear in the length.
-            more = self._steps.new_zeros(
-                self._steps.shape[0], max(index, 256), *self._steps.shape[2:]
-            )
-            self._steps = torch.cat([self._steps, more], dim=1)
-        self._steps[:, index] = choice
-
     def _all_done(self, made: int, report: Callable[[float], None]) -> bool:
         length = self.plan.length
         if length.unit in self._counted and made >= length.number:
@@ -339,7 +347,7 @@ class _Generator:
                 "the model draws nothing that moves time on, or elapsed() stands still"
             )
             return True
-        if made == 0 or made % _CHECK_EVERY:
+        if made == 0 or made % CHECK_EVERY:
             return False
         may_end = isinstance(self.layout, Tokens) and self.layout.end is not None
         if length.unit in self._counted and not may_end:

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from musengine.evaluation.likelihood import score_pieces
-from musengine.generation.engine import MOST_STEPS
+from musengine.generation.engine import CHECK_EVERY, MOST_STEPS, with_step
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.contracts.tensors import check_drawn, check_step
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
 from musengine.interfaces.model import Model, State, as_steps, joined_states
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
 from musengine.interfaces.steering import Guide, Infill, Passage
-
-_CHECK_EVERY = 16
 
 
 def draw_passages(
@@ -106,12 +104,12 @@ class _Drawing:
             here = {name: self._tensor(each) for name, each in self.guide.conditioning().items()}
             context, state = check_step(self.model, self.model.step(last, state, here))
             proposal = self.chain.choose(self.model, context, self._history(made), self._settled)
-            if made % _CHECK_EVERY == 0:
+            if made % CHECK_EVERY == 0:
                 check_drawn(self.model, proposal)
                 if beat is not None:
                     beat()
             last = proposal.choice
-            self._append(last, self.prompt_steps + made)
+            self._steps = with_step(self._steps, last, self.prompt_steps + made)
             made += 1
 
     def _begun(self) -> State:
@@ -136,10 +134,3 @@ class _Drawing:
     def _history(self, made: int) -> History:
         steps = self._steps[:, : self.prompt_steps + made]
         return History(self.layout, steps, self.prompt_steps, self.settings)
-
-    def _append(self, step: Tensor, index: int) -> None:
-        if index == self._steps.shape[1]:
-            # Doubling keeps the copying linear in the length.
-            shape = (self.count, max(index, 256), *self._steps.shape[2:])
-            self._steps = torch.cat([self._steps, self._steps.new_zeros(shape)], dim=1)
-        self._steps[:, index] = step
