@@ -60,8 +60,9 @@ class PieceRandom:
 
     def gumbel(self, shape: tuple[int, ...]) -> Tensor:
         """Return the next numbers u of every piece, as `uniform`, as Gumbel noise -log(-log(u))."""
-        self.uniform(shape)
-        assert self._ahead is not None
+        numbers = self.uniform(shape)
+        if self._ahead is None:  # a subclass that draws nothing ahead
+            return gumbel_noise(numbers)
         if self._ahead_noise is None:
             # For all that is drawn ahead at once: five small operations less in each step.
             self._ahead_noise = gumbel_noise(self._ahead)
