@@ -44,6 +44,8 @@ def decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]
             f"training.precision: {device} here does not compute in bfloat16; training in float32"
         )
         precision = "float32"
+        # A new run writes its precision with its pipeline; of one that goes on the change is on
+        # record.
         if run.exists:
             run.log({"changed": ["training.precision"]})
     keep_freed_memory()
@@ -72,6 +74,8 @@ def training_task(
     # Found now, and not when what was trained makes pieces without an end.
     with phase("preparing the run"):
         check_time(encoder, max(data.parts["train"][:_TIMED], key=len).encoded.steps)
+    # Immediately before the model is made, so that what ran before, such as timing, does not change
+    # the weights that a seed gives.
     torch.manual_seed(pipeline.training.seed)
     pieces, training = data.parts["train"], pipeline.training
     strategy = pipeline.batching.create(training, [len(piece) for piece in pieces])
@@ -84,6 +88,7 @@ def training_task(
     loss: Loss[Any] | None = None
     if pipeline.loss is not None:
         loss = pipeline.loss.create(encoder.layout)
+    # A model that gives neither a loss nor a likelihood cannot be measured on the validation part.
     declared = pipeline.model_declaration
     measurable = declared.takes_loss or declared.own_loss or declared.likelihood
     return TrainingTask(

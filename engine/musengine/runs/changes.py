@@ -36,6 +36,7 @@ def refuse_changes(folder: Path, stored: Mapping[str, Any], pipeline: Pipeline) 
             continue
         for key in {**old, **new}:
             before, after = old.get(key), new.get(key)
+            # UNSET lists the keys that a file sets back to their defaults; it is no setting itself.
             if key == UNSET or before == after or _decided_by_run(table, key, before, after):
                 continue
             if (table, key) in changeable:

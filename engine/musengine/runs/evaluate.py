@@ -96,6 +96,7 @@ def _dataset(
     Raises:
         UserError: it is not there any more, or is not the same.
     """
+    # Only files that the run began with: those added to the folder since must not move the split.
     manifest = read_corpus(pipeline, registry, reporter, run.known_files())
     dataset = prepare(pipeline, manifest, encoder, learned=True, reporter=reporter)
     run.check_split(dataset)
@@ -113,6 +114,8 @@ def corpus_range(dataset: Dataset, encoder: Encoder[Any]) -> dict[str, Any]:
         return {}
     pieces = dataset.parts["train"]
     # Enough for a range; the largest corpora would take minutes.
+    # A fixed seed: the same corpus has the same range whatever the run's seed. Sorted when read, so
+    # that shards are read front to back.
     chosen = np.random.default_rng(0).permutation(len(pieces))[:_RANGE_PIECES]
     scores = (as_score(pieces[index].encoded.steps, encoder) for index in sorted(chosen.tolist()))
     return CorpusRange.of(score for score in scores if score is not None).as_json()

@@ -108,13 +108,19 @@ class RunFolder:
         message = f"{self.path} is in use by another musengine process; wait for it, or use --new"
         fresh = False
         try:
+            # Links are refused before the lock is made, since making it already writes into the
+            # folder.
             with locked(self.path / "run.lock", message):
                 for folder in (self.path, self.checkpoints, self.samples):
+                    # Only with the lock: files that another process is writing look the same.
                     remove_abandoned(folder)
                 try:
                     self._remove_half_begun()
                     yield
                 finally:
+                    # Whether anything came to be is asked while the lock is held; the lock's file
+                    # itself can only be deleted once it is released, as Windows deletes no open
+                    # file.
                     fresh = not self.exists
                     self._remove_half_begun()
         finally:
@@ -144,6 +150,7 @@ class RunFolder:
         if self.exists:
             return
         if self.path.is_dir():
+            # Without our lock in it, files of these names are a stranger's.
             own = {"run.lock", *_BEGINNING} if (self.path / "run.lock").is_file() else set()
             others = [
                 entry.name
@@ -183,6 +190,8 @@ class RunFolder:
         offset, length = wanted.prompt_offset.length, wanted.prompt_length
         needed = steps_needed(pieces, offset, length, encoder, settings)
         store_prompts(pieces, encoder.layout, self.prompts, prevailing, needed)
+        # A killed process leaves either no pipeline, and what there is counts as half begun, or all
+        # of it.
         self.write_pipeline(pipeline)
 
     def write_pipeline(self, pipeline: Pipeline) -> None:
@@ -272,6 +281,7 @@ class RunFolder:
         Raises:
             UserError: the run was taken away, which a checkpoint's folder made anew would hide.
         """
+        # append_text would make a removed folder anew, with a log but no run in it.
         if not self.exists:
             raise UserError(
                 f"{self.path} was removed or renamed while the run was at work; nothing more is "

@@ -45,6 +45,7 @@ def with_needed(error: ConfigError, run: Path, registry: Registry) -> ConfigErro
         components: Mapping[str, str] = known.get("components", {})
         made_with = ", ".join(f"{name} from {place}" for name, place in sorted(components.items()))
         message = f"this run was made with {made_with}"
+        # A plugin that is installed but failed to load would not be mended by installing it again.
         absent = [
             f"{each['distribution']}=={each['version']}"
             for each in known.get("plugins", ())

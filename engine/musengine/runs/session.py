@@ -86,6 +86,7 @@ class Session:
     @functools.cached_property
     def callbacks(self) -> list[Callback[Any]]:
         """The pipeline's callbacks, the same ones for training and generation."""
+        # Once for the whole session: a callback that counts must not begin anew after training.
         created: list[Callback[Any]] = [each.create() for each in self.pipeline.callbacks]
         for callback in created:
             callback.reporter = self.reporter
@@ -132,11 +133,15 @@ class Session:
         """
         if self.run.exists:
             self.pipeline = _continued(self.pipeline, self.run, self.registry)
+            # Before the corpus is read, so that a finished run answers within a second.
             if (finished := _finished_training(self.pipeline, self.run)) is not None:
                 logger.info(f"{self.run.path} is trained already{finished}")
                 self.begun = True
                 return
         self.pipeline, device = decided(self.pipeline, self.run)
+        # The order of what follows is by cost: imports and the checkpoint's outline fail within a
+        # second, reading the corpus may take an hour, and only then is anything written into the
+        # folder.
         encoder, origin = self._encoder()
         dataset = self.dataset = self._read(encoder, learned=origin is not None)
         task = self._task(encoder, dataset, own_device(device, self.ranks))
@@ -203,6 +208,7 @@ class Session:
         """Write what a run begins with, or what changes where it goes on."""
         if self.run.exists:
             self.run.check_split(dataset)
+            # Taken back before training goes on: killed in between, the run must not look finished.
             self.run.write_state(trained=None, stopped_by=None)
             self.run.write_pipeline(self.pipeline)
         else:

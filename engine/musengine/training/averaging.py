@@ -27,6 +27,7 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average after an optimizer step, the first is 1."""
+        # average = decay * average + (1 - decay) * weights, as one interpolation in place.
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, parameter in self.model.named_parameters():
             self.averages[name].lerp_(parameter, share)
@@ -34,6 +35,8 @@ class WeightAverage:
     @contextlib.contextmanager
     def in_place(self) -> Iterator[dict[str, Tensor]]:
         """Let the model have the averages for a while; gives the weights that are trained."""
+        # Copied into the same parameters, not exchanged for others: the optimizer and compiled
+        # graphs hold on to these very tensors.
         trained = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         load_parameters(self.model, self.averages)
         try:

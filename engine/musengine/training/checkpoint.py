@@ -67,7 +67,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """
     tensors = {f"{_MODEL}{name}": tensor for name, tensor in checkpoint.model.items()}
     skeleton = _flatten(checkpoint.extra, tensors)
+    # safetensors holds tensors by name and strings. Everything else goes into its header as JSON,
+    # with names where the tensors were: unlike a pickle, reading it cannot run code.
     metadata = {"meta": json.dumps(checkpoint.meta), "extra": json.dumps(skeleton)}
+    # Cloned even on the CPU: safetensors refuses tensors that share memory, as tied weights do, and
+    # those that are not contiguous.
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
@@ -84,6 +88,7 @@ def outline(path: Path) -> Outline:
         UserError: missing, cut short or otherwise damaged, or no checkpoint at all.
     """
     with _opened(path) as file:
+        # `get_slice` reads shapes from the header alone.
         names = [name for name in file.keys() if name.startswith(_MODEL)]  # noqa: SIM118
         shapes = {_bare(name): tuple(file.get_slice(name).get_shape()) for name in names}
         return Outline(shapes, _meta(file))
@@ -100,6 +105,8 @@ def load(path: Path, *, weights_only: bool = False) -> Checkpoint:
         UserError: missing, cut short or otherwise damaged, or no checkpoint at all.
     """
     with _opened(path) as file:
+        # Only what is asked for is read from the file: the optimizer's moments are twice the
+        # weights.
         names = [name for name in file.keys()]  # noqa: C416, SIM118  not a dict
         chosen = [name for name in names if name.startswith(_MODEL) or not weights_only]
         tensors = {name: file.get_tensor(name) for name in chosen}
@@ -134,6 +141,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _json(file: Any, name: str) -> Any:
     text = (file.metadata() or {})[name]
+    # Asked before parsing, which takes memory many times the text's length.
     if len(text) > MOST_JSON:
         raise ValueError(f"{len(text)} characters of {name!r} are too many")
     return json.loads(text)
@@ -184,12 +192,15 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
     refuse_other(shapes_of(model), found, path)
     own = model.state_dict()
     for name, weight in weights.items():
+        # `load_state_dict` would silently turn fractions into whole numbers. Precisions may differ:
+        # a run trained in float64 can generate in float32.
         if weight.is_floating_point() != own[name].is_floating_point():
             raise UserError(
                 f"the checkpoint {path} belongs to another model: {name} holds {weight.dtype}, the "
                 f"model needs {own[name].dtype}",
                 code="checkpoint-of-another-model",
             )
+    # Parameters alone: a buffer may well hold -inf, such as the mask of a grammar.
     for name, _ in model.named_parameters():
         if name in weights and not bool(torch.isfinite(weights[name]).all()):
             raise UserError(
@@ -256,8 +267,11 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value
         return {_TENSOR: name}
     if isinstance(value, dict):
+        # As pairs, since keys of an optimizer's state are whole numbers, which JSON would make
+        # strings.
         return {"dict": [[key, _flatten(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
+        # JSON has one kind of list; an LSTM's state must come back as a tuple.
         kind = "tuple" if isinstance(value, tuple) else "list"
         return {kind: [_flatten(item, tensors) for item in value]}
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -271,6 +285,7 @@ def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
         return value
     if _TENSOR in value:
         return tensors[value[_TENSOR]]
+    # Every container was written as a table with one key, its kind.
     (kind, items), *_ = value.items()
     if kind == "dict":
         return {key: _restore(item, tensors) for key, item in items}
@@ -286,6 +301,7 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return {key: map_tensors(item, change) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         changed = [map_tensors(item, change) for item in value]
+        # A named tuple takes its items one by one.
         return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)
     return value
 

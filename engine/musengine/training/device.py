@@ -56,6 +56,7 @@ def memory_explained(config: TrainingConfig, device: torch.device) -> Iterator[N
     try:
         yield
     except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        # Not every allocator raises an error class of its own; the CPU's is a plain RuntimeError.
         if not is_out_of_memory(error):
             raise
         raise UserError(
@@ -76,6 +77,8 @@ def supports_bfloat16(device: torch.device) -> bool:
     try:
         with torch.enable_grad(), mixed_precision("bfloat16", device):
             hidden, _ = layer(torch.zeros(1, 1, 1, device=device))
+            # The pass backward runs outside autocast, as in training: some processors fail only
+            # there.
             total = hidden.sum()
         torch.autograd.backward(total)
     except RuntimeError:  # what PyTorch raises for an operation that a device does not have

@@ -67,6 +67,7 @@ class LossLog:
         """Say once that the loss is far beyond what it began with."""
         if self._first is None:
             self._first = abs(loss)
+        # At least 1: a loss that began near 0 may rise a thousandfold without harm.
         elif abs(loss) > _RUNAWAY * max(self._first, 1.0) and not self._told:
             self._told = True
             logger.warning(

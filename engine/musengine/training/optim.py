@@ -23,6 +23,8 @@ def make_optimizer(model: Model[Any], factory: OptimizerFactory[Any]) -> torch.o
         message = f"returned {kind_of(made)}, expected a torch.optim.Optimizer"
         raise broken(factory, "create", message)
     for group in made.param_groups:
+        # The schedule multiplies this one, so that its factors do not accumulate; PyTorch's own
+        # schedulers use the same key.
         group.setdefault("initial_lr", group["lr"])
     return made
 

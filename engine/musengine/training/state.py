@@ -32,6 +32,8 @@ class TrainerState:
         """
         wrong = not isinstance(value, Mapping) or set(value) != set(vars(cls()))
         for name, number in () if wrong else value.items():
+            # Strictly, as a checkpoint may be a stranger's: bool is an int in Python, and counters
+            # beyond 2**53 could not be told apart once they are floats.
             whole = isinstance(number, int) and not isinstance(number, bool)
             wrong |= not (whole or (name == "seconds" and isinstance(number, float)))
             wrong = wrong or not 0 <= number < 2**53

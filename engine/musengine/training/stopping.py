@@ -36,6 +36,7 @@ def fraction_done(config: TrainingConfig, state: TrainerState, batches_in_epoch:
         (epochs, config.epochs),
         (state.seconds / 60, config.minutes),
     )
+    # A limit of 0 is reached before the first step; None is no limit.
     shares = [done / limit if limit else 1.0 for done, limit in limits if limit is not None]
     return min(max(shares, default=0.0), 1.0)
 

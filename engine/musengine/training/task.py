@@ -131,6 +131,8 @@ class TrainingTask:
             ],
         }
         checkpoints.save(path, checkpoints.Checkpoint(self.model.state_dict(), meta, extra))
+        # Only after the file is whole: a state that names a checkpoint which is not there would be
+        # worse than one that has not heard of it yet, which `take_in_last` makes up for.
         self._take_in(path, figure, state)
         self.notify("on_checkpoint", progress, path)
 
@@ -149,6 +151,8 @@ class TrainingTask:
         """Note whether a checkpoint is the best so far, and delete those that are not kept."""
         best = self.store.state().get("best")
         if figure is not None and (best is None or figure < best["figure"]):
+            # Written before old checkpoints are deleted, or the one that was best would be deleted
+            # with them.
             best = {"checkpoint": path.name, "figure": figure, "step": state.step}
             self.store.write_state(best=best)
         if self.config.keep_checkpoints != "all":

@@ -57,6 +57,8 @@ def fit(task: TrainingTask, fitted: TrainerState | None = None) -> Ending:
         task: what is trained.
         fitted: of a model that has seen it before its validation failed; only that is made up for.
     """
+    # "fit" is for models that count instead of descending: no gradient, no schedule, one pass over
+    # the training part is all of it, so that the step and the epoch after it are both 1.
     task.notify("on_start", task.store.path, Progress())
     if fitted is None:
         began = time.monotonic()
@@ -94,12 +96,20 @@ class Trainer:
         self.optimizer = make_optimizer(task.model, optimizer)
         self.schedule = schedule
         self.average = self._averaged() if self.config.average else None
+        # `state` is where training is now, `saved` where the newest checkpoint is: periods are
+        # counted between the two, and equal steps mean that there is nothing new to save.
         self.state, self.saved = TrainerState(), TrainerState()
+        # Recurrent state of the rows after the last batch, detached; None where an epoch begins.
         self.carried: State = None
         self.progress = Progress()
         self._validation_due = False
+        # Step of the checkpoint that was restored, whose optimizer state is untried until the step
+        # after.
         self._restored_at: int | None = None
+        # Moved back by the time of earlier sessions when a checkpoint is restored, so that now
+        # minus it is all the time in training.
         self._began = time.monotonic()
+        # The rate that is shown is of the last 50 steps: the first steps of a run are slow.
         self._step_times: deque[float] = deque(maxlen=50)
         self.losses = LossLog(task.store, self.config.log_every)
         self._last_pieces: list[int] = []
@@ -114,23 +124,35 @@ class Trainer:
         task, state = self.task, self.state
         stop = stop or StopRequest()
         task.model.train()
+        # The same weights and buffers at every process from the start: from here on only summed
+        # gradients are exchanged, and equal updates keep them equal.
         self.ranks.copy_from_first(list(task.model.state_dict().values()))
         self._update_progress()
         self._take_time(self.ranks.agreed(state.seconds))
         task.notify("on_start", task.store.path, self.progress)
+        # A run may be resumed beyond its limit, for instance when `steps` was lowered: then it only
+        # saves.
         ending = self._at_limit()
+        # An interrupted session left its validation out; schedule and callbacks get its figures
+        # now, before the next step, as they would have without the interruption.
         if ending is None and self._validation_due:
             self.save()
             ending = self.ranks.agreed(self._asked_to_stop())
         try:
             while ending is None:
                 ending = self._train_epoch(stop)
+        # With a process gone no collective call can be made any more, so only the first one saves,
+        # alone.
         except ProcessLostError:
             with self._averages_in_place() as trained:
                 self._save_alone(trained)
             raise
+        # Agreed, since every process must take part in saving or none; also a run that ends at step
+        # 0 leaves a checkpoint, from which pieces can be made.
         if self.ranks.agreed(state.step != self.saved.step or not task.store.checkpoint_paths()):
             self.save(validate=not ending.interrupted)
+        # The mean of an interrupted interval stays in the checkpoint and is logged once it is
+        # complete, so that the log of a resumed run has the same lines as one that ran through.
         if not ending.interrupted:
             self.losses.write(self.progress, state.step)
         task.notify("on_end", self.progress, ending.reason)
@@ -150,10 +172,15 @@ class Trainer:
 
     def _ended_or_saved(self, stop: StopRequest) -> Ending | None:
         """Save where that is due; returns why training ends here, as the first process has it."""
+        # Decided after every step by the first process alone: clocks and callbacks differ between
+        # processes.
         ending = INTERRUPTED if stop.requested else self._at_limit() or self._asked_to_stop()
         due = is_due(self.config.checkpoint_every, self.state, self.saved)
         wanted = due or any(each.wants_checkpoint(self.progress) for each in self.task.callbacks)
+        # Two numbers are sent at every step, since that is cheap; what is decided is only sent as
+        # an object, which costs more, where one of the two says that there is something.
         news = ending is not None or wanted
+        # float64, as seconds of long runs lose their fractions in float32.
         told = torch.tensor([self.state.seconds, float(news)], dtype=torch.float64)
         self.ranks.copy_from_first([told])
         seconds, news = told.tolist()
@@ -176,16 +203,21 @@ class Trainer:
         Raises:
             UserError: the batch is too large for the device's memory.
         """
+        # Kept for the message if this step's loss is no number.
         self._last_pieces = batch.pieces.tolist()
         factor = check_factor(self.schedule, "factor", self.schedule.factor(self.progress))
         factor *= self.task.batches.rate_factor(batch)
         if self.state.step < self.config.warm_up:
+            # Linear warm-up on top of the schedule; plus one, since a first step at rate 0 would be
+            # wasted.
             factor *= (self.state.step + 1) / self.config.warm_up
         scale_learning_rate(self.optimizer, factor)
         with memory_explained(self.config, self.task.device):
             state, loss = self._descend(batch, stop or StopRequest())
         if self.average is not None:
             self.average.update(self.state.step + 1)
+        # Repeated updates on one batch all begin with the state before it; only the last one moves
+        # it on.
         if self.task.stateful and self.task.batches.is_last_update(self.state.batch):
             self.carried = state
         return loss
@@ -200,10 +232,14 @@ class Trainer:
         if not self.ranks.alone:
             told = torch.tensor([loss, float(stop.requested)], dtype=torch.float64)
             loss, requests = add_up_gradients(self.task.model, self.ranks, told).tolist()
+            # Ctrl-C may have reached any process; the sum tells all of them within the same step.
             stop.requested = requests > 0
+        # Clipped after the gradients are added up, so that the norm is that of the whole batch.
         clip_gradients(self.optimizer, self.config)
         with self._restored_state_explained():
             self.optimizer.step()
+        # With `accumulate` each part of the batch returned the state of its own rows: (rows, ...)
+        # joined along the rows in their order.
         if len(states) < 2:
             return (states[0] if states else None), loss
         rows = len(batch.steps[self.ranks.share(len(batch.steps))])
@@ -217,7 +253,11 @@ class Trainer:
         whole = None
         if not self.ranks.alone:
             whole = Whole.of(batch)
+            # The size of the whole is taken before the batch is cut: every part is weighted against
+            # it.
             batch = batch.rows(self.ranks.share(whole.rows))
+            # All processes drew the same numbers so far; with the same dropout masks on different
+            # rows the noise would be correlated.
             torch.manual_seed(self._seed_of_step())
         here = replace(batch.to(self.task.device), carried=self.carried)
         states, losses = [], []
@@ -226,10 +266,15 @@ class Trainer:
             with mixed_precision(self.config.precision, self.task.device):
                 output = predict(self.task.model, part)
             loss = total_loss(output, self.task.loss, reduction, share=share, of_all=of_all)
+            # The loss is computed outside autocast: sums over many steps need float32.
             loss = check_loss(output, loss, self.task.loss or self.task.model)
             check_gradient(self.task.model, loss)
+            # Each part is run backwards at once, which frees its activations: memory is that of one
+            # part.
             torch.autograd.backward(loss)
             losses.append(float(loss.detach()))
+            # Detached: truncated backpropagation through time, the next batch does not reach back
+            # into this one.
             state = output.state if self.task.stateful else None
             states.append(checkpoints.map_tensors(state, Tensor.detach))
         return states, sum(losses)
@@ -237,6 +282,8 @@ class Trainer:
     def _seed_of_step(self) -> int:
         """Return what seeds dropout and the like at this process in this step."""
         entropy = (self.config.seed, 0xD20, self.state.step, self.ranks.rank)
+        # 0xD20 keeps these apart from other uses of the run's seed. Shifted, since torch seeds are
+        # signed.
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def _averaged(self) -> WeightAverage:
@@ -248,6 +295,7 @@ class Trainer:
         state.step += 1
         state.batch += 1
         if state.batch == self.task.batches.count(state.epoch):
+            # A state is not carried into the next epoch, where other pieces begin in these rows.
             state.epoch, state.batch, self.carried = state.epoch + 1, 0, None
 
     def _check_epoch(self) -> None:
@@ -277,6 +325,8 @@ class Trainer:
         A validation that is due and left out, since the user did not want to wait, is made up for
         when training goes on: the schedule and the callbacks then see what they would have seen.
         """
+        # Parameters are equal at all processes, buffers such as running means need not be: each saw
+        # its own rows.
         self.ranks.copy_from_first(list(self.task.model.buffers()))
         with self._averages_in_place() as trained:
             try:
@@ -286,11 +336,17 @@ class Trainer:
                 self._save_alone(trained, due=True)
                 raise
             if figures:
+                # Before the state of the schedule is saved, which then already knows of this
+                # validation.
                 self.schedule.on_validation(judged(figures))
             due = is_due(self.config.checkpoint_every, self.state, self.saved)
+            # A checkpoint of weights that are no numbers would replace a good one that training can
+            # go on from.
             finite = (bool(torch.isfinite(each).all()) for each in self.task.model.parameters())
             if self.ranks.first and not all(finite):
                 raise self._not_finite("model")
+            # Gathering is a collective call, which every process makes, also those that write
+            # nothing.
             carried = self._carried_by_all()
             if self.ranks.first:
                 extra = self._extra(trained, carried, due=due and not validate)
@@ -348,6 +404,8 @@ class Trainer:
         if self.config.average:
             # The model has the averages that were saved, or the weights where there were none.
             self.average = self._averaged()
+        # The file's main weights are the averages, which generation reads without knowing of
+        # averaging; those that the optimizer moves lie in `extra`.
         if (trained := stored.extra.get("trained")) is not None:
             load_parameters(self.task.model, trained)
         self.state = TrainerState.from_json(stored.meta["state"])
@@ -363,10 +421,12 @@ class Trainer:
         self._validation_due = stored.extra["validation_due"]
         self.losses.load_state(stored.extra["unlogged"])
         self.carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
+        # Saved are the states of all rows, so that the number of processes may be another one now.
         if not self.ranks.alone and self.carried is not None:
             own = range(_rows(self.carried))[self.ranks.share(_rows(self.carried))]
             index = torch.tensor(own, dtype=torch.long, device=self.task.device)
             self.carried = joined_states([self.carried], index) if own else None
+        # Last: what is made before may draw random numbers.
         checkpoints.restore_random_state(stored.extra["random"])
         self.task.restore_callbacks(stored.meta["callbacks"])
 
@@ -397,6 +457,7 @@ class Trainer:
         """Bring progress and log up to date after a step, and call the callbacks."""
         self._update_progress(loss)
         self._step_times.append(time.monotonic())
+        # The mean of the steps before is written first; the step at fault is not part of it.
         if self.ranks.first and not math.isfinite(loss):
             self.losses.write(self.progress, self.state.step - 1)
             raise self._not_finite("loss")
@@ -414,6 +475,7 @@ class Trainer:
             epoch=state.epoch,
             fraction=fraction,
             seconds=state.seconds,
+            # Extrapolated from all of the training, validations included.
             seconds_left=state.seconds * (1 - fraction) / fraction if fraction else None,
             loss=loss,
             unit=self.task.unit,
@@ -438,6 +500,7 @@ class Trainer:
     def _not_finite(self, what: str) -> UserError:
         """Return the error of a loss or of weights that are no numbers: where, and what is left."""
         pieces = self.task.batches.pieces
+        # -1 stands for rows that are padding.
         names = [pieces[i].id for i in sorted(set(self._last_pieces)) if i >= 0]
         shown = ", ".join(names[:_NAMED]) + (
             f" and {counted(len(names) - _NAMED, 'other')}" if len(names) > _NAMED else ""

@@ -66,14 +66,20 @@ def candidates_for(
         suggestion = _suggestion(entry, corpus)
         for size in () if suggestion is None else suggestion.sizes:
             assert suggestion is not None
+            # What the plugin proposes lies above what is the same for all; `--set` is applied last,
+            # above both.
             layers = [Layer("", _base(corpus, minutes, registry)), Layer("", size.tables)]
             tables = _installed(merged(layers).tables, registry)
             try:
                 pipeline = resolved(tables, "chosen", registry, settings)
+                # Only the resolved pipeline tells what is read, hence resolved twice: files of
+                # another kind that it would take too are excluded by pattern.
                 if unwanted := _unwanted(corpus, pipeline.accepts()):
                     tables["corpus"] = {**tables["corpus"], "exclude": unwanted}
                     pipeline = resolved(tables, "chosen", registry, settings)
             except ConfigError as error:
+                # A setting that one model does not have may be meant for another; it is the user's
+                # mistake only where no model is left.
                 if any(problem.file == "--set" for problem in error.problems):
                     mistaken.append(error)
                     continue

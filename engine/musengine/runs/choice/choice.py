@@ -203,12 +203,16 @@ def _choice(
     share = float(tables["corpus"]["valid"])
     if everything:
         affordable = _VALIDATION_SHARE * seconds / everything
+        # At least this much is held out however slow the model is: figures of fewer pieces say
+        # nothing.
         least = (
             min(FEWEST_HELD_OUT / pieces, share) if tables["corpus"]["split"] == "shares" else 0.02
         )
         share = round(min(share, max(affordable, least)), 4)
     one = everything * share
+    # The validation part is measured twice outside the training: last checkpoint, and at the end.
     seconds = max(seconds - 2 * one, SHORTEST_TRAINING)
+    # Never so often that validating takes more than a tenth of the time.
     period = max(seconds / _VALIDATIONS, 10 * one, 5.0) / 60
     tables["corpus"]["valid"] = share
     tables["training"] |= {
@@ -218,6 +222,7 @@ def _choice(
     }
     if timing.sequence_length != chosen.pipeline.training.sequence_length:
         tables["training"] |= {"sequence_length": timing.sequence_length, "align": 1}
+    # A copy, since settings are laid over it in place and `proposed` must stay without them.
     source = toml.SettingsSource(Path("chosen.toml"), "--set", copy.deepcopy(tables), Path.cwd())
     for setting in settings:
         toml.apply(source, setting)

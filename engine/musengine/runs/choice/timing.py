@@ -75,6 +75,8 @@ def time_pipeline(pipeline: Pipeline, registry: Registry, files: Collection[str]
     before = torch.get_num_threads()
     try:
         pipeline, task = _task(pipeline, encoder, dataset)
+        # The order matters: scoring and generating are timed with the threads that training will
+        # have.
         threads, step = _fastest(pipeline, task)
         torch.set_num_threads(threads)
         scoring, generating = _scoring(task), _generating(pipeline, task, encoder)
@@ -103,6 +105,7 @@ def time_rest(
         encoder: having learned.
         dataset: the corpus.
     """
+    # The training that follows must draw the same numbers as without a budget.
     random = checkpoints.random_state()
     generating = _generating(pipeline, task, encoder)
     measured = [task.valid, *(dataset.parts[part] for part in pipeline.evaluate.parts)]
@@ -143,6 +146,8 @@ def _fastest(pipeline: Pipeline, task: TrainingTask) -> tuple[int, float]:
         torch.set_num_threads(threads)
         found[threads] = _step(trainer)
     few, many = min(found), max(found)
+    # More threads must gain a tenth: what is measured wavers by as much, and one leaves the machine
+    # free.
     threads = many if found[many] < 0.9 * found[few] else few
     return threads, found[threads]
 
@@ -183,6 +188,7 @@ def _generating(pipeline: Pipeline, task: TrainingTask, encoder: Encoder[Any]) -
         return 0.0
     number = config.length.number * _SHARE
     whole = config.length.unit in ("steps", "tokens")
+    # Steps and tokens are whole numbers; seconds, beats and bars need not be.
     length = Length(max(round(number), 1) if whole else number, config.length.unit)
     plan = engine.GenerationPlan(
         prompts=[Encoded(steps=encoder.empty())] * count,

@@ -105,6 +105,7 @@ def _make_pieces(
         settings=[settings_of(prompt.known) for prompt in prompts],
         steering=config.steering(pipeline.model_declaration.steering),
     )
+    # Once, before all draws: pieces that are drawn again use the weights that were sent.
     share_model(pipeline, trained, ranks)
     kept = _kept(pipeline, run, trained, chain, plan, seed, reporter, ranks)
     pieces = [
@@ -205,6 +206,8 @@ def _kept(
     with reporter.bar("generating") as bar:
 
         def make(numbers: Sequence[int], attempt: int) -> list[engine.GeneratedPiece]:
+            # Seeds of all pieces and then a selection of them: the seed of a piece depends on its
+            # number and attempt alone, not on which others were drawn again.
             seeds = engine.piece_seeds(seed, config.count, attempt)
             part = replace(plan, seeds=seeds).only(numbers)
             again = f", draw {attempt + 1}" if attempt else ""
@@ -237,6 +240,8 @@ def _judge(
         faults, measures = judged(steps, trained.encoder, corpus)
         if config.best_of == 1:
             return Verdict(tuple(faults), measures=dict(measures))
+        # The lower the better: how far outside the corpus's range its figures are, plus how far its
+        # likelihood is from that of music by people.
         distance = corpus.distance(measures)
         if likely is not None:
             prompt, first = plan.prompts[number], plan.first[number]
@@ -340,4 +345,5 @@ def run_seed(pipeline: Pipeline) -> int:
 def fresh_seed(pipeline: Pipeline) -> int:
     """Return the seed for more pieces: the pipeline's, or a new one each time."""
     seed = pipeline.generate.seed
+    # Not from `random` or torch, whose state a notebook may have set.
     return secrets.randbelow(2**32) if seed is None else seed

@@ -70,10 +70,12 @@ def infilled_pieces(
     assert isinstance(piece.content, Score)
     steering = config.steering(pipeline.model_declaration.steering)
     infill = infill_of(piece.content, config, steering)
+    # The file's own tempo, meter and key hold, not those that new pieces would get.
     own = replace(config, tempo=None, meter=None, key=None)
     known = Known(own, Prevailing.of(piece.content))
     nothing = Encoded(trained.encoder.empty())
     seeds = piece_seeds(seed, config.count)
+    # All passages of one piece are in one call, as the best of them is kept.
     together = max(1, _AT_ONCE // config.passages)
     pieces: list[InfilledPiece] = []
     with reporter.bar("generating") as bar:
@@ -82,6 +84,7 @@ def infilled_pieces(
             what = f"{counted(len(chunk), 'piece')}, {config.passages} passages each"
             share = start / config.count
 
+            # As defaults, or every call would see the values of the last turn of the loop.
             def beat(share: float = share, what: str = what) -> None:
                 bar.update(share, what)
 
@@ -120,6 +123,7 @@ def _drawn(
     )
     if not pipeline.model_declaration.likelihood:
         return [(drawn[start], {}) for start in range(0, len(drawn), each)]
+    # Of several draws the one is kept after which the given notes are likeliest.
     nll = suiting(trained.model, drawn)
     best = [min(range(k, k + each), key=nll.__getitem__) for k in range(0, len(drawn), each)]
     return [(drawn[k], {"given_nll": nll[k], "passage": float(k % each)}) for k in best]

@@ -58,6 +58,7 @@ def prompts_for(
         chosen = _stored_prompts(config, run, encoder, settings_of(general), seed)
     else:
         pieces = _prompts_of_files(pipeline, registry, encoder)
+        # Where there are fewer pieces than are asked for, the first ones are prompts again.
         chosen = [pieces[index % len(pieces)] for index in range(config.count)]
     prompts: list[Prompt] = []
     short: list[str] = []
@@ -97,6 +98,8 @@ def _offsets(config: GenerateConfig, seed: int) -> list[Length | np.random.Gener
     """Return, for each piece, where in its prompt reading begins, or what draws the place."""
     fixed = config.prompt_offset.length
     return [
+        # By the piece's number, so that a piece has the same place whatever the count; the constant
+        # keeps these draws apart from others with the same seed.
         np.random.default_rng([seed, 0x0FF5E7, index]) if fixed is None else fixed
         for index in range(config.count)
     ]

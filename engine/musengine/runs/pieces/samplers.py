@@ -40,6 +40,8 @@ def learn(pipeline: Pipeline, layout: Layout, dataset: Dataset, path: Path) -> N
         for name, array in sampler.state().items():
             if not isinstance(array, np.ndarray):
                 raise broken(sampler, "state", f"{name!r} is no array")
+            # Two samplers of one name share what the first has learned: they saw the same music.
+            # Contiguous, as safetensors writes the memory as it lies.
             arrays.setdefault(f"{component.name}/{name}", np.ascontiguousarray(array))
     if arrays:
         with whole_file(path) as aside:
@@ -81,6 +83,7 @@ def _states(path: Path) -> Mapping[str, dict[str, Array]]:
     if not path.is_file():
         return states
     try:
+        # Before the file is opened: a run folder may be a stranger's.
         if path.stat().st_size > _BYTES:
             raise ValueError(f"larger than {_BYTES:,} bytes")
         with safetensors.safe_open(path, framework="numpy") as file:

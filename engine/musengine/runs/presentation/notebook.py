@@ -13,6 +13,7 @@ _prepared: list[object] = []
 
 def prepare() -> None:
     """Tell the notebook this runs in, if it is one, and if it was not told yet."""
+    # Called only where IPython is imported already: the engine does not depend on it.
     shell = sys.modules["IPython"].get_ipython()
     if shell is None or shell in _prepared:
         return

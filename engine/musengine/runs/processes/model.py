@@ -151,6 +151,8 @@ def _share_of_pieces(
     wants_probabilities = any(
         "probabilities" in output.declared(WriterDeclaration).content for output in pipeline.outputs
     )
+    # In turn, not in blocks: lengths often grow or shrink with the number, which blocks would share
+    # unevenly. Piece n is then the (n // size)-th of process n % size.
     numbers = range(ranks.rank, len(plan.prompts), ranks.size)
     made: list[engine.GeneratedPiece] = []
     if numbers:
@@ -164,5 +166,6 @@ def _share_of_pieces(
             keep_logits=wants_probabilities,
             beat=beat,
         )
+    # Also a process without pieces takes part: gathering waits for all.
     shares = ranks.gathered(made)
     return [shares[n % ranks.size][n // ranks.size] for n in range(len(plan.prompts))]
