@@ -64,6 +64,8 @@ class Batches:
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the rows of each batch of an epoch: always the same for a seed and an epoch."""
+        # Seed and epoch alone, no state: a resumed run plans its epoch as if it had never stopped.
+        # 0xBA7C keeps these draws apart from others of the same seed.
         made = self.strategy.plan(np.random.default_rng([self.seed, 0xBA7C, epoch]))
         plan = check_plan(self.strategy, made, self.strategy.lengths.tolist())
         if self._bars is not None:
@@ -99,7 +101,9 @@ def grammar_states(pieces: Sequence[EncodedPiece], layout: Layout | None) -> lis
     if not isinstance(layout, Tokens) or layout.grammar is None:
         return None
     grammar = layout.grammar
+    # States of the whole part stay in memory: one byte each where the grammar has under 257.
     kind = np.min_scalar_type(len(grammar.may_come) - 1)
+    # Without the state after the last step, which no step is predicted from.
     return [grammar.states(piece.encoded.steps)[:-1].astype(kind) for piece in pieces]
 
 
@@ -109,6 +113,7 @@ def _bars_of(piece: EncodedPiece, layout: Layout | None) -> IntArray:
 
 def _at_bar(row: Row, bars: Sequence[IntArray]) -> Row:
     """Return a row with a fresh state moved back to where the bar begins that it starts in."""
+    # A row with a carried state must go on exactly where the one before it ended.
     if row.piece < 0 or not row.reset or row.repeat or not len(starts := bars[row.piece]):
         return row
     start = int(starts[np.searchsorted(starts, row.start, side="right") - 1])
@@ -134,6 +139,7 @@ def collate(
     """
     length = max(row.stop - row.start for row in rows)
     sample = pieces[next((row.piece for row in rows if row.piece >= 0), 0)].encoded
+    # One step more than targets: inputs are all but the last, targets all but the first.
     steps = np.zeros((len(rows), length + 1, *sample.steps.shape[1:]), dtype=sample.steps.dtype)
     mask_BT = np.zeros((len(rows), length), dtype=bool)
     conditioning = {
@@ -151,6 +157,8 @@ def collate(
             wanted = wanted % len(encoded.steps)
         steps[b, 1 : len(wanted) + 1] = encoded.steps[wanted]
         if row.start > 0:
+            # The step before the row is its first input; before a piece that is zeros, or the begin
+            # token.
             steps[b, 0] = encoded.steps[row.start - 1]
         elif begin is not None:
             steps[b, 0] = begin
@@ -158,6 +166,7 @@ def collate(
             channel[b, : len(wanted)] = encoded.conditioning[name][wanted]
         if grammar_BT is not None and states is not None:
             grammar_BT[b, : len(wanted)] = states[row.piece][wanted]
+        # Context is read and not scored: it was scored in the window before.
         mask_BT[b, row.context : len(wanted)] = True
     return Batch(
         steps=as_steps(steps),
@@ -194,11 +203,13 @@ def windows(
             after it alone: the batches of all shares are those of `(0, 1)`.
     """
     lengths = [len(piece) for piece in pieces]
+    # Sorted by length: pieces of one batch need little padding.
     order = sorted(range(len(pieces)), key=lambda i: lengths[i])
     states = grammar_states(pieces, layout)
     groups: list[list[int]] = []
     for index in order:
         width = lengths[index] if window is None else min(lengths[index], window.steps)
+        # `width` is that of the group's longest row, since lengths grow.
         if not groups or (len(groups[-1]) + 1) * width > most_steps:
             groups.append([])
         groups[-1].append(index)
@@ -217,6 +228,7 @@ def _group(
     longest = max(len(pieces[index]) for index in indices)
     context = 0 if window is None else window.context
     size = longest if window is None else window.steps
+    # Windows overlap by the context. At least one window, also for pieces of no steps.
     for begin in range(0, max(longest - context, 1), max(size - context, 1)):
         read_again = context if begin else 0
         rows = []

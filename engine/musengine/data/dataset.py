@@ -111,6 +111,8 @@ def read_corpus(
     size_limit()
     items = _items(pipeline, registry, discovery)
     if known is not None:
+        # By id and not by content: a changed file is read, and `check_split` then says that it
+        # changed.
         discovery.later = [item.id for _, item in items if item.id not in known]
         items = [(reader, item) for reader, item in items if item.id in known]
     discovery.taken = [item.id for _, item in items]
@@ -183,9 +185,12 @@ def prepare(
         UserError: nothing is left to train on.
     """
     config, started = pipeline.corpus, time.time()
+    # Split before anything is transposed or learned: copies in other keys belong to the training
+    # part alone, and the encoder learns nothing from what is held out.
     split = split_pieces(manifest.pieces, manifest.files, config, rules_of(config))
     jobs = _jobs(split, config)
     common = config.key == "common"
+    # Most encoders have nothing to learn; then the music is not read once more for it.
     if not learned and type(encoder).fit is not Encoder.fit:
         encoder.fit(TrainingPieces(manifest, jobs["train"], common))
     result = encode(
@@ -207,6 +212,7 @@ def prepare(
         own = {
             job.id: functools.partial(_content, manifest, job, common)
             for job in jobs["train"]
+            # Transposed copies come after their originals and would be the same pieces again.
             if not job.shift
         }
         pieces = dataset.parts["train"]
@@ -217,6 +223,8 @@ def prepare(
             own,
         )
     folder = manifest.loader.cache.folder
+    # Trimmed at the end, when all entries of this run are the most recently used ones; what was
+    # used since its start stays whatever the limit is.
     if manifest.scratch is None and folder is not None:
         trim(folder, size_limit(), min(started, manifest.started))
     if not dataset.parts["train"]:
@@ -294,4 +302,5 @@ def _nothing(config: CorpusConfig, skipped: Sequence[Skipped], ignored: Counter[
 
 def total_steps(pieces: Iterable[EncodedPiece]) -> int:
     """Return how many time steps some pieces have together."""
+    # int64 also on Windows with NumPy 1, where a plain sum has 32 bits.
     return int(np.sum([len(piece) for piece in pieces], dtype=np.int64))

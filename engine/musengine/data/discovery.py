@@ -129,12 +129,15 @@ def _folder_items(
 ) -> Iterator[tuple[Component, Item]]:
     from musengine.interfaces.reader import Item
 
+    # Sorted, since the order of files in a folder differs between systems, and the order of pieces
+    # decides on what follows from a seed.
     for path in sorted(_walk(folder, discovery)):
         known = _by_suffix(path, registry, accepts)
         if known is None:
             discovery.ignored[path.suffix.lower() or path.name] += 1
             continue
         inside = path.relative_to(folder)
+        # POSIX form on Windows too: ids are part of split files, which move between machines.
         style = inside.parent.as_posix() if inside.parent != Path() else folder.name
         yield chosen or known, Item(path, inside.as_posix(), style)
 
@@ -153,6 +156,8 @@ def _walk(folder: Path, discovery: DiscoveryNotes) -> Iterator[Path]:
         discovery.unreadable[str(error.filename)] = reason
 
     for root, folders, names in os.walk(folder, onerror=note):
+        # In place, which is how `os.walk` is told where not to go. It does not follow links to
+        # folders, which may lead round in circles.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root, name) for name in names if not name.startswith("."))
 
@@ -182,6 +187,7 @@ def _by_suffix(path: Path, registry: Registry, accepts: Sequence[Content]) -> Co
     ]
     if not matching:
         return None
+    # Without the entry, which cannot be compared; `max` takes the first of equals.
     *_, entry = max(matching, key=lambda match: match[:2])
     return Component(entry, entry.declaration.config())
 

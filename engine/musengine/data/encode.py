@@ -75,6 +75,8 @@ class EncodeJob:
             common: whether it is transposed to the common key first.
         """
         text = f"{self.piece.content_hash}:{common}:{self.shift}"
+        # By content: a file that is moved or copied is not encoded again. 128 bits suffice against
+        # chance.
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def prevailing(self, common: bool) -> Prevailing:
@@ -111,6 +113,7 @@ class TrainingPieces:
     common: bool
 
     def __iter__(self) -> Iterator[Piece]:
+        # File by file: a file of many pieces is unpacked once.
         for file, jobs in _by_file(self.jobs):
             try:
                 with machine_apart():
@@ -125,6 +128,8 @@ class TrainingPieces:
 
 
 def _by_file(jobs: Iterable[EncodeJob]) -> Iterator[tuple[int, list[EncodeJob]]]:
+    # `groupby` joins neighbours only; the sort is stable, so that transposed copies keep their
+    # order.
     ordered = sorted(jobs, key=lambda job: (job.piece.file, job.piece.index))
     for file, group in itertools.groupby(ordered, key=lambda job: job.piece.file):
         yield file, list(group)
@@ -187,6 +192,7 @@ def encode(
     cache = manifest.loader.cache
     assert cache.folder is not None
     code, state = code_version(component.entry), check_state(encoder, encoder.state())
+    # All that the arrays depend on beside the music: another setting or version has its own folder.
     name = key_of("encoded", FORMAT, component.name, code, to_table(component.config), state)
     shards = Shards(cache.folder / "encoded" / name[:32], manifest.scratch)
     shards.find()
@@ -211,6 +217,7 @@ def _chunks(jobs: Sequence[EncodeJob], manifest: Manifest, common: bool) -> Iter
             if (key := job.key(common)) in seen:
                 continue
             seen.add(key)
+            # Tasks are cut by size, not by number: pieces differ a thousandfold in length.
             own_size = min(job.piece.size * _STEP_BYTES, _CHUNK)
             if size and size + own_size > _CHUNK:
                 yield [*chunk, (manifest.files[file], of_file)] if of_file else chunk
@@ -250,12 +257,15 @@ def _run_all(
 ) -> None:
     """Do all tasks; where a worker fails at one, its pieces are done again one by one."""
     total, done = sum(map(_count, chunks)), 0
+    # The time limit is meant for one piece; a task may have thousands.
     longest = timeout + _SECONDS_PER_PIECE * max(map(_count, chunks))
     again: list[_Chunk] = []
     for chunk, made in zip(
         chunks, run(tasks=chunks, timeout=longest, serial_below=_SERIAL_BELOW), strict=True
     ):
         if isinstance(made, Failure):
+            # One piece may have hung or crashed its worker: alone it cannot take the others with
+            # it.
             again.extend([(file, [job])] for file, jobs in chunk for job in jobs)
         else:
             result.add(*made)
@@ -296,6 +306,7 @@ class _EncodeChunk:
         self.component, self.loader, self.folder = component, loader, folder
         self.state, self.common = state, common
 
+    # Sent without the encoder, which every worker makes once for itself.
     def __reduce__(self) -> Any:
         return _EncodeChunk, self.arguments
 
@@ -314,6 +325,8 @@ class _EncodeChunk:
     def _entries(self, chunk: _Chunk, faults: dict[str, str]) -> Iterator[ShardEntry]:
         for file, jobs in chunk:
             try:
+                # A full disk or missing memory is not this file's fault and must end the command,
+                # not skip the file.
                 with machine_apart():
                     pieces = self.loader.pieces(file)
             except MachineError:
@@ -334,6 +347,7 @@ class _EncodeChunk:
             content = job.content(pieces, self.common)
             encoded = _with_left_out(self.encoder.encode(content), self.encoder.left_out(content))
             encoded = replace(encoded, notes=_notes_of(content, self.encoder))
+            # Checked here, where the piece and its plugin can still be named.
             fault = encoding_fault(encoded.steps, self.encoder.layout) or storable(encoded)
         # A plugin's fault with one piece must not lose the others.
         except Exception as error:

@@ -20,6 +20,8 @@ from musengine.utils.arrays import Array
 def extraction_of(component: Component) -> Extraction | None:
     """Return the extraction of an encoder; None for one that uses every piece as it is."""
     encoder: type[Encoder[Any]] = component.entry.load()
+    # Neither method is overridden: nothing to extract, and the cached pieces serve all such
+    # encoders.
     as_it_is = encoder.pieces is Encoder.pieces and encoder.copy_key is Encoder.copy_key
     return None if as_it_is else Extraction(component)
 

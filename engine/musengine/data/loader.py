@@ -37,6 +37,8 @@ class PieceLoader:
         self, readers: Sequence[Component], cache: Cache, extraction: Extraction | None = None
     ) -> None:
         self.readers, self.cache, self.extraction = tuple(readers), cache, extraction
+        # Readers are made where they are used, in each worker: an instance need not survive
+        # pickling.
         self._created: dict[int, tuple[Reader[Any], str]] = {}
 
     def __reduce__(self) -> Any:
@@ -51,12 +53,14 @@ class PieceLoader:
         component = self.readers[reader]
         _require_file(item)
         with item.path.open("rb") as file:
+            # In blocks: a file may be larger than memory.
             digest = hashlib.sha256()
             while block := file.read(2**20):
                 digest.update(block)
         return key_of(
             "pieces",
             digest.hexdigest(),
+            # Id and style are part of the key since they are stored with the pieces.
             item.id,
             item.style,
             component.name,
@@ -76,6 +80,8 @@ class PieceLoader:
             return read_item(self._reader(file.reader)[0], file.item)  # nothing is kept or packed
         if (stored := self.cache.get(file.key)) is not None:
             return unpack_pieces(*stored)
+        # The key is of the bytes that were there when the corpus was listed. Splits are made by
+        # then, so other music under the same name must not slip in.
         if self.key(file.reader, file.item) != file.key:
             raise UnreadableError("it changed while the corpus was being read", code="file-changed")
         return self._read_and_cache(file)[0]
@@ -99,6 +105,8 @@ class PieceLoader:
         pack = pack_pieces if self.extraction is None else self.extraction.pack
         arrays, entries = pack(pieces)
         self.cache.put(file.key, arrays, entries)
+        # Unpacked again even where it was just read: fresh and cached pieces are then the same to
+        # the bit.
         return unpack_pieces(arrays, entries), entries
 
     def _reader(self, index: int) -> tuple[Reader[Any], str]:

@@ -134,9 +134,13 @@ class PieceInfo:
         if isinstance(content, Text):
             size = len(content.text)
         else:
+            # In sixteenths.
             kind, size = "score", 4 * content.length // content.ticks_per_beat
             digest = hashlib.sha256(fingerprint.encode())
+            # `fingerprint` covers the notes and what they sound like; encoders may also use tempo,
+            # meter and controllers, so that what is derived from a piece depends on these too.
             for name in (*MAPS, *CONTROLS):
+                # The shape too: else the end of one array could pass for the beginning of the next.
                 digest.update(repr(getattr(content, name).shape).encode())
                 digest.update(getattr(content, name).tobytes())
             digest.update(repr(content.tracks).encode())

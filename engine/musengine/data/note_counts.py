@@ -53,6 +53,8 @@ def _before(span: PieceSpan, step: int, encoder: Encoder[Any]) -> NoteCount:
         return NoteCount(whole.notes, _held(whole.steps, encoder))
     held = _held(whole.steps[:step], encoder)
     decoded = as_score(whole.steps, encoder)
+    # Notes that the arrays do not hold, such as those off their range: of a stretch they count too,
+    # or its likelihood per note would look better than it is.
     left_out = whole.notes - (0 if decoded is None else len(decoded))
     if left_out > 0:
         content, before = span.content(), None
@@ -60,6 +62,7 @@ def _before(span: PieceSpan, step: int, encoder: Encoder[Any]) -> NoteCount:
             before = _left_out_before(content, decoded, whole.steps, step, encoder)
         if before is None:  # where they lie is not known: as if evenly among the others
             before = round(left_out * held / (whole.notes - left_out))
+        # Kept between none and all of them, whatever rounding of onsets does at the cut.
         return NoteCount(held + min(max(before, 0), left_out), held)
     return NoteCount(min(held, whole.notes), held)
 
@@ -85,6 +88,7 @@ def _left_out_before(
 
 def _unit(steps: Array, encoder: Encoder[Any]) -> Literal["beats", "seconds"]:
     """Return the unit in which the arrays tell time whatever the tempo."""
+    # An encoder whose time follows the tempo counts in beats: its beats are the same at both.
     slow, fast = (
         encoder.elapsed(steps, "beats", DecodeSettings(tempo=tempo)) for tempo in (60.0, 120.0)
     )

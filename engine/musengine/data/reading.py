@@ -124,6 +124,7 @@ def read_manifest(
             if isinstance(info, Skipped):
                 manifest.skipped.append(info)
                 continue
+            # Numbered in the order of files, not in the order in which workers finish.
             unique = _unique(info.id, seen)
             manifest.pieces.append(replace(info, id=unique, file=len(manifest.files)))
         manifest.files.append(SourceFile(reader, item, key))
@@ -346,6 +347,7 @@ class _Files:
                 known.append(look_up(task))
                 if known[-1] is None:
                     absent.append(task)
+                # So many are worth the workers: the rest is not looked up here but by them.
                 if len(absent) == SERIAL_BELOW:
                     break
         read = process_map(
@@ -354,6 +356,8 @@ class _Files:
             workers=jobs,
             timeout=timeout,
         )
+        # In the order of the files: what the cache lacked comes first from the workers, then the
+        # rest.
         for outcome in known:
             yield next(read) if outcome is None else outcome
         yield from read
@@ -373,4 +377,6 @@ class _Guarded:
                 file = SourceFile(reader, item, self.loader.key(reader, item))
                 return self.function(self.loader, file)
         except UnreadableError as error:
+            # Returned, not raised: an exception would have to be pickled, and a plugin's own class
+            # may not be.
             return error.lines[0]

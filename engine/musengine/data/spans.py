@@ -44,6 +44,7 @@ class PieceSpan(EncodedPiece):
             "content": content,
         }
         for attribute, value in attributes.items():
+            # The base class is a frozen dataclass, whose field `encoded` is a property here.
             object.__setattr__(self, attribute, value)
 
     @property
@@ -75,6 +76,7 @@ def split_within(
     for piece in pieces:
         valid, test, end = _cuts(piece, config)
         span = functools.partial(PieceSpan, piece, content=contents[piece.id])
+        # The end is held out, not the beginning: a model reads a piece from its beginning.
         parts["train"].append(span(0, valid))
         parts["valid"] += [span(valid, test)] * (valid < test)
         parts["test"] += [span(test, end)] * (test < end)
@@ -87,4 +89,5 @@ def _cuts(piece: EncodedPiece, config: CorpusConfig) -> tuple[int, int, int]:
     steps = len(piece)
     test = round(steps * (1 - config.share("test")))
     valid = round(steps * (1 - config.share("test") - config.share("valid")))
+    # At least one step is left to train on.
     return max(valid, min(steps, 1)), max(test, min(steps, 1)), steps

@@ -116,6 +116,7 @@ def part_by_folder(item: Item) -> SplitName | None:
     inside = PurePosixPath(item.id).parts[:-1]
     # The folder that was named as the source counts too.
     outer = item.path.parts[: len(item.path.parts) - len(inside) - 1][-1:]
+    # The innermost folder decides: `test/train/x.mid` is for training.
     for name in (*reversed(inside), *outer):
         if (part := _FOLDERS.get(name.lower())) is not None:
             return part
@@ -156,6 +157,8 @@ def split_pieces(
         UserError: a pattern matches no piece.
     """
     fixed = _fixed(pieces, files, config, rules)
+    # Pieces with equal notes are one group and stay together: a copy of a training piece among the
+    # held-out ones would be measured as if it were new.
     groups: dict[str, list[int]] = {}
     for index, piece in enumerate(pieces):
         groups.setdefault(piece.notes_hash, []).append(index)
@@ -169,6 +172,7 @@ def split_pieces(
     assigned: list[SplitName] = ["train"] * len(pieces)
     for notes, group in families.items():
         own = {fixed[i] for i in group}
+        # Held out wins: it is safe to train on less, not to measure on what was trained on.
         common = next((part for part in (*_HELD_OUT, PARTS[0]) if part in own), None)
         for index in group:
             assigned[index] = fixed[index] or common or drawn[notes]
@@ -182,6 +186,7 @@ def _families(
 
     What is extracted from one piece may be as alike as two voices of a canon.
     """
+    # Union-find: two pieces of one file join the groups of their notes.
     parent = {notes: notes for notes in groups}
 
     def root(notes: str) -> str:
@@ -193,6 +198,7 @@ def _families(
     for piece in pieces:
         one = root(piece.notes_hash)
         other = root(first.setdefault((piece.file, piece.source_id), one))
+        # The smallest hash is the root, whatever the order of the pieces.
         parent[max(one, other)] = min(one, other)
     families: dict[str, list[int]] = {}
     for notes, group in groups.items():
@@ -230,6 +236,7 @@ def _draw(
     groups: Sequence[str], config: CorpusConfig, filled: Iterable[SplitName]
 ) -> dict[str, SplitName]:
     """Return the part of each group of pieces with equal notes."""
+    # Not a shuffle, in which one piece more would move all others.
     position = {notes: _position(notes, config.split_seed) for notes in groups}
     ranked = sorted(groups, key=lambda notes: (position[notes], notes))
     valid, test = config.share("valid"), config.share("test")
@@ -244,6 +251,7 @@ def _draw(
     # Small corpora: training comes first, then validation, then test.
     missing = {part for part in PARTS if part not in filled and part not in drawn.values()}
     if "train" in missing and ranked:
+        # From validation rather than from test, the one nearest to the border with training.
         drawn[max(ranked, key=lambda notes: (drawn[notes] == "valid", position[notes]))] = "train"
         missing |= {part for part in _HELD_OUT if part not in drawn.values()}
     if valid and "valid" in missing and not _move_one(ranked, drawn, "valid", "train"):
@@ -271,6 +279,7 @@ def _move_one(
 def _position(notes: str, seed: int) -> float:
     """Return the number in [0, 1) that follows from a hash of notes and a seed."""
     digest = hashlib.sha256(f"{seed}:{notes}".encode()).digest()
+    # 48 bits, which a float holds exactly.
     return int.from_bytes(digest[:6], "big") / 2**48
 
 

@@ -134,6 +134,7 @@ def survey_corpus(
     usable = sorted((kind for kind in kinds if kind.read), key=lambda each: each.music)
     if not usable:
         raise UserError(_nothing(source, kinds, notes), code="no-music")
+    # Seconds of music decide, and only among texts without any the characters.
     *others, kind = usable
     others = [*reversed(others), *(each for each in kinds if not each.read)]
     return SurveyedCorpus(source, kind, others, _survey(kind), notes)
@@ -180,12 +181,14 @@ def _sample(kind: FileKind, reporter: ProgressReporter) -> None:
                 kind.read.append((file.item, found))
             done = len(kind.read) + len(kind.bad)
             bar.update(done / len(files), f"{done} of {counted(len(files), 'file')}")
+            # Leaving the loop closes the generator, which ends the workers.
             if time.monotonic() - began > SECONDS and kind.read:
                 break
 
 
 def sample_items(items: Sequence[Item], most: int = SAMPLE) -> list[Item]:
     """Return some of the files, drawn by a seed, always the same ones."""
+    # A sample, not the first ones: folders are sorted by composer or style.
     return random.Random(0).sample(list(items), min(most, len(items)))
 
 
@@ -218,6 +221,7 @@ def _survey(kind: FileKind) -> CorpusSurvey:
             characters=round(factor * kind.characters),
         )
     notes = sum(each.notes for each in traits)
+    # (128,) how many notes lie at or below each pitch.
     pitches = np.cumsum(sum(each.pitches for each in traits))
     length = np.array([each.beats for each in traits])
     step, on_beat = _step(np.array([each.grids for each in traits]))
@@ -237,6 +241,7 @@ def _survey(kind: FileKind) -> CorpusSurvey:
         step=step,
         on_beat=on_beat,
         tempo=float(np.median([each.tempo for each in traits])),
+        # Without the outermost thousandth: one stray note must not widen the range of a model.
         lowest=int(np.searchsorted(pitches, 0.001 * pitches[-1])),
         highest=int(np.searchsorted(pitches, 0.999 * pitches[-1])),
         shortest=float(np.quantile(length, 0.1)),

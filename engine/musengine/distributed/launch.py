@@ -37,6 +37,7 @@ def place() -> Place | None:
         UserError: the environment variables that say so are no numbers that go together.
     """
     size = _number("WORLD_SIZE", 1)
+    # Other programs set WORLD_SIZE too; only with an address there is somebody to meet.
     if size < 2 or "MASTER_ADDR" not in os.environ:
         return None
     rank = _number("RANK", size)
@@ -64,6 +65,7 @@ def leave(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
+    # Streams are flushed by hand above, since this skips all that an ordinary exit does.
     os._exit(status)
 
 

@@ -70,6 +70,8 @@ class Ranks:
         import torch
         from torch.distributed import broadcast_object_list
 
+        # Objects are pickled: the processes are of one job and trust each other, as nothing else
+        # does.
         box = [value if self.rank == source else None]
         with _lost():
             broadcast_object_list(box, src=source, device=torch.device("cpu"))

@@ -82,6 +82,8 @@ class Grammar:
             raise ValueError(f"kinds of tokens that are not known, or followed by nothing: {named}")
         kind_V = np.array(kinds)
         rows = [np.isin(kind_V, sorted(those)) for those in (first, *(after[k] for k in known))]
+        # One state for each kind, by the sorted kinds; state 0 is the start. The token alone
+        # decides where it leads, hence the same row for all states.
         state_V = np.searchsorted(known, kind_V) + 1
         return cls(np.stack(rows), np.tile(state_V, (len(rows), 1)))
 
@@ -108,6 +110,8 @@ class Grammar:
                     states.append(following)
                 row.append(-1 if following is None else number[following])
             rows.append(row)
+            # Asked while it grows: a rule that counts without end would fill memory before the
+            # tables are made.
             if len(states) * size > MOST_CELLS:
                 raise ValueError(f"a grammar of over {MOST_CELLS // size} states is too large")
         following_SV = np.array(rows, dtype=np.int64)
@@ -121,6 +125,7 @@ class Grammar:
         """Return (T + 1,): the state before each token, and the one after the last."""
         found = np.empty(len(tokens) + 1, dtype=np.int64)
         state, leads_to = self.start, self.leads_to
+        # A loop in Python: each state depends on the one before. Lists are faster here than arrays.
         for t, token in enumerate(tokens.tolist()):
             found[t] = state
             state = int(leads_to[state, token])

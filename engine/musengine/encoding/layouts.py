@@ -81,6 +81,7 @@ class Tokens(Layout):
     name: str = "tokens"
     size: int = 0
     step: GridStep | None = None
+    # Not hashed, since a dict cannot be; layouts are still compared by it.
     meanings: Mapping[int, tuple[str, int]] = field(default_factory=dict, hash=False)
     begin: int | None = None
     end: int | None = None

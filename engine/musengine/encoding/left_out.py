@@ -35,6 +35,7 @@ def left_out_of_performance(score: Score, *, in_beats: bool) -> dict[str, LeftOu
         in_beats: time is counted in beats, so that the tempo is not heard.
     """
     programs = {track.program for track in score.tracks if not track.is_drum}
+    # All notes are written with one velocity: the most frequent one is what is kept.
     loudest = np.bincount(score.velocity).max() if len(score) else 0
     counts = {
         "instruments merged into one": len(programs) - 1 if len(programs) > 1 else 0,

@@ -61,6 +61,8 @@ def encode_piano_roll(score: Score, layout: Grid) -> tuple[Roll, dict[str, int]]
     roll_TPC = np.zeros((total, *layout.step_shape), dtype=np.uint8)
     roll_TPC[..., 0] = _filled(first, after, row, (total, layout.pitches))
     if "onset" in layout.channels:
+        # After what sounds: a note that is struck within a longer one of its pitch still has its
+        # onset.
         roll_TPC[first, row, layout.channels.index("onset")] = 1
     if layout.silence_marker:
         roll_TPC[~roll_TPC[..., 0].any(axis=1), 0, 0] = 1
@@ -81,10 +83,12 @@ def decode_piano_roll(roll_TPC: Roll, layout: Grid, *, tempo: float, meter: Mete
     if "onset" in layout.channels:
         onset_TP = roll_TPC[..., layout.channels.index("onset")].astype(bool) & sound_TP
     if layout.silence_marker:
+        # Beside other notes the lowest pitch is a note.
         only_marker = sound_TP[:, 0] & (sound_TP.sum(axis=1) == 1)
         sound_TP = sound_TP.copy()
         sound_TP[only_marker, 0] = False
     first, after, row = _runs(sound_TP, onset_TP)
+    # (T + 1,) the tick of every border between steps.
     ticks = _ticks(np.arange(len(roll_TPC) + 1), layout.step, tempo)
     return Score.from_notes(
         onset=ticks[first],
@@ -127,6 +131,7 @@ def _filled(
 ) -> npt.NDArray[np.bool_]:
     """Return (T, P), True from each note's first step to before its last."""
     length = after - first
+    # One index for each sounding cell, notes one after the other: usually far fewer than T * P.
     cells = int(length.sum())
     if cells <= shape[0] * shape[1]:
         filled = np.zeros(shape, dtype=np.bool_)
@@ -136,6 +141,7 @@ def _filled(
         return filled
     # Notes that lie over each other many times: no more memory than the roll takes, either.
     change_TP = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
+    # Not `change_TP[first, row] += 1`, which counts several notes at one place once.
     np.add.at(change_TP, (first, row), 1)
     np.add.at(change_TP, (after, row), -1)
     covered: npt.NDArray[np.bool_] = np.cumsum(change_TP[:-1], axis=0) > 0
@@ -154,6 +160,7 @@ def _runs(
     goes_on[:-1] = sound_TP[1:] & ~starts_PT.T[1:]
     ends_PT = (sound_TP & ~goes_on).T
     # By pitch, then time: the k-th start and the k-th end belong together.
+    # `nonzero` goes row by row, hence the transposed arrays.
     row, first = np.nonzero(starts_PT)
     _, last = np.nonzero(ends_PT)
     return first, last + 1, row

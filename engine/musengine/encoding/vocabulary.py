@@ -59,6 +59,7 @@ class Vocabulary:
             fewest: how often a name must occur to be kept.
         """
         counted = Counter(name for piece in pieces for name in piece)
+        # Ties by name, so that the order of the pieces does not matter.
         frequent = sorted(counted, key=lambda name: (-counted[name], name))
         kept = [n for n in frequent if counted[n] >= fewest and n not in special]
         return cls((*special, *kept[:most]))

@@ -68,9 +68,12 @@ class LikelihoodResult:
             return float("nan"), float("nan")
         sums = np.array([piece.sum() for piece in self.pieces])
         lengths = np.array(amounts, dtype=np.float64)
+        # The same seed each time: the interval is a function of the figures.
         random = np.random.default_rng(0)
         means = []
         for _ in range(RESAMPLES):
+            # Sum over sum, not the mean of the pieces' means: long pieces count for more in the
+            # figure too.
             drawn = random.integers(0, len(sums), len(sums))
             means.append(sums[drawn].sum() / max(lengths[drawn].sum(), 1.0))
         low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -204,8 +207,10 @@ def _agreement(output: Output, layout: Layout) -> Iterator[tuple[str, torch.Tens
         yield "right", hits_BT
         yield "choices", torch.ones_like(hits_BT)
     elif isinstance(layout, Grid):
+        # A logit above 0 is a probability over 0.5. Channel 0 of the grid: what sounds.
         said_BTP, sounded_BTP = logits[..., 0] > 0, targets[..., 0] > 0
         yield "right", (said_BTP & sounded_BTP).sum(dim=-1)
+        # True negatives do not count: of 88 keys nearly all are silent at any step.
         yield "choices", (said_BTP | sounded_BTP).sum(dim=-1)
 
 
@@ -255,6 +260,8 @@ def own_loss_on_pieces(
     for batch, output in _outputs(model, pieces, beat, ranks):
         assert output.loss is not None
         counted = int(batch.mask.sum())
+        # The model returns a mean over the steps that count; batches have different numbers of
+        # them.
         sums.append(float(output.loss) * counted)
         steps += counted
     together = ranks.gathered((sums, steps))
@@ -281,14 +288,17 @@ def _read(
     ranks: Ranks,
 ) -> dict[str, LikelihoodResult]:
     """Return figures by name, whose values for each output are (B, T)."""
+    # All pieces' steps one after the other in one array; windows and ranks fill it in any order.
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
     starts = ends - [len(piece) for piece in pieces]
     found: dict[str, npt.NDArray[np.float64]] = {}
     for batch, output in _outputs(model, pieces, beat, ranks):
         mask_BT = batch.mask.cpu().numpy()
         rows, steps = np.nonzero(mask_BT)
+        # Idle rows have piece -1, but no step of them is in the mask.
         first_B = starts[batch.pieces.cpu().numpy()] + batch.position.cpu().numpy()
         for name, values in per_step(output).items():
+            # float64: sums over millions of steps.
             figures_BT = values.cpu().double().numpy()
             # One array for all: small ones that stay between large ones that go split the heap.
             flat = found.setdefault(name, np.full(ends[-1], np.nan))
@@ -296,6 +306,7 @@ def _read(
     for others in () if ranks.alone else ranks.gathered(found):
         for name, theirs in others.items():
             flat = found.setdefault(name, theirs)
+            # NaN is what another process did not read.
             np.copyto(flat, theirs, where=~np.isnan(theirs))
     places = [slice(*place) for place in zip(starts.tolist(), ends.tolist(), strict=True)]
     return {
@@ -309,6 +320,7 @@ def _outputs(
     beat: Callable[[], None] | None,
     ranks: Ranks,
 ) -> Iterator[tuple[Batch, Output]]:
+    # A model that counts may have no tensor at all.
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     window, share = model.config.window(), (ranks.rank, ranks.size)
     was_training, carried = model.training, None
@@ -317,6 +329,7 @@ def _outputs(
         with torch.inference_mode():
             for batch in windows(pieces, model.layout, window, share=share):
                 on_device = batch.to(device)
+                # All rows fresh: no state, so that the model takes its own initial one.
                 if not bool(batch.reset.all()):
                     on_device = replace(on_device, carried=carried)
                 output = predict(model, on_device)

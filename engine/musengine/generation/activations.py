@@ -31,6 +31,8 @@ def record(model: Model[Any], batch: Batch, prompt_steps: int = 0) -> Activation
     model.eval()
     try:
         with torch.inference_mode():
+            # One step is recorded to learn what a step takes, before memory for all of them is
+            # asked for.
             size = sum(part.values.nbytes for part in model.record(_part(batch, 1)).values())
             count = max(min(int(batch.mask[0].sum()), LARGEST // max(size, 1)), 1)
             recorded = model.record(_part(batch, count))

@@ -82,6 +82,8 @@ def kept_pieces(
         if not wanted:
             break
         for index, piece in zip(wanted, make(wanted, attempt), strict=True):
+            # A strict order of draws: the first of equal ones stays, however many were drawn side
+            # by side.
             new = Kept(piece, judge(index, piece), attempt, attempt + 1)
             old = kept.get(index, new)
             kept[index] = _better(old, new)

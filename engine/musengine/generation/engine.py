@@ -86,6 +86,8 @@ def piece_seeds(seed: int, count: int, attempt: int = 0) -> list[int]:
     """
     later = [attempt] if attempt else []
     entropy = [np.random.SeedSequence([seed, index, *later]) for index in range(count)]
+    # Of 63 bits, as torch's generators take signed seeds. The first attempt adds nothing to the
+    # entropy, so that a piece is the same with and without redraws.
     return [int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)) for sequence in entropy]
 
 
@@ -119,6 +121,7 @@ def generate(
     was_training = model.training
     model.eval()
     try:
+        # More than `no_grad`: no version counters, whose cost every small step would pay.
         with torch.inference_mode():
             if own:
                 return _own(model, encoder, plan)
@@ -152,9 +155,12 @@ def _side_by_side(
     groups: dict[tuple[int, DecodeSettings], list[int]] = defaultdict(list)
     for index, prompt in enumerate(plan.prompts):
         steps = len(prompt.steps)
+        # What pieces of a group have equal: nothing, whether there is a prompt, or the prompt's
+        # length.
         alike = (0 if begins else min(steps, 1)) if any_length else steps
         groups[alike, plan.settings[index]].append(index)
     return [
+        # More side by side would gain little and take memory.
         group[start : start + AT_ONCE]
         for group in groups.values()
         for start in range(0, len(group), AT_ONCE)
@@ -246,6 +252,7 @@ class _Generator:
         self.prompt_steps = max(map(len, prompts))
         # All prompts end at the same step; before the shorter ones stands padding.
         self.padding = [self.prompt_steps - len(prompt) for prompt in prompts]
+        # (N, P, ...), padded on the left.
         whole = np.zeros((len(chunk), self.prompt_steps, *prompts[0].shape[1:]), prompts[0].dtype)
         for row, prompt, padding in zip(whole, prompts, self.padding, strict=True):
             row[padding:] = prompt
@@ -258,12 +265,16 @@ class _Generator:
         rows_of: dict[int, list[int]] = defaultdict(list)
         for row, padding in enumerate(self.padding):
             rows_of[padding].append(row)
+        # Each length is read by itself, without its padding: a recurrent state would remember
+        # padding.
         states = [self._state_after(rows, padding) for padding, rows in rows_of.items()]
         if len(states) > 1:
             order = [row for rows in rows_of.values() for row in rows]
+            # `order` says which row each joined one is; its argsort is the inverse permutation.
             back = torch.tensor(np.argsort(order), device=self.device)
             try:
                 self._state = joined_states(states, back)
+            # Then the generator is made anew for each length, see `_generators`.
             except ValueError:
                 return False
         else:
@@ -289,10 +300,12 @@ class _Generator:
             history = self._history(self.prompt_steps + made)
             proposal = self.chain.choose(self.model, context, history)
             if made % CHECK_EVERY == 0:
+                # Not at each step: on a GPU every look at the numbers waits for the device.
                 check_drawn(self.model, proposal)
             last = proposal.choice
             self._steps = with_step(self._steps, last, self.prompt_steps + made)
             if self._logits is not None:
+                # On the CPU at once: hours of logits would not fit beside the model.
                 self._logits.append(proposal.logits.float().cpu())
             made += 1
         pieces = self._steps[:, : self.prompt_steps + made].cpu().numpy()
@@ -306,6 +319,7 @@ class _Generator:
         last = self._steps[:, -1]
         if begin is None or self._padding_N is None:
             return last
+        # A row that is all padding has no prompt.
         return torch.where(self._padding_N == self.prompt_steps, begin, last)
 
     def _conditioning(self, first: int, count: int, rows: Iterable[int]) -> Mapping[str, Tensor]:
@@ -315,6 +329,7 @@ class _Generator:
         """
         channels = []
         for row in rows:
+            # `first` counts in the padded array; conditioning is by the place in the piece itself.
             skipped = self.padding[row] if first else 0
             start = self.first[row] + first - skipped
             channels.append(self.encoder.conditioning(start, count, self.settings))
@@ -347,6 +362,7 @@ class _Generator:
                 "the model draws nothing that moves time on, or elapsed() stands still"
             )
             return True
+        # How far pieces are takes decoding all of them; some steps too many are cut off at the end.
         if made == 0 or made % CHECK_EVERY:
             return False
         may_end = isinstance(self.layout, Tokens) and self.layout.end is not None
@@ -359,6 +375,7 @@ class _Generator:
             for row, padding in zip(so_far, self.padding, strict=True)
         ]
         report(min(*shares, 1.0))
+        # All run on until the last one is long enough: what is beyond an end is cut by `_finished`.
         return min(shares) >= 1 - 1e-9
 
     def _share(self, before: Array, piece: Array) -> float:
@@ -383,6 +400,7 @@ class _Generator:
         )
         if not self._logits:
             return GeneratedPiece(steps)
+        # The logits of the steps that were cut off go with them.
         logits = torch.stack([step[row] for step in self._logits])
         return GeneratedPiece(steps, logits[: len(steps)].numpy())
 

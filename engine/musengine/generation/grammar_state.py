@@ -15,6 +15,8 @@ class GrammarState:
 
     def __init__(self, layout: Tokens) -> None:
         self.layout = layout
+        # S states of the grammar, V tokens: one row lookup per step instead of a loop over the
+        # pieces.
         self._forbidden_SV: Tensor | None = None
         self._leads_to_SV: Tensor | None = None
         self._state_N: Tensor | None = None
@@ -32,6 +34,7 @@ class GrammarState:
         grammar = self.layout.grammar
         self._leads_to_SV = torch.from_numpy(grammar.leads_to).to(device)
         rows = history.steps.cpu().numpy()
+        # Padding is no token: reading it would lead into a wrong state.
         skipped = [0] * pieces if history.padding is None else history.padding.tolist()
         ends = [grammar.states(row[n:])[-1] for row, n in zip(rows, skipped, strict=True)]
         self._state_N = torch.tensor(ends, device=device)

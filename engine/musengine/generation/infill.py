@@ -30,6 +30,7 @@ def infill_of(score: Score, config: GenerateConfig, steering: Steering) -> Infil
         return Infill(score, first, after, (), config.add_part, steering)
     every = tuple(np.unique(score.track).tolist())
     tracks = every if config.part is None else tracks_called(score, config.part)
+    # By onset: a note that was struck before and reaches into the passage stays.
     gives_way = (score.onset >= first) & (score.onset < after) & np.isin(score.track, tracks)
     return Infill(score.take(~gives_way), first, after, tracks, steering=steering)
 
@@ -60,6 +61,7 @@ def tracks_called(score: Score, name: str) -> tuple[int, ...]:
         UserError: none has.
     """
     wanted = " ".join(name.lower().split())
+    # At most three digits, since `int` takes its time with thousands of them.
     number = int(wanted) - 1 if wanted.isdecimal() and len(wanted) < 4 else -1
     by_name = [i for i, each in enumerate(score.tracks) if _plain(each.name) == wanted]
     by_instrument = [i for i, each in enumerate(score.tracks) if _instrument(each) == wanted]
@@ -99,10 +101,12 @@ def with_passage(infill: Infill, new: Score) -> Score:
     end = np.minimum(new.end, infill.after)
     fits = np.ones(len(new), dtype=bool)
     place_of_old, place_of_new = _places(score, new.tracks), _places(new, new.tracks)
+    # A loop, since each new note also ends before those of the piece: a passage has few.
     for k in range(len(new)):
         same = (place_of_old == place_of_new[k]) & (score.pitch == new.pitch[k])
         held = same & (score.onset <= new.onset[k]) & (score.end > new.onset[k])
         fits[k] = not held.any()
+        # Notes are sorted by onset, so that the first of them is the next.
         later = score.onset[same & (score.onset > new.onset[k])]
         end[k] = min([int(end[k]), *later[:1].tolist()])
     new = replace(new, duration=np.maximum(end - new.onset, 1)).take(fits)

@@ -57,6 +57,8 @@ def length_shares(
     if before is None or not len(before):
         return _elapsed(encoder, steps, unit, settings) / target
     passed = _elapsed(encoder, np.concatenate([before, steps]), unit, settings)
+    # Told from the beginning of the prompt and its time taken off: a piece may begin amid a bar or
+    # a held note, which the prompt's last step decides.
     shares: npt.NDArray[np.float64] = (passed[len(before) :] - passed[len(before) - 1]) / target
     return shares
 

@@ -34,6 +34,7 @@ class Likeness:
         means = [piece.mean() for piece in score_pieces(model, pieces).pieces if len(piece)]
         if len(means) < 2:
             return None
+        # Bounded from below, since it is divided by: pieces may be copies of each other.
         return cls(model, float(np.mean(means)), max(float(np.std(means, ddof=1)), 1e-9))
 
     def distance(
@@ -59,4 +60,5 @@ class Likeness:
         conditioning = encoder.conditioning(first, len(whole), settings)
         piece = EncodedPiece("", Encoded(whole, conditioning), "")
         (nll,) = score_pieces(self.model, [piece]).pieces
+        # Both ways: a piece that is too likely is a loop, one that is too unlikely is noise.
         return abs(float(nll[len(prompt.steps) :].mean()) - self.middle) / self.spread

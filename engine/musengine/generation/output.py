@@ -123,6 +123,8 @@ def write_pieces(
                     writer.write(content, aside)
                     _check_written(writer, content, aside)
                 files.append(path)
+            # The content does not fit the format, such as a drum part in a notation: no fault of
+            # the writer.
             except UnwritableError as error:
                 logger.warning(f"{path.name} is not written: {error}")
             except Exception as error:
@@ -194,6 +196,8 @@ def take_back(folder: Path, name: str, first: int, count: int, seed: int) -> Non
         for entry in list(folder.iterdir()):
             if entry.stem in stems and entry.stem not in others:
                 with explained(entry):
+                    # By the files' names alone, as a killed process may have written a piece
+                    # without noting it.
                     entry.unlink()
 
 

@@ -94,6 +94,7 @@ class _Drawing:
         self.count = len(seeds)
         prompt = as_steps(guide.prompt.steps, device)
         self.prompt_steps = len(prompt)
+        # A view of one prompt for all rows; `with_step` copies as soon as a step is added.
         self._steps = prompt.expand(self.count, *prompt.shape)
 
     def run(self, beat: Callable[[], None] | None) -> None:
@@ -103,6 +104,8 @@ class _Drawing:
         while not self.guide.over and made < MOST_STEPS:
             here = {name: self._tensor(each) for name, each in self.guide.conditioning().items()}
             context, state = check_step(self.model, self.model.step(last, state, here))
+            # The guide has the last word on each step: where given notes are due, they take the
+            # drawn one's place, and the model reads them next.
             proposal = self.chain.choose(self.model, context, self._history(made), self._settled)
             if made % CHECK_EVERY == 0:
                 check_drawn(self.model, proposal)
@@ -118,6 +121,7 @@ class _Drawing:
         if not self.prompt_steps:
             return self.model.start(self.count)
         channels = {name: self._tensor(each)[None] for name, each in prompt.conditioning.items()}
+        # Read once and its state repeated: all rows have the same prompt.
         state = self.model.prefill(self._steps[:1], self.model.start(1), channels)
         return joined_states([state], torch.zeros(self.count, dtype=torch.int64))
 

@@ -65,6 +65,8 @@ def cut_prompt(
     start: int | None
     if isinstance(offset, np.random.Generator):
         whole = steps_in(length, piece.steps, encoder, settings)
+        # A stretch as long as that from the beginning fits behind each of these places in steps; in
+        # musical time it may end a little early.
         start = 0 if whole is None else int(offset.integers(len(piece.steps) - whole + 1))
     else:
         start = steps_in(offset, piece.steps, encoder, settings)
@@ -76,6 +78,7 @@ def cut_prompt(
             )
     bars = encoder.layout.bar_starts(piece.steps)
     if len(bars):
+        # The last bar that begins at or before the place.
         start = int(bars[np.searchsorted(bars, start, side="right") - 1])
     count = steps_in(length, piece.steps[start:], encoder, settings)
     stop = len(piece.steps) if count is None else start + count
@@ -145,6 +148,7 @@ def draw_prompts(
 
     reaches = [reach(piece) for piece in pieces]
     usable = [piece for piece, far in zip(pieces, reaches, strict=True) if far == max(reaches)]
+    # The constant keeps this apart from other draws with the same seed.
     order = np.random.default_rng([seed, 0x960347]).permutation(len(usable))
     return [usable[order[k % len(usable)]] for k in range(count)]
 
@@ -172,12 +176,17 @@ def store_prompts(
         return
     drawn = np.random.default_rng(0).permutation(len(pieces))[:MOST].tolist()
     lengths = np.array([len(pieces[index]) for index in drawn])
+    # All pieces of an encoder take equally much per step: one tells how many steps there is room
+    # for.
     step = _compact(pieces[drawn[0]].encoded, 1, layout)
     room = PROMPT_BYTES // max(sum(array.nbytes for array in step.values()), 1)
+    # First how many pieces, then, below, how many steps of each.
     fitting = int((np.cumsum(np.minimum(lengths, needed)) <= room).sum())
     lengths = lengths[: max(fitting, FEWEST)]
     # The largest bound on their lengths with which they fit.
     bounds = range(1, int(lengths.max()) + 1)
+    # Their sum grows with the bound, hence bisection. `bounds` begins at 1, so that the number of
+    # bounds that fit is the largest of them.
     bound = bisect_right(bounds, room, key=lambda most: int(np.minimum(lengths, most).sum()))
     kept = np.minimum(lengths, bound)
     chosen = [pieces[index] for index in drawn[: len(kept)]]
@@ -248,6 +257,7 @@ def _compact(encoded: Encoded, count: int, layout: Layout) -> dict[str, Array]:
     if isinstance(layout, Grid):
         steps = np.packbits(steps.reshape(len(steps), -1), axis=1)
     elif isinstance(layout, Tokens):
+        # Ids of a vocabulary under 257 fit in one byte.
         steps = steps.astype(np.min_scalar_type(max(layout.size - 1, 0)))
     channels = {f"{_CHANNEL}{name}": each[:count] for name, each in encoded.conditioning.items()}
     return {"steps": steps, **channels}

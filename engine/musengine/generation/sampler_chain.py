@@ -45,12 +45,16 @@ class _TokenDraw(Draw):
     def __call__(self, logits: Tensor) -> Tensor:
         if not self.samplers and self.forbidden is not None and logits.device.type == "cpu":
             return self._plain(logits, self.forbidden)
+        # Masked before the samplers, which rank what may come, and again after them: a sampler may
+        # have given a forbidden token a finite logit.
         logits = self._allowed(logits)
         for sampler in self.samplers:
             made = sampler.logits(logits, self.history)
             logits = check_reshaped(sampler, "logits", made, logits)
         if self.samplers:
             logits = self._allowed(logits)
+        # The Gumbel-max trick: the argmax of logits plus Gumbel noise is a draw from their softmax.
+        # The noise is of the piece alone, so that a draw can be repeated under other limits.
         return (logits + self.noise).argmax(dim=-1)
 
     def _plain(self, logits: Tensor, forbidden: Tensor) -> Tensor:
@@ -90,6 +94,7 @@ class _Redraw(PieceRandom):
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Return (N, *shape); pieces that keep their step get numbers that are not used."""
+        # 0.5 is in the middle of (0, 1): thresholds and noise made of it are finite.
         numbers = torch.full((len(self._again_N), *shape), 0.5, device=self.device)
         pieces = self._again_N.nonzero()[:, 0]
         numbers[pieces] = self.redraw(pieces, shape)
@@ -119,6 +124,7 @@ class Chain:
         free = torch.zeros(
             (len(history.steps), *self.shape), dtype=torch.bool, device=history.steps.device
         )
+        # One object for the whole chain: identity with it means that no sampler limits anything.
         self.unlimited = Limits(free, free)
         if self._grammar is not None:
             self._grammar.begin(history)
@@ -155,6 +161,7 @@ class Chain:
                 check_verdict(sampler, sampler.review(proposal, history), len(history.steps))
                 for sampler in self.samplers
             ]
+            # Each sampler may send back so often; its verdict counts further on for `_settled`.
             asking = [redraws < sampler.max_redraws for sampler in self.samplers]
             again_N = _any(compress(verdicts, asking))
             if again_N is None:
@@ -162,9 +169,12 @@ class Chain:
             random = _Redraw(self.random, again_N)
             fresh = self._numbers(random)
             if fresh is not None and numbers is not None:
+                # Pieces that keep their step must draw the very same one in the common draw below.
                 numbers = _where(again_N, fresh, numbers)
             proposal = _replaced(again_N, propose(random, numbers, limits), proposal)
             redraws += 1
+        # After the last redraw a sampler may insist: the step is drawn once more with the same
+        # numbers, within limits in which its fault cannot come.
         if numbers is not None and _any(verdicts) is not None:
             settled = self._settled(verdicts, limits, proposal, history)
             if settled is not None:
@@ -187,6 +197,7 @@ class Chain:
         if not isinstance(self.layout, Grid) or not self.layout.silence_marker:
             return choice
         marked = choice.clone()
+        # Channel 0 is what sounds; the encoder marks silence at its lowest pitch.
         marked[:, 0, 0] |= ~choice[..., 0].bool().any(dim=-1)
         return marked
 
@@ -204,6 +215,8 @@ class Chain:
         """Return the new limits, or for pieces that no token would be left to, those before."""
         if not isinstance(self.layout, Tokens):
             return after
+        # The grammar's limits come first and leave some token; a sampler that would leave none is
+        # ignored.
         none_left = after.forbidden.all(dim=-1, keepdim=True)
         return Limits(torch.where(none_left, before.forbidden, after.forbidden), after.forced)
 
@@ -217,6 +230,7 @@ class Chain:
         """Return which pieces are at fault still, and limits within which they cannot be."""
         wanted = []
         pairs = zip(self.samplers, verdicts, strict=True)
+        # Samplers that only forbid come first, those that force last: they know what is forbidden.
         for sampler, verdict in sorted(pairs, key=lambda pair: pair[0].forces):
             insisted = sampler.insist(limits, proposal, history)
             if insisted is not None:
@@ -230,6 +244,7 @@ class Chain:
         """Hold what is forced even against a probability of nought."""
         if limits is self.unlimited or not isinstance(self.layout, Grid):
             return proposal
+        # A threshold of 0 does not force a note whose probability is exactly 0.
         choice = proposal.choice | (limits.forced & ~limits.forbidden)
         return Proposal(onsets_where_sounding(choice, self.layout), proposal.logits)
 
@@ -252,8 +267,11 @@ class Chain:
                 made = cast(GridSampler[Any], sampler).thresholds(thresholds, history)
                 thresholds = check_reshaped(sampler, "thresholds", made, thresholds)
             if limited:
+                # Forbidden second: where both are asked for, the note does not sound.
                 thresholds = thresholds.masked_fill(limits.forced, 0.0)
                 thresholds = thresholds.masked_fill(limits.forbidden, 1.0)
+            # u < sigmoid(x) is logit(u) < x: the thresholds are moved once, not the logits of each
+            # note, and logits keep their precision far from 0.
             return GridDraw(torch.logit(thresholds), self.layout)
         reshaping = tuple(sampler for sampler in self.samplers if sampler.reshapes)
         samplers = cast(tuple[TokenSampler[Any], ...], reshaping)

@@ -80,6 +80,7 @@ def _chords(score: Score) -> tuple[IntArray, IntArray]:
     struck, first = np.unique(score.onset, return_index=True)
     # Notes are sorted by onset, then pitch, so that equal chords are equal bytes.
     ends = np.append(first[1:], len(score))
+    # Drums on keys of their own: a snare is no note.
     pitch = score.pitch + 128 * score.is_drum
     keys = [pitch[a:b].tobytes() for a, b in zip(first.tolist(), ends.tolist(), strict=True)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -93,8 +94,10 @@ def _loop(chord: IntArray, times: FloatArray) -> float:
         chord: (N,) numbers of chords.
         times: (N + 1,) beats at which they are struck, and of the end.
     """
+    # Rounded, since equal gaps at different beats differ in their last digits.
     gaps = np.round(np.diff(times), 6)
     longest = 0.0
+    # At most a third of the piece: a loop is what is heard three times at least.
     for period in range(1, min(_LONGEST_PERIOD, len(chord) // 3) + 1):
         same = (chord[period:] == chord[:-period]) & (gaps[period:] == gaps[:-period])
         for first, after in zip(*_runs(same), strict=True):
@@ -165,6 +168,7 @@ class CorpusRange:
             if not (declared := MEASURES[name]).fault:
                 continue
             value = measured[name]
+            # Where low values are the fault there is no `least`.
             too_low = declared.least is None and value * MARGIN < low
             if too_low or (
                 declared.least is not None and value > max(declared.least, MARGIN * high)

@@ -72,6 +72,7 @@ def program(known: Known, decoded: Score, keeps: Collection[Kept] = ()) -> int |
     """Return the program of all tracks, `DRUMS` for drums; None for what they have."""
     if known.config.instrument is not None:
         return known.config.instrument.program
+    # An encoder that says nothing of programs leaves 0, the piano, which is then no statement.
     if "program" in keeps or any(track.program or track.is_drum for track in decoded.tracks):
         return None
     chosen = (known.prompt.program, known.corpus.program)

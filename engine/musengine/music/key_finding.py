@@ -20,6 +20,7 @@ def find_key(score: Score) -> tuple[int, bool]:
     """
     pitched = score.take(~score.is_drum)
     weights = np.bincount(pitched.pitch % 12, weights=pitched.duration, minlength=12)
+    # Equal weights have no variance, and so no correlation: all twelve tones alike say nothing.
     if not weights.any() or np.ptp(weights) == 0:
         return 0, False
     keys = [(tonic, minor) for minor in (False, True) for tonic in range(12)]
@@ -32,4 +33,5 @@ def tonic_shift(score: Score) -> int:
     """Return the semitones, -6 to 5, that move a score to C major or A minor."""
     tonic, minor = find_key(score)
     target = 9 if minor else 0
+    # The nearest way, up or down, so that pieces stay in their range as far as possible.
     return (target - tonic + 6) % 12 - 6

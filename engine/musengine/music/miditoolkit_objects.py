@@ -34,6 +34,7 @@ def to_miditoolkit(score: Score) -> MidiFile:
     import miditoolkit as mtk
 
     midi = mtk.MidiFile(ticks_per_beat=score.ticks_per_beat)
+    # miditoolkit's own readers set it one beyond the last event.
     midi.max_tick = score.length + 1
     midi.tempo_changes = [
         mtk.TempoChange(bpm, tick)
@@ -141,7 +142,10 @@ def _key(name: str) -> tuple[int, bool]:
     if found is None:
         raise ValueError(f"{name!r} is no key")
     letter, accidental, mode = found.groups()
+    # "a" alone is A minor, but "a major" is major.
     minor = mode in MINOR_NAMES or (letter.islower() and mode not in MAJOR_NAMES)
+    # F major has one flat, C none and so on along the circle; a minor key has three sharps fewer
+    # than the major key of the same letter.
     sharps = _FIFTHS.index(letter.upper()) - 1 - 3 * minor
     sharps += {"#": 7, "b": -7, "": 0}[accidental]
     # A key of more than seven sharps or flats sounds as one of fewer.

@@ -107,10 +107,13 @@ def _notes(score: Score, scale: float, high: int) -> Iterator[str]:
         ],
         dtype=np.int64,
     )
+    # One number for colour and pitch: notes may only be joined where both agree.
     row = colours[score.track] * 128 + score.pitch if len(score) else score.pitch
     start = np.multiply(score.onset, scale, dtype=np.float64)
     end = np.multiply(score.end, scale, dtype=np.float64)
     gap = 1.0
+    # Every rectangle is text in the notebook's file; the picture is as wide whatever the music is,
+    # so that notes closer than a pixel cannot be told apart anyway.
     while len(row) > MAX_RECTANGLES:
         row, start, end = _merged(row, start, end, gap)
         gap *= 2

@@ -19,6 +19,7 @@ def parse_pitch(text: str) -> int:
     Raises:
         ValueError: neither, or not from 0 to 127.
     """
+    # [0-9] and not \d, which digits of other scripts match too.
     match = re.fullmatch(r"(?:([0-9]{1,3})|([A-Ga-g])([#b]?)(-?[0-9]))", text.strip())
     if match is None:
         raise ValueError(f"expected a pitch such as 60 or C4, got {text!r}")
@@ -38,6 +39,7 @@ def parse_pitches(text: str) -> tuple[int, int]:
     Raises:
         ValueError: not of that form, or upside down.
     """
+    # The lower end is as short as it can be, since octaves may be negative: `C-1-C4`.
     match = re.fullmatch(r"\s*(\S+?[0-9])\s*-\s*(\S+)\s*", text)
     if match is None:
         raise ValueError(f"expected a range such as 21-108 or A0-C8, got {text!r}")

@@ -45,6 +45,7 @@ class Prevailing:
             return cls()
         meter = _longest(content.meter_tick, content.meter, content.length)
         key = _longest(content.key_tick, content.key, content.length)
+        # Rounded, or the many tempos of played music would all count as different.
         tempo = _longest(content.tempo_tick, content.tempo_bpm.round(2)[:, None], content.length)
         return cls(
             tempo=None if tempo is None else float(tempo[0]),
@@ -65,6 +66,7 @@ class Prevailing:
         for name, value in found.items():
             kinds = (int, float) if name == "tempo" else (int,)
             parts = value if name in ("meter", "key") and value is not None else (value,)
+            # By `type`, as True is an int too; the file may be a stranger's.
             if not all(part is None or type(part) in kinds for part in parts):
                 raise TypeError(f"{name} is {str(value)[:100]}")
         return cls(**found)
@@ -90,6 +92,7 @@ def _longest(ticks: IntArray, values_KV: Array, length: int) -> Array | None:
     """Return the row of the values that holds for the longest time."""
     if not len(ticks):
         return None
+    # A map may go on beyond the end of the piece: its last entry then lasts no time.
     lasting = np.diff(ticks, append=max(length, int(ticks[-1])))
     rows, number = np.unique(values_KV, axis=0, return_inverse=True)
     longest: Array = rows[np.bincount(number.ravel(), lasting).argmax()]

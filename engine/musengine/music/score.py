@@ -133,6 +133,7 @@ class Score:
         Raises:
             ValueError: a value outside its range.
         """
+        # One table is filled row by row, which repeats scalars and makes no array twice.
         onset_N = np.atleast_1d(np.asarray(onset, dtype=np.int64))
         notes_5N = np.empty((5, *onset_N.shape), dtype=np.int64)
         for row, values in zip(notes_5N, (onset_N, duration, pitch, velocity, track), strict=True):
@@ -183,6 +184,7 @@ class Score:
         if ticks_per_beat < 1:
             raise ValueError(f"ticks_per_beat must be at least 1, got {ticks_per_beat}")
         largest = _checked(notes_5N, len(tracks))
+        # The columns are views of one array (5, N).
         onset, duration, pitch, velocity, track = notes_5N.take(_order(notes_5N, largest), axis=1)
         tempo_tick, tempo_bpm = timing.tempo_map(tempos)
         meter_tick, meter = timing.meter_map(meters)
@@ -216,6 +218,7 @@ class Score:
         state = dict(self.__dict__)
         for name in COLUMNS:
             column = state[name]
+            # No value is below 0, so that the largest alone decides on the type.
             state[name] = column.astype(np.min_scalar_type(int(column.max(initial=0))))
         return state
 
@@ -229,6 +232,7 @@ class Score:
 
     def _repr_svg_(self) -> str:
         """Return its piano-roll, which a notebook shows."""
+        # Here, since only notebooks need it.
         from musengine.music.notebook import piano_roll_svg
 
         return piano_roll_svg(self)
@@ -265,6 +269,7 @@ class Score:
     @property
     def n_bars(self) -> int:
         """How many bars the whole length takes, the last perhaps not full."""
+        # The slack keeps a last bar that is full but for a rounding error from counting as two.
         return math.ceil(float(self.bars(self.length)) - 1e-9)
 
     @property
@@ -273,6 +278,7 @@ class Score:
         if len(self.meter_tick) < 2:
             return 0
         bars = self.meter[:2, 0] * 4 * self.ticks_per_beat / self.meter[:2, 1]
+        # Readers write an upbeat as a bar of its own meter, such as 1/4 before 4/4.
         alone = self.meter_tick[1] == bars[0] < bars[1]
         return int(self.meter_tick[1]) if alone else 0
 
@@ -286,6 +292,7 @@ class Score:
             (N,) first step, (N,) step after the last, and the length of the piece in steps.
         """
         first = self.nearest_steps(self.onset, step)
+        # Ends are rounded as onsets are, not durations: legato notes still meet.
         after = np.maximum(self.nearest_steps(self.end, step), first + 1)
         total = int(self.nearest_steps(np.array([self.length]), step)[0])
         return first, after, max(total, int(after.max(initial=0)))
@@ -330,6 +337,7 @@ class Score:
 
     def fingerprint(self) -> str:
         """Return a hash of all that sounds: equal scores have equal fingerprints."""
+        # Meter and key are not in it: they do not sound.
         digest = hashlib.sha256(str(self.ticks_per_beat).encode())
         for values in (self.onset, self.duration, self.pitch, self.velocity, self.track):
             digest.update(values.tobytes())
@@ -345,8 +353,11 @@ class Score:
         velocities, tracks, tempo, resolution and silence around the music do not.
         """
         onset = self.onset - int(self.onset.min(initial=LAST_TICK)) if len(self) else self.onset
+        # Reduced like a fraction: the same music at 96 and at 480 ticks a beat gives the same
+        # numbers.
         common = int(np.gcd.reduce(np.concatenate([onset, self.duration, [self.ticks_per_beat]])))
         rows = np.stack([onset // common, self.duration // common, self.pitch, self.is_drum])
+        # Sorted anew, as notes are sorted by track, which does not count here.
         rows = rows[:, np.lexsort(rows)].astype(np.int64)
         digest = hashlib.sha256(str(self.ticks_per_beat // common).encode())
         digest.update(rows.tobytes())
@@ -362,6 +373,7 @@ def _order(notes_5N: IntArray, largest: list[int]) -> IntArray:
     """
     onset, duration, pitch, velocity, track = notes_5N
     _, *bits = [most.bit_length() for most in largest]
+    # Does not fit into 63 bits: odd files have huge times.
     if sum(bits) + largest[0].bit_length() > 63:
         return np.lexsort((velocity, duration, track, pitch, onset))
     for_duration, for_pitch, for_velocity, for_track = bits
@@ -382,6 +394,7 @@ def _checked(notes_5N: IntArray, n_tracks: int) -> list[int]:
     """Return the largest of each row; raises a ValueError where a value is outside its range."""
     if not notes_5N.size:
         return [0] * 5
+    # Bounds are checked on the extremes alone: two passes over the table, no array of flags.
     largest: list[int] = notes_5N.max(axis=1).tolist()
     ranges = ((0, LAST_TICK), (1, LAST_TICK), (0, 127), (1, 127), (0, n_tracks - 1))
     found = zip(COLUMNS, ranges, notes_5N.min(axis=1).tolist(), largest, strict=True)

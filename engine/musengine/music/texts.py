@@ -67,6 +67,8 @@ def text_at(tick: int, text: str) -> TextEvent:
 
 def in_order(texts: Iterable[TextEvent]) -> tuple[TextEvent, ...]:
     """Return texts as a Score has them: by tick, a title first, each once, none empty, bounded."""
+    # Bounded, as files hold whole books of text. Stripped twice: the cut may leave blanks at the
+    # end.
     whole = (each._replace(text=each.text.strip()[:MAX_CHARACTERS].strip()) for each in texts)
     kept = dict.fromkeys(each for each in whole if each.text)
     return tuple(sorted(kept, key=lambda each: (each.tick, each.kind != "title"))[:MAX_TEXTS])

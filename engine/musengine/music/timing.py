@@ -94,6 +94,7 @@ def _changes(entries: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
 
 def without_idle_changes(ticks: IntArray, values: Array) -> tuple[IntArray, Array]:
     """Return a map with the last entry at each tick, and of those only the ones that change it."""
+    # Cut to the length, since an empty map would else get an entry.
     last = np.append(np.diff(ticks) > 0, True)[: len(ticks)]
     ticks, values = ticks[last], values[last]
     changed = np.ones(len(ticks), dtype=bool)
@@ -113,6 +114,7 @@ def ticks_to_seconds(
     """Return the times in seconds of ticks."""
     tick = np.asarray(ticks, dtype=np.float64)
     seconds_per_tick = 60.0 / (tempo_bpm * ticks_per_beat)
+    # (N,) which tempo each tick lies under: the last that begins at or before it.
     segment = np.maximum(np.searchsorted(tempo_tick, tick, side="right") - 1, 0)
     starts = _tempo_starts(tempo_tick, seconds_per_tick)
     result: FloatArray = starts[segment] + (tick - tempo_tick[segment]) * seconds_per_tick[segment]
@@ -134,6 +136,7 @@ def seconds_to_ticks(
 def _bar_starts(meter_tick: IntArray, bar_ticks: FloatArray) -> FloatArray:
     """Return (M,) the number of the bar that each meter begins; a change begins a new bar."""
     # The slack keeps a bar that is full but for a rounding error from counting as a new one.
+    # Rounded up: a change amid a bar cuts that bar short.
     bars = np.ceil(np.diff(meter_tick) / bar_ticks[:-1] - 1e-9)
     return np.concatenate([[0.0], np.cumsum(bars)])
 
@@ -164,6 +167,7 @@ def bars_to_ticks(
     starts = _bar_starts(meter_tick, bar_ticks)
     segment = np.maximum(np.searchsorted(starts, bar, side="right") - 1, 0)
     tick = meter_tick[segment] + (bar - starts[segment]) * bar_ticks[segment]
+    # (M,) where each meter ends.
     after = np.append(meter_tick[1:].astype(np.float64), np.inf)
     result: FloatArray = np.minimum(tick, after[segment])
     return result

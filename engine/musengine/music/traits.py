@@ -63,6 +63,7 @@ def traits_of(score: Score) -> Traits | None:
         melody_notes=int(alone[pitched.track].sum()) if drums < notes else 0,
         beats=beats,
         seconds=seconds,
+        # Over the whole length: played music changes its tempo at every beat.
         tempo=60 * beats / seconds if seconds else 120.0,
         polyphony=polyphony,
         single_line=several <= SINGLE_LINE,
@@ -90,6 +91,8 @@ def _closeness(score: Score) -> FloatArray:
     whose first beat is not at its start; near 0 where they lie anywhere.
     """
     beat_N = score.onset / score.ticks_per_beat
+    # (6, N): each onset as a point on a circle that goes round once a grid step. Their mean is long
+    # where they point the same way, whichever way that is.
     phases = np.exp(2j * np.pi * np.outer(GRIDS, beat_N))
     closeness: FloatArray = np.abs(phases.mean(axis=1))
     return closeness

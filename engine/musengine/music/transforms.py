@@ -36,6 +36,7 @@ def excerpt(score: Score, start: float, stop: float, unit: Unit = "beats") -> Sc
     if not 0 <= start <= stop:
         raise ValueError(f"expected 0 <= start <= stop, got {start} and {stop}")
     first, after = _tick(score, start, unit), _tick(score, stop, unit)
+    # Notes that sound, not those that begin there.
     within = score.take((score.onset < after) & (score.end > first))
     onset = np.maximum(within.onset, first)
     tempo_tick, tempo_bpm = _in_force(score.tempo_tick, score.tempo_bpm, first, after)
@@ -83,7 +84,9 @@ def _controls_in_force(score: Score, first: int, after: int) -> IntArray:
 
     In force is the last of each track and number.
     """
+    # Backwards, since `np.unique` gives the first index of each kind: that is then the last change.
     before = np.flatnonzero(score.control_tick <= first)[::-1]
+    # One number for track and controller; BEND is the largest of the latter.
     kinds = score.control[before, 0] * (BEND + 1) + score.control[before, 1]
     last = before[np.unique(kinds, return_index=True)[1]]
     within = (score.control_tick > first) & (score.control_tick < after)
@@ -104,6 +107,7 @@ def _texts_in_force(texts: tuple[TextEvent, ...], first: int, after: int) -> tup
 def keep_tracks(score: Score, indices: Collection[int]) -> Score:
     """Return the score with only these tracks, by index; the others are gone from the list too."""
     kept = sorted(set(indices) & set(range(len(score.tracks))))
+    # Old index to new; -1 for tracks that go.
     new_index = np.full(max(len(score.tracks), 1), -1, dtype=np.int64)
     new_index[kept] = np.arange(len(kept))
     chosen = score.take(new_index[score.track] >= 0)
@@ -144,6 +148,7 @@ def one_note_per_key(score: Score) -> Score:
         (np.diff(by_key.onset) != 0) | (np.diff(by_key.pitch) != 0) | (np.diff(by_key.track) != 0)
     )
     first = np.nonzero(begins)[0]
+    # `first` are the places where groups begin: one value for each group.
     duration = np.maximum.reduceat(by_key.duration, first)
     velocity = np.maximum.reduceat(by_key.velocity, first)
     struck = replace(by_key.take(first), duration=duration, velocity=velocity)
@@ -165,6 +170,7 @@ def until_next_strike(score: Score) -> IntArray:
     again = key[first[1:]] == key[first[:-1]]
     wait[:-1][again] = np.diff(onset[first])[again]
     result = np.empty(len(key), dtype=np.int64)
+    # Back into the order in which the notes came.
     result[order] = wait[np.cumsum(strikes) - 1]
     return result
 
@@ -186,6 +192,7 @@ def overlap(score: Score) -> FloatArray:
     sounding = np.cumsum(change)
     # What lies between the end of one track and the start of the next is silence, and not counted.
     span = np.append(np.diff(time), 0)
+    # Each track's changes add up to 0, so that the running sum begins anew with every track.
     one = np.bincount(track, span * (sounding > 0), len(shares))
     several = np.bincount(track, span * (sounding > 1), len(shares))
     np.divide(several, one, out=shares, where=one > 0)
@@ -199,6 +206,7 @@ def snap(score: Score, step: GridStep) -> Score:
     nearest tick, each by itself. A pitch then struck twice at once by one track is one note.
     """
     first, after = (score.nearest_steps(ticks, step) for ticks in (score.onset, score.end))
+    # `first + 1` would not do: where a tick is longer than a step no tick may belong to that step.
     after = np.where(after > first, after, _following(score, first, step))
     onset, end = _on_ticks(score, first, step), _on_ticks(score, after, step)
     total = score.nearest_steps(np.array([score.length]), step)
@@ -221,6 +229,8 @@ def _on_ticks(score: Score, steps: IntArray, step: GridStep) -> IntArray:
 def _following(score: Score, steps: IntArray, step: GridStep) -> IntArray:
     """Return for each step the next one to which a tick belongs: where ticks are long, a later."""
     if step.unit == "beat":
+        # The border between two steps is (2 * step + 1) * size / 2 beats; ticks are rounded up from
+        # there, in whole numbers.
         border = steps * step.size.numerator * 2 + step.size.numerator
         ticks = -(-border * score.ticks_per_beat // (2 * step.size.denominator))
     else:

@@ -78,12 +78,15 @@ class LSTMLayer(nn.Module):
 
         A fixed start is zeros until its owner fills it.
         """
+        # Gate by gate: over the stacked matrix the fan-out would be four times too large, and its
+        # columns orthogonal only together.
         for weight in self.input_weight.chunk(4):
             nn.init.xavier_uniform_(weight)
         for weight in self.hidden_weight.chunk(4):
             nn.init.orthogonal_(weight)
         nn.init.zeros_(self.bias)
         with torch.no_grad():
+            # A forget gate near 1 at first lets gradients reach far back (Jozefowicz et al. 2015).
             self.bias[self.units : 2 * self.units] = 1.0
 
     def initial_state(self, pieces: int) -> LayerState:
@@ -109,10 +112,12 @@ class LSTMLayer(nn.Module):
     def step(self, x: Tensor, state: LayerState) -> LayerState:
         """Run one step of input (B, inputs)."""
         gates = functional.linear(x, self.input_weight, self.bias)
+        # The step in place below overwrites what a gradient would need.
         if self.peephole is not None or torch.is_grad_enabled():
             return self._cell(gates, state)
         hidden, cell = state
         gates.addmm_(hidden, self.hidden_weight.t())
+        # A copy: the state that was handed in belongs to the caller, who may step from it again.
         hidden, cell = torch.empty_like(cell), cell.clone()
         step_in_place(LSTMGates(gates), hidden, cell, linear=self.candidate == "linear")
         return hidden, cell
@@ -120,6 +125,7 @@ class LSTMLayer(nn.Module):
     def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Run a sequence (B, T, inputs); returns hidden states (B, T, units), the last state."""
         if self.peephole is None:
+            # No library has a layer with a linear candidate or with peepholes.
             run = linear_lstm if self.candidate == "linear" else library_lstm
             weights = Weights(self.input_weight, self.hidden_weight, self.bias)
             hidden_BTU, *after = run(x, *state, weights)
@@ -128,6 +134,7 @@ class LSTMLayer(nn.Module):
 
     def _by_steps(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         # The input's share of all steps is one large product instead of T small ones.
+        # G = 4 * units.
         gates_BTG = x @ self.input_weight.t() + self.bias
         hiddens = []
         for gates in gates_BTG.unbind(1):
@@ -233,6 +240,7 @@ class LSTMStack(nn.Module):
         states: list[LayerState] = []
         for layer, layer_state in zip(self.typed_layers, state, strict=True):
             below = self._layer_input(x, hidden)
+            # `hidden` is empty below the first layer: the input itself is not dropped.
             if hidden and self.training and self.dropout > 0:
                 below = self.dropped(below)
             out, after = layer(below, layer_state)
@@ -275,5 +283,6 @@ class LSTMStack(nn.Module):
         """Return a sequence with a share of its inputs dropped: one mask for all its steps."""
         keep = 1.0 - self.dropout
         shape = (x_BTI.shape[0], 1, x_BTI.shape[2])
+        # Divided by what is kept, so that nothing has to be scaled when the model generates.
         mask_B1I = torch.bernoulli(x_BTI.new_full(shape, keep)) / keep
         return x_BTI * mask_B1I

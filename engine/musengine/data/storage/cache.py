@@ -48,6 +48,7 @@ class Scratch:
                 code="no-temporary-folder",
             ) from error
         self.cache = Cache(Path(folder))
+        # Not `__del__`, which is not called at the interpreter's end for everything.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
@@ -60,6 +61,7 @@ def default_folder() -> Path:
 
 def key_of(*parts: object) -> str:
     """Return a hash of values that print the same when they are the same."""
+    # FORMAT is raised when what is stored changes: entries of older versions are then never found.
     return hashlib.sha256(repr((FORMAT, *parts)).encode()).hexdigest()
 
 
@@ -91,6 +93,7 @@ class Cache:
                 stored = file.metadata() or {}
                 names = file.keys() if arrays_too else ()
                 arrays = {name: file.get_tensor(name) for name in names}
+            # Two digests, so that the JSON alone can be checked without reading the arrays.
             intact = stored["digest"] == _digest(stored["arrays"], stored["json"])
             if arrays_too:
                 intact &= stored["arrays"] == _digest_arrays(arrays)
@@ -130,6 +133,7 @@ class Cache:
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
+        # 256 folders: some file systems are slow with a hundred thousand files in one.
         return self.folder / key[:2] / f"{key}.safetensors"
 
 
@@ -195,6 +199,8 @@ def trim(folder: Path, limit: int, since: float) -> None:
     for path in folder.glob("**/*.safetensors"):
         try:
             status = path.stat()
+            # The user may have named any folder as cache: only files that look like entries are
+            # deleted.
             if _ENTRY.fullmatch(path.name):
                 entries.append((status.st_mtime, status.st_size, path))
                 total += status.st_size

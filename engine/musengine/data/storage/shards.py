@@ -84,6 +84,7 @@ def write_shards(folder: Path, entries: Iterable[ShardEntry]) -> list[Path]:
         added = (
             0 if isinstance(entry[1], str) else sum(a.nbytes for a in _arrays(entry[1]).values())
         )
+        # Cut before the entry that would not fit: a shard is at most as large as FULL or one piece.
         if pending and size + added > FULL:
             written.append(_write_shard(folder, pending))
             pending, size = [], 0
@@ -144,6 +145,8 @@ def _write_tensors(path: Path, parts: Mapping[str, Sequence[Array]], record: Any
         for array in parts[name]:
             data = np.ascontiguousarray(array)
             size += data.nbytes
+            # Against damage, not against malice, and much faster than a hash. `data.data` of an
+            # empty array is no buffer that crc32 takes.
             crc = zlib.crc32(data.data, crc) if data.size else crc
         header[name] = {
             "dtype": _NAMES[first.dtype.str],
@@ -155,6 +158,7 @@ def _write_tensors(path: Path, parts: Mapping[str, Sequence[Array]], record: Any
     text = json.dumps({**record, "sums": sums}, sort_keys=True)
     metadata = {"musengine": f"{_digest(header, text)} {text}"}
     head = json.dumps({"__metadata__": metadata, **header}).encode()
+    # The arrays begin at a multiple of 8, so that float64 can be mapped as it lies.
     head += b" " * (-len(head) % 8)
     with path.open("wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)
@@ -250,6 +254,7 @@ class Shards:
             shape = (location.steps, *span.inner)
             self._touched += size  # at most: often a part of it is read
             if not size:
+                # `frombuffer` refuses to give an empty array at the end of a file.
                 arrays[name] = np.zeros(shape, dtype=span.dtype)
                 continue
             count = size // span.dtype.itemsize
@@ -280,6 +285,8 @@ class Shards:
             return self._maps[path]
         try:
             with path.open("rb") as file:
+                # Copy on write: PyTorch wants writable arrays, and what is written must not reach
+                # the file.
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as error:
             raise _lost(path, str(error)) from error
@@ -311,10 +318,12 @@ def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str], dict[str, s
         with path.open("rb") as file:
             header, start = _header(file)
             digest, text = header.pop("__metadata__")["musengine"].split(" ", 1)
+            # Header first: what it says is used to find the arrays.
             if digest != _digest(header, text):
                 raise DamagedError
             record = json.loads(text)
             spans = {name: _span(entry, start) for name, entry in header.items()}
+            # In the order of the file, from its beginning to its end.
             for name, span in sorted(spans.items(), key=lambda item: item[1].offset):
                 if _sum(file, span.offset, span.steps * span.step_bytes) != record["sums"][name]:
                     raise DamagedError
@@ -360,6 +369,7 @@ def _digest(header: Mapping[str, Any], text: str) -> str:
 
 def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(file.read(8), "little")
+    # Bounded before reading: eight damaged bytes may ask for any amount of memory.
     if not 0 < length <= _HEADER_LIMIT:
         raise DamagedError
     return dict(json.loads(file.read(length))), 8 + length
