@@ -45,7 +45,9 @@ class SegmentBatching(BatchingStrategy[NoSettings]):
             return []
         usable, size = self.lengths[starts > 0], self.training.batch_size
         batches = max(1, round(float(np.ceil(usable / self.length).sum()) / size))
+        # (batches, batch_size): drawn with replacement, all at once.
         pieces = random.choice(len(starts), size=(batches, size), p=starts / starts.sum())
+        # One upper bound for each draw, that of its piece.
         first = random.integers(0, starts[pieces]) * self.align
         return [
             [
@@ -78,6 +80,7 @@ class WholePieceBatching(BatchingStrategy[NoSettings]):
         rows.sort(key=lambda row: row.stop)
         size = self.training.batch_size
         batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+        # Sorted by length within batches, shuffled among them: no epoch runs from short to long.
         return [batches[i] for i in random.permutation(len(batches))]
 
     def _row(self, piece: int, random: np.random.Generator) -> Row:
@@ -111,11 +114,15 @@ class StatefulBatching(BatchingStrategy[NoSettings]):
         """Return, with `rate_per_piece`, 1 over the whole part of the root of its chunks."""
         if not self.training.rate_per_piece:
             return 1.0
+        # A long piece makes many updates in a row: smaller ones keep it from pulling the weights
+        # its way.
         chunks = math.ceil(int(self.lengths[piece]) / self.length)
         return 1.0 / max(math.isqrt(chunks), 1)
 
     def plan(self, random: np.random.Generator) -> EpochPlan:
         """Return the batches of one epoch, in order."""
+        # Shuffled before the stable sort: pieces of one length then differ in order from epoch to
+        # epoch.
         waiting = [int(i) for i in random.permutation(len(self.lengths)) if self.lengths[i] > 0]
         # The longest first, each to the stream with least to do: then few streams run idle at
         # the end.
@@ -128,7 +135,10 @@ class StatefulBatching(BatchingStrategy[NoSettings]):
             chunks = self._chunks(piece)
             share, stream = least[0]
             shares[stream].append(chunks)
+            # The heap's first is the stream with least to do; replacing it costs one sift instead
+            # of two.
             heapq.heapreplace(least, (share + len(chunks), stream))
+        # Within a stream in random order, so that not all streams begin with their longest piece.
         streams = [
             [row for piece in random.permutation(len(share)) for row in share[piece]]
             for share in (shares[stream] for stream in random.permutation(len(shares)))

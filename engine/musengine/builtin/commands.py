@@ -10,6 +10,7 @@ def _command(module: str, name: str, summary: str) -> CommandDeclaration:
         name=name,
         summary=summary,
         target=f"musengine.cli.commands.{module}:{name}",
+        # Import strings: `--help` lists every command without importing what any of them does.
         arguments=f"musengine.cli.commands.{module}:add_{name}_arguments",
     )
 

@@ -43,4 +43,5 @@ class Greedy(GridSampler[NoSettings], TokenSampler[NoSettings]):
         """Leave only the likeliest token."""
         alone = torch.full_like(logits, -torch.inf)
         best = logits.argmax(dim=-1, keepdim=True)
+        # All others at -inf, so that the noise added later cannot make another token win.
         return alone.scatter(-1, best, logits.gather(-1, best))

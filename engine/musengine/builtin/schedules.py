@@ -58,7 +58,9 @@ class PlateauSchedule(Schedule[NoSettings]):
             # PyTorch waits for more validations than its patience, we for as many.
             patience=training.plateau_patience - 1,
             threshold=training.plateau_min_delta,
+            # Absolute, as a loss may be near 0 or below it, where a relative change means nothing.
             threshold_mode="abs",
+            # PyTorch leaves out changes of the rate below 1e-8; of a factor each counts.
             eps=0.0,
         )
 

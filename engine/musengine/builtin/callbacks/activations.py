@@ -45,6 +45,8 @@ class RecordCallback(Callback[RecordConfig]):
             return
         device = next(model.parameters()).device
         try:
+            # A model may draw while it is recorded; training goes on with the numbers it would have
+            # had.
             with torch.random.fork_rng():
                 recorded = activations.record(model, batch.to(device))
         except NotImplementedError as error:

@@ -22,6 +22,7 @@ class EarlyStoppingCallback(Callback[EarlyStoppingConfig]):
     def on_validation(self, progress: Progress, figures: Mapping[str, float]) -> None:
         """Note whether the figure is the lowest so far; the same one is not."""
         figure = judged(figures)
+        # NaN is never lower, and so counts as waiting.
         if figure < self._best:
             self._best, self._step, self._waited = figure, progress.step, 0
         else:

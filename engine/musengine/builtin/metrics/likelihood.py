@@ -48,6 +48,7 @@ def _per_beat(scores: LikelihoodResult, evidence: Evidence) -> dict[str, float]:
         return {}
     steps = [piece.encoded.steps for piece in evidence.part]
     beats = [float(encoder.elapsed(each, "beats", settings)[-1]) for each in steps if len(each)]
+    # A piece of no steps has no time: then the sum would not be of all pieces.
     if len(beats) < len(steps) or not sum(beats):
         return {}
     low, high = scores.interval_per(beats)

@@ -125,10 +125,14 @@ def song_of(events: Events) -> Song:
     silences = _silences(events) if events.controls.size else None
     paired = pair(events.tick, events.key, events.velocity, ends, silences)
     note_on = paired.note_on
+    # One table, filled row by row: most files have few notes, where each array made costs more than
+    # what is computed.
     notes_5N = np.empty((5, len(note_on)), dtype=np.int64)
+    # With `out` NumPy buffers unless the mode is not "raise"; no index is out of bounds.
     events.tick.take(note_on, out=notes_5N[0], mode="clip")
     notes_5N[1] = paired.duration
     key = paired.key.astype(np.int64)
+    # The pitch is the lowest seven bits of a key, the channel of its track what is above.
     np.bitwise_and(key, 127, out=notes_5N[2])
     notes_5N[3] = events.velocity.take(note_on)
     channel_N = key >> 7
@@ -150,8 +154,10 @@ def is_silence(number: IntArray) -> npt.NDArray[np.bool_] | None:
     All sound off, all notes off, and those that change the mode, which end them, too.
     """
     silent = number >= 120
+    # `count_nonzero` is faster than `any` on small arrays.
     if not np.count_nonzero(silent):
         return None
+    # 121 resets controllers, 122 is the local keyboard: neither ends notes.
     silent &= (number != 121) & (number != 122) & (number < BEND)
     return silent if silent.any() else None
 
@@ -190,6 +196,7 @@ def _divide(
     programs = dict.fromkeys(begins, 0)
     for position, channel, program in changes:
         if channel in begins:
+            # A change after the channel's first note, which is rare, takes the slower way.
             if position > begins[channel]:
                 return _divide_again(channel_N, note_on, changes, part_N)
             programs[channel] = program
@@ -208,12 +215,15 @@ def _divide_again(
     channel, program = channel[order], program[order]
     width = max(int(position.max()), int(note_on.max())) + 1
     place = channel * width + position[order]
+    # Channel and place in one number, so that one search finds for every note the last change
+    # before it; it may be another channel's, which the line below sorts out.
     last = place.searchsorted(channel_N * width + note_on, side="right") - 1
     program_N = np.where((last >= 0) & (channel[last] == channel_N), program[last], 0)
     voices, first, number_N = np.unique(
         channel_N * 128 + program_N, return_index=True, return_inverse=True
     )
     by_first = np.lexsort((first, voices // 128))
+    # The argsort of a permutation is its inverse: from the number of a voice to its place.
     np.argsort(by_first).take(number_N, out=part_N)
     return [Part(voice // 128, voice % 128) for voice in voices[by_first].tolist()]
 
@@ -248,12 +258,15 @@ def _assign(
     part_C = part_of.take(channel_C)
     absent = part_C < 0
     if np.count_nonzero(absent):
+        # Marked for `score_of`, which gives them to another track's part of that channel.
         part_C[absent] = -1 - channel_C[absent] % 16
+    # Several parts on one channel: the note that follows decides.
     if len(set(channels)) < len(channels):
         width = max(int(note_on.max()), int(order_C.max())) + 1
         by_channel = channel_N.argsort(kind="stable")
         place_N = (channel_N * width + note_on)[by_channel]
         found = np.minimum(place_N.searchsorted(channel_C * width + order_C), len(place_N) - 1)
+        # Past the last note of its channel the search ends on the next channel's first: one back.
         found -= (channel_N[by_channel[found]] != channel_C) & (found > 0)
         np.copyto(part_C, part_N[by_channel[found]], where=~absent)
     controls[2] = part_C
@@ -278,6 +291,7 @@ def score_of(song: Song, division: int, warnings: Warnings) -> Score:
     warnings.count("note", "struck again before release, and cut there", song.cut)
     length = _length(song, ticks_per_beat, warnings)
     # The first track of most files has no notes, and its name is that of the piece.
+    # `channel >> 4` is the track: none of the parts is of the first.
     if 0 in maps.names and all(part.channel >> 4 for part in song.parts):
         maps.texts.append(TextEvent(0, "title", maps.names[0]))
     duration_N = song.notes[1]
@@ -306,6 +320,7 @@ def _time_division(division: int, warnings: Warnings) -> tuple[int, float | None
     """Return ticks per beat, and the tempo where the division settles it: frames of film."""
     if division < 0x8000:
         return division, None
+    # The upper byte is a negative number, minus the frames a second.
     frames, ticks = 256 - (division >> 8), division & 255
     if not ticks or frames not in _FILM_SPEEDS:
         warnings.say(
@@ -344,6 +359,7 @@ def _controls(song: Song) -> IntArray:
         return song.controls
     part_of = np.full(16, -1)
     channels = [part.channel % 16 for part in song.parts]
+    # Backwards: of several values for one place the last one stays, which is the first part.
     part_of[channels[::-1]] = np.arange(len(channels))[::-1]
     part_C[absent] = part_of[-1 - part_C[absent]]
     return song.controls[:, part_C >= 0]
@@ -354,6 +370,7 @@ def _read(metas: Sequence[Meta], warnings: Warnings) -> _Maps:
     maps = _Maps({}, [], [], [], [])
     for track, tick, kind, data in metas:
         if kind == TEMPO:  # of which there are most
+            # Microseconds to a quarter note.
             beat_us = int.from_bytes(data[:3], "big") if len(data) >= 3 else 0
             if beat_us:
                 maps.tempos.append((tick, 60e6 / beat_us))
@@ -390,6 +407,7 @@ def _decoded(name: bytes) -> str:
     except UnicodeDecodeError:
         pass
     try:
+        # A few bytes stand for nothing in it; Latin-1 has something for every byte.
         return name.decode("cp1252")
     except UnicodeDecodeError:
         return name.decode("latin-1")

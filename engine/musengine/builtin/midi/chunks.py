@@ -47,6 +47,7 @@ def unwrapped(data: bytes) -> tuple[bytes, bool]:
     if start < 8 or data[start - 8 : start - 4] != b"data":
         return data, False
     size = int.from_bytes(data[start - 4 : start], "little")
+    # A slice ends with the data, whatever the size says.
     inside = data[start : start + size]
     # A size that is too small must not cut the music off.
     return (inside if size >= 22 else data[start:]), True
@@ -58,6 +59,7 @@ def split_chunks(data: bytes, warnings: Warnings) -> Chunks:
     Raises:
         UnreadableError: there is neither a header nor a track.
     """
+    # Nearly every file is sound: it is looked at without searching first.
     if (sound := _sound(data)) is not None:
         return sound
     position, chunks, declared = _header(data, warnings)
@@ -65,9 +67,11 @@ def split_chunks(data: bytes, warnings: Warnings) -> Chunks:
     for _ in range(MOST_CHUNKS):
         if position >= len(data):
             break
+        # `position` grows in every turn, so that the loop ends also for damaged data.
         if data.startswith(_TRACK, position) and position + 8 <= len(data):
             end = _end_of_track(data, position, len(tracks) + 1, warnings)
             tracks.append((position + 8, end))
+        # The standard asks readers to pass over chunks they do not know.
         elif (following := _end_of_chunk(data, position)) is not None:
             end = following
             warnings.count("chunk", "of an unknown kind ignored")
@@ -99,6 +103,7 @@ def _sound(data: bytes) -> Chunks | None:
             return None
         begin, position = position + 8, position + 8 + length
         tracks.append((begin, position))
+    # To the last byte: whatever stands after the tracks is told as odd by the slower way.
     sound = position == len(data) and len(tracks) == count
     return Chunks(data, form, division, tracks) if sound else None
 
@@ -107,6 +112,7 @@ def _header(data: bytes, warnings: Warnings) -> tuple[int, Chunks, int | None]:
     """Return where the first chunk begins, the header, and how many tracks it counts."""
     start = data.find(_HEADER, 0, _SEARCHED)
     if start < 0:
+        # A file cut at its beginning still has its tracks.
         start = data.find(_TRACK, 0, _SEARCHED)
         if start < 0:
             message = "not a MIDI file: it does not begin with MThd"
@@ -129,6 +135,7 @@ def _header(data: bytes, warnings: Warnings) -> tuple[int, Chunks, int | None]:
         )
         division = DEFAULT_TICKS_PER_BEAT
     end = start + 8 + int.from_bytes(data[start + 4 : start + 8], "big")
+    # Headers longer than 6 bytes are allowed, hence believed where a chunk follows.
     if end < start + 14 or not _chunk_begins(data, end):
         warnings.say("the header has a wrong length")
         end = start + 14
@@ -140,6 +147,7 @@ def _end_of_track(data: bytes, position: int, number: int, warnings: Warnings) -
     end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "big")
     if end == len(data) or (end < len(data) and _chunk_begins(data, end)):
         return end
+    # A wrong length must not take the tracks after it along: the next `MTrk` ends this one.
     following = _next_track(data, position + 8)
     if end < len(data) and following == len(data) and _ends_whole(data, position + 8, end):
         return end  # the last track is sound; what comes after it is not MIDI
@@ -154,6 +162,7 @@ def _chunk_begins(data: bytes, position: int) -> bool:
 def _end_of_chunk(data: bytes, position: int) -> int | None:
     """Return the end of a chunk with a name of four letters that fits into the file."""
     name = data[position : position + 4]
+    # Four arbitrary bytes of notes are rarely four letters.
     if len(name) < 4 or not name.isalnum():
         return None
     end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "big")

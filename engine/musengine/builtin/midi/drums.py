@@ -65,6 +65,8 @@ def may_move(data: bytes, channel_B: IntArray | None, bank_B: IntArray | None) -
     if channel_B is not None and bank_B is not None:
         if np.isin(bank_B, DRUM_BANKS).any():
             return True
+        # A bank on the tenth channel takes its drums away only under some standards, which messages
+        # set.
         tenth = (channel_B & 15 == DRUM_CHANNEL).any()
         if has_messages and tenth and _TAKES_FROM_TENTH.search(data):
             return True
@@ -93,6 +95,7 @@ class DrumChanges:
             return
         else:
             drums = False
+        # Only changes are kept: files choose the same bank before every program.
         before = self._last.get((_ALL, channel), channel == DRUM_CHANNEL)
         if self._last.get((track, channel), before) != drums:
             self._add(tick, track, channel, drums)
@@ -102,6 +105,7 @@ class DrumChanges:
         for form, standard in _ON.items():
             if form.match(content):
                 self._standard = standard
+                # Putting everything back changes nothing where nothing was changed.
                 if self.rows:
                     for channel in range(16):
                         self._add(tick, _ALL, channel, channel == DRUM_CHANNEL)
@@ -118,6 +122,7 @@ class DrumChanges:
 
     def _add(self, tick: int, track: int, channel: int, drums: bool) -> None:
         if track == _ALL:
+            # What holds for all tracks replaces what was said of single ones.
             self._last = {place: so for place, so in self._last.items() if place[1] != channel}
         self._last[track, channel] = drums
         self.rows.append((tick, track, channel, drums))
@@ -134,6 +139,7 @@ def drums_of(rows: Sequence[DrumChange], channel_N: IntArray, onset_N: IntArray)
         channel_N: of each note its track, the first being 0, × 16 + its channel.
         onset_N: ticks.
     """
+    # Notes grouped by channel: the indices of each are one slice of the order.
     order = channel_N.argsort(kind="stable")
     channels, begins = np.unique(channel_N[order], return_index=True)
     notes_of = dict(zip(channels.tolist(), np.split(order, begins[1:]), strict=True))
@@ -149,6 +155,7 @@ def drums_of(rows: Sequence[DrumChange], channel_N: IntArray, onset_N: IntArray)
         drums_N[notes] = _states(changes, channel, onset_N[notes])
     for key, changes in own.items():
         notes = notes_of[key]
+        # `_states` sorts by tick and place, which merges the two in the order of the file.
         every = changes + common.get(key % 16, [])
         drums_N[notes] = _states(every, key % 16, onset_N[notes])
     return drums_N
@@ -159,5 +166,6 @@ def _states(changes: list[_Ordered], channel: int, onset_N: IntArray) -> BoolArr
     changes = sorted(changes)
     ticks = np.array([tick for tick, _, _ in changes])
     state = np.array([channel == DRUM_CHANNEL, *(drums for _, _, drums in changes)])
+    # `state` has one entry more than changes: index 0 is before the first.
     found: BoolArray = state[ticks.searchsorted(onset_N, side="right")]
     return found

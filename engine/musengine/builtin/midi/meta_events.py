@@ -59,8 +59,11 @@ def without_contents(chunks: Chunks, times: set[int]) -> tuple[bytes, MetaEvents
                 return None
             position = at + 1
             # Before a status stands the last byte of a time.
+            # 0xFF may itself be a byte of a time: then the one before it is above 127, or it was
+            # found out by the caller, who asks again with what was wrong.
             if data[at - 1] > 127 or at in times:
                 continue
+            # Most have a length that follows from their kind; one look-up then does.
             kind, length = _USUAL.get(data[at : position + 2], _UNUSUAL)
             content = at + 3
             if length < 0 or content + length > stop:
@@ -75,6 +78,8 @@ def without_contents(chunks: Chunks, times: set[int]) -> tuple[bytes, MetaEvents
             begins.append(at)
             places.append(at - shorter)
             if kind != END:
+                # Status and two zeros stay; all between is gone from what is returned. The end of a
+                # track stays as it is, with its own two bytes.
                 shorter += position - (at + 3)
             begin = position
         if position != stop:

@@ -25,7 +25,10 @@ def song_of(chunks: Chunks) -> Song | None:
     """
     if chunks.format == 2:
         return None
+    # A note takes at least three bytes, under running status time, pitch and velocity.
     data, most = chunks.data, len(chunks.data) // 3
+    # The compiled code writes into these tables and allocates nothing; where they are full it
+    # raises an IndexError. `empty` touches no page before it is written.
     notes_7N = np.empty((7, min(most, MAX_NOTES)), dtype=np.int64)
     parts_2P = np.empty((2, _MOST_PARTS), dtype=np.int64)
     controls_4C = np.empty((4, min(most, _MOST_CONTROLS)), dtype=np.int64)
@@ -37,11 +40,13 @@ def song_of(chunks: Chunks) -> Song | None:
         return None
     n_notes, n_parts, n_controls, n_metas, length, cut = found.tolist()
     parts = [Part(*each) for each in parts_2P[:, :n_parts].T.tolist()]
+    # Rows 5 and 6 are what the scan itself needs of a note.
     notes_5N, controls_4C = notes_7N[:5, :n_notes], controls_4C[:, :n_controls]
     if _drums_may_move(data, parts, controls_4C):
         return None
     if _silenced(notes_7N[:, :n_notes], parts, controls_4C):
         return None
+    # The scan numbers parts as it meets them; all readers give them by channel.
     order = sorted(range(n_parts), key=lambda place: parts[place].channel)
     if order != list(range(n_parts)):
         place_of = np.argsort(order)

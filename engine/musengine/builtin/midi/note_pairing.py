@@ -84,9 +84,11 @@ def pair(
     strikes = velocity > 0
     strikes &= is_note
     (struck,) = strikes.nonzero()
+    # Of bools, `a > b` is a and not b.
     (released,) = (is_note > strikes).nonzero()
     struck_key, released_key = key.take(struck), key.take(released)
     by_key = struck_key.argsort(kind="stable")  # NumPy counts short numbers, not comparing them
+    # Both orders are stable: the k-th note-on and the k-th note-off of a key stand at one index.
     off_by_key = released_key.argsort(kind="stable")
     note_on, keys = struck.take(by_key), struck_key.take(by_key)
     note_off = released.take(off_by_key)
@@ -101,11 +103,13 @@ def pair(
             _next_elsewhere(onset, keys >> 7, silences),
         )
         if hangs is not None:
+            # A note that a silence ends does not hang.
             hangs &= silent == _NEVER
         end = np.minimum(end, silent)
     duration = end - onset
     cut = _cut_at_next(onset, duration, keys)
     in_file = np.empty_like(duration)
+    # Back into the order of the file.
     in_file[by_key] = duration
     hanging = 0 if hangs is None else int(np.count_nonzero(hangs))
     return Paired(struck, struck_key, in_file, hanging, cut)
@@ -124,6 +128,7 @@ def _ends(
     tick: IntArray, key: KeyArray, is_note: BoolArray, strikes: BoolArray, track_end: IntArray
 ) -> tuple[IntArray, BoolArray]:
     """Return (N,) by key where notes end some of which have no note-off, and which these are."""
+    # Other events have the largest key, and so come last.
     by_key = key.argsort(kind="stable")[: np.count_nonzero(is_note)]
     strikes = strikes.take(by_key)
     keys = key.take(by_key).astype(np.int64)
@@ -131,8 +136,10 @@ def _ends(
     by_key, keys, strikes = by_key[some], keys[some], strikes[some]
     hangs = _hangs(keys, strikes)
     end = np.zeros(len(keys), dtype=np.int64)
+    # What is left balances: first note-on, first note-off.
     end[strikes & ~hangs] = tick.take(by_key[~strikes])
     note_on, keys, hangs = by_key[strikes], keys[strikes], hangs[strikes]
+    # The track is the key's bits above channel (4) and pitch (7).
     following = track_end.take(keys >> 11)
     again = np.flatnonzero(keys[1:] == keys[:-1])
     following[again] = tick.take(note_on[again + 1])

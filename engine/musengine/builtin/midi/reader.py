@@ -61,6 +61,7 @@ def _bytes_of(path: Path) -> bytes:
             message = f"{size} bytes are more than the {MAX_BYTES} a file may have"
             raise UnreadableError(message, code="too-large")
         data = os.read(file, size)
+        # One `read` may return less than was asked for, as on network drives.
         while len(data) < size and (more := os.read(file, size - len(data))):
             data += more
         return data
@@ -82,6 +83,8 @@ def _scores(data: bytes) -> Iterator[tuple[Score, Warnings, str]]:
 
 
 def _songs(chunks: Chunks, warnings: Warnings) -> list[Song]:
+    # From the fastest to the most tolerant; each gives up at anything odd, and all give the same
+    # notes.
     if native_reader is not None and (song := native_reader.song_of(chunks)) is not None:
         return [song]
     if (events := vectorised_events.events_of(chunks)) is not None:

@@ -47,6 +47,8 @@ class Found:
 
     def __init__(self, earlier: Found | None = None) -> None:
         self.earlier = (0, 0, 0) if earlier is None else earlier.sizes()
+        # `array` of 64-bit numbers: a list would take four times the memory of what may be 4
+        # million.
         self.ticks = array("q")
         self.codes = array("q")
         self.programs: list[tuple[int, int, int]] = []
@@ -68,6 +70,7 @@ class Found:
         """Raise an UnreadableError where there is more than a file may have."""
         notes, changes, controls = self.sizes()
         if notes > 2 * MAX_NOTES:
+            # Twice the notes, since note-offs are counted with them.
             raise UnreadableError(f"more than {MAX_NOTES} notes", code="too-large")
         if changes > MAX_CHANGES:
             message = f"more than {MAX_CHANGES} changes of program, tempo, meter, key"
@@ -153,6 +156,7 @@ class TrackReader:
 
     def _read_until(self, stop: int) -> None:
         """Read events until one begins at the byte `stop` or later, or the track ends."""
+        # Local names: this loop runs once for every event of a file, and attributes are slow.
         body, status, tick, channels = self.body, self.status, self.tick, self.track << 18
         put_tick, put_code = self.found.ticks.append, self.found.codes.append
         while self.position < stop and not self.ended:
@@ -176,9 +180,11 @@ class TrackReader:
             if byte >= 128:
                 self.status = status = byte
                 at += 1
+            # Two data bytes, both sound: by far the most events. All else goes to `_other`.
             if status & 0xE0 in _TWO_DATA_BYTES and (body[at] | body[at + 1]) < 128:
                 if status < 0xA0:
                     put_tick(tick)
+                    # A note-on of velocity 0 is a note-off: the two need not be told apart.
                     velocity = body[at + 1] if status >= 0x90 else 0
                     put_code(channels | (status & 15) << 14 | body[at] << 7 | velocity)
                 elif status >= 0xB0:
@@ -191,6 +197,7 @@ class TrackReader:
     def _control(self, first: int, second: int) -> None:
         number, value = first, second
         if self.status >= 0xE0:
+            # 14 bits, the low ones first; the middle is 8192.
             number, value = BEND, (second << 7 | first) - 8192
         order, channel = len(self.found.ticks), self.track << 4 | self.status & 15
         self.found.controls.extend((order, self.tick, channel, number, value))
@@ -212,6 +219,7 @@ class TrackReader:
                 velocity = min(velocity, 127) if status >= 0x90 else 0
                 code = self.track << 18 | (status & 15) << 14 | pitch << 7 | velocity
                 self.found.codes.append(code)
+        # Programs and channel pressure.
         elif status & 0xE0 == 0xC0:
             value = self._data(1)
             if status < 0xD0 and value < 128:

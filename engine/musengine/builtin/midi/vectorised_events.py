@@ -91,6 +91,7 @@ def _divide(data: bytes, metas: MetaEvents) -> tuple[_High, ByteArray, int | Non
     is_low = every < 128
     (at,) = (~is_low).nonzero()
     value = every.take(at)
+    # Place in the file less the number of high bytes before it: the low bytes before it.
     before = at - np.arange(len(at))
     meta = at.searchsorted(metas.place)
     low = every.take(is_low.nonzero()[0])  # without a branch, which a mask of bytes has
@@ -102,9 +103,12 @@ def _divide(data: bytes, metas: MetaEvents) -> tuple[_High, ByteArray, int | Non
         low = np.frombuffer(lengthened, dtype=np.uint8)
     event = before // 3
     place = before - event * 3
+    # After a time's last byte, one low byte of the event has come.
     is_status = place == 1
     goes_on = np.zeros(len(at), dtype=np.bool_)
     np.equal(before[1:], before[:-1], out=goes_on[:-1])
+    # A high byte among the data bytes; a status above 0xF0 that is no meta event; a meta event
+    # where no status can be.
     wrong = place > 1
     wrong |= is_status & (goes_on | (value >= 0xF0))
     wrong[meta] = ~is_status[meta]
@@ -198,6 +202,7 @@ def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> E
     banks = controls[:, is_bank] if np.count_nonzero(is_bank) else None
     if may_move(chunks.data, *((None, None) if banks is None else (banks[2], banks[4]))):
         return None
+    # A note-off's own velocity is not kept: 0 marks note-offs, as in a note-on of velocity 0.
     velocity = second * (status >= 0x90)
     if len(programs) + len(metas.kept) > MAX_CHANGES or max(ends) > LAST_TICK:
         return None
@@ -217,10 +222,13 @@ def _ticks(high: _High, last_of_time: ByteArray) -> IntArray | None:
     more = time & high.goes_on
     several = np.count_nonzero(more)  # sooner than `any`, which is Python
     for shift in (7, 14, 21):
+        # Level by level: the second last byte of each time, then the one before it. No event has
+        # two bytes of one level, so that plain indexing adds each.
         tick[high.event.take(level)] += (high.value.take(level) & 127).astype(np.int64) << shift
         if several:
             level = level[more.take(level - 1)] - 1  # the last high byte is never of a time
         if not several or not len(level):
+            # Over all tracks; `_by_track` takes off what the tracks before have.
             return tick.cumsum(out=tick)
     return None
 
@@ -239,12 +247,14 @@ def _statuses(high: _High, meta: IntArray, begin: IntArray, total: int) -> ByteA
     length = np.empty_like(first)
     np.subtract(first[1:], first[:-1], out=length[:-1])
     length[-1] = total - first[-1]
+    # Before the first status of the file stand only meta events, whose status is put in below.
     length[0] += first[0]
     following = np.concatenate([first, [total]]).take(first.searchsorted(begin))
     if np.count_nonzero(
         meta.searchsorted(following) - meta.searchsorted(begin) < following - begin
     ):
         return None  # before the first status of a track there are not only meta events
+    # Running status: each holds until the next.
     status = high.value.take(changes).repeat(length)
     status[meta] = 0xFF
     return status

@@ -66,10 +66,12 @@ def midi_bytes(score: Score) -> bytes:
     whose bar MIDI cannot write becomes the nearest that it can.
     """
     score = _writable(score)
+    # A key that is struck again while it is held cannot be told apart in MIDI: the first is ended.
     duration = np.minimum(score.duration, until_next_strike(score))
     notes_4N = np.stack([score.onset, duration, score.pitch, score.velocity])
     controls_3C = np.stack([score.control_tick, *score.control[:, 1:].T])
     track_C = np.where(score.control_tick <= score.length, score.control[:, 0], -1)
+    # One sort and slices of it, instead of a mask for each of perhaps hundreds of tracks.
     order = np.argsort(score.track, kind="stable")
     bounds = np.searchsorted(score.track[order], np.arange(len(score.tracks) + 1))
     chunks = [track_chunk([*_maps(score)], score.length)]
@@ -118,8 +120,10 @@ def _meter(numerator: int, denominator: int) -> tuple[int, int]:
 
     The bar keeps its length as nearly as the next power of two allows: 4/3 becomes 5/4.
     """
+    # The next power of two at or above the denominator.
     exponent = (denominator - 1).bit_length()
     upper = max((2 * numerator * 2**exponent + denominator) // (2 * denominator), 1)
+    # The numerator has one byte.
     while upper > 255 and exponent:
         upper, exponent = (upper + 1) // 2, exponent - 1
     return min(upper, 255), exponent
@@ -166,6 +170,7 @@ def _collide(score: Score, tracks: Sequence[int]) -> bool:
     notes = score.take(np.isin(score.track, tracks))
     notes = notes.take(np.lexsort((notes.onset, notes.pitch)))
     # Where any two notes of a pitch meet, some two neighbours do.
+    # "<=": a note-off of one track at the tick of the other's note-on may end the wrong one.
     meet = (notes.onset[1:] <= notes.end[:-1]) & (notes.pitch[1:] == notes.pitch[:-1])
     return bool((meet & (notes.track[1:] != notes.track[:-1])).any())
 
@@ -261,12 +266,14 @@ def _in_order(notes_4N: IntArray, controls_3C: IntArray) -> tuple[IntArray, npt.
     columns = (
         np.repeat([0x80, 0xB0, 0x90], [len(end), len(when), len(onset)]),
         np.concatenate([pitch, np.where(bend, value & 127, number), pitch]),
+        # 64 is the release velocity of keyboards that measure none.
         np.concatenate([np.full_like(end, 64), np.where(bend, value >> 7, value), velocity]),
     )
     message_E3 = np.stack(columns, axis=1).astype(np.uint8)
     message_E3[len(end) : len(end) + len(when), 0][bend] = 0xE0
     tick = np.concatenate([end, when, onset])
     rank = np.repeat([0, 1, 2], [len(end), len(when), len(onset)])
+    # The last key counts most: tick, then rank, then pitch, then end.
     order = np.lexsort(
         (np.concatenate([end, none, end]), np.concatenate([pitch, none, pitch]), rank, tick)
     )
@@ -287,6 +294,7 @@ def _filled(message_E3: npt.NDArray[np.uint8], wait: IntArray) -> bytes:
 def _messages(message_E3: npt.NDArray[np.uint8], wait: IntArray) -> bytes:
     """Return messages of three bytes, each after the time to wait before it."""
     width = 1 + np.searchsorted([1 << 7, 1 << 14, 1 << 21], wait, side="right")
+    # (E,) where each message begins in the bytes: its time of 1 to 4 bytes, and three.
     begin = np.cumsum(width + 3) - (width + 3)
     data = np.empty(int((width + 3).sum()), dtype=np.uint8)
     for place in range(4):

@@ -46,6 +46,7 @@ class Frequencies(Model[FrequenciesConfig]):
         counted_TPC = torch.ones_like(targets_TPC) if weights_TPC is None else weights_TPC
         counted_TPC = counted_TPC * batch.mask[row, :, None, None]
         known_T11 = torch.ones_like(batch.mask[row], dtype=torch.int64)[:, None, None]
+        # The first step of a piece has no step before it that could be silent or sound.
         known_T11[0] = ~batch.begins[row]
         cases = (torch.ones_like(inputs_TPC), known_T11 * (1 - inputs_TPC), known_T11 * inputs_TPC)
         for case, share_TPC in enumerate(cases):
@@ -58,6 +59,7 @@ class Frequencies(Model[FrequenciesConfig]):
         # Apple's GPUs have no float64.
         exact = torch.float32 if self.counts.device.type == "mps" else torch.float64
         steps, ones = self.counts.to(exact).unbind(1)
+        # Never 0 or 1: held-out music with a note that was never heard has a finite likelihood.
         smoothed = (ones + 0.5) / (steps + 1.0)
         if self.config.given == "last":
             return smoothed

@@ -59,6 +59,8 @@ class RollsReader(Reader[RollsReaderConfig]):
             size = size * Fraction(DEFAULT_BPM) / 60
         # One tick is the largest fraction of a beat that every step is a multiple of.
         ticks_per_beat, ticks_per_step = size.denominator, size.numerator
+        # Silence before and after, so that every run of ones begins and ends. Signed, for the
+        # difference.
         padded = np.pad(roll_TP.astype(np.int8), ((1, 1), (0, 0)))
         row, first = np.nonzero((np.diff(padded, axis=0) > 0).T)
         _, after = np.nonzero((np.diff(padded, axis=0) < 0).T)
@@ -76,6 +78,7 @@ Sequence = tuple[SplitName, int, "np.ndarray[Any, Any]", int]
 
 def _from_npz(item: Item) -> Iterator[Sequence]:
     with zipfile.ZipFile(item.path) as archive:
+        # Before anything is unpacked: a few kilobytes may unpack to any size.
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
             raise UnreadableError(f"unpacks to more than {MAX_BYTES} bytes", code="too-large")
     with np.load(item.path, allow_pickle=False) as arrays:
@@ -105,6 +108,8 @@ def _from_json(item: Item) -> Iterator[Sequence]:
             roll_TP = np.zeros((len(steps), MAX_PITCHES), dtype=np.uint8)
             for t, pitches in enumerate(steps):
                 numbers = np.asarray(pitches, dtype=np.float64)
+                # As float64, since JSON may hold 60.5, which an integer array would cut to 60 in
+                # silence.
                 if not np.isin(numbers, np.arange(MAX_PITCHES)).all() or numbers.ndim != 1:
                     raise ValueError(f"{part} sequence {index}: pitches must be 0 to 127")
                 roll_TP[t, numbers.astype(np.int64)] = 1
