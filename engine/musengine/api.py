@@ -305,6 +305,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"musengine.{_HOME[name]}"), name)
+    # Kept, so that the next use does not come here again.
     globals()[name] = value
     if "IPython" in sys.modules:
         from musengine.runs.presentation.notebook import prepare

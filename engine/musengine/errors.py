@@ -102,6 +102,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while each is not None and id(each) not in seen:
         seen.add(id(each))
         yield each
+        # As Python itself follows them where it prints a traceback.
         each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
 
 
@@ -110,6 +111,7 @@ def _is_path(name: object) -> bool:
 
 
 def _no_temporary_folder(error: OSError) -> bool:
+    # What `tempfile` raises where no folder can be written has no number of its own.
     return error.errno == errno.ENOENT and "temporary directory" in str(error.strerror)
 
 
@@ -187,6 +189,7 @@ MOST_SUGGESTIONS = 200
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known name, or an empty string."""
+    # Needed after a mistake only.
     import difflib
 
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)

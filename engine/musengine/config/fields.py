@@ -183,6 +183,8 @@ def build(
     for key, each in known.items():
         if key not in table and each.required:
             problems.append(Problem(file, name, key, f"missing; {each.doc}", code="missing-key"))
+    # Keys that are wrong by themselves come first: whether the others fit together is asked once
+    # all are.
     if problems:
         return None, problems
     built = cls(**values)

@@ -62,5 +62,6 @@ def near_instruments(name: str) -> list[str]:
     ]
     if wanted and having:
         return having[:_MOST_NEAR]
+    # Several only where they are very like; else one guess at most.
     alike = difflib.get_close_matches(name.lower(), names, n=_MOST_NEAR, cutoff=0.75)
     return alike or difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.55)

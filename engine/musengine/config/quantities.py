@@ -26,6 +26,7 @@ def _number_and_unit(value: object, units: tuple[str, ...], wanted: str) -> tupl
     if not isinstance(value, str) or match is None:
         raise ValueError(f"expected {wanted}, got {value!r}")
     number, unit = float(match[1]), match[2].lower()
+    # Bounded here once for all units, before the number is turned into ticks of 64 bits.
     if number >= _TOO_LARGE:
         raise ValueError(f"expected {wanted}, of less than a thousand million, got {match[1][:30]}")
     unit = unit if unit.endswith("s") else unit + "s"
@@ -161,6 +162,7 @@ class GridStep(Quantity):
         if not isinstance(value, str) or match is None:
             raise ValueError(f"expected {cls.notation}, got {value!r}")
         try:
+            # A fraction and no float: steps of a third of a beat must add up to whole beats.
             size = Fraction(match[1])
         except ZeroDivisionError:
             size = Fraction(0)
@@ -257,6 +259,7 @@ class Key(Quantity):
 
     def to_toml(self) -> str:
         """Return the tonic, with `m` for minor."""
+        # Along the circle of fifths from F = 0; each accidental is seven fifths.
         fifths = self.sharps + 3 * self.minor + 1
         accidental = {-1: "b", 0: "", 1: "#"}[fifths // 7]
         return "FCGDAEB"[fifths % 7] + accidental + "m" * self.minor

@@ -109,6 +109,7 @@ _PLAIN: dict[Any, tuple[str, Schema]] = {
 def _read_plain(hint: Any, words: str, value: object, base: Path) -> object:
     if hint is Path and isinstance(value, str) and value:
         return resolve_path(value, base)
+    # By `type`, not `isinstance`: true is an int to Python, and no number in TOML.
     if hint is float and type(value) in (int, float):
         return _finite(value)
     if hint is int and type(value) is int and abs(value) > _MOST:
@@ -119,6 +120,7 @@ def _read_plain(hint: Any, words: str, value: object, base: Path) -> object:
 
 
 def _shortened(value: int) -> str:
+    # Python refuses to write out numbers of more than 4300 digits.
     digits = len(str(abs(value))) if abs(value) < 10**1000 else 1000
     return str(value) if digits <= 30 else f"a number of {digits} digits"
 
@@ -214,6 +216,7 @@ def resolve_path(text: str, base: Path) -> Path:
         except RuntimeError as error:
             raise ValueError(f"no home folder for {text!r}") from error
     try:
+        # An absolute path takes no notice of the base.
         return Path(base, path).resolve()
     except (OSError, RuntimeError) as error:  # links that lead round in a circle
         raise ValueError(f"{text!r} leads nowhere: {error}") from error

@@ -93,6 +93,7 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
         kind = what_instead(path)
         if kind and kind != "a folder":
             raise UserError(f"{path} is {kind}, not a file", code="not-a-file")
+        # Before reading: the path may be anything, also a recording of some gigabytes.
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UserError(
@@ -166,6 +167,7 @@ def apply(source: SettingsSource, assignment: str) -> None:
     if not equals or not all(names):
         raise UserError(f"--set {assignment}: {_EXPECTED}", code="assignment-malformed")
     if source.as_read is None:
+        # Once, before the first setting: presets lie between the file and the command line.
         source.as_read = copy.deepcopy(source.tables)
     if len(names) == 1:
         _replace(source, names[0], parse_value(assignment, text.strip()), assignment)
@@ -187,6 +189,7 @@ def apply(source: SettingsSource, assignment: str) -> None:
         place.pop(last, None)
         if not any(map(_is_index, outer)):  # lists are taken whole: nothing lies below an entry
             given = place.get(UNSET, [])
+            # Removing the key is not enough: a preset or a default would give it a value again.
             place[UNSET] = [*(given if isinstance(given, list) else [given]), last]
             last = UNSET
     source.overrides.add((".".join(outer), last))
@@ -235,6 +238,8 @@ def parse_value(assignment: str, text: str) -> Any:
     try:
         return tomli.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError) as error:
+        # `encoder.type=piano-roll` needs no quotes in the shell; what begins with one was meant as
+        # TOML.
         if not text or re.match(r"[\[{\"']", text):
             raise UserError(
                 f"--set {assignment}: {text!r} is not a TOML value{_escapes(text)}",

@@ -1,4 +1,4 @@
 """The base classes plugins build on, a module for each kind.
 
-Only `models`, `losses` and `samplers` import torch; import the module you need.
+Only `model`, `loss`, `sampler` and what is made of them import torch; import the module you need.
 """

@@ -158,6 +158,8 @@ class Encoder(ABC, Generic[C]):
         """
         if "text" in self.config.produces() or not self.config.tells_time():
             return self.decode(steps, settings)
+        # To the type of `steps`: a stored prompt may be of narrower numbers, which new tokens
+        # overflow.
         whole = self.decode(np.concatenate([before.astype(steps.dtype), steps]), settings)
         if isinstance(whole, Text):
             return whole

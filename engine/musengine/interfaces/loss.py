@@ -38,7 +38,10 @@ class Loss(ABC, Generic[C]):
         if output.mask is None:
             return losses_BT.sum() if reduction == "sum" else losses_BT.mean()
         mask_BT = output.mask.to(losses_BT.dtype)
+        # Multiplied, not indexed by the mask: shapes stay the same, and no device has to be
+        # awaited.
         total = (losses_BT * mask_BT).sum()
+        # Over the steps of all rows, not row by row: a short row counts by its length.
         return total if reduction == "sum" else total / mask_BT.sum().clamp(min=1.0)
 
 

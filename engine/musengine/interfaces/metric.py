@@ -60,6 +60,7 @@ class Evidence:
     generated: Sequence[tuple[str, Score]] = ()
     reference: Reference = NO_REFERENCE
     reporter: ProgressReporter = SILENT
+    # By the function itself; of a frozen dataclass the dict inside may still change.
     _known: dict[Callable[[Evidence], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

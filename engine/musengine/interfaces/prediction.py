@@ -27,5 +27,6 @@ def predict(model: Model[Any], batch: Batch) -> Output:
     # A model may answer for the last steps of each row alone.
     barrier_BTV = model.barrier[states_BT[:, -logits.shape[1] :]].to(logits.dtype)
     # What has come may come: a prompt may begin amid a piece, where the grammar knows no better.
+    # In place: indexing by the states has made a new tensor.
     barrier_BTV = barrier_BTV.scatter_(-1, targets[..., None].long(), 0.0)
     return replace(output, logits=logits + barrier_BTV)

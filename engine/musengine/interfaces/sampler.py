@@ -41,7 +41,9 @@ class PieceRandom:
     def __init__(self, seeds: list[int], device: torch.device) -> None:
         self.device = device
         self._seeds = list(seeds)
+        # On the CPU whatever the device: the numbers are the same on every machine.
         self._main = [torch.Generator().manual_seed(seed) for seed in seeds]
+        # Any constant will do that gives another seed.
         self._redraw = [torch.Generator().manual_seed(seed ^ 0x5DEECE66D) for seed in seeds]
         self._ahead: Tensor | None = None
         self._ahead_noise: Tensor | None = None
@@ -50,8 +52,11 @@ class PieceRandom:
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Return (N, *shape), the next numbers of every piece; the shape must stay the same."""
         if self._ahead is None or self._used >= self._ahead.shape[1]:
+            # Ahead for up to 64 steps: one call of a generator costs as much as drawing hundreds of
+            # numbers.
             steps = max(1, min(64, self.block_size // max(1, math.prod(shape))))
             blocks = [torch.rand((steps, *shape), generator=g) for g in self._main]
+            # (N, steps, *shape).
             self._ahead, self._used = torch.stack(blocks).to(self.device), 0
             self._ahead_noise = None
         numbers = self._ahead[:, self._used]
@@ -79,6 +84,7 @@ class PieceRandom:
         A sampler that draws something of its own, such as once for a piece, draws it from there,
         so that the choices stay what they are beside it.
         """
+        # A hash, since `hash` of a text differs from process to process.
         digests = (hashlib.sha256(f"{seed}:{purpose}".encode()).digest() for seed in self._seeds)
         return PieceRandom([int.from_bytes(d[:8], "big") >> 1 for d in digests], self.device)
 

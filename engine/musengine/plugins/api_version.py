@@ -39,6 +39,7 @@ def declared_range(module: str) -> str | None:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
+    # In the encoding that the source itself declares.
     with tokenize.open(spec.origin) as file:
         found = _ASSIGNED.search(file.read())
     return None if found is None else found["range"] or ""
@@ -53,6 +54,7 @@ def unsuitable(wanted: str, distribution: str, version: str = API_VERSION) -> st
         version: of what it is to be used with.
     """
     bounds = [_BOUND.fullmatch(bound) for bound in wanted.split(",")]
+    # As numbers: by text 1.10 would be below 1.9.
     here = _numbers(*version.split("."))
     for bound in bounds:
         if bound is None:

@@ -68,6 +68,7 @@ def explained(error: BaseException) -> str | None:
     while trace is not None:
         owner = _owner(trace.tb_frame)
         if owner is not None:
+            # The last one stays: the frame nearest to where it was raised.
             blamed = None if owner == "core" else trace
         trace = trace.tb_next
     if blamed is None:
@@ -93,6 +94,7 @@ def _owner(frame: FrameType) -> str | None:
     package, _, rest = module.partition(".")
     if package != "musengine":
         return None
+    # A method that a plugin's class inherits runs in the core's module.
     own = _plugin_of(type(frame.f_locals.get("self")).__module__)
     if own is not None:
         return own.name

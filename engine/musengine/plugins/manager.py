@@ -75,6 +75,7 @@ class Plugins:
         return [plugin for plugin in self.plugins if plugin.status not in ("ok", "disabled")]
 
 
+# Once per process: importing plugins takes time, and they do not change meanwhile.
 @functools.cache
 def load() -> Plugins:
     """Load the core's components and every installed plugin, once per process.
@@ -99,6 +100,7 @@ def load_registry() -> Registry:
 def _entry_points() -> tuple[list[importlib.metadata.EntryPoint], list[Plugin]]:
     """Return the entry points found, and a failed plugin for each that cannot be read."""
     try:
+        # One damaged distribution makes this call fail for all of them, plugin or not.
         return list(importlib.metadata.entry_points(group=GROUP)), []
     except Exception:
         return _entry_points_one_by_one()
@@ -173,7 +175,9 @@ def load_from(
     registry = Registry()
     _collect(core, "musengine.builtin.plugin", strict=True)
     for declaration in core.declarations:
+        # The core first, so that its names are taken before any plugin asks for them.
         registry.add(RegistryEntry(declaration, core.origin), core=True)
+    # Sorted, since the order of installed distributions differs from machine to machine.
     found = sorted(
         ((point, _origin(point.dist)) for point in entry_points),
         key=lambda pair: (pair[0].name, pair[1].distribution),
@@ -210,6 +214,8 @@ def _collect(plugin: Plugin, source: importlib.metadata.EntryPoint | str, *, str
         # What a plugin prints must not get into output that a program reads.
         with contextlib.redirect_stdout(sys.stderr), interrupts_noticed() as noticed:
             if not isinstance(source, str):
+                # Before the import: what is made for another version may fail in ways that say
+                # less.
                 _check_api(plugin, source.module)
             module = importlib.import_module(source) if isinstance(source, str) else source.load()
             plugin.declarations = _declarations(module)
@@ -295,6 +301,7 @@ def _mark_duplicates(plugins: list[Plugin]) -> None:
         if len(group) > 1 and any(plugin.status != "disabled" for plugin in group):
             owners = " and ".join(str(plugin.origin) for plugin in group)
             for plugin in group:
+                # Neither of the two: which one wins would depend on the order of installation.
                 plugin.declarations = []
                 plugin.fail("conflict", f"entry point {name!r} is claimed by {owners}")
 
@@ -306,10 +313,13 @@ def _register(plugins: list[Plugin], registry: Registry) -> None:
     for plugin in plugins:
         for declaration in plugin.declarations:
             key = (declaration.kind, declaration.name)
+            # Registered only after all are loaded, so that a clash can name everyone who claims the
+            # name.
             claims[key].append(plugin)
             if message := registry.add(RegistryEntry(declaration, plugin.origin)):
                 messages[key] = message
     for key, message in messages.items():
+        # Each plugin once, also one that claims a name twice itself.
         for plugin in {id(plugin): plugin for plugin in claims[key]}.values():
             plugin.fail("conflict", message)
     # A plugin of which only some names clash is loaded all the same.
@@ -333,6 +343,7 @@ def loaded_packages() -> set[str]:
 
 def owners() -> dict[str, Plugin]:
     """Return the loaded plugins by the packages that their components live in."""
+    # Not loaded yet, perhaps just loading: asking for it here would never end.
     if not load.cache_info().currsize:
         return {}
     return {

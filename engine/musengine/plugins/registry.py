@@ -23,6 +23,7 @@ CORE = "musengine"
 def _names(source: str) -> set[str]:
     """Return the names that a module binds anywhere outside its functions and classes."""
     names: set[str] = set()
+    # A list instead of recursion, which deeply nested code would exhaust.
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:
         for node in ast.iter_child_nodes(waiting.pop()):
@@ -88,6 +89,7 @@ class RegistryEntry:
             source = spec.loader.get_source(module)  # type: ignore[union-attr]
         except Exception as error:  # a parent package may raise anything, a loader have no source
             return "" if isinstance(error, AttributeError) else self._unloadable(str(error))
+        # A star import or a module's `__getattr__` may give any name.
         if source is None or {attribute, "*", "__getattr__"} & _names(source):
             return ""
         return self._unloadable(f"there is no {attribute!r} in {module}")
@@ -186,6 +188,7 @@ class Registry:
         elif self.entries[key].origin.distribution == CORE and not core:
             return f"{what} is a name of the core's own"
         else:
+            # Taken out of the entries: a contested name is nobody's, whatever was registered first.
             self.contested[key] = [self.entries.pop(key).origin, entry.origin]
         return f"{what} is claimed by {self._claimants(key)}"
 

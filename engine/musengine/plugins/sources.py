@@ -19,6 +19,8 @@ def code_version(entry: RegistryEntry) -> str:
     code changes while its version stays, a hash of the package's sources, too.
     """
     package = entry.declaration.target.partition(":")[0].partition(".")[0]
+    # Hashing all sources costs time in every run; installed versions do not change without their
+    # number.
     digest = _digest(package) if _is_editable(entry.origin.distribution) else ""
     return f"{entry.origin} {digest}".strip()
 
@@ -42,6 +44,8 @@ def _digest(package: str) -> str:
     files = sorted(main.parent.rglob("*.py")) if spec.submodule_search_locations else [main]
     digest = hashlib.sha256()
     for file in files:
+        # Names too, and a byte that ends them: moving text from one file to another changes the
+        # hash.
         digest.update(file.relative_to(main.parent).as_posix().encode() + b"\0")
         digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -60,6 +60,7 @@ def _mismatch(value: object, hint: Any) -> str:
         return ""
     if origin is Literal:
         return "" if value in arguments else " or ".join(filter(None, arguments)) or "empty"
+    # A list will do: what is meant is clear, and nothing changes it.
     if origin is tuple:
         if not isinstance(value, (tuple, list)):
             return "a tuple"

@@ -46,6 +46,8 @@ def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -
     """
     with explained(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder: renaming is atomic within a file system only. The dot hides it from
+        # `glob`.
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
         )
@@ -54,6 +56,10 @@ def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -
             try:
                 yield temporary
                 if durable:
+                    # Synced before it is renamed: else, after a power failure, the new name may
+                    # stand for a file whose bytes were never written. By a handle of its own, as
+                    # the block may have replaced the file; "rb+", since Windows syncs only what may
+                    # be written.
                     with temporary.open("rb+") as written:
                         os.fsync(written.fileno())
                 _apply_umask(temporary)
@@ -86,6 +92,7 @@ def remove_abandoned(folder: Path) -> None:
     """Delete what processes that were killed had begun to write aside in a folder."""
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
+            # No link is followed: somebody else may have put it there.
             if is_aside(path.name) and path.is_file() and not path.is_symlink():
                 with contextlib.suppress(OSError):
                     if is_abandoned(path):
@@ -141,6 +148,7 @@ def explained(path: Path, option: str = "--run-dir") -> Iterator[None]:
 def _apply_umask(path: Path) -> None:
     # mkstemp makes files for the owner alone; a result should have the usual permissions.
     if os.name == "posix":
+        # The mask can only be read by setting it.
         mask = os.umask(0)
         os.umask(mask)
         path.chmod(0o666 & ~mask)
@@ -154,6 +162,7 @@ def write_text(path: Path, text: str, option: str = "--run-dir") -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
+    # Sorted: the same values are the same bytes.
     text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
     # Bytes of a file's name that are no UTF-8 are lone surrogates, which JSON can only escape.
     text = _SURROGATES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
@@ -166,6 +175,7 @@ def append_text(path: Path, text: str, option: str = "--run-dir") -> None:
     Raises:
         MachineError: the file cannot be written.
     """
+    # O_APPEND: lines of two processes may follow each other, but do not overwrite each other.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with explained(path, option):
         handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
@@ -226,6 +236,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         UserError: it cannot be read.
     """
     try:
+        # A line that was cut amid a character is no reason to lose the others.
         with path.open(encoding="utf-8", errors="replace") as lines:
             return [table for line in lines if (table := _table(line)) is not None]
     except OSError as error:

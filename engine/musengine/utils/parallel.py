@@ -111,6 +111,7 @@ def process_map(
     try:
         yield from pool.results(itertools.chain(first, source))
     finally:
+        # Also where the caller stops iterating: the generator is closed, and this runs.
         pool.kill()
 
 
@@ -171,9 +172,11 @@ class _Pool(Generic[T, R]):
 
     def results(self, tasks: Iterable[T]) -> Iterator[R | Failure]:
         """Yield the results in the order of the tasks."""
+        # Pickled here and once, so that the size of what waits in a pipe is known.
         numbered = ((index, _packed(task)) for index, task in enumerate(tasks))
         next_index = 0
         while True:
+            # Bounded: one slow task must not let results of thousands of others pile up in memory.
             self._send_tasks(numbered, next_index + _WINDOW * self.size)
             while next_index in self.received:
                 result = self.received.pop(next_index)
@@ -191,6 +194,7 @@ class _Pool(Generic[T, R]):
     def kill(self) -> None:
         """End all processes at once."""
         for worker in self.workers:
+            # All are told to end before any is waited for.
             worker.process.kill()
         for worker in self.workers:
             worker.kill()
@@ -222,11 +226,13 @@ class _Pool(Generic[T, R]):
         return True
 
     def _start(self) -> _Worker:
+        # Not forked: threads of PyTorch and open files would be copied in whatever state they are.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(self.function, theirs), daemon=True)
         with _interrupts_held_back():
             process.start()
+        # While this process holds that end open too, it never sees that the worker is gone.
         theirs.close()
         worker = _Worker(process, ours)
         self.workers.append(worker)
@@ -237,6 +243,7 @@ class _Pool(Generic[T, R]):
         busy = {worker.pipe: worker for worker in self.workers if worker.queue}
         now = time.monotonic()
         deadline = min(worker.active_at + self._limit(worker) for worker in busy.values())
+        # A pipe is readable too where its worker has ended.
         readable = connection.wait(list(busy), max(0.0, deadline - now))
         for pipe, worker in busy.items():
             if pipe in readable:
@@ -254,6 +261,7 @@ class _Pool(Generic[T, R]):
             worker.process.join()
             self._fail(worker, _why_ended(worker.process.exitcode))
             return
+        # Each result starts the clock of the next task anew.
         worker.active_at = time.monotonic()
         if not worker.ready:
             worker.ready = self.any_started = True
@@ -274,6 +282,7 @@ class _Pool(Generic[T, R]):
             )
         index, _ = worker.queue.popleft()
         self.received[index] = Failure(reason)
+        # Back to the front in their order: they were not begun.
         self.waiting.extendleft(reversed(worker.queue))
 
 
@@ -311,6 +320,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _work(function: Callable[[T], R], pipe: connection.Connection) -> None:
     """Do tasks until there are no more, or nobody to send results to."""
+    # Ctrl-C reaches the whole process group; it is the parent that ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
@@ -337,4 +347,5 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
+    # Not `sys.exit`, which would only end this thread.
     os._exit(1)

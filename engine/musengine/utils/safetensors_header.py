@@ -14,6 +14,7 @@ def ordered(data: bytes) -> bytes:
     The library keeps them in a table that it walks through in another order in every process.
     """
     size = int.from_bytes(data[:8], "little")
+    # Offsets count from the end of the header, so that its length may change.
     header = json.loads(data[8 : 8 + size])
     metadata = header.pop("__metadata__", None)
     if metadata is not None:

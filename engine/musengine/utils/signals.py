@@ -41,6 +41,7 @@ def stop_on_interrupt(say: Callable[[str], None], *, once: bool = True) -> Itera
     def handle(number: int, frame: FrameType | None) -> None:
         if not stop.requested:
             again = "; press Ctrl-C again to leave at once" if once else ""
+            # Only a flag is set in the handler: it may run amid any operation.
             say(f"stopping after this step and saving{again}")
         elif once:
             raise KeyboardInterrupt

@@ -24,9 +24,9 @@ class NegativeLogLikelihood(Metric[NoSettings]):
 
         Of tokens a step is a token, and `bits_per_token` is the same in bits, of characters bits
         per character. Where the arrays tell their time, `nats_per_beat` is the NLL of all pieces
-        over their beats (quarter notes). Where it is
-        known how many notes the pieces have, `nats_per_note`: the NLL of all of them over these
-        `notes`, with `notes_left_out`, those that the arrays do not hold.
+        over their beats (quarter notes). Where it is known how many notes the pieces have,
+        `nats_per_note` is the NLL of all of them over these `notes`, with `notes_left_out`, those
+        that the arrays do not hold.
         """
         if not evidence.part:
             return {}

@@ -45,6 +45,7 @@ def check_output(model: Model[Any], batch: Batch, output: Any) -> Output:
         raise broken(model, "forward", _shapes("targets", targets, (*logits.shape[:2], "...")))
     if mask is not None and mask.shape != logits.shape[:2]:
         message = _shapes("the mask", mask, tuple(logits.shape[:2]))
+        # Broadcasting would give a wrong loss without an error.
         raise broken(model, "forward", f"{message}: it would be broadcast")
     return output
 

@@ -1,6 +1,6 @@
 """Whether what components return is what the engine asked for; each is refused where it comes in.
 
-What models, losses and samplers return is in `tensor_contract`; nothing here imports torch.
+What models, losses and samplers return is in `tensors`; nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def check_elapsed(encoder: object, passed: Any, steps: int) -> npt.NDArray[np.fl
         raise broken(encoder, "elapsed", f"returned {shown} for {steps} steps, expected ({steps},)")
     if steps and not np.isfinite(passed).all():
         raise broken(encoder, "elapsed", "returned a time that is no finite number")
+    # Slack for rounding, as where beats are turned into seconds and added up.
     if steps and (falls := np.diff(passed) < -1e-9).any():
         place = int(np.argmax(falls)) + 1
         raise broken(encoder, "elapsed", f"runs backwards at step {place}")
@@ -74,6 +75,7 @@ def check_state(component: object, state: Any) -> dict[str, Any]:
         ContractError: it is not JSON.
     """
     try:
+        # NaN is no JSON: other programs could not read the checkpoint's metadata.
         json.dumps(state, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise broken(component, "state", f"is not JSON: {error}") from error

@@ -22,6 +22,7 @@ Event = Literal["start", "step", "epoch", "validation", "checkpoint", "sample", 
 
 class _Sampler(ShortForm):
     def __call__(self, config: Config, *arguments: Any) -> Any:
+        # Here, since it imports PyTorch, which listing a plugin must not.
         from musengine.interfaces.short_forms.components import GridFunction, TokenFunction
 
         layout: Layout = arguments[0]

@@ -36,6 +36,7 @@ class SequenceModel(Model[C]):
             raise TypeError(f"{type(self).__name__} reads tokens, not {layout.name}")
         self.size = layout.size
         self.begin = layout.size if layout.begin is None else layout.begin
+        # One row of an embedding more where the layout has no begin token of its own.
         self.inputs = max(layout.size, self.begin + 1)
 
     @abstractmethod
@@ -56,6 +57,7 @@ class SequenceModel(Model[C]):
 
     def forward(self, batch: Batch) -> Output:
         """Return the logits (B, T, size) of a batch, its state carried on where there is one."""
+        # A clone, as `inputs` is a view of the batch's steps, whose targets must stay.
         tokens_BT = batch.inputs.clone()
         tokens_BT[:, 0].masked_fill_(batch.begins, self.begin)
         logits, state = self.read(tokens_BT, self._begun(batch))
@@ -68,6 +70,8 @@ class SequenceModel(Model[C]):
         if batch.carried is None:
             return fresh
         here = torch.arange(rows, device=batch.reset.device)
+        # Carried states come first and fresh ones after them: row k is at k, or at rows + k where
+        # it resets.
         return joined_states([batch.carried, fresh], torch.where(batch.reset, rows + here, here))
 
     def step(
