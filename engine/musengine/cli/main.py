@@ -52,10 +52,12 @@ def _require_working_folder() -> None:
 
 def _main(words: Sequence[str]) -> int:
     try:
+        # argparse prints usage and errors itself, with whatever stood on the command line.
         with contextlib.redirect_stderr(cast("TextIO", PlainText(sys.stderr))):
             parsed = _parsed(words)
     except UserError as error:
         return _told_plainly(error)
+    # After parsing: `rich` takes longer to import than `--version` to answer.
     from musengine.cli.terminal import Terminal, shown_on
 
     terminal = Terminal(_level(parsed))
@@ -72,6 +74,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     Raises:
         UserError: the named command's plugin is broken.
     """
+    # The known ones alone, so that a message can name the nearest option of the command itself.
     parsed, unknown = _parser(words).parse_known_args(words)
     if unknown:
         own: argparse.ArgumentParser = parsed.parser
@@ -107,6 +110,7 @@ def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
                 f"{type(status).__name__}, expected an exit status",
                 code="contract-broken",
             )
+        # Here, where a full disk or a closed pipe still becomes a message and an exit status.
         sys.stdout.flush()
     except UserError as error:
         for line in error.lines:
@@ -144,6 +148,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog="musengine", description="From a folder of music to a trained model and new pieces."
     )
     parser.add_argument("--version", action="version", version=f"musengine {__version__}")
+    # Found without argparse, which would need all commands: adding the arguments of one imports its
+    # module.
     named = next((word for word in words if not word.startswith("-")), None)
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for entry in _commands(named, parser, quick="--version" in words):

@@ -84,10 +84,13 @@ class _Assign(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
+        # JSON of a string, a number or a list of them is also TOML. A new list, since the default
+        # one is shared by all options.
         namespace.settings = [*(namespace.settings or ()), f"{self.key}={json.dumps(values)}"]
 
 
 def _length(text: str) -> str:
+    # Here, so that `--help` does not import it.
     from musengine.config.quantities import Length
 
     return value_of(lambda text: Length.from_toml(text, Path()), text).to_toml()
@@ -174,8 +177,8 @@ def _output(word: str, pipeline: Pipeline, registry: Registry) -> dict[str, Any]
         own = next((each.table() for each in pipeline.outputs if each.name == name), None)
         return own or {"type": name}
     if f".{name}" in endings:
-        entry, wishes = endings[f".{name}"]
-        return {"type": entry.name, **wishes}
+        entry, settings = endings[f".{name}"]
+        return {"type": entry.name, **settings}
     known = [*(ending[1:] for ending in endings), *registry.names("writer")]
     raise UserError(
         f"--format {word}: nothing writes it; there are: {', '.join(dict.fromkeys(known))}"

@@ -33,6 +33,8 @@ class PlainText:
         encoding = self._stream.encoding or "utf-8"
         plain = "".join(line if line in "\n\t" else written_out(line) for line in _pieces(text))
         with _refusal_told():
+            # There and back: what the terminal's encoding lacks is then written out instead of an
+            # error.
             self._stream.write(plain.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
@@ -76,6 +78,8 @@ def _refusal_told() -> Iterator[None]:
 def _let_go(stream: Any) -> None:
     """Have what a stream still holds go nowhere, lest the end of the process fail over it."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
+        # The descriptor itself is replaced: Python flushes its buffer once more at the end of the
+        # process.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
@@ -89,6 +93,7 @@ def plain_output() -> Iterator[None]:
         MachineError: at the end, where the system refuses what was held back.
     """
     with contextlib.ExitStack() as stack:
+        # So it is under `pythonw` on Windows, and where a shell has closed them (`>&-`).
         if sys.stdout is None or sys.stderr is None:
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
             stack.enter_context(contextlib.redirect_stderr(sys.stderr or nowhere))

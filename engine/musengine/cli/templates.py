@@ -70,6 +70,8 @@ class Template:
             UserError: the template has no line `path = "..."` in `[corpus]`.
         """
         original = self.text()
+        # Changed line by line, so that its comments stay; whether that was right is seen by parsing
+        # both.
         text = "".join(_with_path(original, path))
         tables, wanted = tomli.loads(text), tomli.loads(original)
         wanted.setdefault("corpus", {})["path"] = path
@@ -248,6 +250,7 @@ def write_new(path: Path, text: str) -> None:
             f"cannot write {path}: the music's path is no text", code="path-not-text"
         ) from None
     try:
+        # "x": nothing that appeared meanwhile is overwritten.
         with path.open("xb") as file:
             try:
                 file.write(data)

@@ -49,6 +49,7 @@ class Terminal:
         if level < self.level:
             return
         self._said = time.monotonic()
+        # `on_one_line` strips the text, its indentation with it.
         indentation = message[: len(message) - len(message.lstrip(" "))]
         with suppress(OSError):  # nobody is there to be told, as after a terminal was closed
             self.rich.print(
@@ -152,6 +153,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _plugin_packages() -> set[str]:
+    # Looked up, not imported: a command that needs no plugins does not load them for this.
     manager = sys.modules.get("musengine.plugins.manager")
     return set() if manager is None else manager.loaded_packages()
 
@@ -163,6 +165,8 @@ def shown_on(terminal: Terminal, log_file: Path | None = None) -> Iterator[None]
     Raises:
         UserError: the file cannot be written.
     """
+    # The root, since plugins and libraries log under names of their own; `_Lines` chooses among
+    # them.
     root = logging.getLogger()
     handlers: list[logging.Handler] = [_Lines(terminal)]
     if log_file is not None:

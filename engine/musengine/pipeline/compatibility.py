@@ -67,6 +67,7 @@ def _encoders_for(layouts: Sequence[str], registry: Registry) -> Iterator[str]:
         assert isinstance(entry.declaration, EncoderDeclaration)
         try:
             config = entry.declaration.config()
+            # With its default settings: the list is a hint, and other settings may fit as well.
             fits = isinstance(config, EncoderConfig) and config.layout().name in layouts
         except Exception:  # a key without a default, or another plugin's mistake
             continue

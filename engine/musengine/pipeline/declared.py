@@ -28,6 +28,8 @@ def declared_problems(entry: RegistryEntry, registry: Registry) -> list[Problem]
     for preset in (None, *entry.declaration.presets):
         origin = whose if preset is None else f"preset {preset!r} of {whose}"
         for problem in _problems(_tables(entry, preset, registry), registry):
+            # Problems of the user's tables, which are made up here, and of other declarations do
+            # not count.
             if problem.file == origin:
                 found[problem] = None
     return list(found)

@@ -41,6 +41,7 @@ class Defaults:
             user: all that the user sets.
             apart: the same in layers, the lowest first.
         """
+        # So that every section is there, also one that nobody mentions.
         nothing = Layer("", {name: {} for name in (*SECTIONS, "encoder", "model")})
         layers = [nothing, *self._declared(user), *(Layer("", tables) for tables in apart)]
         result = LayeredTables(meant_for=self._meant_for(), usual=self._usual())
@@ -49,6 +50,7 @@ class Defaults:
         for name in ("encoder", "model"):
             result.tables[name].pop("preset", None)
         for name in LISTS:
+            # Lists are replaced as a whole: the highest layer that has one is whose it is.
             owner = next((layer for layer in reversed(layers) if name in layer.tables), nothing)
             if owner.optional:
                 usable = [item for item in owner.tables[name] if self._usable(name, item, owner)]
@@ -75,6 +77,7 @@ class Defaults:
         """Return the components inside sections that are taken where none is named."""
         usual: dict[Place, str] = {}
         for (section, key), kind in INSIDE.items():
+            # Backwards, so that the first that can be used is the last to be written.
             for entry in reversed(self.registry.defaults_for(kind, section)):
                 if not entry.missing_requirements():
                     usual[section, key] = entry.name
@@ -83,6 +86,8 @@ class Defaults:
     def complete(self, layers: LayeredTables) -> None:
         """Name the components that sections are left without, and lay their own defaults below."""
         for (section, key), kind in INSIDE.items():
+            # First all names, then below what each of them declares: two loops, since one
+            # component's defaults may name another.
             if layers.tables[section].get(key) is None:
                 for entry in self._usable_defaults(f"{section}.{key}", kind, section)[:1]:
                     layers.lay(Layer(_default_of(entry), {section: {key: entry.name}}))
@@ -132,10 +137,13 @@ class Defaults:
                 self.model = entry
             whose = f"{table} {entry.name!r} of {entry.origin}"
             values = self._known(whose, entry.declaration.defaults)
+            # At the front: what is found later, the encoder's, lies lower.
             defaults.insert(0, Layer(whose, values, optional=True))
             if (preset := user.get(table, {}).get("preset")) is not None:
                 whose = f"preset {preset!r} of {whose}"
                 values = self._known(whose, self._preset(table, entry, preset))
+                # A preset was chosen by the user, so that all of it counts and none of it is
+                # optional.
                 presets.insert(0, Layer(whose, values))
         return [*defaults, *presets]
 

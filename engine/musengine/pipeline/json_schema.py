@@ -170,6 +170,7 @@ class _Maker:
             {"if": _typed(entry.name), "then": _reference(f"{kind}.{entry.name}")}
             for entry in entries
         ]
+        # An unknown type must fail too, with the known ones named.
         rules.append({"if": {"required": ["type"]}, "then": known})
         if unnamed:
             rules[-1]["else"] = any_of(unnamed)
@@ -186,6 +187,7 @@ class _Maker:
         declaration = entry.declaration
         try:
             schema = table_schema(declaration.config, supplied)
+            # A plugin's own value type may give something that is no JSON.
             json.dumps(schema)
         except Exception as error:  # the component is another's, and so is the mistake
             self.problems.append(

@@ -64,6 +64,7 @@ class LayeredTables:
 
     def lay(self, layer: Layer) -> None:
         """Lay a layer over what there is: a table key by key, a list as a whole."""
+        # Before it is laid: then both the names below and those above are known.
         self._leave_behind(layer.tables)
         for name, value in layer.tables.items():
             if isinstance(value, Mapping):
@@ -120,6 +121,7 @@ class LayeredTables:
             wanted, usual = self.named(above, place), self.usual.get(place)
             if wanted is None and place[1] in _unset_in(above.get(place[0])):
                 wanted = usual
+            # Values below may be meant for the component that is taken where none is named.
             before = self.named(self.tables, place) or usual
             if wanted is None or wanted == before:
                 continue
@@ -156,6 +158,7 @@ class LayeredTables:
         return merged
 
     def _forget(self, name: str) -> None:
+        # With the dot at both ends, so that `sampler` is not the beginning of `samplers`.
         gone = [place for place in self.origins if f"{place[0]}.".startswith(f"{name}.")]
         for place in gone:
             del self.origins[place]

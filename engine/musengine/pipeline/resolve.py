@@ -195,6 +195,9 @@ class _Resolver:
         self.layers = LayeredTables()
 
     def resolve(self) -> Pipeline:
+        # The order: names and defaults first, which decide what the tables are; then each part by
+        # itself; then what is left open by layout and model; then whether the parts fit. Problems
+        # are gathered throughout, so that a file with five mistakes is told all of them.
         user = self._users()
         self.layers = self.defaults.layered(user, *self.source.apart(user))
         self._refuse_former_metrics(self.layers.tables["evaluate"])
@@ -322,6 +325,8 @@ class _Resolver:
         ]
 
     def _built(self, place: str, cls: type[C], table: Mapping[str, object]) -> C | None:
+        # A key that is unset and does not exist is put back, so that it is reported like any
+        # unknown key.
         keys = {"type", "preset", *cls.__dataclass_fields__}
         keys |= {key for section, key in INSIDE if section == place}
         unknown = [key for name, key in self.layers.unset if name == place and key not in keys]
@@ -389,6 +394,7 @@ class _Resolver:
 def _with_limit(sections: dict[str, Any]) -> dict[str, Any]:
     """Return the sections, training limited where it is by nothing."""
     training = sections["training"]
+    # 0 is a limit, hence the look at None.
     if training.steps is training.epochs is training.minutes is None:
         training = dataclasses.replace(training, steps=DEFAULT_STEPS)
     return {**sections, "training": training}

@@ -29,6 +29,7 @@ class Source(Quantity):
         """Parse a path (relative to `base`) or `SCHEME:NAME`."""
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"expected {cls.notation}, got {value!r}")
+        # Kept as it is: no path, so that it starts from no folder.
         if re.match(_SCHEME, value):
             return cls(value)
         return cls(str(resolve_path(value, base)))

@@ -29,5 +29,6 @@ def unpack(
         files = [entry for entry in tar.getmembers() if entry.name.lower().endswith(lowered)]
         if count is not None:
             files = files[:: max(1, len(files) // count)][:count]
+        # The filter refuses links and paths that lead out of the folder.
         tar.extractall(folder, members=files, filter="data")
     return [folder / entry.name for entry in files]

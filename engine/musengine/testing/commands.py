@@ -30,6 +30,7 @@ def run_command(*arguments: str, settings: Sequence[str] = ()) -> CommandResult:
     from musengine.cli.main import main
 
     words = [word for setting in settings for word in ("--set", setting)]
+    # Not StringIO, which has no buffer: commands may write bytes.
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

@@ -48,4 +48,5 @@ def only_plugins(*names: str) -> Iterator[None]:
         with mock.patch.dict(os.environ, MUSENGINE_PLUGINS=",".join(names)):
             yield
     finally:
+        # Afterwards too, or later tests would have these plugins only.
         manager.load.cache_clear()

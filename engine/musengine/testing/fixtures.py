@@ -40,6 +40,7 @@ def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     monkeypatch.syspath_prepend(str(folder))
     yield SitePackages(folder)
     for name, module in list(sys.modules.items()):
+        # Else the next test's module of the same name would be this one's.
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
 

@@ -103,6 +103,7 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
     from musengine.pipeline.resolve import load_pipeline
 
     began, registry = time.monotonic(), context.registry
+    # A folder of music and a pipeline file are given in the same place; what it is decides.
     if (source := music_source(parsed.file, registry)) is not None:
         from musengine.runs.choice.music import begin_or_go_on
 
@@ -124,6 +125,7 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
         from musengine.runs.needed_plugins import with_needed
 
         run = find_folder(parsed.file.stem, parsed.run_dir, new=parsed.new)
+        # The run that is there may have been made with a plugin that is missing now: it says which.
         raise with_needed(error, run.path, registry) from error
     # What needs PyTorch comes after the mistakes that can be found without.
     from musengine.runs.choice.budget import Budget, going_on

@@ -140,6 +140,8 @@ class EncoderCheck:
                     yield "elapsed goes back in time"
                 elif len(passed) and not passed[-1] > 0:
                     yield "elapsed stands still: generation would never end"
+                # Generation asks for the time of what is there so far; it must not change as more
+                # is drawn.
                 elif not np.allclose(first, passed[:half]):
                     yield "elapsed of a beginning depends on what comes after it"
                 else:
@@ -151,6 +153,7 @@ class EncoderCheck:
         encoder = self.fitted()
         layout = encoder.layout
         random = np.random.default_rng(0)
+        # Anything that an untrained model draws, also what a grammar would forbid.
         high = layout.size if isinstance(layout, Tokens) else 2
         if not isinstance(layout, (Grid, Tokens)):
             return

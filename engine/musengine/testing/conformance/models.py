@@ -146,6 +146,7 @@ class ModelCheck:
             self._train(trained, steps=2)
         torch.manual_seed(1)
         other = self.make()
+        # A copy: else the two would share what a model changes in place.
         other.load_state_dict(copy.deepcopy(trained.state_dict()))
         with torch.no_grad():
             same = _equal(
@@ -162,6 +163,7 @@ class ModelCheck:
         model = self.model()
         together = self._figures(model(self.batch))
         for row in range(len(self.batch.mask)):
+            # Without its padding: what is padded must not matter either.
             length = int(self.batch.mask[row].sum())
             alone = self._figures(model(_part(self.batch, row, length)))
             if not _near([each[row : row + 1, :length] for each in together], alone):
@@ -207,14 +209,19 @@ class ModelCheck:
             changed = self.batch.steps.clone()
             # Its own target of step t is the array's step t + 1: the first step precedes all.
             if isinstance(self.layout, Tokens):
+                # Every row gets another token there.
                 changed[:, t + 1] = (changed[:, t + 1] + 1) % self.layout.size
                 seen = slice(0, t + 1)
             else:
+                # One element is flipped, the last: models of notes in order may see the elements
+                # before it.
                 changed[:, t + 1].flatten(1)[:, -1] ^= 1
                 seen = slice(0, t)
             after = self._logits(model, replace(self.batch, steps=changed))
             leaks = [(before[:, seen], after[:, seen])]
             if not isinstance(self.layout, Tokens):
+                # That element's own logit must not move, though others of the step may, as in
+                # note-by-note models.
                 leaks.append((before[:, t].flatten(1)[:, -1], after[:, t].flatten(1)[:, -1]))
             if not all(_near([one], [other]) for one, other in leaks):
                 yield (
@@ -248,6 +255,8 @@ class ModelCheck:
                 here = {name: channel[:, t] for name, channel in batch.conditioning.items()}
                 context, state = model.step(last, state, here)
                 target = batch.targets[:, t]
+                # The true step is forced as the draw, so that models whose choices within a step
+                # depend on each other see what `forward` saw.
                 yield model.propose(context, _forced(target, self.layout)).logits.float(), state
                 last = target
 
@@ -292,6 +301,7 @@ class ModelCheck:
         """It learns one batch by heart."""
         model = self.model()
         losses = self._train(model, steps=_STEPS_TO_OVERFIT)
+        # So written, NaN fails as well.
         if not losses[-1] < 0.7 * losses[0]:
             yield (
                 f"does not learn a single batch: the loss went from {losses[0]:.3g} to "

@@ -99,6 +99,7 @@ def _import(plugin: Plugin) -> Iterator[Finding]:
     """Registration imports no PyTorch, in a process of its own."""
     code = f"import sys; from musengine.plugins import manager; manager.load(); {_SAY}"
     environment = {**_environment(), "MUSENGINE_PLUGINS": plugin.name}
+    # In a new process, since PyTorch is imported in this one already.
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
