@@ -80,12 +80,15 @@ class Features(nn.Module):
 
     def _vicinity(self, around: Tensor) -> Tensor:
         """Return (..., N, 25 * C): each note's window over the notes, a shifted view."""
+        # Zeros on the axis of the notes (pairs count from the last axis): silence beyond the range.
         padded = functional.pad(around, (0, 0, REACH, REACH))
         windows = padded.unfold(-2, 2 * REACH + 1, 1)  # (..., N, C, 25)
         return windows.transpose(-1, -2).flatten(-2)
 
     def _context(self, sound: Tensor) -> Tensor:
         """Return (..., N, 12) from which notes (..., N) sounded."""
+        # (..., 12) counts by class, then for each note the same counts turned so that its own comes
+        # first.
         return (sound @ self.classes)[..., self.turned]
 
     def _beat(self, beat: Tensor) -> Tensor:
@@ -93,6 +96,7 @@ class Features(nn.Module):
         if self.beat == "classic":
             number = beat[..., :1].long() % 16
             bits = (number >> torch.arange(4, device=beat.device)) & 1
+            # The 80th number, always 0, is in the original and kept so that its sizes agree.
             return functional.pad(2.0 * bits - 1.0, (0, 1))
         angles = 2 * math.pi * torch.cat([beat[..., 1:], 2 * beat[..., 1:]], dim=-1)
         return torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)

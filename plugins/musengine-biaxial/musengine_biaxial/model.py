@@ -72,6 +72,7 @@ class Biaxial(Model[BiaxialConfig]):
             nn.init.normal_(self.output.bias, 0.0, 1 / self.output.out_features)
         else:
             with torch.no_grad():
+                # Else the first steps of training only learn that most notes are silent.
                 self.output.bias[0] = PLAYED
         for layer in layers:
             if self.config.start == "fixed" and layer.start is not None:
@@ -95,6 +96,7 @@ class Biaxial(Model[BiaxialConfig]):
         pieces, steps = batch.mask.shape
         length = steps
         if not torch.is_grad_enabled():
+            # In training all is needed at once for the gradient.
             length = max(AT_ONCE // (pieces * self.grid.pitches), 1)
         logits = []
         for first in range(0, steps, length):
@@ -139,13 +141,16 @@ class Biaxial(Model[BiaxialConfig]):
 
     def _told_note(self, hidden_TBNU: Tensor, targets: Tensor) -> Tensor:
         """Return the input of the layers along the notes, (T * B, N, units + C)."""
+        # Notes first in memory, as these layers run along them.
         chosen_NTBC = targets.permute(2, 1, 0, 3).to(hidden_TBNU.dtype)
+        # Shifted by one note: each reads what was chosen below it, the lowest reads zeros.
         below_NTBC = torch.cat([torch.zeros_like(chosen_NTBC[:1]), chosen_NTBC[:-1]])
         told_NTBI = torch.cat([hidden_TBNU.permute(2, 0, 1, 3), below_NTBC], dim=-1)
         return told_NTBI.flatten(1, 2).transpose(0, 1)
 
     def _fresh(self, reset_B: Tensor, state: StackState) -> StackState:
         notes = self.grid.pitches
+        # One row of the layers for each note of each piece, those of a piece one after the other.
         fresh = self.time.fresh_where(reset_B.repeat_interleave(notes), _rows(state))
         return _unrowed(fresh, notes)
 

@@ -108,6 +108,7 @@ class _Loop:
     def _part(self, layer: LSTMLayer, below: Tensor, start: int, cell: Tensor) -> _Part:
         stop = start + below.shape[1] + layer.units
         return _Part(
+            # Input and hidden weights stacked: one product per layer and note instead of two.
             weight=torch.cat([below, layer.hidden_weight], dim=1).t().contiguous(),
             inputs=self.shared[:, start:stop],
             gates=LSTMGates(layer.bias.new_empty(len(cell), 4 * layer.units)),
@@ -125,12 +126,14 @@ class _Loop:
         for known, thresholds, logits in zip(
             self.known_TBG.unbind(0), thresholds_TBC.unbind(0), logits_TBC.unbind(0), strict=True
         ):
+            # `out` everywhere: in a loop this tight allocating would take longer than computing.
             torch.addmm(known, first.inputs, first.weight, out=first.gates.all)
             step_in_place(first.gates, first.hidden, first.cell, linear=first.linear)
             for part, part_bias in zip(others, self.biases, strict=True):
                 torch.addmm(part_bias, part.inputs, part.weight, out=part.gates.all)
                 step_in_place(part.gates, part.hidden, part.cell, linear=part.linear)
             torch.addmm(bias, last.hidden, weight, out=logits)
+            # Straight into the row that the first layer reads for the next note, as 0.0 and 1.0.
             torch.gt(logits, thresholds, out=self.bits)
             rest.mul_(sound)
         return logits_TBC

@@ -35,6 +35,7 @@ class Chars(Encoder[CharsConfig]):
         for piece in pieces:
             if isinstance(piece.content, Text):
                 found.update(piece.content.text)
+        # Sorted, so that the order of the pieces does not matter.
         self.characters = "".join(sorted(found))
 
     def encode(self, content: Score | Text) -> Encoded:
@@ -69,6 +70,7 @@ class Chars(Encoder[CharsConfig]):
         """
         score = abc_to_score(text.text)
         if "Q:" not in text.text:
+            # As MIDI keeps a tempo, so that what is written reads back as the same.
             beat_us = round(60e6 / settings.tempo)
             score = replace(score, tempo_tick=_START, tempo_bpm=np.array([60e6 / beat_us]))
         if "M:" not in text.text:

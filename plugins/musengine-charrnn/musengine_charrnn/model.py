@@ -37,6 +37,7 @@ class CharRnn(Model[CharRnnConfig]):
             config.units,
             config.layers,
             batch_first=True,
+            # PyTorch drops between layers only, and warns where there is but one.
             dropout=config.dropout if config.layers > 1 else 0.0,
         )
         self.dropout = nn.Dropout(config.dropout)
@@ -45,6 +46,7 @@ class CharRnn(Model[CharRnnConfig]):
             self.narrow = nn.Linear(config.units, config.embedding)
         self.output = nn.Linear(config.embedding if config.tied else config.units, self.size)
         if config.tied:
+            # The embedding's is used instead; a second one would be saved and never trained.
             del self.output.weight
         self._initialise()
 
@@ -57,6 +59,7 @@ class CharRnn(Model[CharRnnConfig]):
         for name, parameter in self.layers.named_parameters():
             if name.startswith("bias"):
                 nn.init.zeros_(parameter)
+                # One of the two biases that are added up.
                 if self.config.cell == "lstm" and name.startswith("bias_ih"):
                     parameter.data[units : 2 * units] = 1.0
                 continue

@@ -47,6 +47,7 @@ class TextRoll(Encoder[TextRollConfig]):
         super().__init__(config)
         self.pitches = len(config.alphabet)
         characters = np.array([ord(c) for c in config.alphabet + config.separator])
+        # For looking up by bisection: character codes have gaps of any size.
         self._order = np.argsort(characters)
         self._code_of_token, self._sorted_codes = characters, characters[self._order]
 
@@ -68,6 +69,7 @@ class TextRoll(Encoder[TextRollConfig]):
         score = pitched_notes(content, drums=self.config.drums)
         roll_TPC, dropped = encode_piano_roll(score, self.grid)
         sound_TP, onset_TP = roll_TPC[..., 0].astype(bool), roll_TPC[..., 1].astype(bool)
+        # Silent where the next step strikes the note again, unless this step is itself its onset.
         sound_TP[:-1] &= onset_TP[:-1] | ~onset_TP[1:]
         return Encoded(self._written(sound_TP), dropped=dropped)
 

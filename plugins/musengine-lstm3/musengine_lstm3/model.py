@@ -57,6 +57,7 @@ class Lstm3(Model[Lstm3Config]):
         for layer in self.stack.typed_layers:
             i, f, _, o = layer.bias.detach().chunk(4)
             for gate in (i, f, o):
+                # Not the candidate's, as in the original program.
                 nn.init.normal_(gate, 0.5 / layer.units, sigma)
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -109,6 +109,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
         steps_T = np.full(total, REST, dtype=np.int16)
         notes = zip(line.first - begin, line.after - begin, line.pitch, strict=True)
         for first, after, pitch in notes:
+            # Holds first, the strike over the first of them.
             steps_T[first:after] = HOLD if self.config.hold else FIRST_PITCH + pitch
             steps_T[first] = FIRST_PITCH + pitch
         left_out = len(score) - len(line.pitch)

@@ -34,6 +34,8 @@ class MelodyLSTM(Model[MelodyModelConfig]):
         self.nothing = layout.size if layout.begin is None else layout.begin
         self.stack = LSTMStack(layout.size, config.layers, dropout=config.dropout)
         self.output = nn.Linear(config.layers[-1], layout.size)
+        # Frozen one-hot rows as an embedding: the same numbers as multiplying, without the ones and
+        # zeros.
         table = torch.cat([torch.eye(layout.size), torch.zeros(1, layout.size)])
         self.register_buffer("one_hot", table, persistent=False)
 
@@ -54,6 +56,7 @@ class MelodyLSTM(Model[MelodyModelConfig]):
             self._input(torch.cat([first_B1, batch.inputs[:, 1:]], dim=1)), state
         )
         hidden_BTU, targets, mask = stack.last, batch.targets, batch.mask
+        # So it is with windows: the output layer then runs for one step of twenty.
         if not mask[:, :-1].any():
             hidden_BTU, targets, mask = hidden_BTU[:, -1:], targets[:, -1:], mask[:, -1:]
         if self.training and self.config.dropout > 0:

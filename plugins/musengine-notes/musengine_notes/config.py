@@ -101,6 +101,8 @@ class NotesEncoderConfig(EncoderConfig):
 def _lengths(longest: float) -> tuple[int, ...]:
     """Return the lengths that can be told, in grid steps: the first ones all, then ever fewer."""
     table = list(range(1, EXACT_STEPS + 1))
+    # Geometric beyond the exact ones, as lengths are heard: a hundredth more matters in a short
+    # note only.
     while table[-1] < int(longest):
         table.append(min(max(round(table[-1] * _GROWTH), table[-1] + 1), int(longest)))
     return tuple(table)

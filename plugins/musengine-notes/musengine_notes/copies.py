@@ -57,8 +57,12 @@ def note_hashes(waits: IntArray, parts: IntArray, pitches: IntArray, previous: I
         pitches: values of the field, drums beyond `DRUM_PITCHES`.
         previous: the last pitch before that is no drum's; of the first note its own.
     """
+    # Pitches as intervals, so that a run is known again in any key; drums by themselves, as other
+    # drums are another rhythm. The offsets keep the two apart and all numbers above 0.
     drum = pitches >= DRUM_PITCHES
     moved = np.where(drum, pitches + 256, pitches - previous + 128)
+    # One whole number for each note: 12 bits for the pitch, 12 for the part, what is above for the
+    # wait.
     joined = waits * 2**24 + parts * 2**12 + moved
     return mixed(joined.astype(np.uint64) * _FACTOR + _FACTOR)
 
@@ -71,6 +75,8 @@ def hashes_of(events: Array, layout: NoteEvents) -> tuple[Hashes, IntArray]:
     onset = np.cumsum(delay)[place] if layout.in_beats else np.zeros(len(place), dtype=np.int64)
     pitch = events[place, PITCH].astype(np.int64)
     waits = np.diff(onset, prepend=onset[:1])
+    # (M,) for each note the place of the last pitched one before it, by a running maximum of
+    # places.
     sounding = np.where(pitch < DRUM_PITCHES, np.arange(len(pitch)), -1)
     latest = np.maximum.accumulate(np.concatenate([[-1], sounding]))[:-1]
     previous = np.where(latest < 0, pitch, pitch[latest])
@@ -81,6 +87,8 @@ def grams_of(hashes: Hashes) -> Hashes:
     """Return (M - 7,) the grams that end at each note from the eighth on."""
     if len(hashes) < GRAM:
         return np.zeros(0, dtype=np.uint64)
+    # A polynomial of the hashes modulo 2**64, so that the last note's share can be added by itself
+    # (see `going_on`). A view: only the product takes memory.
     windows = np.lib.stride_tricks.sliding_window_view(hashes, GRAM)
     result: Hashes = (windows * _POWERS).sum(axis=1, dtype=np.uint64)
     return result
@@ -103,10 +111,12 @@ class CopyIndex:
         cls, training: Iterable[Array], held_out: Iterable[Array], layout: NoteEvents
     ) -> CopyIndex:
         """Return the index of encoded pieces (T, 5)."""
+        # Unique within each piece first: loops would else fill memory before they are thrown out.
         found = [np.unique(grams_of(hashes_of(piece, layout)[0])) for piece in training]
         grams = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *found]))
         bits = np.zeros(max(1, len(grams) * _BITS // 8), dtype=np.uint8)
         places = _places(grams, bits.size * 8)
+        # `at`, as several grams share bytes, of which a plain `|=` would keep one.
         np.bitwise_or.at(bits, places // 8, np.left_shift(1, places % 8).astype(np.uint8))
         index = cls(bits, np.zeros(0, dtype=np.int64))
         longest = [index.longest(piece, layout) for piece in held_out]
@@ -158,6 +168,7 @@ class CopyIndex:
 
 def _places(grams: Hashes, size: int) -> IntArray:
     """Return (M, 8) the bits of each gram, by double hashing (Kirsch and Mitzenmacher 2006)."""
+    # Two hashes stand for eight. The second is odd, so that its multiples do not meet too soon.
     first, second = mixed(grams), mixed(grams ^ _FACTOR) | np.uint64(1)
     steps = np.arange(_PROBES, dtype=np.uint64)
     places = (first[:, None] + steps * second[:, None]) % np.uint64(size)
@@ -180,6 +191,7 @@ class CopyWatch:
     def _begun(self, prompt: Array) -> tuple[Hashes, int, int, int, int]:
         """Return the last notes, the time since, the last pitch, how many notes, and the run."""
         hashes, place = hashes_of(prompt, self.layout)
+        # Padded in front with zeros; `_known_N` says whether a whole gram is there.
         last = np.zeros(GRAM, dtype=np.uint64)
         if not len(hashes):
             return last, 0, -1, 0, 0
@@ -216,6 +228,7 @@ class CopyWatch:
         waited = self._waited_N[rows_K] + self._delays[delay_K]
         pitch = np.broadcast_to(np.arange(pitches, dtype=np.int64), (len(rows_K), pitches))
         new = self._hashes(part_K[:, None], pitch, waited[:, None], rows_K)
+        # Seven notes are known; only the last of the gram differs from pitch to pitch.
         before = (self._last_NG[rows_K, 1:] * _POWERS[:-1]).sum(axis=1, dtype=np.uint64)
         return self.index.holds(before[:, None] + new)
 

@@ -125,9 +125,11 @@ class Notes(Encoder[NotesEncoderConfig]):
             raise UnreadableError("no notes", code="no-notes")
         layout = self.layout
         bars, shift = bars_of(score, layout, MAX_STEPS)
+        # Bars first: by them an upbeat moves the music, and with it every event.
         events = self._events(score, layout, shift, dropped)
         steps_TF = arranged(events, layout)
         return Encoded(
+            # 16 bits hold every field: the longest table has a few hundred entries.
             steps=steps_TF.astype(np.int16),
             conditioning=channels(steps_TF, bars, layout),
             dropped={what: count for what, count in dropped.items() if count},
@@ -147,6 +149,7 @@ class Notes(Encoder[NotesEncoderConfig]):
             "notes given to another instrument": int(moved.sum()),
         }
         controls = score.control.copy()
+        # Controllers go to instruments too, -1 where their track has none.
         controls[:, 0] = part[controls[:, 0]] if len(controls) else 0
         kept = replace(score.take(~lost), control=controls)
         return replace(kept, track=here[~lost]), dropped
@@ -247,6 +250,7 @@ class Notes(Encoder[NotesEncoderConfig]):
         """
         layout, steps = self.layout, np.asarray(steps, dtype=np.int64).reshape(-1, 5)
         onset = onsets_of(steps, layout).astype(np.float64)
+        # A model that draws nothing but ends must still come to the length that is asked for.
         ends = steps[:, PART] == layout.end
         onset += np.cumsum(ends & np.append(False, ends[:-1])[: len(ends)]) * max(layout.delays)
         size = float(self.config.step.size)
@@ -264,6 +268,7 @@ class Notes(Encoder[NotesEncoderConfig]):
             metre[:, BAR] = 0
             return {"metre": metre}
         beats = settings.meter.beats_per_bar
+        # As `with_whole_bars` does with files: a bar of one beat says that bars are not known.
         bar = (beats if beats > 1 else 4 * beats) / self.config.step.size
         metre[:, BAR] = max(1, min(round(bar), 2**15 - 1))
         lookback = np.zeros((count, len(layout.lags), LOOKBACK), dtype=np.int16)

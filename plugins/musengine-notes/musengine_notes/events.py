@@ -76,6 +76,7 @@ def loudness(velocity: IntArray, degrees: int) -> IntArray:
 
 def velocity_of(degree: IntArray, degrees: int) -> IntArray:
     """Return the velocity in the middle of each degree."""
+    # Rounded up twice: the velocities for which `loudness` gives this degree, less 1.
     low = -(-np.clip(degree, 0, degrees - 1) * 127 // degrees)
     high = -(-(np.clip(degree, 0, degrees - 1) + 1) * 127 // degrees) - 1
     result: IntArray = 1 + (low + high) // 2
@@ -100,7 +101,9 @@ def pedal_events(score: Score, part: int, step: GridStep, shift: int) -> Events:
         if (value >= 64) == down:
             continue
         down = value >= 64
+        # What was noted for this step is replaced by what holds at its end.
         rows = [row for row in rows if row[0] != time] if rows and rows[-1][0] == time else rows
+        # It was down before and is down after: up and down again, which ends what rang.
         rows += [(time, 0), (time, 1)] if before and down else []
         rows += [(time, int(down))] if before != down else []
     onset, pitch = np.array(rows, dtype=np.int64).reshape(-1, 2).T
@@ -126,11 +129,13 @@ def bars_of(score: Score, layout: NoteEvents, most: int) -> tuple[Bars | None, i
         return None, 0
     score = with_whole_bars(score)
     ticks = np.rint(score.ticks_of_bars(np.arange(score.n_bars + 1))).astype(np.int64)
+    # Short bars may fall on one step of a coarse grid.
     starts = np.unique(score.nearest_steps(ticks, layout.step))
     if len(starts) < 2:
         return Bars.even(last + 1, last + 1), 0
     shift = 0
     if score.upbeat and len(starts) > 2:
+        # The second bar's length, less that of the upbeat, which begins at 0.
         shift = max(int(starts[2] - starts[1] - starts[1]), 0)
         starts = np.append(0, starts[1:] + shift)
     # Notes rounded up to the end of the last bar are in one more.

@@ -77,10 +77,12 @@ class NoteFields(nn.Module):
         self.lags = len(layout.lags) if config.form else 0
         sizes = layout.sizes
         self.grammar = Grammar(layout)
+        # A_f of all fields in one product.
         self.hidden = nn.Linear(config.width, len(FIELDS) * config.hidden)
         # Rows for the values of the fields before, one after another, and for the places.
         self.offsets = [sum(sizes[:field]) for field in range(len(FIELDS))]
         tables = [
+            # The sum of E_fg[e_g] and Q_f[q] as one look-up: a bag adds rows of one table.
             nn.EmbeddingBag(sum(sizes[:field]) + layout.places, config.hidden, mode="sum")
             for field in range(1, len(FIELDS))
         ]
@@ -91,6 +93,7 @@ class NoteFields(nn.Module):
         if self.lags:
             bonus = [nn.Linear(config.hidden, self.lags) for _ in FIELDS]
             for layer in bonus:
+                # Copying begins at nothing, so that it is learned where it helps.
                 nn.init.zeros_(layer.weight)
             self.bonus = nn.ModuleList(bonus)
             self.by_run = nn.Parameter(torch.zeros(len(FIELDS), self.lags, LONGEST_RUN + 2))
@@ -115,6 +118,7 @@ class NoteFields(nn.Module):
             lookback: (N, lags, 6).
         """
         hidden = self.hidden(trunk).chunk(len(FIELDS), dim=-1)
+        # Sums of five logarithms are not left to bfloat16.
         total = trunk.new_zeros(len(trunk), dtype=_at_least_float32(trunk.dtype))
         for field in range(len(FIELDS)):
             logits = self._logits(field, hidden[field], target, place, lookback)
@@ -160,7 +164,10 @@ class NoteFields(nn.Module):
             return logits
         expected, agrees = self._expected(field, drawn, lookback)
         runs = lookback[..., EXPECTED]
+        # c_fl(z): (N, lags). `by_run` is (fields, lags, runs), of which each note takes its own
+        # run's column.
         bonus = self.bonus[field](z) + self.by_run[field].gather(1, runs.t()).t()
+        # Where several lags expect one value, each adds to it.
         return logits.scatter_add(1, expected, (bonus * agrees).to(logits.dtype))
 
     def _expected(self, field: int, drawn: Tensor, lookback: Tensor) -> tuple[Tensor, Tensor]:

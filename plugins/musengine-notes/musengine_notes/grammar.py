@@ -57,6 +57,7 @@ class Grammar(nn.Module):
             ("durations", durations),
             ("velocities", velocities),
         ):
+            # Not saved: they follow from the layout.
             self.register_buffer(name, table, persistent=False)
 
     def forward(self, field: int, drawn: Tensor, before: Tensor, begins: Tensor) -> Tensor:

@@ -94,6 +94,7 @@ class NoteModel(Model[NotesModelConfig]):
             self.expected_in = nn.EmbeddingBag(rows, config.width, mode="sum")
             self.expected_out = nn.EmbeddingBag(rows, config.width, mode="sum")
             nn.init.normal_(self.expected_in.weight, std=0.15)
+            # Small, since it is added to the trunk's output, past all layers.
             nn.init.normal_(self.expected_out.weight, std=0.02)
         self.trunk = trunk_of(config)
         self.fields_out = NoteFields(config, layout)
@@ -124,7 +125,9 @@ class NoteModel(Model[NotesModelConfig]):
             flat.metre[:, PLACE],
             flat.lookback,
         ).view(batch.mask.shape)
+        # Not a product with the mask: 0 times an infinity would be NaN.
         nll = torch.where(batch.mask, nll, 0.0)
+        # An idle batch has no step that counts.
         loss = nll.sum() / batch.mask.sum().clamp(min=1)
         return Output(nll=nll, loss=loss, mask=batch.mask, state=state)
 
@@ -179,6 +182,8 @@ class NoteModel(Model[NotesModelConfig]):
             lookback = batch.conditioning["lookback"].long()
         else:
             lookback = metre.new_zeros(rows, steps, 0, LOOKBACK)
+        # Rows whose channels `Encoder.conditioning` made: generated pieces that are scored, few at
+        # a time.
         for row in (metre[:, 0, PLACE] == UNKNOWN).nonzero()[:, 0].tolist():
             events = batch.targets[row].cpu().numpy()
             last, bar = int(onsets_of(events, self.notes)[-1]), int(metre[row, 0, BAR])
@@ -192,6 +197,7 @@ class NoteModel(Model[NotesModelConfig]):
         """Move each row by some semitones, so far that every instrument stays in its range."""
         part, pitch = seen.target[..., PART], seen.target[..., PITCH]
         moving = self.moves[part] & mask
+        # How far the whole row can go: one number for all parts, so that harmony stays.
         down = torch.where(moving, pitch - self.ranges[part, 0], 127).amin(dim=1).clamp(min=0)
         up = torch.where(moving, self.ranges[part, 1] - pitch, 127).amin(dim=1).clamp(min=0)
         most = self.config.transpose
@@ -257,6 +263,7 @@ class NoteModel(Model[NotesModelConfig]):
         asked = context.asked or Asked()
         # Among given notes a passage keeps to them, and how much comes back is left as it is.
         bar = 0 if asked.given is not None else int(context.bars.length[0])
+        # Fields not drawn yet are 0, and no field looks at those after it.
         drawn = torch.zeros_like(context.before)
         place = torch.zeros_like(context.time)
         hidden = context.hidden.chunk(len(FIELDS), dim=-1)
@@ -273,6 +280,8 @@ class NoteModel(Model[NotesModelConfig]):
                 context.expected,
                 lambda chooser: self.copying(chooser, bar),
             )
+            # Where as many events have begun together as hardly ever do, time must move on: such
+            # piles could grow without end.
             if field == DELAY:
                 logits.logits[context.full, 0] = NEVER
                 if asked.free is not None:
@@ -285,12 +294,15 @@ class NoteModel(Model[NotesModelConfig]):
             drawn[:, field] = drawn_from(draw, logits)
             said.append(logits.logits)
             if field == DELAY:
+                # The place in the bar is known once the delay is.
                 place = context.bars.place(context.time + self.delays[drawn[:, DELAY]])
         return Proposal(drawn, torch.cat(said, dim=-1))
 
     def _slots(self, context: Context, delays_ND: Tensor, hidden: Tensor) -> Tensor:
         """Return (N, delays, parts): how likely the next event has a delay and a part."""
         pieces, count = delays_ND.shape
+        # Every delay of every piece as a row of its own, (N * delays): the part depends on the
+        # delay.
         each = torch.arange(count, device=delays_ND.device).repeat(pieces)
         rows = torch.arange(pieces, device=delays_ND.device).repeat_interleave(count)
         drawn = torch.zeros_like(context.before[rows])
@@ -334,6 +346,8 @@ class NoteModel(Model[NotesModelConfig]):
         past = Past(*kept)
         seen = []
         last = torch.zeros_like(prompt[:, 0])
+        # Look-back goes note by note; the trunk, which takes most of the time, then reads all at
+        # once.
         for t in range(prompt.shape[1]):
             bars = bars_now({name: channel[:, t] for name, channel in conditioning.items()})
             begins = torch.full_like(bars.length, t == 0, dtype=torch.bool)

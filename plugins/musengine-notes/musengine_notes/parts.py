@@ -105,6 +105,7 @@ class PartCounts:
     def instruments(self, kind: Kind, most: int) -> list[Instrument]:
         """Return the frequent parts, drums first, then from low to high."""
         found = {label: notes for (each, label), notes in self.notes.items() if each == kind}
+        # Ties by name: the order of the pieces must not matter.
         frequent = sorted(found, key=lambda label: (-found[label].total(), label))
         chosen = [_instrument(label, found[label]) for label in frequent[:most] if found[label]]
         return sorted(chosen, key=lambda each: (not each.drums, each.middle, each.label))

@@ -32,9 +32,11 @@ class Nucleus:
         """Return (N,) values, given what is added to copying and (N,) numbers in [0, 1)."""
         logits = field.with_copying(more) / self.temperature
         share, value = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
+        # The likeliest is below 0 of the share, so that one value is always left.
         below = share.cumsum(dim=-1) - share
         share = torch.where(below < self.top_p, share, 0.0)
         reached = share.cumsum(dim=-1)
+        # Scaled to what is left, instead of dividing all shares by it.
         number = numbers[:, None].to(share.dtype) * reached[:, -1:]
         place = torch.searchsorted(reached, number, right=True)
         # Rounding may let the number lie at the very end, beyond the last value that is left.
@@ -133,6 +135,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         places = torch.from_numpy(rows).to(logits.device)
         forbidden = torch.from_numpy(copied).to(logits.device)
         others = logits[places].masked_fill(forbidden, NEVER)
+        # Half of it, as something may have been added to a logit at NEVER.
         left = others.amax(dim=-1, keepdim=True) > NEVER / 2
         logits[places] = torch.where(left, others, logits[places])
         return replace(pitch, logits=logits)

@@ -50,6 +50,7 @@ class Past:
     @classmethod
     def empty(cls, pieces: int, lags: int, device: torch.device) -> Past:
         """Return that nothing has come."""
+        # Without look-back nothing is kept; tensors of a state keep their shape.
         kept = KEPT if lags else 1
         return cls(
             torch.full((pieces, kept), _LATE, device=device),
@@ -123,6 +124,7 @@ def read(past: Past, event: Tensor, bars: BarsNow, layout: NoteEvents, delays: T
 
 def _appended(past: Past, event: Tensor, time: Tensor) -> Past:
     count, kept = past.count, past.key.shape[1]
+    # Half at once: moving everything by one place at every step would cost more.
     if bool((count >= kept).any()):
         half = kept // 2
         full = count >= kept
@@ -152,6 +154,7 @@ def _expected(
         lags = torch.tensor(layout.lags, device=event.device)
         then = past.time[:, None] - lags * bars.length[:, None]
     wanted = then * KEY + keys_of_part(event)[:, None]
+    # Places that are not filled have the key _LATE, so that each row stays sorted.
     found = torch.searchsorted(past.key, wanted, right=True)
     there = (then >= 0) & (found < past.count[:, None])
     # Nothing before the piece, or what is still known of it, begins.

@@ -47,6 +47,7 @@ class RecurrentTrunk(Trunk):
 
     def forward(self, inputs_BTW: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the last layer's hidden states and the state after them."""
+        # Libraries take longer to set up a sequence of one than to compute it.
         if inputs_BTW.shape[1] == 1 and not torch.is_grad_enabled():
             one: StackOutput = self.stack.step(inputs_BTW[:, 0], state)
             return one.last[:, None], one.state
@@ -79,6 +80,7 @@ class TransformerTrunk(Trunk):
     def forward(self, inputs_BTW: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the last layer's outputs and the state after them."""
         outputs = []
+        # No more than the window at once: more steps would not each have a place in the cache.
         for part in torch.split(inputs_BTW, self.window, dim=1):
             out, state = self._read(part, state)
             outputs.append(out)
@@ -136,6 +138,7 @@ class Block(nn.Module):
         self.project = nn.Linear(width, width, bias=False)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         for out in (self.project, self.down):
+            # As in GPT-2: what all layers add up to keeps its size with their number.
             nn.init.normal_(out.weight, std=0.02 / math.sqrt(2 * config.layers))
 
     def forward(
@@ -166,6 +169,8 @@ class Block(nn.Module):
         x = x + self._dropped(self.down(functional.gelu(self.up(self.norm_2(x)))))
         index = place_BT[:, None, :, None].expand_as(key)
         kept = (
+            # Detached: gradients do not reach into the chunk before. New tensors: the state that
+            # was handed in belongs to the caller.
             cache[0].scatter(2, index, key.detach().to(cache[0].dtype)),
             cache[1].scatter(2, index, value.detach().to(cache[1].dtype)),
         )
@@ -178,6 +183,7 @@ class Block(nn.Module):
 def rotations(position_BT: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     """Return (B, 2, T, width / 2): cosine and sine of each position's angles."""
     rate = 10000.0 ** (-torch.arange(0, width, 2, device=position_BT.device) / width)
+    # In float64: the later a note, the more of the fraction of its angle float32 would lose.
     angle = position_BT[..., None].double() * rate.double()
     return torch.stack([angle.cos(), angle.sin()], dim=1).to(dtype)
 

@@ -89,6 +89,7 @@ class MidiTokEncoder(Encoder[MidiTokConfig]):
             raise UnreadableError("there are no notes to make tokens of", code="no-notes")
         if content.length > LAST_BEAT * content.ticks_per_beat:
             raise UnreadableError(f"it has more than {LAST_BEAT} beats", code="piece-too-long")
+        # Built from the Score, not read from a file: what was odd in the file is mended by then.
         score, foreign = self._symusic(content)
         steps_T = np.array(self.tokenizer.encode(score).ids, dtype=np.int16)
         kept = np.isin(self.kind_V[steps_T], ("Pitch", "PitchDrum")).sum()

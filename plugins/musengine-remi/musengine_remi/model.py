@@ -47,6 +47,7 @@ class Attention(nn.Module):
             before: keys and values of earlier tokens; none where x begins the sequence.
         """
         N, T, _ = x.shape
+        # (3, N, heads, T, size).
         q, k, v = self.project(x).view(N, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k = rotated(q, turn), rotated(k, turn)
         if before:
@@ -101,6 +102,7 @@ class Transformer(SequenceModel[TransformerConfig]):
         (N, T), C = tokens.shape, self.config.context
         read = tokens.new_zeros(N) if state is None else state.read
         turn = angles(read[:, None] + torch.arange(T, device=tokens.device), self.config)
+        # Without a mask PyTorch can take its fastest kernel.
         mask = None if state is None and T <= C else visible(read, T, C, cached=state is not None)
         x, keys, values = self.embedding(tokens), [], []
         for layer, block in enumerate(self.blocks):
@@ -120,6 +122,7 @@ def visible(read: Tensor, T: int, C: int, *, cached: bool) -> Tensor:
     new = torch.arange(T, device=read.device)[:, None]
     place = torch.arange(before + T, device=read.device) - before
     mask_TS = (place <= new) & (place > new - C)
+    # Places of the cache count backwards from -1; those below -read were never filled.
     return (mask_TS & (place >= -read[:, None, None]))[:, None]
 
 

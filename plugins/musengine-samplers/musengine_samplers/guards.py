@@ -153,6 +153,7 @@ class NotesAtOnce(Following[NotesAtOnceConfig]):
         if not isinstance(self.layout, Grid):
             return None
         place_NP = by_choice(proposal, limits, self.layout)
+        # A note that another guard forces stays, whatever the bound.
         beyond_NP = (place_NP >= self.config.most) & ~limits.forced[..., 0]
         limits = limits.force(_on_sound(place_NP < self.config.fewest, limits))
         return limits.forbid(beyond_NP[..., None])

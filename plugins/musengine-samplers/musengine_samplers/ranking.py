@@ -48,6 +48,8 @@ def _ranked(proposal: Proposal, group_NP: Tensor, limits: Limits) -> Tensor:
     group_NP = group_NP.masked_fill(limits.forced[..., 0], 2)
     group_NP = group_NP.masked_fill(limits.forbidden[..., 0], -2)
     logits_NP = proposal.logits[..., 0]
+    # The argsort of an order is each one's place in it.
     place_NP = logits_NP.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    # Groups first, places within them: a place is less than the number of pitches.
     score_NP = group_NP * logits_NP.shape[1] - place_NP
     return score_NP.argsort(dim=1, descending=True).argsort(dim=1)

@@ -74,6 +74,7 @@ class Sounding(ABC):
             for name, initial in before.items():
                 now = getattr(self, name)
                 mask = none_yet_N.reshape(-1, *[1] * (now.dim() - 1))
+                # Pieces whose prompt has not begun are put back to what was before it.
                 setattr(self, name, torch.where(mask, initial, now))
 
 

@@ -50,6 +50,7 @@ def tried_copying(model: NoteModel, chooser: Chooser, bar: int) -> Tensor:
     more = torch.zeros(model.lags, device=device)
     if not model.lags or len(wanted) != model.lags or bar < 1:
         return more
+    # Fixed seeds: what is found depends on the weights alone.
     for seed in range(ROUNDS):
         alike = _tried(model, chooser, bar, more, seed)
         moved = _RATE * torch.log((wanted + _LITTLE) / (alike + _LITTLE))
@@ -107,6 +108,7 @@ class _Bars:
         number = past.time // self.bar
         over = number > self.now
         then = self.now[:, None] - self.lags
+        # The Jaccard index: shared notes over those of both bars together.
         size = self.size[self.rows, self.now][:, None]
         union = size + self.size.gather(1, then.clamp(min=0)) - self.shared
         counted = over[:, None] & (then >= 0) & (union > 0)

@@ -39,6 +39,7 @@ KEY = PITCHES * _PARTS
 
 def keys_of(onset: IntArray, part: IntArray, pitch: IntArray) -> IntArray:
     """Return what events are sorted by."""
+    # 64 bits: KEY is 2**18, so that there is room for 2**45 grid steps.
     result: IntArray = onset * KEY + part * PITCHES + pitch
     return result
 
@@ -112,7 +113,10 @@ def lookback_channel(steps_TF: Array, onset: IntArray, bars: Bars, layout: NoteE
         # A place that the bar of then does not have is in none.
         there = (number >= lag) & (moved < bars.starts[then + 1])
         wanted = keys_of(moved, steps_TF[:-1, PART], steps_TF[:-1, PITCH])
+        # The first event after the wanted one, in the order that the keys have.
         found = np.searchsorted(key, wanted, side="right")
+        # Only from what was there when the note was to be predicted: else the model would see what
+        # it is to predict.
         there &= (found <= np.arange(len(wanted))) & ((found > 0) | (onset[0] <= moved))
         found = np.where(there, found, 0)
         delay, told = delay_index(onset[found] - moved, layout)
@@ -135,6 +139,7 @@ def delay_index(delay: IntArray, layout: NoteEvents) -> tuple[IntArray, Array]:
 def _runs_before(right: Array) -> IntArray:
     """Return for each entry how many in a row before it are true."""
     index = np.arange(len(right))
+    # (T,) the place of the last wrong one up to each.
     wrong = np.maximum.accumulate(np.where(right, -1, index))
     runs = np.zeros(len(right), dtype=np.int64)
     runs[1:] = index[:-1] - wrong[:-1]

@@ -53,6 +53,8 @@ class Returns:
         count = int(bar[-1]) + 1
         size = np.bincount(bar, minlength=count)
         for lag, shares in zip(self.layout.lags, self.shares, strict=True):
+            # Moved back by so many bars the note must be there: bars are the highest digit of the
+            # number.
             later = content[np.isin(content - lag * KEY * _LONGEST, content)]
             shared = np.bincount(later // (KEY * _LONGEST), minlength=count)[lag:]
             union = size[lag:] + size[: max(count - lag, 0)] - shared

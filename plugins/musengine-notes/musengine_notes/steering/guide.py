@@ -153,6 +153,8 @@ class NotesGuide(Guide):
             return inside[:, None] & self.task.free
         onset, part = self.task.given.onset[row.coming], self.task.given.part[row.coming]
         earlier = np.arange(len(self.task.free)) < part
+        # Events at one time stand in the order of parts: a new one may come only where its part is
+        # earlier.
         before = (time < onset)[:, None] | ((time == onset)[:, None] & earlier)
         free: Array = inside[:, None] & self.task.free & before
         return free
@@ -166,6 +168,7 @@ class NotesGuide(Guide):
     def _taken(self, row: _Row, drawn: list[int]) -> list[int]:
         if row.over:
             return [0, self.task.layout.end, 0, 0, 0]
+        # A rest is the model's word that no new event comes before the next given one.
         if drawn[PART] != REST:
             self._add(row, drawn, given=False)
             return drawn

@@ -154,6 +154,7 @@ class Slots:
         assert asked.free is not None
         share = _thinned(likely, asked.free, _more(context, asked, layout, delays))
         none = (1 - share.sum(dim=(1, 2))).clamp(0, 1)
+        # The slot of the longest delay and a rest, which stands for "none comes".
         rest = torch.zeros_like(share)
         rest[:, -1, REST] = 1.0
         if asked.given is None:
@@ -206,6 +207,8 @@ def drawn_from(draw: Draw, logits: FieldLogits) -> Tensor:
 def _thinned(likely: Tensor, free: Tensor, more: Tensor | None) -> Tensor:
     """Return (N, delays, parts) Q above, given P, which slots are free, and the logarithm of x."""
     flat = likely.flatten(1)
+    # Sums from each slot to the end; slots are in order since delays come first and parts within
+    # them.
     tail = flat.flip(1).cumsum(dim=1).flip(1)
     hazard = (flat / tail.clamp(min=torch.finfo(flat.dtype).tiny)).clamp(max=1.0)
     if more is not None:
@@ -213,6 +216,7 @@ def _thinned(likely: Tensor, free: Tensor, more: Tensor | None) -> Tensor:
         hazard = hazard * times / (1 - hazard + hazard * times)
     # Never quite sure, so that no logarithm is infinite.
     hazard = hazard.clamp(max=_SURE) * free.flatten(1)
+    # The product of (1 - h) as a sum of logarithms, shifted by one: over the slots before.
     survival = torch.log1p(-hazard)
     before = (survival.cumsum(dim=1) - survival).exp()
     return (hazard * before).view_as(likely)
