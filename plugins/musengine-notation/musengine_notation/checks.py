@@ -55,6 +55,7 @@ def bars_of_sections(
         inner = [0 < index < len(section) - 1 for index in range(len(section))]
         if divided:
             for index, (one, other) in enumerate(pairwise(section)):
+                # Exact, as lengths are fractions.
                 if one[0] + other[0] == one[1] == other[1]:
                     inner[index] = inner[index + 1] = False
         bars += [Bar(*bar[:2], whole, bar[2]) for bar, whole in zip(section, inner, strict=True)]
@@ -94,6 +95,7 @@ class Faults:
 
     def add(self, line: str) -> None:
         """Add a line; of those that differ in numbers alone three are kept."""
+        # A file with one mistake in every bar would else fill all the lines.
         kind = re.sub(r"[\d.]+", "#", line)
         self._alike[kind] += 1
         if line and self._alike[kind] <= _NAMED and len(self._lines) < _MOST:

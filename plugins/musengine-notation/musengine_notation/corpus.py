@@ -72,6 +72,7 @@ class Music21CorpusReader(Reader[NotationConfig]):
     def _through_music21(self, item: Item) -> list[Piece]:
         from music21 import converter
 
+        # Never music21's own cache, which is a pickle in a folder that others may write.
         found = scores_in(lambda: converter.parse(item.path, forceSource=True, storePickle=False))
         pieces = []
         for place, each in enumerate(found):

@@ -144,9 +144,9 @@ class MidiTokEncoder(Encoder[MidiTokConfig]):
     def decode(self, steps: Array, settings: DecodeSettings) -> Score:
         """Return the notes; tempo and metre are those of the tokens, before them the settings'."""
         upper, lower = self._first_meter(settings)
-        opening = f"TimeSig_{upper}/{lower}"
+        first_metre = f"TimeSig_{upper}/{lower}"
         # MidiTok counts in 4/4 until it is told.
-        ids = [self.vocabulary[opening]] if opening in self.vocabulary else []
+        ids = [self.vocabulary[first_metre]] if first_metre in self.vocabulary else []
         found = self.tokenizer.decode(miditok.TokSequence(ids=ids + steps.tolist()))
         per_quarter = found.ticks_per_quarter
         tick_T = np.rint(self._quarters(steps, settings) * per_quarter).astype(np.int64)

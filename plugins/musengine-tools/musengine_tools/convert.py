@@ -140,6 +140,8 @@ def convert(
     if not tasks:
         raise UserError(_nothing(source, plan, found), code="no-music")
     distinct = _with_taken(list(_without_clashes(tasks, outcome)))
+    # Folders are made with the first file in them; of a folder whose files all fail none shall
+    # stay.
     with _no_empty_folders({folder for task in distinct for folder in task.out.parents}):
         results = process_files(
             partial(convert_one, plan),
@@ -164,6 +166,7 @@ def _no_empty_folders(folders: Iterable[Path]) -> Iterator[None]:
     try:
         yield
     finally:
+        # The innermost first: a folder goes only once it is empty.
         for folder in sorted(absent, key=lambda folder: -len(folder.parts)):
             with contextlib.suppress(OSError):  # it is not there, or something is in it
                 folder.rmdir()
@@ -224,6 +227,7 @@ def _without_clashes(
     """Yield the tasks but those whose file another one writes already."""
     first: dict[str, ConversionTask] = {}
     for task in tasks:
+        # Where names differ in capitals alone, Windows and macOS have one file.
         other = first.setdefault(normcase(task.out), task)
         if other is task:
             yield task

@@ -67,6 +67,8 @@ class Adjustments:
         dropped: Counter[str] = Counter()
         score = self._chosen(score)
         asked = len(score)
+        # The order is that of the fields: tracks are chosen before anything is counted as dropped,
+        # and time is changed last, when all notes are on their tracks.
         score = score.transpose(self.transpose)
         dropped["notes beyond the range of MIDI"] = asked - len(score)
         if not len(score):

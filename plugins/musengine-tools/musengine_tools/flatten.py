@@ -52,6 +52,7 @@ def flatten(
     if not keep_drums:
         drums = [index for index, track in enumerate(score.tracks) if track.is_drum]
         score = mute_tracks(score, drums)
+    # 0 for the piano, 1 for the drums.
     place = np.array([track.is_drum for track in score.tracks], dtype=np.int64)
     tracks = (Track("piano"), Track("drums", is_drum=True))[: 1 + int(place.any())]
     even = at_constant_tempo(score)
@@ -68,6 +69,7 @@ def at_constant_tempo(score: Score) -> Score:
     Raises:
         UnreadableError: it lasts so long that ticks cannot count it.
     """
+    # Rounded up to a multiple of 16, so that 64ths fall on whole ticks.
     resolution = min(-(-score.ticks_per_beat // _MULTIPLE) * _MULTIPLE, _FINEST)
     per_second = resolution * DEFAULT_BPM / 60.0
     if float(score.seconds(score.length)) * per_second > LAST_TICK:

@@ -159,6 +159,7 @@ def to_score(content: Score | Text, origin: SourceFormat) -> Score:
     notation = origin.notation or origin.known.get(content.notation)
     if notation is None:
         different = {id(component.entry): component for component in origin.known.values()}
+        # By the entry: an encoder is in the table under its own name and its notation's.
         if len(different) != 1 or content.notation != "plain":
             names = ", ".join(origin.known) or "none is installed"
             raise UnreadableError(

@@ -257,6 +257,7 @@ def _tasks(
     seen = set()
     for source in sources:
         for reader, item in _items(source, registry, found):
+            # Resolved: a file may be named twice, or by a link.
             place = item.path.resolve() if source.scheme is None else (source.scheme, item.id)
             if place not in seen:
                 seen.add(place)
@@ -307,6 +308,7 @@ def report_on(path: str, pieces: Sequence[Piece], expected: Expectations) -> Fil
         if isinstance(piece.content, Score):
             findings.update((where + line, None) for line in expected.findings(piece.content))
     tracks = _merged([track for score in scores for track in _tracks(score)], several)
+    # Sorted: two books with the same tunes in another order are copies.
     prints = "\n".join(sorted(piece.content.notes_fingerprint() for piece in pieces))
     return FileReport(
         path=path,

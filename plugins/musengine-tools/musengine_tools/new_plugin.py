@@ -84,6 +84,7 @@ def _write(name: str, kind: str, out: Path) -> None:
     }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so that moving it is one rename.
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as aside:
             whole = Path(aside) / out.name
             for place, template in places.items():

@@ -89,6 +89,8 @@ def _decoded(data: bytes) -> tuple[str, str]:
         if _CHARSETS.fullmatch(name):
             return data.decode(name, errors="replace"), name
     try:
+        # Most old files were written on Windows; a few bytes stand for nothing in it, and then it
+        # is Latin-1.
         return data.decode("cp1252"), "Windows-1252"
     except UnicodeDecodeError:
         return data.decode("latin-1"), "Latin-1"
@@ -96,6 +98,8 @@ def _decoded(data: bytes) -> tuple[str, str]:
 
 def _codec(name: str) -> str:
     try:
+        # By its one name, of which `_CHARSETS` allows a few: Python also has codecs that are no
+        # charsets.
         return codecs.lookup(name).name
     except LookupError:
         return ""

@@ -170,6 +170,7 @@ def _mode(text: str) -> tuple[int, bool] | None:
     lowered = text.lower()
     if not lowered:
         return 0, False
+    # The standard: the first three letters count, and capitals do not.
     name = lowered if lowered == "m" else lowered[:3]
     if name not in _MODES or not lowered.isalpha() or lowered in ("ma", "mi"):
         return None
@@ -202,6 +203,7 @@ def _signed(
 
 def _standard(signature: Sequence[int], otherwise: int) -> int:
     """Return the sharps of the signature that is just this one, else another number."""
+    # By trying: fifteen signatures are quicker than a rule for all that can be signed by hand.
     for fifths in range(-7, 8):
         letters = _SHARP_ORDER[:fifths] if fifths > 0 else _SHARP_ORDER[7 + fifths :]
         sign = 1 if fifths > 0 else -1
@@ -231,6 +233,7 @@ def parse_meter(text: str) -> tuple[int, int] | None:
     numerator, denominator = sum(map(int, match[1].split("+"))), int(match[2])
     if not 1 <= numerator <= LARGEST or not 1 <= denominator <= LARGEST:
         raise FieldError(f"M:{text[:40]} is no meter")
+    # MIDI has powers of two alone.
     if denominator & (denominator - 1):
         raise FieldError(f"M:{text[:40]}: {denominator} is no power of two")
     return numerator, denominator

@@ -76,6 +76,7 @@ def length_of(text: str) -> tuple[int, int]:
     for part in below:
         denominator *= int(part) if part else 2
     numerator = int(above) if above else 1
+    # QUARTER divides by what music is divided by; much finer lengths would be rounded to nothing.
     if not numerator or not denominator or denominator > 2**20:
         raise UnreadableError(f"a note of the length {text[:20]}")
     return numerator, denominator

@@ -40,6 +40,7 @@ def logical_lines(lines: Sequence[Line]) -> Iterator[tuple[int, str, str]]:
     for number, raw in lines:
         if raw.startswith("%%"):
             name = raw[2:].strip()
+            # Within a block of typeset text only its end means anything.
             if block:
                 block = "" if name.lower().startswith(f"end{block}") else block
                 continue
@@ -65,6 +66,7 @@ def logical_lines(lines: Sequence[Line]) -> Iterator[tuple[int, str, str]]:
             continue
         if match[1] == "+":
             if pending:
+                # Cut each time, so that a thousand lines that go on do not grow without end.
                 joined = f"{pending[2].rstrip()} {match[2].strip()}"[:_LONGEST_FIELD]
                 pending = (pending[0], pending[1], joined)
             continue

@@ -35,6 +35,7 @@ def macro_of(text: str) -> Macro | None:
     if not equals or not target or max(len(target), len(replacement)) > _LONGEST:
         return None
     moves = "n" in target
+    # A tune is a stranger's: what it names is looked for as it stands, never as an expression.
     pattern = re.escape(target)
     if moves:
         pattern = pattern.replace("n", "([A-Ga-g][,']*)", 1)
@@ -48,6 +49,7 @@ def expanded(line: str, macros: list[Macro]) -> str:
         UnreadableError: it becomes longer than a line may be.
     """
     for macro in macros:
+        # Bounded before it is written out: macros within macros multiply.
         if len(line) * max(len(macro.text), 1) > LONGEST_LINE and macro.pattern.search(line):
             raise UnreadableError("macros make a line of more than a million characters")
         pieces = _QUOTED.split(line) if '"' in line else [line]
@@ -61,6 +63,7 @@ def _text(macro: Macro, match: re.Match[str]) -> str:
     if not macro.moves:
         return macro.text
     note = match[1]
+    # Small letters are an octave above capitals.
     step = LETTERS.index(note[0].upper()) + (7 if note[0].islower() else 0)
     step += 7 * (note.count("'") - note.count(","))
     return re.sub("[h-z]", lambda letter: _letter(step + ord(letter[0]) - ord("n")), macro.text)

@@ -74,6 +74,7 @@ def _program(
         if not 1 <= numbers[0] <= 16:
             return wrong
         programs[numbers[0]] = numbers[1]
+        # A program of another channel is kept for the voice that takes that channel.
         if numbers[0] != (voice.channel or order):
             return ""
     voice.program = numbers[-1]

@@ -127,6 +127,7 @@ def spans_played(events: Sequence[Event], order: str, jump: Jump | None = None) 
             spans += _repeated(events, begin, end)
         else:
             spans += _there_and_back(events, jump)
+        # Counted, not played: repeats within repeats and parts asked for a thousand times multiply.
         if sum(last - first + 1 for first, last in spans) > MAX_EVENTS:
             raise UnreadableError(f"repeats make more than {MAX_EVENTS} notes of it")
     return spans
@@ -175,10 +176,12 @@ def _repeated(events: Sequence[Event], begin: int, end: int, *, once: bool = Fal
         if not isinstance(event, BarLine):
             continue
         after = place + 1
+        # An ending goes to the next sign of a repeat, the next ending or a double bar.
         if opened >= 0 and (event.repeats or event.begins or event.endings or event.parts):
             section.endings.append((numbers, (opened, after)))
             section.closed = section.closed or bool(event.repeats)
             opened = -1
+            # A second ending may stand a bar line further on; until then the section is not over.
             if not event.endings and not _ending_follows(events, after, end):
                 spans += section.spans(after, once=once)
                 section = _Section(after)

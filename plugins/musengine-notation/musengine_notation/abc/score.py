@@ -126,6 +126,7 @@ def scored(tune: ParsedTune, repeats: Repeats = "written") -> ScoredTune:
 
 
 def _tick(units: int) -> int:
+    # Rounded once, at the end: lengths are added up in exact units.
     return (units + _UNITS_PER_TICK // 2) // _UNITS_PER_TICK
 
 
@@ -164,6 +165,7 @@ def _meters(tune: ParsedTune, changes: Sequence[tuple[int, Change]]) -> list[tup
     """Return the meters, an upbeat's own first."""
     meters = _changes_of("meter", changes)
     bars = tune.bars[0]
+    # A tune of one bar has no upbeat, and a full first bar is none.
     if len(bars) < 2 or not meters or bars[0].meter is None or bars[0].length >= bars[0].meter:
         return meters
     denominator = 4
@@ -192,6 +194,7 @@ class _Walk:
         self._tied: list[tuple[int, int, int, int]] = []
         self._sound: Sounding = (None, None)
         self._places: dict[Sounding, int] = {}
+        # Where playing jumps, what held there when it was written holds again: key, program, meter.
         before = _states(voice.events, {begin for begin, _ in spans})
         came_from = 0
         for begin, end in spans:
@@ -206,6 +209,7 @@ class _Walk:
 
     def _jump(self, changes: Sequence[Change]) -> None:
         self._now = max(self._now, self._furthest)
+        # Overlays do not reach back across a jump.
         self._bars, self._overlaid, self._region = [self._now], 0, None
         for change in changes:
             self._take(change)
@@ -236,6 +240,7 @@ class _Walk:
         if self._now != self._bars[-1]:
             self._bars.append(self._now)
         if self._tied:
+            # Ties whose end has passed lead to nothing any more.
             self._tied = [tie for tie in self._tied if tie[0] >= self._now]
 
     def _overlay(self, bars: int) -> None:
@@ -247,6 +252,7 @@ class _Walk:
         elif self._region is not None:
             self._now, self._overlaid = self._region
         else:
+            # At most back to the beginning, however many bars are asked for.
             self._now = self._bars[max(-bars, -len(self._bars))]
             self._overlaid = bars - 1
 

@@ -113,6 +113,7 @@ class TuneParser:
         # Without a key it is no tune, but the letters of any words would be notes.
         if not any(text.startswith("K:") for _, text in lines):
             raise UnreadableError("no ABC tune: no line begins with K:")
+        # The line is kept for warnings and for what bounds refuse.
         for self._line, letter, text in logical_lines(lines):
             if letter == "%":
                 self._directive(text)
@@ -190,6 +191,7 @@ class TuneParser:
     def _begin_body(self) -> None:
         self._in_body = True
         header = self._header
+        # Only now, as `L:` may stand before or after `M:`.
         header.unit = header.unit or fields.default_length(header.meter)
         header.bpm = self._bpm(header.tempo, header.unit)
         for name in header.declared:
@@ -210,6 +212,7 @@ class TuneParser:
             voice.add(Change("meter", header.meter))
         if header.bpm is not None:
             voice.add(Change("tempo", header.bpm))
+        # What the key field says for all, then what the voice says of itself.
         voice.set_properties(header.properties)
         voice.set_properties(header.declared.get(name, Properties()))
         for owner, text in header.directives:

@@ -79,6 +79,7 @@ class Voice:
     def set_unit(self, unit: Fraction) -> None:
         """Take another unit length."""
         self.unit = unit
+        # In whole units, of which all usual unit lengths have a whole number.
         self._unit = WHOLE * unit.numerator // unit.denominator
 
     def set_meter(self, meter: tuple[int, int] | None) -> None:
@@ -106,6 +107,7 @@ class Voice:
         own = self.transpose + 12 * self.octave + self.clef
         before = self._shift
         self._shift = own + self.midi_transpose + self.midi_more
+        # Octaves leave the key as it is.
         if (self._shift - before) % 12:
             self.tell_key()
 
@@ -156,6 +158,7 @@ class Voice:
 
     def _raised(self, index: int, octaves: int, sign: str | None, micro: str | None) -> int:
         """Return the semitones that a letter is raised by, here."""
+        # By letter in all octaves, as the standard has it, or in its own octave alone.
         place = index if self.propagate == "pitch" else 7 * octaves + index
         if sign is None:
             return self._accidentals.get(place, self.key.signature[index])
@@ -201,6 +204,7 @@ class Voice:
         return self._unit * numerator // denominator
 
     def _sound(self, sound: Sound) -> None:
+        # Tuplets within tuplets: each scales, and each counts the note.
         for tuplet in self._tuplets:
             sound.scale(tuplet[1], tuplet[2])
             tuplet[0] -= 1
@@ -220,6 +224,7 @@ class Voice:
     def tuplet(self, text: str) -> None:
         """Begin a tuplet `(p:q:r`: p notes in the time of q, for the next r notes."""
         count, time, notes = [*(int(part[:4] or 0) for part in text[1:].split(":")), 0, 0][:3]
+        # The standard's own rule: q is 3 in compound meters and 2 in others where p is 5, 7 or 9.
         numerator, denominator = self.meter or (4, 4)
         is_compound = numerator > _COMPOUND and not numerator % _COMPOUND and denominator >= 8
         usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
@@ -231,6 +236,7 @@ class Voice:
             return
         if self._tuplets:
             self.warn(f"{text} begins within another tuplet")
+        # Deeper ones are mistakes, and a tune of nothing else would grow the list without end.
         if len(self._tuplets) < 3:
             self._tuplets.append([notes, time, count])
 
@@ -242,6 +248,7 @@ class Voice:
         if self._last is None:
             self.warn(f"{text} stands behind no note")
             return
+        # Doubly dotted and so on: `>>` is 7/4 and 1/4.
         part = 2 ** len(text)
         longer, shorter = (2 * part - 1, part), (1, part)
         own, others = (longer, shorter) if text[0] == ">" else (shorter, longer)

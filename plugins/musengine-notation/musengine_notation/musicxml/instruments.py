@@ -60,6 +60,8 @@ def header_of(element: Element) -> PartHeader:
     header = PartHeader(_words(element.findtext("part-name")))
     for instrument in element.findall("score-instrument"):
         name = _words(instrument.findtext("instrument-name"))
+        # Many programs write names and no MIDI; a violin that sounds as a piano would be learned as
+        # one.
         guess = program_named(name) or program_named(header.name) or 0
         header.voices[instrument.get("id", "")] = Voice(name, guess)
     for midi in element.findall("midi-instrument"):

@@ -188,6 +188,7 @@ class PartReader:
             return
         onset = self._now
         if element.find("chord") is not None:
+            # Further notes of a chord begin with its first and do not move time on.
             onset = self._chord
         else:
             self._chord = self._now
@@ -208,6 +209,7 @@ class PartReader:
             self._tell("a note has no pitch that is understood, and is left out")
             return
         ties = {tie.get("type") for tie in element.iterfind("tie")}
+        # `tie` is what sounds, `tied` what is drawn; some programs write the latter alone.
         ties = ties or {tie.get("type") for tie in element.iterfind("notations/tied")}
         line, staff = element.findtext("voice") or "", element.findtext("staff") or "1"
         self._measure.notes.append(
@@ -220,6 +222,7 @@ class PartReader:
             if voice.is_drum and voice.drum is not None:
                 return voice.drum, voice
             pitch = values.pitch_of(pitched)
+            # A transposition may hold for one staff, or for all where it names none.
             moved = self._transposed.get(element.findtext("staff") or "1")
             if moved is None:
                 moved = self._transposed.get("", 0)

@@ -140,6 +140,7 @@ def _parts(root: Element, faults: Faults) -> list[_Part]:
         header = headers.get(name) or PartHeader(name)
         label = f"part {header.name!r}"
 
+        # As a default, or every part's warnings would name the last part.
         def warn(measure: Measure, what: str, label: str = label) -> None:
             faults.add(f"{label}, {_place(measure)}: {what}")
 
@@ -175,6 +176,8 @@ def _starts(parts: Sequence[_Part]) -> list[int]:
     there: list[Measure] = []
     for index in range(max(len(part.measures) for part in parts)):
         there = [part.measures[index] for part in parts if index < len(part.measures)]
+        # Measures begin together in all parts: one part's mistake must not shift it against the
+        # others.
         length = max(measure.length for measure in there)
         # Where nobody has a note or rest, the bar is silent, and as long as its meter.
         starts.append(starts[-1] + (length or there[0].full or 4 * QUARTER))
@@ -242,6 +245,7 @@ def _tied_to(note: Note, onset: int, waiting: list[tuple[int, str, int]]) -> int
     Some files say of a tie only where it begins; then it leads to the next note of its line.
     """
     here = [tie for tie in waiting if abs(tie[0] - onset) <= _SLACK]
+    # Ties whose end has passed are dropped; those that end later stay.
     waiting[:] = [tie for tie in waiting if tie[0] > onset + _SLACK]
     chosen = next((tie for tie in here if tie[1] == note.line), None)
     if chosen is None and here and note.continues:
@@ -288,6 +292,7 @@ def _tempos(
             for mark in measure.tempos:
                 where = f"{part.label}, {_place(measure)}"
                 marks.setdefault(start + mark.at, []).append((not mark.played, index, mark, where))
+    # Of relative marks, such as "half note = quarter", the tempo before the first.
     bpm = Fraction(120)
     found = []
     for at, here in sorted(marks.items()):

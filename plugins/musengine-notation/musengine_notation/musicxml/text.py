@@ -23,6 +23,7 @@ def musicxml_root(data: bytes) -> ElementTree.Element:
     Raises:
         UnreadableError: no XML, no score, too much of it, or entities of its own in it.
     """
+    # By its bytes: files of either kind are found under either ending.
     xml = _unpacked(data) if data.startswith(b"PK") else data
     root = _parsed(xml)
     if root.tag not in ("score-partwise", "score-timewise"):
@@ -37,6 +38,7 @@ LINE = " line"
 
 def _parsed(xml: bytes) -> ElementTree.Element:
     builder = ElementTree.TreeBuilder()
+    # expat itself, and not ElementTree's parser, which tells no line numbers.
     parser = expat.ParserCreate()
     parser.buffer_text = True
 

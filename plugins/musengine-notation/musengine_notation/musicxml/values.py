@@ -27,6 +27,7 @@ _NUMBER_IN = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 def number(text: str | None) -> Fraction | None:
     """Return a number, None where the text is none."""
     text = (text or "").strip()
+    # Only after the pattern: `Fraction` also takes exponents, and `1e999999999` fills memory.
     return Fraction(text) if _NUMBER.fullmatch(text) else None
 
 
@@ -70,6 +71,7 @@ def meter_of(element: Element) -> tuple[int, int] | None:
     for beats, beat in zip(upper, lower, strict=True):
         for text in (beats, beat):
             numbers = re.findall(r"\d+", text)
+            # The length first, as `int` takes its time with long numbers.
             if any(len(each) > 4 or int(each) > _LARGEST_METER for each in numbers):
                 raise UnreadableError(f"a meter of {text.strip()[:40]} is not read")
         if not re.fullmatch(r"\s*\d+(\s*\+\s*\d+)*\s*", beats) or not beat.strip().isdecimal():

@@ -55,10 +55,12 @@ def to_musicxml(score: Score) -> str:
     for track in tracks:
         part = Part(written, track, sharps, _name(track))
         lines.append(f'<part id="{_name(track)}">')
+        # Measures are made one after the other, each part keeping its own place in its notes.
         for index, bar in enumerate(bars):
             implicit = ' implicit="yes"' if bar.upbeat else ""
             lines.append(f'<measure number="{index + 1 - bars[0].upbeat}"{implicit}>')
             changed = not index or bar.meter != bars[index - 1].meter
+            # Once, in the first part: programs take them for all.
             marks = [*tempos[index], *texts[index]] if track == tracks[0] else ()
             lines += part.measure(bar, keys.get(index), bar.meter if changed else None, marks)
             lines.append("</measure>")

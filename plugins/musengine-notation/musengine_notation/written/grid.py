@@ -88,6 +88,7 @@ def on_grid(score: Score, bars: list[Bar]) -> Score:
     """
     starts = np.array([bar.start for bar in bars])
     ends = np.array([bar.end for bar in bars])
+    # Times in 1 / (BEAT * ticks_per_beat) of a quarter note: whole numbers on either grid.
     exact = np.concatenate([score.onset, score.end]) * BEAT
     bar = np.searchsorted(starts * score.ticks_per_beat, exact, side="right") - 1
     beat, part = np.divmod(exact - starts[bar] * score.ticks_per_beat, BEAT * score.ticks_per_beat)
@@ -99,6 +100,7 @@ def on_grid(score: Score, bars: list[Bar]) -> Score:
     parts = np.floor(part / (score.ticks_per_beat * step) + 0.5).astype(np.int64) * step
     placed = np.minimum(window + parts, ends[bar])
     onset, end = placed[: len(score)], placed[len(score) :]
+    # Notes that a coarse grid has left no time get one part of their beat.
     for index in np.nonzero(end <= onset)[0].tolist():
         mine = bars[int(np.searchsorted(starts, onset[index], side="right")) - 1]
         begin = int(onset[index] - (onset[index] - mine.start) % BEAT)

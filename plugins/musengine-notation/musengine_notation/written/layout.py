@@ -110,6 +110,7 @@ def _voices(notes: Sequence[tuple[int, int, int, int]]) -> tuple[tuple[Chord, ..
         Chord(start, end, tuple(sorted(pitches)), max(pitches.values()))
         for (start, end), pitches in together.items()
     ]
+    # The highest first, so that voice 1 is the upper one.
     chords.sort(key=lambda chord: (chord.start, -chord.pitches[-1]))
     voices: list[list[Chord]] = [[]]
     for chord in chords:
@@ -139,6 +140,7 @@ class Measures:
         inside = []
         while self._next < len(self._chords) and self._chords[self._next].start < bar.end:
             inside.append(self._chords[self._next])
+            # It goes on in the next bar, and is looked at again there.
             if self._chords[self._next].end > bar.end:
                 break
             self._next += 1

@@ -25,7 +25,9 @@ def spelled(pitch: int, sharps: int) -> Spelled:
         pitch: a MIDI number.
         sharps: of the key, flats negative.
     """
+    # The pitch's place on the line of fifths, from C; enharmonic spellings lie 12 apart.
     fifths = pitch * 7 % 12
+    # The highest such place that is no more than _HIGHEST above the tonic.
     fifths += 12 * ((sharps + _HIGHEST - fifths) // 12)
     step = _STEPS[(fifths + 1) % 7]
     alter = (fifths + 1) // 7
