@@ -155,6 +155,7 @@ class _Made:
 
     def unlike(self, other: _Made, part: str, figure: str, declared: _Declared) -> str:
         """Return why a figure of a part cannot be compared with another run's; empty if it can."""
+        # Generated pieces are measured beside all of the music, so that all of it must be the same.
         parts = ("train", "valid", "test") if part == "generated" else (part,)
         for name in parts:
             if self.pieces.get(name) != other.pieces.get(name):

@@ -71,6 +71,7 @@ class Index:
             except UnreadableError:
                 continue
             self.ids.append(name)
+            # Copies have one label, so that a piece can be left out together with its copies.
             self.labels.append(score.notes_fingerprint())
             self._notes.append(notes)
             lines.append(line_of(score, settings.step))
@@ -118,6 +119,7 @@ class Index:
 def _drawn(count: int, wanted: int | None = None) -> list[int]:
     """Return so many numbers below a count, always the same, in order; all where they are fewer."""
     number = min(HUMAN if wanted is None else wanted, count)
+    # A fixed seed: the figures of music by people are the same in every run on one corpus.
     return sorted(np.random.default_rng(0).choice(count, number, replace=False).tolist())
 
 
@@ -192,6 +194,7 @@ def similarities(
     results = []
     for done, piece in enumerate(pieces, 1):
         states = similarity.states(piece, settings.step)
+        # Anew for each piece: what is drawn of one does not depend on those before it.
         random = np.random.default_rng(settings.seed)
         first = similarity.windows_of(
             len(states), settings.window, settings.stride, settings.sample, random

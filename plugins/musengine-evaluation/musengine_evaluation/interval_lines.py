@@ -53,6 +53,7 @@ def line_of(score: Score, step: GridStep = STEP) -> IntervalLine:
     if len(first) <= _AROUND:
         return IntervalLine(first, pitch, np.zeros(0, dtype=np.uint64))
     interval, gap = np.diff(pitch)[:-1], np.diff(first)
+    # Ratios in lowest terms, as whole numbers: equal at any tempo, without rounding.
     common = np.gcd(gap[1:], gap[:-1])
     return IntervalLine(first, pitch, _mixed(interval, gap[1:] // common, gap[:-1] // common))
 
@@ -127,6 +128,7 @@ class LineIndex:
     def _indexed(self, n: int) -> tuple[Hashes, IntArray, IntArray, IntArray]:
         """Return the sorted n-grams, the lowest and highest owner of each, and a place."""
         gram = _grams(self._element, n)
+        # All lines lie in one array: an n-gram that reaches into the next piece is none.
         within = self._piece[: len(gram)] == self._piece[n - 1 :] if len(gram) else gram > 0
         place = np.nonzero(within)[0]
         gram, owner = gram[place], self._owner[place]
@@ -155,6 +157,8 @@ class LineIndex:
         at = np.minimum(np.searchsorted(known, gram), len(known) - 1)
         hit = known[at] == gram
         own = self.label.get(without or "", -1)
+        # Found, and not in pieces of that label alone: lowest and highest owner tell that without a
+        # list.
         result: npt.NDArray[np.bool_] = hit & ~((lowest[at] == own) & (highest[at] == own))
         return result
 

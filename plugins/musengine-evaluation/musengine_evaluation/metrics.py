@@ -63,6 +63,7 @@ class Originality(Metric[OriginalityConfig]):
         beside = corpus_index.summary(human)
         figures |= {f"{name}_human": each.mean for name, each in beside.items()}
         details = {name: asdict(each) for name, each in beside.items()}
+        # Of the pieces that are shown alone: the scores of a whole corpus may not fit into memory.
         wanted = sources(found, index)
         corpus = {name: each for name, each in evidence.reference.train() if name in wanted}
         shared = shared_passages(evidence.generated, found, index, corpus)

@@ -64,6 +64,7 @@ def notes_of(score: Score, step: GridStep = STEP) -> Notes:
             f"{steps} time steps are more than the {MAX_GRID_STEPS} a piece may have",
             code="piece-too-long",
         )
+    # Sorted by step, then pitch, each once.
     place = np.unique(first * 128 + pitched.pitch)
     return Notes(place // 128, place % 128)
 
@@ -170,6 +171,8 @@ def _best_place(
     Of shares that are no higher than `least`, one is as good as another.
     """
     length = len(ground.scale)
+    # The smallest type that counts so many notes: adding up over the whole corpus is what takes
+    # time.
     kind: type[np.unsignedinteger[Any]] = np.uint8 if len(step) < 256 else np.uint16
     best = (least, 0, 0)
     # The smallest transpositions first: of equal shares the nearest key counts.
@@ -180,6 +183,8 @@ def _best_place(
         if there.sum() <= best[0] ** 2 * len(step):
             continue
         common: Array = np.zeros(length, dtype=kind)
+        # For each note of the window one shifted row of the corpus: afterwards `common` has for
+        # each place how many notes agree.
         for time, at_pitch in zip(step[there].tolist(), row[there].tolist(), strict=True):
             common += ground.struck[at_pitch, time : time + length]
         at = int((common * ground.scale).argmax())
@@ -208,6 +213,7 @@ def _grounds(
 
 def _laid_out(pieces: list[tuple[int, Notes]], window: int) -> _Ground:
     lengths = np.array([window + notes.steps for _, notes in pieces])
+    # Silence of a window before each piece, so that a window may begin before it.
     begins = np.cumsum([0, *lengths[:-1]]) + window
     total = int(lengths.sum()) + window
     step = np.concatenate(

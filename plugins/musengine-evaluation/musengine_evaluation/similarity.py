@@ -188,6 +188,7 @@ def _cosines(
     squares = np.maximum(_energy(block.states, size), 0)
     scale = np.divide(1.0, np.sqrt(squares), out=np.zeros(windows), where=squares > 0)
     within = block.piece[:windows] == block.piece[size - 1 :]
+    # Windows that reach into another piece: below any cosine.
     barred = np.where(within, 0.0, -2.0)
     silent = np.where(squares == 0, 1.0, 0.0) + barred
     own = np.sqrt(_energy(rows_TD, size))
@@ -202,6 +203,7 @@ def _cosines(
         at = last - row
         if row:
             came, went = products[row + size - 1], products[row - 1]
+            # All windows but the block's first slide on by a step; that one is summed anew.
             sums[at + 1 : at + windows] += came[size:] - went[: windows - 1]
             sums[at] = np.trace(products[row : row + size, :size])
         if chosen[row]:

@@ -50,6 +50,7 @@ class SoundWriter(Writer[C]):
                 f"longest = {self.config.longest:.0f} allows",
                 code="piece-too-long",
             )
+        # Beside the target, where there is room for it; the system's own folder may lie in memory.
         with tempfile.TemporaryFile(dir=path.parent) as spool:
             loudest = 0.0
             for block_TC in blocks(content, soundfont, self.config.rate):

@@ -75,6 +75,7 @@ def write_test(paths: Sequence[str], out: Path, seed: int, context: CommandConte
     pairs, sections, shelf = _shown(pairs)
     key = out.with_name(f"{out.stem}.key.json")
     told = [{"first": pair.first, "pieces": list(pair.names)} for pair in pairs]
+    # Votes name the test they are of, so that they are not counted with another's key.
     test = hashlib.sha256(json.dumps([told, list(paths), seed]).encode()).hexdigest()[:16]
     with whole_file(key, "--out") as aside:
         aside.write_text(
@@ -98,6 +99,7 @@ def paired(sets: Sequence[Mapping[str, Score]], seed: int) -> list[Pair]:
     named = [[*each.items()] for each in sets]
     pairs = []
     for places in zip(*drawn, strict=True):
+        # Drawn for each pair, since what is heard first may be liked a little better or worse.
         first = int(random.integers(2))
         both = [named[which][place] for which, place in enumerate(places)]
         (one, score), (other, other_score) = both[first], both[1 - first]
@@ -112,6 +114,7 @@ def _shown(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Markup], Shelf]:
     for number, pair in enumerate(pairs, 1):
         before = len(shelf.data)
         section = _pair_section(pair, number, shelf)
+        # The shelf leaves out what does not fit: a pair of which one is missing is none.
         if len(shelf.data) < before + 2:
             logger.warning(f"one page has room for {counted(number - 1, 'pair')} of these pieces")
             break

@@ -37,6 +37,7 @@ class HeatmapWriter(Writer[HeatmapConfig]):
             "probabilities": _first_channel(content.probabilities),
             "result": _flat(content.steps, layout),
         }
+        # Rows that are never likely would only make the others thinner.
         used = np.concatenate([*panels.values()]).max(axis=0, initial=0.0) > 0.02
         low, high = _span(used)
         image = Image.new("RGB", (self.config.width, self.config.height), "white")
@@ -87,6 +88,7 @@ def draw_panel(
     frame = ((x + _LEFT - 1, y + _TITLE - 1), (x + _LEFT + size[0], y + _TITLE + size[1]))
     canvas.rectangle(frame, outline=INK)
     if panel_TV.size:
+        # (V, T), the highest pitch on top, since pictures count rows downwards.
         heat = Image.fromarray(_heat(panel_TV.T[::-1]))
         image.paste(heat.resize(size, Image.Resampling.NEAREST), (x + _LEFT, y + _TITLE))
     rows = panel_TV.shape[1]

@@ -43,9 +43,9 @@ def bar_similarity(score: Score, lags: Sequence[int] = LAGS) -> list[float]:
     size_B = np.bincount(number, minlength=contents.bars)
     found = []
     for lag in lags:
-        later = contents.content[np.isin(contents.content + lag * contents.width, contents.content)]
+        again = np.isin(contents.content + lag * contents.width, contents.content)
         pairs = max(contents.bars - lag, 0)
-        shared_B = np.bincount(later // contents.width, minlength=contents.bars)[:pairs]
+        shared_B = np.bincount(number[again], minlength=contents.bars)[:pairs]
         union_B = size_B[:pairs] + size_B[lag : lag + pairs] - shared_B
         some = union_B > 0
         found.append(float((shared_B[some] / union_B[some]).mean()) if some.any() else math.nan)
@@ -104,6 +104,7 @@ def _contents(score: Score) -> _Contents:
     score = whole_bars(score)
     notes = placed_notes(score)
     tracks = max(len(score.tracks), 1)
+    # One whole number for place, pitch and track: sets of notes become sorted arrays.
     width = (int(notes.position.max(initial=0)) + 1) * 128 * tracks
     begins = (notes.position * 128 + score.pitch) * tracks + score.track
     content = np.unique(notes.number * width + begins)

@@ -98,6 +98,7 @@ def _levels(score: Score) -> tuple[IntArray, IntArray]:
     shift_N = score.pitch * (score.length + 1)
     start_K, end_K = _spans(score.onset + shift_N, score.end + shift_N)
     tick = np.concatenate([start_K, end_K]) % (score.length + 1)
+    # At one tick starts come before ends; moments of no length do not count.
     order = np.argsort(tick, kind="stable")
     change = np.repeat([1, -1], len(start_K))[order]
     return np.cumsum(change)[:-1], np.diff(tick[order])

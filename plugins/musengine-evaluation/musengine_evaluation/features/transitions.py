@@ -52,5 +52,6 @@ def _transitions(onset_N: IntArray, class_N: IntArray, classes: int) -> FloatArr
         return np.full((classes, classes), np.nan)
     counts = np.bincount(group_N * classes + class_N, minlength=groups * classes)
     share_GC = counts.reshape(groups, classes) / np.bincount(group_N)[:, None]
+    # Products of shares, added up over all pairs of neighbouring onsets.
     result: FloatArray = share_GC[:-1].T @ share_GC[1:] / (groups - 1)
     return result

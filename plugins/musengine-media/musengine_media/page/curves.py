@@ -40,6 +40,7 @@ def thinned(curve: Curve) -> Curve:
     stride = math.ceil(len(curve.x) / MOST_POINTS)
     if stride <= 1:
         return curve
+    # Counted from the end, so that the last point stays.
     chosen = range((len(curve.x) - 1) % stride, len(curve.x), stride)
     x, y = [curve.x[at] for at in chosen], [curve.y[at] for at in chosen]
     return Curve(curve.name, x, y, curve.drawn)

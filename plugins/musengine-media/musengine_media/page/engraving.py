@@ -93,5 +93,6 @@ def on_a_grid(score: Score) -> bool:
     """Return whether nearly all notes begin on parts of a beat, and not as they were played."""
     if not len(score):
         return False
+    # 0.5 on a part of the beat, 0 half-way between two.
     away = np.abs(score.onset * _PARTS / score.ticks_per_beat % 1 - 0.5)
     return bool((away > 0.45).mean() > 0.95)

@@ -97,6 +97,7 @@ def _instrument(name: str, pitches: IntArray, soundfont: Path) -> dict[str, Any]
     """Return an instrument's notes one after another, as MP3, and where each is."""
     drums = name == DRUMS
     keys = pitches if drums else _keys(pitches)
+    # All notes in one go through the player, then cut apart: its sounds are loaded once.
     cut = [*_played(name, keys, soundfont)]
     loudest = max((float(np.abs(note_T).max(initial=0.0)) for note_T in cut), default=0.0)
     if not loudest:
@@ -156,6 +157,8 @@ def _looped(note_T: Sound) -> tuple[Sound, tuple[int, int] | None]:
     if late < 0.4 * early or not late:
         return note_T, None
     begin = _like(note_T, until, cross)
+    # Cross-faded: the end of the loop becomes what precedes its beginning, so that it does not
+    # click.
     rise = np.linspace(0, 1, cross, dtype=np.float32)
     held_T = note_T[:until].copy()
     held_T[until - cross :] *= 1 - rise

@@ -71,6 +71,7 @@ class Shelf:
             label = f"piece-{len(self.data) + 1}"
             section, data = _section(piece, label), _data_of_all(piece, label)
             size = len(section.encode()) + len(json.dumps(data))
+            # The first is shown whatever its size.
             if self.data and self._bytes + size > MOST_BYTES:
                 left_out += 1
                 continue
@@ -78,6 +79,7 @@ class Shelf:
             self.data |= data
             self.scores += [piece.score, *(other.score for other in piece.beside[1])]
             shown.append((piece, label, section))
+        # Pictures last: they get the room that is left once all pieces are in.
         for piece, label, section in shown:
             picture = self._picture(piece)
             yield _section(piece, label, picture) if picture else section

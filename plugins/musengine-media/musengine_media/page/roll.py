@@ -81,6 +81,7 @@ def roll_svg(score: Score, title: str, prompt_seconds: float = 0.0) -> Markup:
     scale = WIDTH / end
     start = score.seconds(score.onset) * scale
     width = np.maximum(score.seconds(score.end) * scale - start - 0.4, 0.6)
+    # (N,) the middle of each note's row; drums have rows of their own below.
     y = np.where(
         score.is_drum,
         top + GAP + (np.searchsorted(drums, score.pitch) + 0.5) * DRUM_ROW,

@@ -147,6 +147,7 @@ def _sample_files(folder: Path, registry: Registry) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     files = [path for path in folder.iterdir() if path.suffix in suffixes and path.is_file()]
+    # False sorts before True: of a piece's files the MIDI file comes first.
     files.sort(key=lambda path: (path.stem, path.suffix not in (".mid", ".midi")))
     found: dict[str, Path] = {}
     for path in files:

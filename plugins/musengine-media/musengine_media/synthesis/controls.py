@@ -98,6 +98,7 @@ class Controls:
             else:
                 expression = _EXPRESSION_AT_FIRST if which == _RESET else how
             before = factors[-1]
+            # The old value until shortly before, then a straight line to the new one.
             frames += [max(frame - smooth, frames[-1]), frame]
             factors += [before, _loud(volume) * _loud(expression)]
         return np.array(frames), np.array(factors)
@@ -112,6 +113,7 @@ class Controls:
             if which in _PARAMETER:
                 parameter[which] = how
                 continue
+            # Registered parameter 0, 0 is the range of bends.
             if which == _DATA and not any(parameter.values()):
                 semitones = min(float(how), 24.0)
             elif which == BEND:
@@ -123,6 +125,7 @@ class Controls:
                 frames.append(float(frame))
                 ratios.append(ratio)
         frame_K = np.array([*frames, _FOREVER])
+        # The integral of the ratios: the place in the sound at any frame is then one look-up.
         gone_K = np.concatenate([[0.0], np.cumsum(np.diff(frame_K) * ratios)])
         return frame_K, gone_K
 

@@ -86,6 +86,7 @@ class _Player:
     """The voices of a score, begun in order and ended when they are silent."""
 
     def __init__(self, score: Score, font: SoundFont, rate: int) -> None:
+        # As keyboards have it, a key that is struck again ends what it sounded.
         self._score, self._font, self._rate = one_note_per_key(score), font, rate
         self._prepared = PreparedSamples(font, rate)
         self._controls = [Controls(score, index, rate) for index in range(len(score.tracks))]

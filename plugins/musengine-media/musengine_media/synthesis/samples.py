@@ -59,7 +59,6 @@ class PreparedSamples:
             step: frames of the sound to a frame of what is heard.
         """
         # What the filter lets through is counted where the sound is: it is played higher by `step`.
-        highest = 0.5 / step
         cutoff = region.cutoff / self._rate / step
         pitch = math.ceil(_COARSE * math.log2(max(step, 1.0)))
         tone = round(_COARSE * math.log2(cutoff)) if region.cutoff < _OPEN else 0
@@ -68,6 +67,7 @@ class PreparedSamples:
         if (found := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return found
+        # Rounded to a quarter of an octave, so that neighbouring keys share a prepared sound.
         highest = 0.5 * 2.0 ** (-pitch / _COARSE)
         prepared = self._prepared(
             region.sample, highest, 2.0 ** (tone / _COARSE) if tone else None, resonance
@@ -88,6 +88,8 @@ class PreparedSamples:
             points = _filtered(sound, highest, cutoff, resonance)
             return Prepared(points, len(points) - 2, 0)
         turns = math.ceil(_SETTLING / loop)
+        # The loop is drawn out until the filter has come to rest: only then does it repeat without
+        # a click.
         more = np.resize(sound[begin:end], turns * loop + _GUARD)
         points = _filtered(np.concatenate([sound[:end], more]), highest, cutoff, resonance)
         after = FINER * (end + turns * loop)
@@ -115,6 +117,7 @@ def _filtered(
         gain = 10 ** (-resonance / 40)
         spectrum *= gain / (1 - ratio**2 + 1j * ratio / quality)
     if highest < 0.5:
+        # It ends over a tenth of the range, since a sharp edge would ring.
         spectrum *= np.clip((highest - frequency) / (0.1 * highest) + 1, 0, 1)
     curve = np.fft.irfft(spectrum, FINER * size)[: FINER * len(sound) + 2] * FINER
     points: npt.NDArray[np.float32] = curve.astype(np.float32)

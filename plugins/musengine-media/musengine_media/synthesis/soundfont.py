@@ -86,6 +86,7 @@ class SoundFont:
         headers = self._tables[b"phdr"][:-1]
         self._presets = {
             (int(bank), int(program)): index
+            # Backwards, so that of two presets of one number the first stays.
             for index, (bank, program) in reversed(
                 list(enumerate(zip(headers["bank"], headers["program"], strict=True)))
             )
@@ -189,9 +190,11 @@ class SoundFont:
             if self._looked_at > MOST_ZONES:
                 raise self.unusable(f"it has more than {MOST_ZONES} zones")
             begin, end = int(bag["generator"][number]), int(bag["generator"][number + 1])
+            # Bounded, since what a table says of the lengths in it may be anything.
             rows = gen[begin : min(end, begin + _KINDS)]
             zone = dict(zip(rows["kind"].tolist(), rows["amount"].tolist(), strict=True))
             if last in zone:
+                # Read as signed, which most amounts are; an index is not.
                 zone[last] &= 0xFFFF
                 yield {**shared, **zone}
             elif number == first:
@@ -335,4 +338,5 @@ def _chunks(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int
         if at + 8 + size > end:
             raise ValueError(f"it ends in the middle of {name.decode('latin-1')!r}")
         yield name, at + 8, size
+        # Chunks begin at even bytes.
         at += 8 + size + size % 2

@@ -108,6 +108,7 @@ class Voice:
         self._prepared, self._step, self._rate = prepared, step * FINER, rate
         self._shape = Shape.of(region, key, rate)
         gain = (velocity / 127) ** 2 * 10 ** (-region.decibels / 20)
+        # Of equal power: cosine and sine keep it as loud wherever it is placed.
         angle = (min(max(controls.pan(start) + region.pan, -0.5), 0.5) + 0.5) * math.pi / 2
         self._left, self._right = gain * math.cos(angle), gain * math.sin(angle)
         self._let_go(off, self._shape.release)
@@ -169,6 +170,7 @@ class Voice:
                 late -= np.floor((late - base) / prepared.loop) * prepared.loop
             else:
                 np.minimum(place, prepared.after_loop, out=place)
+        # Straight lines between the points, of which there are FINER to a frame.
         whole = place.astype(np.intp)
         part = (place - whole).astype(np.float32)
         sound: Sound = prepared.points.take(whole)
@@ -188,6 +190,7 @@ class Voice:
             (shape.fall, shape.held, 0.0, 100 / max(shape.decay, 1.0)),
             (shape.held, math.inf, shape.sustain, 0.0),
         ]
+        # What the envelope does ends where it is let go; from the level it has then it falls away.
         pieces = [(max(a, 0.0), min(b, off), level, slope) for a, b, level, slope in pieces]
         pieces.append((off, math.inf, self._off_level, 100 / self._release))
         result[: max(0, min(math.ceil(min(shape.fall, off)) - begin, count))] = 1
@@ -197,6 +200,7 @@ class Voice:
             if a >= b:
                 continue
             if slope:
+                # Decibels fall in a straight line, so that amplitudes are one exponential.
                 fall = frames[a:b].astype(np.float32)
                 fall *= np.float32(slope) * softer
                 fall += (level + (begin - start) * slope) * softer
