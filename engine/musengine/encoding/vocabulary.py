@@ -95,7 +95,7 @@ class Vocabulary:
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
-        """The number of each name."""
+        """The number of each name: its place in `names`."""
         return {name: number for number, name in enumerate(self.names)}
 
     def encode(self, names: Iterable[str], unknown: str | None = None) -> npt.NDArray[np.int64]:

@@ -98,7 +98,7 @@ class _Drawing:
         self._steps = prompt.expand(self.count, *prompt.shape)
 
     def run(self, beat: Callable[[], None] | None) -> None:
-        """Draw."""
+        """Draw steps until the guide is over, `MOST_STEPS` at most; call `beat` now and then."""
         state, last, made = self._begun(), self._last(), 0
         self.chain.begin(self._history(0), self.random)
         while not self.guide.over and made < MOST_STEPS:

@@ -259,7 +259,7 @@ class Sampler(ABC, Generic[C]):
 
 
 class GridSampler(Sampler[C]):
-    """Draws for grids."""
+    """Reshapes the probabilities of a grid's elements, as thresholds of the draw."""
 
     @abstractmethod
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
@@ -273,7 +273,7 @@ class GridSampler(Sampler[C]):
 
 
 class TokenSampler(Sampler[C]):
-    """Draws for tokens."""
+    """Reshapes the logits of the next token."""
 
     @abstractmethod
     def logits(self, logits: Tensor, history: History) -> Tensor:

@@ -111,7 +111,7 @@ def _tempo_starts(tempo_tick: IntArray, seconds_per_tick: FloatArray) -> FloatAr
 def ticks_to_seconds(
     ticks: npt.ArrayLike, tempo_tick: IntArray, tempo_bpm: FloatArray, ticks_per_beat: int
 ) -> FloatArray:
-    """Return the times in seconds of ticks."""
+    """Return the times (N,) in seconds from the start of the music at which ticks lie."""
     tick = np.asarray(ticks, dtype=np.float64)
     seconds_per_tick = 60.0 / (tempo_bpm * ticks_per_beat)
     # (N,) which tempo each tick lies under: the last that begins at or before it.

@@ -19,7 +19,7 @@ class ProgressBar(Protocol):
         """Say that a fraction from 0 to 1 is done, with a few words beside it."""
 
     def close(self) -> None:
-        """End it; may be called twice."""
+        """Remove the bar or end its line; may be called twice."""
 
     def __enter__(self) -> ProgressBar:
         """Return itself."""

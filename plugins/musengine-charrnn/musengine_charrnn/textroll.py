@@ -100,7 +100,7 @@ class TextRoll(Encoder[TextRollConfig]):
         return Encoded(tokens)
 
     def decode(self, steps: Array, settings: DecodeSettings) -> Text:
-        """Return the characters."""
+        """Return the text that tokens (T,) spell."""
         codes = self._code_of_token[steps.astype(np.int64)]
         return Text("".join(map(chr, codes.tolist())), self.config.notation())
 

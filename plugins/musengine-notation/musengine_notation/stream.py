@@ -145,7 +145,7 @@ def faults_of(found: StreamScore, written: int | None = None) -> list[str]:
 
 
 def _bars(work: Any, lines: Mapping[str, int]) -> dict[str, list[Bar]]:
-    """Return the bars of each part."""
+    """Return each part's bars by its name, with the lengths that they have and should have."""
     found: dict[str, list[Bar]] = {}
     for index, part in enumerate(list(work.parts) or [work], 1):
         meter: Fraction | None = None

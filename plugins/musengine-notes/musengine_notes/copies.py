@@ -135,7 +135,7 @@ class CopyIndex:
         return cls(bits, held_out.astype(np.int64))
 
     def as_arrays(self) -> dict[str, Array]:
-        """Return the arrays that hold it."""
+        """Return the arrays that `from_arrays` makes the index of."""
         return {"bits": self.bits, "held_out": self.held_out}
 
     def holds(self, grams: Hashes) -> npt.NDArray[np.bool_]:

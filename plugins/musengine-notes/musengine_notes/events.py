@@ -38,7 +38,7 @@ class Events:
 
     @property
     def columns(self) -> tuple[IntArray, ...]:
-        """The arrays."""
+        """The arrays (N,), in the order of the fields."""
         return (self.onset, self.part, self.pitch, self.length, self.loudness)
 
     def take(self, chosen: Array) -> Events:

@@ -55,7 +55,7 @@ class Adjustments:
 
     @property
     def any(self) -> bool:
-        """Whether anything is changed."""
+        """Whether any option asks for a change."""
         return self != Adjustments()
 
     def apply(self, score: Score) -> tuple[Score, Counter[str]]:

@@ -30,7 +30,7 @@ class SamplesCallback(Callback[SamplesConfig]):
         self._run = RunFolder(folder)
 
     def wants_checkpoint(self, progress: Progress) -> bool:
-        """Return whether it is the time."""
+        """Return whether samples are due after this step: they need a checkpoint of it."""
         early = progress.step <= self.config.early_until
         every = self.config.early_every if early else self.config.every
         return progress.step > 0 and progress.step % every == 0

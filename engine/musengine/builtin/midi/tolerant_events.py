@@ -82,7 +82,7 @@ class Found:
             raise UnreadableError(message, code="too-large")
 
     def events(self) -> Events:
-        """Return all of it."""
+        """Return what was collected, as arrays."""
         codes = np.array(self.codes, dtype=np.int64)
         return Events(
             tick=np.array(self.ticks, dtype=np.int64),

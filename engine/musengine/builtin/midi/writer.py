@@ -210,7 +210,7 @@ def quantity(number: int) -> bytes:
 
 
 def meta(kind: int, data: bytes) -> bytes:
-    """Return a meta event."""
+    """Return a meta event without the time before it: FF, kind, length, data."""
     return bytes([0xFF, kind]) + quantity(len(data)) + data
 
 

@@ -33,7 +33,7 @@ class Frequencies(Model[FrequenciesConfig]):
         self.register_buffer("counts", torch.zeros(3, 2, *layout.step_shape, dtype=torch.int64))
 
     def fit(self, batches: Iterable[Batch]) -> None:
-        """Count."""
+        """Count how often each element is 1 after each of what can precede it."""
         for batch in batches:
             # Piece by piece: as int64 the arrays of a whole batch of long pieces fill memory.
             for row in range(len(batch.mask)):

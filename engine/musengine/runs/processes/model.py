@@ -53,7 +53,7 @@ class SharedModel(Work):
         return cls(pipeline, state, {n: t.cpu() for n, t in trained.model.state_dict().items()})
 
     def carry_out(self, helper: Helper) -> None:
-        """Load it."""
+        """Build the model in the helper process and load the weights and the vocabulary."""
         encoder: Encoder[Any] = self.pipeline.encoder.create()
         encoder.load_state(self.encoder_state)
         device = own_device(choose_device(self.pipeline.training.device), helper.ranks)

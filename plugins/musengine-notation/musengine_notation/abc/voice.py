@@ -130,7 +130,7 @@ class Voice:
         self.written.events.append(event)
 
     def begin_part(self, label: str) -> None:
-        """Begin a part of the tune."""
+        """Begin a part of the tune, which `P:` in the header may name in its order of parts."""
         self.label = label
         self._section += 1
         self.add(PartLabel(label))
@@ -269,7 +269,7 @@ class Voice:
             note.tied = True
 
     def open_chord(self, line: int) -> None:
-        """Begin a chord."""
+        """Begin a chord, `[`: the notes up to `]` start together."""
         if self._chord is not None:
             self.warn("a chord within a chord")
             return

@@ -29,7 +29,7 @@ _DRUMS = Voice("", 0, True)
 
 @dataclass
 class _Part:
-    """One part, read."""
+    """A part of the file as it was read; `written` counts its notes before ties are joined."""
 
     header: PartHeader
     measures: list[Measure]

@@ -60,7 +60,7 @@ class Players:
 
     @property
     def numbers(self) -> list[int]:
-        """The instruments' numbers."""
+        """The numbers of the instruments that play: those of given tracks, then new ones."""
         return [*self.track_of, *self.new]
 
     def of(self, numbers: IntArray) -> tuple[tuple[Track, ...], IntArray]:
