@@ -86,6 +86,7 @@ class LongestNote(Following[LongestNoteConfig]):
         """Take in the prompts, and the length in steps."""
         super().begin(history, random)
         steps = whole_steps(self.config.length, self.layout, history.settings)
+        # A bound below one step would forbid every note.
         self.steps = max(1, steps)
 
     def limit(self, limits: Limits, history: History) -> Limits:
@@ -122,6 +123,7 @@ class LongestRest(Following[LongestRestConfig]):
         """Force a note."""
         if not isinstance(self.sounding, GridSounding):
             return None
+        # Not drawn once more but the likeliest: what is drawn may be silent again.
         first_NP = by_choice(proposal, limits, self.sounding.layout) == 0
         forced_NP = first_NP & (self.sounding.rest_N >= self.steps)[:, None]
         return limits.force(_on_sound(forced_NP, limits))

@@ -47,6 +47,7 @@ class Adaptive(GridSampler[AdaptiveConfig]):
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return u ** (1/c) where notes sound, onsets as they are."""
+        # Onsets stay: one counts only where its note sounds, which this decides already.
         sound = thresholds[..., :1] ** (1 / self.power_N)[:, None, None]
         return torch.cat([sound, thresholds[..., 1:]], dim=-1)
 
@@ -54,6 +55,8 @@ class Adaptive(GridSampler[AdaptiveConfig]):
         """Move c."""
         config = self.config
         few_N = sounding(choice, self.grid).sum(dim=1) < config.fewest
+        # Where too little sounds c falls: with a smaller power p ** c is larger, and more notes
+        # sound.
         lowered_N = self.power_N.clamp_max(config.conservativity) - config.lowered_by
         back_N = self.power_N + config.moved_back * (config.conservativity - self.power_N)
         self.power_N = torch.where(few_N, lowered_N, back_N).clamp_min(config.least)
@@ -74,6 +77,7 @@ class _Power(GridSampler[C], TokenSampler[C]):
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return f⁻¹(u), f(p) = σ(A · logit(p)): σ(logit(u) / A)."""
+        # A threshold of 1, a forbidden element, has an infinite logit and comes out as 1.
         return torch.sigmoid(torch.logit(thresholds) / self.power(thresholds.dim()))
 
     def logits(self, logits: Tensor, history: History) -> Tensor:

@@ -22,6 +22,7 @@ def sounding(choice: Tensor, layout: Grid) -> Tensor:
     """Return (..., pitches) bool of steps (..., pitches, channels): the marker is no note."""
     sound = choice[..., 0] > 0
     if layout.silence_marker:
+        # The marker shares the lowest row with that pitch: alone it says that nothing sounds.
         marker = sound[..., :1] & (sound.sum(dim=-1, keepdim=True) == 1)
         sound = torch.cat([sound[..., :1] & ~marker, sound[..., 1:]], dim=-1)
     return sound
@@ -66,6 +67,7 @@ class Sounding(ABC):
         """Take in (N, T, ...) steps, of which the first of each piece (N,) may be none of it."""
         before = {name: getattr(self, name) for name in self.each}
         padded = 0 if padding is None else int(padding.max())
+        # Prompts are padded on the left, so that all end at the same step.
         for t in range(steps.shape[1]):
             self.observe(steps[:, t])
             if padding is None or t >= padded:
@@ -103,6 +105,7 @@ class GridSounding(Sounding):
         sound_NP = sounding(choice, self.layout)
         before_NP = self.held_NP
         if self.has_onsets:
+            # Struck again: another note, whose length begins anew.
             before_NP = before_NP.masked_fill(choice[..., 1] > 0, 0)
         self.held_NP = torch.where(sound_NP, before_NP + 1, 0)
         self.rest_N = torch.where(sound_NP.any(dim=1), 0, self.rest_N + 1)
@@ -136,6 +139,7 @@ class LineSounding(Sounding):
         self.pitch_S = _table(layout, "pitch", -1, device)
         self.rest_S = _table(layout, "rest", -1, device) >= 0
         self.hold_S = _table(layout, "hold", -1, device) >= 0
+        # As melodies are decoded then: the same pitch twice is one long note.
         self.merges = not layout.tokens_of("hold")
         self.pitch_N = torch.full((pieces,), -1, dtype=torch.int64, device=device)
         self.held_N = torch.zeros(pieces, dtype=torch.int64, device=device)
@@ -183,6 +187,7 @@ class StepSounding(Sounding):
     def __init__(self, layout: Tokens, pieces: int, device: torch.device) -> None:
         self.pitch_S = _table(layout, "pitch", -1, device)
         self.step_S = _table(layout, "step", 0, device)
+        # What every note lasts at least, so that a bound below it could not be kept.
         self.shortest = min(layout.tokens_of("step").values())
         self.now_NP = torch.zeros(pieces, PITCHES, dtype=torch.bool, device=device)
         self.held_NP = torch.zeros(pieces, PITCHES, dtype=torch.int64, device=device)
@@ -229,6 +234,7 @@ class StepSounding(Sounding):
 
     def _pitches(self, mask_NP: Tensor) -> Tensor:
         """Return (N, size), True at the tokens whose pitches are."""
+        # Tokens without a pitch, -1, look up pitch 0 and are masked out: no index may be negative.
         return mask_NP[:, self.pitch_S.clamp_min(0)] & (self.pitch_S >= 0)
 
 

@@ -32,6 +32,8 @@ class TopK(GridSampler[TopKConfig], TokenSampler[TopKConfig]):
         """Find pieces in which a note sounds that is not among the likeliest."""
         if not isinstance(self.layout, Grid):
             return None
+        # Without the limits: a step that they explain is drawn once more in `insist`, to the same
+        # end.
         logits_NP = proposal.logits[..., 0]
         k = min(self.config.k, logits_NP.shape[1])
         left_NP = torch.zeros_like(logits_NP, dtype=torch.bool)
@@ -78,5 +80,6 @@ class MinP(TokenSampler[MinPConfig]):
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Leave the tokens whose logit is at most -log(p) below the highest."""
+        # As differences of logits: a softmax would round the smallest probabilities to 0.
         lowest = logits.amax(dim=1, keepdim=True) + math.log(self.config.p)
         return logits.masked_fill(logits < lowest, -torch.inf)
