@@ -84,6 +84,7 @@ class Run:
     path: Path
 
     def __post_init__(self) -> None:
+        # A string is taken too, though the class is frozen.
         object.__setattr__(self, "path", Path(self.path))
         self._folder.require()
 
@@ -154,6 +155,7 @@ class Run:
         Raises:
             UserError: what the user can mend.
         """
+        # JSON writes strings, numbers, booleans and lists as TOML does.
         own = [f"generate.{key}={json.dumps(value)}" for key, value in keys.items()]
         pipeline, registry = self.pipeline([*settings, *own]), load_registry()
         seed = generate.fresh_seed(pipeline)

@@ -87,6 +87,7 @@ class Melody(Encoder[MelodyEncoderConfig]):
         So the same melody in two recordings, a little differently timed, is the same.
         """
         score = _notes(content)
+        # Cut to the length, since a score without notes has no first one either.
         changes = np.append(True, np.diff(score.pitch) != 0)[: len(score)]
         return hashlib.sha256(score.pitch[changes].tobytes()).hexdigest()
 
@@ -169,6 +170,8 @@ def _line(steps: Array, *, hold: bool) -> Line:
     steps_T = np.asarray(steps, dtype=np.int64)
     goes_on_T = np.zeros(len(steps_T), dtype=bool)
     goes_on_T[1:] = steps_T[1:] == HOLD if hold else steps_T[1:] == steps_T[:-1]
+    # Notes and rests begin where nothing goes on. A hold at the very start is no pitch, and falls
+    # out below as rests do.
     first = np.flatnonzero(~goes_on_T)
     after = np.append(first[1:], len(steps_T))[: len(first)]
     pitch = steps_T[first] - FIRST_PITCH

@@ -90,6 +90,7 @@ class Helper:
 
     def listen(self) -> None:
         """Carry out what is announced, until the first process is done."""
+        # What the first process passes is returned to all; what is passed here is not looked at.
         while (work := self.ranks.agreed(_nothing())) is not None:
             work.carry_out(self)
 
@@ -102,6 +103,8 @@ class Helper:
         """Return the music: read by one process of a machine first, from the cache by the rest."""
         if self._first_here:
             self._read_once(corpus)
+        # A barrier: those that wait here find the cache written. `wait_for_readers` has its
+        # counterpart.
         self.ranks.gathered("")
         dataset = self._read_once(corpus)
         self.ranks.gathered(_fingerprint(dataset))

@@ -83,6 +83,7 @@ class SoundFont:
         self._regions_of_preset: dict[tuple[int, int], tuple[Region, ...]] = {}
         self._looked_at = 0
         self._struck: dict[tuple[int, int, int, int], tuple[Region, ...]] = {}
+        # The last row of a table is no entry: it only says where the one before it ends.
         headers = self._tables[b"phdr"][:-1]
         self._presets = {
             (int(bank), int(program)): index
@@ -107,6 +108,7 @@ class SoundFont:
             UnwritableError: the font has more zones than any has.
         """
         note = (bank, program, key, velocity)
+        # Kept: a piano's thousands of regions would be gone through at every note.
         if (found := self._struck.get(note)) is None:
             found = self._struck[note] = tuple(
                 region
@@ -137,6 +139,7 @@ class SoundFont:
         Raises:
             UnwritableError: the file has become shorter, or what is compressed is damaged.
         """
+        # Places of compressed sounds count bytes, of others frames of 16 bits.
         width = 1 if sample.compressed else 2
         count = (
             (sample.end - sample.start)
@@ -197,6 +200,8 @@ class SoundFont:
                 # Read as signed, which most amounts are; an index is not.
                 zone[last] &= 0xFFFF
                 yield {**shared, **zone}
+            # A first zone that names no instrument or sample is global: the others have its values
+            # where they have none of their own.
             elif number == first:
                 shared = zone
 
@@ -212,10 +217,12 @@ class SoundFont:
         def value(kind: int, low: float, high: float) -> int:
             amount = inner.get(kind, _DEFAULTS.get(kind, 0))
             if kind not in _ONLY_IN_INSTRUMENTS:
+                # What a preset says is added to what its instrument says.
                 amount += outer.get(kind, 0)
             return int(min(max(amount, low), high))
 
         def seconds(kind: int, longest: int = 8000) -> float:
+            # Times are stored as logarithms, in twelve-hundredths of an octave of a second.
             return float(2 ** (value(kind, _SHORTEST, longest) / 1200))
 
         header = headers[number]

@@ -9,6 +9,8 @@ from typing import Literal
 
 from musengine.errors import UnreadableError
 
+# The order counts: what begins like another sign, such as `[K:G]` and `[|` like a chord, comes
+# first. Fields in a line are bounded: without an end each would be searched to the end of the line.
 TOKEN = re.compile(
     r"""
     (?P<note>(?:(?P<sign>\^\^|\^|__|_|=)(?P<micro>\d{1,3}/\d{0,3}|/\d{0,3}|\d{1,3})?)?
@@ -60,6 +62,7 @@ SYMBOLS = frozenset("~.HLMOPSTuv")
 _LONGEST_NUMBER = 5
 
 
+# A book of tunes has the same few lengths over and over.
 @functools.lru_cache(maxsize=4096)
 def length_of(text: str) -> tuple[int, int]:
     """Return the numerator and denominator of a note's length: `3/2`, `/`, `//`, `2`.

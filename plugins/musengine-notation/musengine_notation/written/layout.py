@@ -114,6 +114,8 @@ def _voices(notes: Sequence[tuple[int, int, int, int]]) -> tuple[tuple[Chord, ..
     chords.sort(key=lambda chord: (chord.start, -chord.pitches[-1]))
     voices: list[list[Chord]] = [[]]
     for chord in chords:
+        # The first voice that is free: taken in order of their starts, chords need no more voices
+        # than sound at once.
         for voice in voices:
             if not voice or voice[-1].end <= chord.start:
                 voice.append(chord)
@@ -194,6 +196,7 @@ def _beamed(symbols: list[Symbol], bar: Bar) -> list[Symbol]:
     for index, symbol in enumerate(symbols):
         flags = FLAGS.get(symbol.value.name, 0) if symbol.chord is not None else 0
         mine = (symbol.value.start - bar.start) // bar.pulse
+        # A rest or a value without flags ends the group; no beat is -1.
         if not flags:
             beat = -1
         elif mine == beat:

@@ -84,6 +84,7 @@ class Part:
             if not symbols and not first:
                 continue
             if written:
+                # Voices of a measure stand one after the other: back to its start for the next.
                 yield f"<backup><duration>{bar.length}</duration></backup>"
             written = True
             place = f"<voice>{voice}</voice>", self._staff(staff)
@@ -164,6 +165,7 @@ class Part:
         ties = [
             name for name, tied in (("stop", symbol.tied_from), ("start", symbol.tied_to)) if tied
         ]
+        # `tie` says what sounds, `tied` what is drawn; programs look at either.
         tie = "".join(f'<tie type="{name}"/>' for name in ties)
         tied = "".join(f'<tied type="{name}"/>' for name in ties)
         loud = symbol.chord.velocity

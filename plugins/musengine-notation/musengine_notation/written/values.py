@@ -62,6 +62,7 @@ class Divisions:
         self._tuplets: dict[int, int] = {}
         for place in places:
             window, units = divmod(place - bar.start, BEAT)
+            # On no sixty-fourth: only a tuplet has a place there.
             if units % (BEAT // 16):
                 self._tuplets[window] = next(
                     tuplet for tuplet, part in _PARTS.items() if not units % part
@@ -117,6 +118,7 @@ class Divisions:
         if not gone or end <= beat:
             return end
         middle = self._bar.start + self._bar.length // 2
+        # The quarter on an off-beat that everybody reads; over the middle of the bar it is tied.
         syncope = (
             not rest
             and pulse == BEAT
