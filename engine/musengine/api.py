@@ -175,6 +175,7 @@ if TYPE_CHECKING:
     from musengine.plugins.declarations import Requirement as Requirement
     from musengine.plugins.declarations import SamplerDeclaration as SamplerDeclaration
     from musengine.plugins.declarations import ScheduleDeclaration as ScheduleDeclaration
+    from musengine.plugins.declarations import TrainedDeclaration as TrainedDeclaration
     from musengine.plugins.declarations import WriterDeclaration as WriterDeclaration
     from musengine.plugins.hookspecs import hookimpl as hookimpl
     from musengine.plugins.manager import load_registry as load_registry
@@ -186,6 +187,8 @@ if TYPE_CHECKING:
     from musengine.plugins.suggestions import Suggestion as Suggestion
     from musengine.runs.evaluate import music_of_run as music_of_run
     from musengine.runs.folder import is_run_folder as is_run_folder
+    from musengine.runs.named import NamedRun as NamedRun
+    from musengine.runs.named import find_run as find_run
     from musengine.runs.pipelines import build_pipeline as build_pipeline
     from musengine.runs.pipelines import load_pipeline as load_pipeline
     from musengine.runs.run import Run as Run
@@ -268,7 +271,7 @@ _NAMES = {
         "BatchingDeclaration CallbackDeclaration CommandDeclaration Declaration "
         "EncoderDeclaration Follows LossDeclaration MetricDeclaration ModelDeclaration "
         "OptimizerDeclaration ReaderDeclaration Requirement SamplerDeclaration "
-        "ScheduleDeclaration WriterDeclaration"
+        "ScheduleDeclaration TrainedDeclaration WriterDeclaration"
     ),
     "plugins.api_version": "API_VERSION",
     "plugins.hookspecs": "hookimpl",
@@ -277,6 +280,7 @@ _NAMES = {
     "plugins.suggestions": "CorpusSurvey SuggestedSize Suggestion",
     "runs.evaluate": "music_of_run",
     "runs.folder": "is_run_folder",
+    "runs.named": "NamedRun find_run",
     "runs.pipelines": "build_pipeline load_pipeline",
     "runs.run": "Run read_dataset run_pipeline",
     "runs.trained": "Trained",

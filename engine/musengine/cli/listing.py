@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from musengine.pipeline.declared import declared_problems
-from musengine.plugins.declarations import Declaration
+from musengine.plugins.declarations import Declaration, TrainedDeclaration
 from musengine.plugins.manager import Plugins
 
 
@@ -27,6 +27,7 @@ def as_json(loaded: Plugins) -> list[dict[str, Any]]:
                     "summary": declaration.summary,
                     "missing": _missing(declaration),
                     "faults": _faults(declaration, loaded),
+                    **_of_trained(declaration),
                 }
                 for declaration in plugin.declarations
             ],
@@ -45,12 +46,27 @@ def as_lines(loaded: Plugins) -> list[str]:
         offered: dict[str, list[str]] = defaultdict(list)
         for declaration in plugin.declarations:
             missing = _missing(declaration)
-            offered[declaration.kind].append(declaration.name + (" (*)" if missing else ""))
+            offered[declaration.kind].append(_shown(declaration) + (" (*)" if missing else ""))
             if missing:
                 offered["(*) needs"] = missing
             offered["fault of its author"] += _faults(declaration, loaded)
         lines.extend(f"  {kind}: {', '.join(names)}" for kind, names in offered.items() if names)
     return lines
+
+
+def _of_trained(declaration: Declaration) -> dict[str, Any]:
+    """Return what there is to know of a trained model beside what all components have."""
+    if not isinstance(declaration, TrainedDeclaration):
+        return {}
+    names = ("licence", "size", "trained_on")
+    return {name: getattr(declaration, name) for name in names}
+
+
+def _shown(declaration: Declaration) -> str:
+    if not isinstance(declaration, TrainedDeclaration):
+        return declaration.name
+    megabytes = f"{declaration.size / 1e6:.1f} MB"
+    return f"{declaration.name} ({declaration.trained_on}; {declaration.licence}, {megabytes})"
 
 
 def _missing(declaration: Declaration) -> list[str]:

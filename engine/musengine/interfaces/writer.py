@@ -60,11 +60,14 @@ class RunContent:
         folder: the run's, which holds all there is to know of it.
         problem: why the work on it ended before its time; empty where it did not.
         underway: whether it goes on as soon as this is written, so that it must not take long.
+        pieces: the folder with its pieces, where they are not in `samples` of the run's, such as
+            those of a trained model that came with a plugin.
     """
 
     folder: Path
     problem: str = ""
     underway: bool = False
+    pieces: Path | None = None
 
 
 Writable = Score | Text | Probabilities | Activations | RunContent

@@ -294,6 +294,24 @@ class BatchingDeclaration(TrainingPartDeclaration):
     stateful: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedDeclaration(Declaration):
+    """A trained model, used by its name wherever a run folder may stand.
+
+    Its `target` is its run folder within an installed package, `"package:folder"`.
+
+    Attributes:
+        licence: under which the weights are passed on, such as `MIT`.
+        size: bytes of all files in the folder.
+        trained_on: which music, a phrase.
+    """
+
+    kind: ClassVar[str] = "trained"
+    licence: str
+    size: int
+    trained_on: str
+
+
 DECLARATIONS: dict[str, type[Declaration]] = {
     "musengine_readers": ReaderDeclaration,
     "musengine_encoders": EncoderDeclaration,
@@ -307,5 +325,6 @@ DECLARATIONS: dict[str, type[Declaration]] = {
     "musengine_optimizers": OptimizerDeclaration,
     "musengine_schedules": ScheduleDeclaration,
     "musengine_batching": BatchingDeclaration,
+    "musengine_trained": TrainedDeclaration,
 }
 """Hook name to the declaration that its implementations return."""

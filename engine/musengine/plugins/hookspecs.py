@@ -18,6 +18,7 @@ from musengine.plugins.declarations import (
     ReaderDeclaration,
     SamplerDeclaration,
     ScheduleDeclaration,
+    TrainedDeclaration,
     WriterDeclaration,
 )
 
@@ -85,3 +86,8 @@ def musengine_schedules() -> Sequence[ScheduleDeclaration]:  # type: ignore[empt
 @hookspec
 def musengine_batching() -> Sequence[BatchingDeclaration]:  # type: ignore[empty-body]
     """Declare batching strategies: pieces to the rows of batches. versionadded: 0.1."""
+
+
+@hookspec
+def musengine_trained() -> Sequence[TrainedDeclaration]:  # type: ignore[empty-body]
+    """Declare trained models: run folders inside a package. versionadded: 0.1."""

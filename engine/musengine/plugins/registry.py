@@ -7,12 +7,13 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from musengine.config.fields import Config, build_config, to_table
 from musengine.errors import UserError, did_you_mean
 from musengine.plugins.configs import Content
-from musengine.plugins.declarations import Declaration, WriterDeclaration
+from musengine.plugins.declarations import Declaration, TrainedDeclaration, WriterDeclaration
 
 D = TypeVar("D", bound=Declaration)
 
@@ -81,6 +82,12 @@ class RegistryEntry:
         Nothing is imported but the parent packages, so that a pipeline is checked without PyTorch.
         Empty where nothing does.
         """
+        if isinstance(self.declaration, TrainedDeclaration):
+            try:
+                self.folder()
+            except UserError as error:
+                return str(error)
+            return ""
         module, _, attribute = self.declaration.target.partition(":")
         try:
             spec = importlib.util.find_spec(module)
@@ -100,6 +107,27 @@ class RegistryEntry:
             f"{target or self.declaration.target!r}: {reason}; "
             f"update or reinstall {self.origin.distribution}"
         )
+
+    def folder(self) -> Path:
+        """Return a trained model's run folder; nothing is imported but the parent packages.
+
+        Raises:
+            UserError: it is not there, or not within its package; names the distribution.
+        """
+        package, _, inside = self.declaration.target.partition(":")
+        reason = f"there is no folder {inside!r} in {package}"
+        try:
+            spec = importlib.util.find_spec(package)
+            places = () if spec is None else spec.submodule_search_locations or ()
+            for root in (Path(place).resolve() for place in places):
+                found = root.joinpath(*inside.split("/")).resolve()
+                if found.is_dir() and found.is_relative_to(root):
+                    return found
+                if found.is_dir():
+                    reason = f"{inside!r} is a link that leads out of {package}"
+        except Exception as error:  # a parent package may raise anything
+            reason = f"{type(error).__name__}: {error}"
+        raise UserError(self._unloadable(reason), code="component-broken")
 
     def load(self) -> Any:
         """Import and return the component's class.

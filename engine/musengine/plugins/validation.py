@@ -17,13 +17,15 @@ from musengine.config.fields import Config
 from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import did_you_mean
 from musengine.plugins.configs import EncoderConfig, ModelConfig, SamplerConfig, WriterConfig
-from musengine.plugins.declarations import DECLARATIONS, Declaration
+from musengine.plugins.declarations import DECLARATIONS, Declaration, TrainedDeclaration
 
 _BASES: dict[str, type[Config]] = {"encoder": EncoderConfig, "model": ModelConfig}
 """What the config of a kind must derive from, where not from Config alone."""
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _IMPORT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _RESOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[^\\:]+\.toml")
+_FOLDER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:(?!\.)[^\\:/]+(/(?!\.)[^\\:/]+)*")
+"""Of a package and a folder within it, no part of which begins with a dot."""
 _KNOWN_LAYOUTS = (Grid.name, Tokens.name)
 """The core's; a plugin may have others, but none that is nearly one of these."""
 _HINTS = {
@@ -87,8 +89,12 @@ def _wrong_forms(item: Declaration) -> Iterator[str]:
     what = f"{item.kind} {item.name!r}"
     if not _NAME.fullmatch(item.name):
         yield f"the name of {what} must be of small letters, digits, hyphens and dots"
-    if "\n" in item.summary:
-        yield f"the summary of {what} must be one line"
+    for name in ("summary", "licence", "trained_on"):
+        if "\n" in getattr(item, name, ""):
+            yield f"the {name} of {what} must be one line"
+    if isinstance(item, TrainedDeclaration):
+        yield from _wrong_forms_of_trained(item, what)
+        return
     others = {name: getattr(item, name, "") for name in ("arguments", "notebook")}
     targets = {"target": item.target, **others}
     for field, target in targets.items():
@@ -103,6 +109,16 @@ def _wrong_forms(item: Declaration) -> Iterator[str]:
     for layout in getattr(item, "layouts", ()):
         if layout not in _KNOWN_LAYOUTS and (near := did_you_mean(layout, _KNOWN_LAYOUTS)):
             yield f"layouts of {what}: there is no {layout!r}{near}"
+
+
+def _wrong_forms_of_trained(item: TrainedDeclaration, what: str) -> Iterator[str]:
+    if not _FOLDER.fullmatch(item.target):
+        yield f"target of {what} must be 'package:folder', got {item.target!r}"
+    for name in ("licence", "trained_on"):
+        if not getattr(item, name).strip():
+            yield f"{name} of {what} must be said"
+    if item.size <= 0:
+        yield f"size of {what} must be its bytes, got {item.size}"
 
 
 def _wrong_config(item: Declaration) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.decoding import as_score
+from musengine.data.manifest import told_skipped
 from musengine.data.scores import read_scores
 from musengine.distributed.ranks import ALONE, Ranks
+from musengine.encoding.left_out import told_left_out
 from musengine.errors import MachineError, UserError
 from musengine.evaluation.likelihood import predictions
 from musengine.evaluation.reference import Named, of_pieces
@@ -23,6 +26,8 @@ from musengine.interfaces.metric import Evidence, Metric, Reference
 from musengine.music.piece import SplitName
 from musengine.pipeline import compatibility
 from musengine.pipeline.resolve import Pipeline
+from musengine.pipeline.sections import CorpusConfig
+from musengine.pipeline.values import Source
 from musengine.plugins.blame import phase
 from musengine.plugins.declarations import MetricDeclaration
 from musengine.plugins.registry import Registry
@@ -62,6 +67,34 @@ def evaluate(
     dataset = _dataset(pipeline, run, registry, trained.encoder, reporter)
     generated = generated_pieces(pipeline, run, registry)
     return measure(pipeline, trained, dataset, parts, generated, reporter, ranks)
+
+
+def evaluate_on(
+    source: Source,
+    pipeline: Pipeline,
+    run: RunFolder,
+    registry: Registry,
+    reporter: ProgressReporter = SILENT,
+) -> dict[str, Figures]:
+    """Measure a run's weights on all pieces of other music than its own.
+
+    Raises:
+        UserError: there is no music, or nothing of the pipeline measures it.
+    """
+    corpus = CorpusConfig(path=(source,), valid=0.0, jobs=pipeline.corpus.jobs)
+    pipeline = replace(pipeline, corpus=corpus, reader=None)
+    trained = load_trained(pipeline, run)
+    manifest = read_corpus(pipeline, registry, reporter)
+    dataset = prepare(pipeline, manifest, trained.encoder, learned=True, reporter=reporter)
+    for line in told_skipped(dataset.skipped):
+        logger.warning(line)
+    if told := told_left_out(dataset.left_out):
+        logger.info(f"left out: {told}")
+    found = measure(pipeline, trained, dataset, ("train",), reporter=reporter)
+    if not found:
+        message = f"nothing of {run.path} measures {source.text}; see metric in its pipeline.toml"
+        raise UserError(message, code="nothing-to-measure")
+    return {source.text: found["train"]}
 
 
 def keep_figures(

@@ -20,6 +20,7 @@ from musengine.plugins.manager import load_registry
 from musengine.runs import evaluate, trained
 from musengine.runs.evaluate import Figures
 from musengine.runs.folder import RunFolder, find_folder, without_nan
+from musengine.runs.packing import pack
 from musengine.runs.pieces import generate
 from musengine.runs.session import Interrupted, Session
 from musengine.runs.trained import Trained
@@ -189,3 +190,18 @@ class Run:
         measured = evaluate.evaluate(pipeline, self._folder, registry, parts, reporter)
         evaluate.keep_figures(measured, pipeline, self._folder, registry)
         return dict(without_nan(measured))
+
+    def pack(self, folder: str | Path, *, name: str, prompts: int = 0) -> None:
+        """Write into an empty folder what it needs as a trained model, its weights in 16 bits.
+
+        Args:
+            folder: made if it is not there.
+            name: what the model is called.
+            prompts: how many beginnings of pieces that were held out come with it, as music that
+                can be played back; with none, pieces begin from nothing.
+
+        Raises:
+            UserError: it has no checkpoint, or something in it is damaged.
+        """
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        pack(self._folder, load_registry(), Path(folder), name=name, prompts=prompts)

@@ -13,6 +13,7 @@ from musengine.api import (
     RunContent,
     Writable,
     Writer,
+    find_run,
     load_registry,
     whole_file,
 )
@@ -33,13 +34,21 @@ class ReportWriter(Writer[NoSettings]):
         """Write the page."""
         if not isinstance(content, RunContent):
             raise TypeError("a report is made of a run")
-        page = run_page(content.folder, load_registry(), content.problem, quick=content.underway)
+        page = run_page(
+            content.folder,
+            load_registry(),
+            content.problem,
+            pieces=content.pieces,
+            quick=content.underway,
+        )
         path.write_text(page, encoding="utf-8")
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine report`."""
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="run folders, or trained models by name"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -50,11 +59,16 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def report(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine report`."""
-    if len(parsed.runs) == 1:
-        page = run_page(parsed.runs[0], context.registry)
-        path = parsed.out or parsed.runs[0] / "report.html"
+    found = [find_run(run, context.registry) for run in parsed.runs]
+    folders = [each.folder.path for each in found]
+    if len(found) == 1:
+        page = run_page(folders[0], context.registry)
+        (own,) = found
+        # A package that is installed is not written into.
+        default = f"{own.trained.name}.html" if own.trained else folders[0] / "report.html"
+        path = parsed.out or Path(default)
     else:
-        page = runs_page(parsed.runs, context.registry)
+        page = runs_page(folders, context.registry)
         path = parsed.out or Path("report.html")
     with whole_file(path, "--out") as aside:
         aside.write_text(page, encoding="utf-8")

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musengine.cli.options import DEFAULT_MINUTES, add_settings, file_name, minutes
+from musengine.cli.options import DEFAULT_MINUTES, add_settings, file_name, minutes, value_of
 from musengine.cli.shorthands import add_checkpoint, add_shorthands, settings_of
 from musengine.distributed.launch import place
 from musengine.distributed.ranks import ALONE
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     from musengine.distributed.ranks import Ranks
     from musengine.music.piece import SplitName
+    from musengine.pipeline.resolve import Pipeline
+    from musengine.pipeline.values import Source
+    from musengine.plugins.registry import Registry
     from musengine.runs.folder import RunFolder
+    from musengine.runs.named import NamedRun
     from musengine.runs.session import Session
 
 logger = logging.getLogger(__name__)
@@ -62,7 +66,7 @@ def _add_run_folder(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=Path,
         metavar="RUN",
-        help="a run folder (the newest)",
+        help="a run folder, or a trained model by name (the newest run)",
     )
 
 
@@ -71,7 +75,12 @@ def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     _add_run_folder(parser)
     add_checkpoint(parser)
     add_shorthands(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to, instead of RUN/samples")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where to, instead of RUN/samples, or of a new folder with a trained model's name",
+    )
     parser.add_argument(
         "--name", type=file_name, default="piece", help="what the files are called (piece)"
     )
@@ -84,6 +93,12 @@ def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
 
 
+def _music(text: str) -> Source:
+    from musengine.pipeline.values import Source
+
+    return value_of(lambda text: Source.from_toml(text, Path.cwd()), text)
+
+
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine evaluate`."""
     _add_run_folder(parser)
@@ -93,6 +108,12 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=("train", "valid", "test"),
         help="which part; may be given again (those in evaluate.parts)",
+    )
+    parser.add_argument(
+        "--on",
+        type=_music,
+        metavar="MUSIC",
+        help="measure all of this music instead: a file, folder, corpus",
     )
     parser.add_argument("--json", action="store_true", help="figures as JSON on stdout")
     add_settings(parser)
@@ -186,10 +207,24 @@ def _work(
     return ExitStatus.DONE
 
 
-def _run_folder(parsed: argparse.Namespace) -> RunFolder:
-    from musengine.runs.folder import RunFolder, newest_run
+def _named_run(parsed: argparse.Namespace, registry: Registry) -> NamedRun:
+    from musengine.runs.folder import newest_run
+    from musengine.runs.named import NamedRun, find_run
 
-    return newest_run() if parsed.run_folder is None else RunFolder(parsed.run_folder)
+    if parsed.run_folder is None:
+        return NamedRun(newest_run())
+    return find_run(parsed.run_folder, registry)
+
+
+def _pieces_folder(parsed: argparse.Namespace, named: NamedRun) -> Path | None:
+    """Return where pieces go; None for the run's own samples, which a trained model has none of."""
+    out: Path | None = parsed.out
+    if out is not None or named.trained is None:
+        return out
+    from musengine.runs.folder import find_folder
+
+    name = named.trained.name
+    return find_folder(name, Path(name), new=True).path
 
 
 def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
@@ -198,7 +233,9 @@ def generate(parsed: argparse.Namespace, context: CommandContext) -> int:
 
 
 def _generate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks) -> int:
-    run, registry = _run_folder(parsed), context.registry
+    registry = context.registry
+    named = _named_run(parsed, registry)
+    run, folder = named.folder, _pieces_folder(parsed, named)
     pipeline = run.read_pipeline(registry, parsed.settings)
     if more := settings_of(parsed, pipeline, registry):
         pipeline = run.read_pipeline(registry, [*parsed.settings, *more])
@@ -211,14 +248,14 @@ def _generate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks)
         run,
         registry,
         seed=seed,
-        folder=parsed.out,
+        folder=folder,
         name=parsed.name,
         record=parsed.record,
         reporter=context.reporter,
         ranks=ranks,
     )
-    if parsed.out is None:
-        write_run(run, pipeline, registry)
+    if folder is None or named.trained is not None:
+        write_run(run, pipeline, registry, pieces=folder)
     return ExitStatus.DONE
 
 
@@ -228,8 +265,18 @@ def evaluate(parsed: argparse.Namespace, context: CommandContext) -> int:
 
 
 def _evaluate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks) -> int:
-    run, registry = _run_folder(parsed), context.registry
+    registry = context.registry
+    named = _named_run(parsed, registry)
+    run = named.folder
     pipeline = run.read_pipeline(registry, parsed.settings)
+    if parsed.on is not None:
+        return _evaluate_on(parsed, context, run, pipeline)
+    if named.trained is not None:
+        raise UserError(
+            f"the music that {named.trained.name} was trained on is not with it; name other music "
+            "with --on, and see its model card for the figures",
+            code="music-missing",
+        )
     from musengine.runs.evaluate import evaluate as evaluate_run
     from musengine.runs.evaluate import keep_figures
     from musengine.runs.folder import without_nan
@@ -252,4 +299,20 @@ def _evaluate(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks)
         logger.warning(f"the figures are told here alone: {error}")
         return ExitStatus.DONE
     write_run(run, pipeline, registry)
+    return ExitStatus.DONE
+
+
+def _evaluate_on(
+    parsed: argparse.Namespace, context: CommandContext, run: RunFolder, pipeline: Pipeline
+) -> int:
+    """Tell how well a run's model predicts other music; nothing is written."""
+    from musengine.runs.evaluate import evaluate_on
+    from musengine.runs.folder import without_nan
+    from musengine.runs.presentation.report import tell_figures
+
+    results = evaluate_on(parsed.on, pipeline, run, context.registry, context.reporter)
+    if parsed.json:
+        print(json.dumps(without_nan(results), indent=1))
+    else:
+        tell_figures(results)
     return ExitStatus.DONE

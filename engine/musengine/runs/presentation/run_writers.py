@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from musengine.errors import UserError, is_strict
@@ -21,6 +22,7 @@ def write_run(
     pipeline: Pipeline,
     registry: Registry,
     *,
+    pieces: Path | None = None,
     problem: str = "",
     underway: bool = False,
 ) -> None:
@@ -30,6 +32,8 @@ def write_run(
         run: nothing is written where it has not begun.
         pipeline: says whether anything is to be written, and may have settings for the writers.
         registry: the writers that are installed.
+        pieces: the folder whose pieces are told of, and which is written into; the run's samples
+            and its folder without one.
         problem: why the work on the run ended before its time, if it did.
         underway: the run goes on afterwards; then nothing is said.
     """
@@ -38,11 +42,11 @@ def write_run(
     writers = _writers(pipeline, registry)
     if not writers and not underway:
         logger.info("no report: no installed plugin writes one; pip install musengine-media")
-    content = RunContent(run.path, problem, underway)
+    content = RunContent(run.path, problem, underway, pieces)
     for component in writers:
         try:
             writer: Writer[Any] = component.create()
-            path = run.path / f"{component.name}{writer.suffix}"
+            path = (pieces or run.path) / f"{component.name}{writer.suffix}"
             with whole_file(path) as aside:
                 writer.write(content, aside)
         except Exception as error:

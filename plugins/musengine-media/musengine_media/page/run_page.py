@@ -19,19 +19,27 @@ from musengine_media.page.pieces import PagePiece, Shelf
 from musengine_media.page.run_record import RunRecord, Sample, read_run
 
 
-def run_page(folder: Path, registry: Registry, problem: str = "", *, quick: bool = False) -> str:
+def run_page(
+    folder: Path,
+    registry: Registry,
+    problem: str = "",
+    *,
+    pieces: Path | None = None,
+    quick: bool = False,
+) -> str:
     """Return the page of one run.
 
     Args:
         folder: the run's.
         registry: what reads its pieces.
         problem: why it ended before its time, if it did.
+        pieces: the folder with its pieces, where that is another than its samples.
         quick: leave out what takes its time: sounds of instruments, and notated music.
 
     Raises:
         UserError: the folder holds none.
     """
-    run, charts = read_run(folder, registry), Charts()
+    run, charts = read_run(folder, registry, pieces), Charts()
     shelf = Shelf(None if quick else Engraver(registry))
     parts: dict[str, list[Child]] = {
         "Pieces": [*_pieces(run, shelf)],

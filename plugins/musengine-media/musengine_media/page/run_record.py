@@ -84,8 +84,13 @@ class RunRecord:
         return self.folder.resolve().name
 
 
-def read_run(folder: Path, registry: Registry) -> RunRecord:
+def read_run(folder: Path, registry: Registry, pieces: Path | None = None) -> RunRecord:
     """Return what there is to know of a run.
+
+    Args:
+        folder: the run's.
+        registry: what reads its pieces.
+        pieces: the folder with them, `samples` without one.
 
     Raises:
         UserError: the folder holds none.
@@ -96,7 +101,7 @@ def read_run(folder: Path, registry: Registry) -> RunRecord:
             f"{folder} is not a run folder: it has no pipeline.toml", code="not-a-run-folder"
         )
     unreadable: list[str] = []
-    found = _sample_files(folder / "samples", registry)
+    found = _sample_files(pieces or folder / "samples", registry)
     newest = dict([*found.items()][-MOST_PIECES:])
     early = _sample_files(folder / "samples" / "training", registry)
     return RunRecord(
