@@ -406,6 +406,15 @@ class Counting(Plain):
         return logits * history.steps.shape[1]
 
 
+class Timed(Plain):
+    """Goes by the tempo, and says that it does not."""
+
+    reads_settings = False
+
+    def logits(self, logits: Tensor, history: Any) -> Tensor:
+        return logits * history.settings.tempo
+
+
 class Forgetful(Plain):
     """Learns a token to leave out, and keeps nothing of it."""
 
@@ -440,6 +449,7 @@ def test_samplers() -> None:
     for fault, (kind, check) in SAMPLER_FAULTS.items():
         assert check in sampler_findings(kind), fault
     assert sampler_findings(Counting) == {"padding"}
+    assert sampler_findings(Timed) == {"settings"}
 
 
 class FullLoss(Loss[NoSettings]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from musengine.generation.lengths import steps_in
 from musengine.generation.prompts import cut_prompt
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import Model, Request
+from musengine.interfaces.sampler import History, PieceRandom
 from musengine.music.piece import Text
 from musengine.music.score import Score
 from musengine.plugins.configs import EncoderConfig, ModelConfig, NoSettings
@@ -115,6 +117,37 @@ def test_lengths_follow_the_tokens_own_time() -> None:
     # From 1: 2 + 3 + 4 = 9 beats are the first to reach 2 bars of 3, as well as 6.5 beats.
     for length in (Length(2, "bars"), Length(6.5, "beats"), Length(9, "seconds")):
         assert made(model, encoder, plan([[1]], length)) == [[2, 3, 4]]
+
+
+def test_pieces_of_different_tempo_and_meter_are_made_side_by_side() -> None:
+    encoder = Counting(EncoderConfig())
+    model = Successor(encoder.layout, wrap=8)
+    settings = [SETTINGS, DecodeSettings(tempo=120.0, meter=Meter(4, 4))]
+    # From 1: 2 + 3 + 4 beats are 9 seconds at 60 beats a minute; at 120 it takes 5 and 6 more.
+    seconds = replace(plan([[1], [1]], Length(9, "seconds")), settings=settings)
+    assert made(model, encoder, seconds) == [[2, 3, 4], [2, 3, 4, 5, 6]]
+    # Both have two rows of conditioning until the slower one is done: one call for both.
+    assert all(len(rows) == 2 for rows in model.seen)
+    bars = replace(plan([[1], [1]], Length(3, "bars")), settings=settings)
+    assert made(model, encoder, bars) == [[2, 3, 4], [2, 3, 4, 5]]
+
+
+def test_a_sampler_that_reads_tempo_and_meter_gets_pieces_of_one() -> None:
+    seen = []
+
+    class Timed(Categorical):
+        reads_settings = True
+
+        def begin(self, history: History, random: PieceRandom) -> None:
+            seen.append((len(history.steps), history.settings.tempo))
+
+    encoder = Counting(EncoderConfig())
+    tempos = [60.0, 90.0, 60.0]
+    settings = [DecodeSettings(tempo=tempo) for tempo in tempos]
+    wanted = replace(plan([[1], [1], [1]], Length(2, "tokens")), settings=settings)
+    chain = [Timed(NoSettings(), encoder.layout)]
+    generate(Successor(encoder.layout), encoder, chain, wanted, device=CPU)
+    assert seen == [(2, 60.0), (1, 90.0)]
 
 
 def test_conditioning_is_those_of_the_step_to_choose() -> None:

@@ -13,6 +13,7 @@ class Bernoulli(GridSampler[NoSettings]):
     """Every element drawn with its own probability."""
 
     heeds_padding = True
+    reads_settings = False
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return the thresholds as they are: f is the identity."""
@@ -23,6 +24,7 @@ class Categorical(TokenSampler[NoSettings]):
     """Every token drawn with its own probability."""
 
     heeds_padding = True
+    reads_settings = False
     reshapes = False
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
@@ -34,6 +36,7 @@ class Greedy(GridSampler[NoSettings], TokenSampler[NoSettings]):
     """The most probable choice: an element above 1/2, the first of the likeliest tokens."""
 
     heeds_padding = True
+    reads_settings = False
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return 1/2: f(p) is 1 above it and 0 elsewhere; 1 is exceeded by neither."""

@@ -104,9 +104,9 @@ def generate(
 ) -> list[GeneratedPiece]:
     """Return the generated pieces, prompts not included.
 
-    Pieces of one tempo and meter are made side by side, with prompts of different length where the
-    model's state and all samplers allow it. A piece depends on its prompt and seed alone, not on
-    how many are made.
+    Pieces are made side by side where the model's state and all samplers allow it: with prompts of
+    different length, and of different tempo and meter. A piece depends on its prompt and seed
+    alone, not on how many are made.
 
     Args:
         model: the trained model, on the device.
@@ -142,23 +142,51 @@ def generate(
     return [pieces[index] for index in range(len(plan.prompts))]
 
 
+def tune(
+    samplers: Sequence[Sampler[Any]],
+    model: Model[Any],
+    encoder: Encoder[Any],
+    plan: GenerationPlan,
+    device: torch.device,
+) -> None:
+    """Let samplers learn what they need to know of a trained model for what is to be generated."""
+    rows = [
+        encoder.conditioning(first + len(prompt.steps), 1, settings)
+        for first, prompt, settings in zip(plan.first, plan.prompts, plan.settings, strict=True)
+    ]
+    channels = {
+        name: torch.from_numpy(np.concatenate([row[name] for row in rows])).to(device)
+        for name in (rows[0] if rows else {})
+    }
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for sampler in samplers:
+                sampler.tune(model, channels)
+    finally:
+        model.train(was_training)
+
+
 def _side_by_side(
     plan: GenerationPlan, layout: Layout, samplers: Sequence[Sampler[Any]]
 ) -> list[list[int]]:
     """Return the pieces that may be made side by side, by their indices.
 
-    They share tempo and meter. Prompts may differ in length where all samplers know of it; but
-    only a begin token stands for the step before a piece that has none.
+    They share tempo and meter where a sampler reads them, or what is asked of the notes is told
+    by them. Prompts may differ in length where all samplers know of it; but only a begin token
+    stands for the step before a piece that has none.
     """
     any_length = all(sampler.heeds_padding for sampler in samplers)
+    any_time = not plan.steering and not any(sampler.reads_settings for sampler in samplers)
     begins = isinstance(layout, Tokens) and layout.begin is not None
-    groups: dict[tuple[int, DecodeSettings], list[int]] = defaultdict(list)
+    groups: dict[tuple[int, DecodeSettings | None], list[int]] = defaultdict(list)
     for index, prompt in enumerate(plan.prompts):
         steps = len(prompt.steps)
         # What pieces of a group have equal: nothing, whether there is a prompt, or the prompt's
         # length.
         alike = (0 if begins else min(steps, 1)) if any_length else steps
-        groups[alike, plan.settings[index]].append(index)
+        groups[alike, None if any_time else plan.settings[index]].append(index)
     return [
         # More side by side would gain little and take memory.
         group[start : start + AT_ONCE]
@@ -225,7 +253,7 @@ def with_step(steps: Tensor, step: Tensor, index: int) -> Tensor:
 
 
 class _Generator:
-    """Generates some pieces of one tempo and meter side by side."""
+    """Generates some pieces side by side."""
 
     def __init__(
         self,
@@ -241,7 +269,7 @@ class _Generator:
         self._logits: list[Tensor] | None = [] if keep_logits else None
         self.model, self.encoder, self.plan, self.device = model, encoder, plan, device
         self.chunk = chunk
-        self.settings = plan.settings[chunk[0]]
+        self.settings = [plan.settings[index] for index in chunk]
         self.layout = encoder.layout
         # Lengths in these units are reached after as many array steps.
         self._counted = ("tokens",) if time_tokens(self.layout) else ("tokens", "steps")
@@ -332,7 +360,7 @@ class _Generator:
             # `first` counts in the padded array; conditioning is by the place in the piece itself.
             skipped = self.padding[row] if first else 0
             start = self.first[row] + first - skipped
-            channels.append(self.encoder.conditioning(start, count, self.settings))
+            channels.append(self.encoder.conditioning(start, count, self.settings[row]))
         return {
             name: torch.from_numpy(np.stack([each[name] for each in channels])).to(self.device)
             for name in channels[0]
@@ -342,7 +370,7 @@ class _Generator:
         """Return the channels that say what is asked of each step that is drawn."""
         if not self.plan.steering:
             return {}
-        channels = self.encoder.steered(self.plan.steering, len(self.chunk), self.settings)
+        channels = self.encoder.steered(self.plan.steering, len(self.chunk), self.settings[0])
         return {
             name: torch.from_numpy(np.ascontiguousarray(channel)).to(self.device)
             for name, channel in channels.items()
@@ -350,7 +378,7 @@ class _Generator:
 
     def _history(self, count: int) -> History:
         steps = self._steps[:, :count]
-        return History(self.layout, steps, self.prompt_steps, self.settings, self._padding_N)
+        return History(self.layout, steps, self.prompt_steps, self.settings[0], self._padding_N)
 
     def _all_done(self, made: int, report: Callable[[float], None]) -> bool:
         length = self.plan.length
@@ -371,19 +399,19 @@ class _Generator:
             return False
         so_far = self._steps[:, : self.prompt_steps + made].cpu().numpy()
         shares = [
-            self._share(row[padding : self.prompt_steps], row[self.prompt_steps :])
-            for row, padding in zip(so_far, self.padding, strict=True)
+            self._share(row[padding : self.prompt_steps], row[self.prompt_steps :], settings)
+            for row, padding, settings in zip(so_far, self.padding, self.settings, strict=True)
         ]
         report(min(*shares, 1.0))
         # All run on until the last one is long enough: what is beyond an end is cut by `_finished`.
         return min(shares) >= 1 - 1e-9
 
-    def _share(self, before: Array, piece: Array) -> float:
+    def _share(self, before: Array, piece: Array, settings: DecodeSettings) -> float:
         """Return what share of its length a piece has, 1 where a token ended it."""
         if self._ended(piece) is not None:
             return 1.0
         length = self.plan.length
-        shares = length_shares(length, piece, self.encoder, self.settings, before)
+        shares = length_shares(length, piece, self.encoder, settings, before)
         return float(shares[-1])
 
     def _ended(self, piece: Array) -> int | None:
@@ -396,7 +424,7 @@ class _Generator:
     def _finished(self, row: int, whole: Array) -> GeneratedPiece:
         before, piece = whole[self.padding[row] : self.prompt_steps], whole[self.prompt_steps :]
         steps = _cut(
-            piece[: self._ended(piece)], before, self.encoder, self.plan.length, self.settings
+            piece[: self._ended(piece)], before, self.encoder, self.plan.length, self.settings[row]
         )
         if not self._logits:
             return GeneratedPiece(steps)

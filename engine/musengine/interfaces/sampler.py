@@ -23,7 +23,7 @@ from musengine.interfaces.encoder import DecodeSettings
 from musengine.utils.arrays import Array
 
 if TYPE_CHECKING:
-    from musengine.interfaces.model import Proposal
+    from musengine.interfaces.model import Model, Proposal
 
 C = TypeVar("C", bound=Config)
 
@@ -137,7 +137,8 @@ class History:
         layout: of the steps.
         steps: (N, T, ...) all steps so far, the prompt's included.
         prompt_steps: how many of them are the prompt's, of the longest where they differ.
-        settings: tempo and meter, for lengths in beats, bars or seconds.
+        settings: tempo and meter, for lengths in beats, bars or seconds; those of the first piece,
+            where pieces differ in them.
         padding: (N,) how many of each piece's first steps are none of it, where prompts of
             different length end at the same step; None where all have one length.
     """
@@ -182,8 +183,15 @@ class Sampler(ABC, Generic[C]):
     """Whether it leaves out what `History.padding` says, or reads no history at all; only then are
     pieces with prompts of different length made side by side."""
 
+    reads_settings = True
+    """Whether it reads `History.settings`; only where no sampler does are pieces of different tempo
+    and meter made side by side."""
+
     reshapes = True
     """Whether `logits` or `thresholds` ever returns anything else than what it is given."""
+
+    tuning_steps = 0
+    """How many steps `tune` draws, about, so that the time for it can be kept free."""
 
     forces = False
     """Whether `insist` forces choices; it is called after those that only forbid."""
@@ -208,6 +216,17 @@ class Sampler(ABC, Generic[C]):
         """Take over what `state` returned when the run began; not called where that was nothing.
 
         The arrays may be a stranger's. KeyError, TypeError and ValueError say that they do not fit.
+        """
+
+    def tune(self, model: Model[Any], conditioning: Mapping[str, Tensor]) -> None:
+        """Learn what draws need to know of the trained model; called before pieces are made.
+
+        What it adds to `state` is kept with the run's own pieces, so that those made later need
+        not find it again; a state may be of other weights, since any checkpoint can make pieces.
+
+        Args:
+            model: on its device, in evaluation mode.
+            conditioning: the channels (N, ...) of the first step of each piece.
         """
 
     def figures(self, steps: Array, prompt_steps: int) -> Mapping[str, float]:

@@ -165,6 +165,7 @@ def generate_steps(
         steering=Steering() if steering is None else steering,
     )
     device = torch.device("cpu")
+    engine.tune(samplers, model, encoder, plan, device)
     made = engine.generate(model, encoder, samplers, plan, device=device, own=own)
     return [piece.steps for piece in made]
 

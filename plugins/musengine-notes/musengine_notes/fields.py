@@ -13,7 +13,6 @@ product of those of its fields; what the grammar forbids has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,8 +37,8 @@ class FieldLogits:
         logits: (N, size), what is forbidden at `NEVER`.
         expected: (N, lags) the value that each lag expects.
         agrees: (N, lags) bool, whether it expected the fields drawn so far.
-        copying: for a way of drawing, how much (lags,) is added where it is to be a repeat, so that
-            as much comes back as in the training part.
+        bar: (N,) grid steps of the bar in which as much is to come back as in the training part,
+            0 where nothing is to be added to copying.
         exact: it is to be drawn by these probabilities, whatever the sampler makes of others.
     """
 
@@ -47,24 +46,20 @@ class FieldLogits:
     logits: Tensor
     expected: Tensor
     agrees: Tensor
-    copying: Callable[[Chooser], Tensor]
+    bar: Tensor
     exact: bool = False
 
     def with_copying(self, more: Tensor) -> Tensor:
-        """Return the logits with (lags,) added to what each lag expects, as long as it agrees."""
+        """Return the logits with (N, lags) added to what each lag expects, as long as it agrees."""
         added = (more * self.agrees).to(self.logits.dtype)
         return self.logits.scatter_add(1, self.expected, added)
 
 
 class Chooser(Protocol):
-    """A way of drawing: equal ones draw alike."""
+    """A way of drawing."""
 
     def __call__(self, field: FieldLogits, more: Tensor, numbers: Tensor) -> Tensor:
-        """Return (N,) values, given what is added to copying and (N,) numbers in [0, 1)."""
-        ...
-
-    def __hash__(self) -> int:
-        """Return a hash of how it draws."""
+        """Return (N,) values, given (N, lags) added to copying and (N,) numbers in [0, 1)."""
         ...
 
 
@@ -135,13 +130,13 @@ class NoteFields(nn.Module):
         begins: Tensor,
         place: Tensor,
         lookback: Tensor,
-        copying: Callable[[Chooser], Tensor],
+        bar: Tensor,
     ) -> FieldLogits:
         """Return what one field is drawn from, given the fields drawn before; as in `nll`."""
         logits = self._logits(field, hidden, drawn, place, lookback)
         logits = self._masked(logits, field, drawn, before, begins)
         expected, agrees = self._expected(field, drawn, lookback)
-        return FieldLogits(FIELDS[field], logits, expected, agrees, copying)
+        return FieldLogits(FIELDS[field], logits, expected, agrees, bar)
 
     def _masked(
         self, logits: Tensor, field: int, drawn: Tensor, before: Tensor, begins: Tensor

@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
 from musengine_notes.config import NotesModelConfig
-from musengine_notes.fields import NEVER, Chooser, NoteFields
-from musengine_notes.form.copying import tried_copying
+from musengine_notes.fields import NEVER, NoteFields
 from musengine_notes.form.lookback import Bars, channels, onsets_of
 from musengine_notes.layout import (
     AT_ONCE,
@@ -103,7 +102,6 @@ class NoteModel(Model[NotesModelConfig]):
         moves = [False, False, *(not p.drums for p in layout.parts), False]
         self.register_buffer("ranges", torch.tensor(ranges), persistent=False)
         self.register_buffer("moves", torch.tensor(moves), persistent=False)
-        self._copying: dict[tuple[Chooser, int], Tensor] = {}
 
     def forward(self, batch: Batch) -> Output:
         """Return the likelihood of every note of a batch, its state carried on if there is one."""
@@ -262,7 +260,8 @@ class NoteModel(Model[NotesModelConfig]):
         """Draw the fields of the next note one after another."""
         asked = context.asked or Asked()
         # Among given notes a passage keeps to them, and how much comes back is left as it is.
-        bar = 0 if asked.given is not None else int(context.bars.length[0])
+        length = context.bars.length
+        bar = torch.zeros_like(length) if asked.given is not None else length
         # Fields not drawn yet are 0, and no field looks at those after it.
         drawn = torch.zeros_like(context.before)
         place = torch.zeros_like(context.time)
@@ -278,7 +277,7 @@ class NoteModel(Model[NotesModelConfig]):
                 context.begins,
                 place,
                 context.expected,
-                lambda chooser: self.copying(chooser, bar),
+                bar,
             )
             # Where as many events have begun together as hardly ever do, time must move on: such
             # piles could grow without end.
@@ -319,26 +318,10 @@ class NoteModel(Model[NotesModelConfig]):
             context.begins[rows],
             place,
             context.expected[rows],
-            lambda chooser: torch.zeros(self.lags, device=delays_ND.device),
+            torch.zeros_like(place),
         ).logits
         shares: Tensor = delays_ND[..., None] * logits.softmax(dim=-1).view(pieces, count, -1)
         return shares
-
-    def copying(self, chooser: Chooser, bar: int) -> Tensor:
-        """Return (lags,): what makes as much come back as in the training part, drawn in a way.
-
-        Found by trying, the first time that it is asked for, from the weights alone.
-        """
-        if (chooser, bar) not in self._copying:
-            self._copying[chooser, bar] = tried_copying(self, chooser, bar)
-        return self._copying[chooser, bar]
-
-    def train(self, mode: bool = True) -> NoteModel:
-        """Forget what was found by trying, where weights are about to change."""
-        if mode:
-            self._copying.clear()
-        super().train(mode)
-        return self
 
     def prefill(self, prompt: Tensor, state: Any, conditioning: Mapping[str, Tensor]) -> Any:
         """Read a prompt, its last note excepted."""

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from musengine.api import Array, History, LayoutSampler, PieceRandom
+from musengine.api import Array, History, Layout, LayoutSampler, Model, PieceRandom
 from musengine_notes.config import NotesSamplerConfig
 from musengine_notes.copies import CopyIndex, CopyWatch
 from musengine_notes.fields import NEVER, FieldLogits
-from musengine_notes.layout import NoteEvents
+from musengine_notes.form.copying import ROUNDS, STEPS, tried_copying
+from musengine_notes.form.found import FoundCopying, digest_of
+from musengine_notes.layout import BAR, DELAY, FIELDS, NoteEvents
+from musengine_notes.model import NoteModel
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Nucleus:
     top_p: float
 
     def __call__(self, field: FieldLogits, more: Tensor, numbers: Tensor) -> Tensor:
-        """Return (N,) values, given what is added to copying and (N,) numbers in [0, 1)."""
+        """Return (N,) values, given (N, lags) added to copying and (N,) numbers in [0, 1)."""
         logits = field.with_copying(more) / self.temperature
         share, value = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
         # The likeliest is below 0 of the share, so that one value is always left.
@@ -52,11 +59,20 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
     """
 
     heeds_padding = True
+    reads_settings = False
 
     _index: CopyIndex | None = None
     _watch: CopyWatch | None = None
     _most: int | None = None
     _drawn: Mapping[str, Tensor] = {}
+    _more: Tensor | None = None
+
+    def __init__(self, config: NotesSamplerConfig, layout: Layout) -> None:
+        super().__init__(config, layout)
+        self._chooser = Nucleus(config.temperature, config.top_p)
+        self._found = FoundCopying()
+        self.tuning_steps = ROUNDS * STEPS if config.copy == "auto" else 0
+        self._by_bar: dict[int, Tensor] = {}
 
     def fit(self, training: Iterable[Array], held_out: Iterable[Array]) -> None:
         """Learn which runs of notes the training part holds."""
@@ -64,12 +80,30 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         self._index = CopyIndex.of(training, held_out, self.layout)
 
     def state(self) -> Mapping[str, Array]:
-        """Return the index of runs."""
-        return {} if self._index is None else self._index.as_arrays()
+        """Return the index of runs, and what is added to copying."""
+        index = {} if self._index is None else self._index.as_arrays()
+        return {**index, **self._found.as_arrays()}
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        """Take over the index of runs."""
+        """Take over the index of runs, and what was added to copying."""
         self._index = CopyIndex.from_arrays(state)
+        self._found = FoundCopying.from_arrays(state)
+
+    def tune(self, model: Model[Any], conditioning: Mapping[str, Tensor]) -> None:
+        """Find what is added to copying in bars as the pieces have them."""
+        if self.config.copy != "auto" or not isinstance(model, NoteModel) or not model.lags:
+            return
+        weights = digest_of(model)
+        for bar in torch.unique(conditioning["metre"][:, BAR]).tolist():
+            key = (weights, self.config.temperature, self.config.top_p, bar)
+            if key not in self._found.entries and bar > 0:
+                logger.info("trying how much has to be copied for as much to come back as does")
+                self._found.entries[key] = tried_copying(model, self._chooser, bar).cpu()
+        self._by_bar = {
+            key[-1]: more
+            for key, more in self._found.entries.items()
+            if key[:-1] == (weights, self.config.temperature, self.config.top_p)
+        }
 
     @property
     def bound(self) -> int | None:
@@ -82,7 +116,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
 
     def begin(self, history: History, random: PieceRandom) -> None:
         """Look at the prompts."""
-        self._watch, self._drawn = None, {}
+        self._watch, self._drawn, self._more = None, {}, None
         # Asked once: it is a percentile of the pieces held out, and draws are many.
         self._most = self.bound
         if self._index is None or self._most is None:
@@ -100,9 +134,10 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             return Nucleus(1.0, 1.0)(logits, more, random.uniform(()))
         if logits.field == "pitch":
             logits = self._without_copies(logits)
-        chooser = Nucleus(self.config.temperature, self.config.top_p)
-        more = self._copying(logits, chooser)
-        values = chooser(logits, more, random.uniform(()))
+        if self._more is None or logits.field == FIELDS[DELAY]:
+            # The same for all fields of a note.
+            self._more = self._copying(logits)
+        values = self._chooser(logits, self._more, random.uniform(()))
         self._drawn = {**self._drawn, logits.field: values}
         return values
 
@@ -140,8 +175,13 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         logits[places] = torch.where(left, others, logits[places])
         return replace(pitch, logits=logits)
 
-    def _copying(self, logits: FieldLogits, chooser: Nucleus) -> Tensor:
-        if self.config.copy == "auto":
-            return logits.copying(chooser)
-        lags = logits.expected.shape[1]
-        return torch.full((lags,), float(self.config.copy), device=logits.logits.device)
+    def _copying(self, logits: FieldLogits) -> Tensor:
+        """Return (N, lags): what is added to copying."""
+        if self.config.copy != "auto":
+            more = torch.full(logits.expected.shape, float(self.config.copy))
+        else:
+            more = torch.zeros(logits.expected.shape)
+            for bar in torch.unique(logits.bar).tolist():
+                if bar in self._by_bar:
+                    more[logits.bar.cpu() == bar] = self._by_bar[bar]
+        return more.to(logits.logits.device)

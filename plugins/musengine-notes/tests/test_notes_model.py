@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from musengine.api import (
+    Array,
     Batch,
     DecodeSettings,
     Encoded,
@@ -27,9 +29,11 @@ from musengine.api import (
     Track,
 )
 from musengine.testing import create, generate_steps
+from musengine_notes import sampler as sampler_module
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 from musengine_notes.encoder import Notes
 from musengine_notes.form import copying
+from musengine_notes.form.found import FoundCopying
 from musengine_notes.form.lookback import Bars, channels
 from musengine_notes.layout import NoteEvents, Part
 from musengine_notes.model import NoteModel
@@ -348,12 +352,69 @@ class TestCopying:
             made = encoder(lags=(1, 2))
             made.returns = (wanted, wanted)
             network = model(made.layout)
-            found[wanted] = network.copying(Nucleus(1.0, 1.0), 16)
-            # The same way of drawing is not tried twice, and another process finds the same.
-            assert network.copying(Nucleus(1.0, 1.0), 16) is found[wanted]
-            again = model(made.layout).copying(Nucleus(1.0, 1.0), 16)
+            found[wanted] = copying.tried_copying(network, Nucleus(1.0, 1.0), 16)
+            # Another process finds the same.
+            again = copying.tried_copying(model(made.layout), Nucleus(1.0, 1.0), 16)
             assert torch.equal(again, found[wanted])
         assert (found[0.9] > found[0.0] + 0.3).all()
+
+    def test_it_is_found_once_for_weights_and_a_way_of_drawing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tries = []
+
+        def tried(network: NoteModel, chooser: Nucleus, bar: int) -> torch.Tensor:
+            tries.append((chooser, bar))
+            return torch.tensor([0.25, -0.5]) * len(tries)
+
+        monkeypatch.setattr(sampler_module, "tried_copying", tried)
+        made = encoder(lags=(1, 2))
+        network = model(made.layout)
+        bars = {"metre": torch.tensor([[0, 0, 16, 0], [0, 0, 12, 0], [0, 0, 16, 0]])}
+
+        def tuned(state: Mapping[str, Array], **settings: Any) -> NotesSampler:
+            sampler = NotesSampler(NotesSamplerConfig(**settings), made.layout)
+            sampler.load_state({**index, **state})
+            sampler.tune(network, bars)
+            return sampler
+
+        fitted = NotesSampler(NotesSamplerConfig(), made.layout)
+        fitted.fit([made.encode(band()).steps], [])
+        index = fitted.state()
+        first = tuned({})
+        assert tries == [(Nucleus(1.0, 0.95), 12), (Nucleus(1.0, 0.95), 16)]
+        again = tuned(first.state())
+        assert len(tries) == 2
+        assert all(
+            np.array_equal(again.state()[name], first.state()[name]) for name in first.state()
+        )
+        tuned(first.state(), top_p=0.9)
+        assert len(tries) == 4
+        tuned(first.state(), copy=0.5)
+        assert len(tries) == 4
+        with torch.no_grad():
+            next(network.parameters()).add_(1e-3)
+        tuned(first.state())
+        assert len(tries) == 6
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            {"ways": np.zeros((1, 2))},
+            {"copying": np.zeros((2, 2), dtype=np.float32)},
+            {"copying": np.full((1, 2), np.nan, dtype=np.float32)},
+            {"weights": np.zeros((1, 1), dtype=np.uint64)},
+        ],
+    )
+    def test_a_state_of_another_shape_is_refused(self, damage: Mapping[str, Array]) -> None:
+        whole = {
+            "weights": np.zeros(1, dtype=np.uint64),
+            "ways": np.ones((1, 3)),
+            "copying": np.zeros((1, 2), dtype=np.float32),
+        }
+        assert len(FoundCopying.from_arrays(whole).entries) == 1
+        with pytest.raises(ValueError, match="copying"):
+            FoundCopying.from_arrays({**whole, **damage})
 
     def test_by_hand(self) -> None:
         made = encoder(lags=(1,))

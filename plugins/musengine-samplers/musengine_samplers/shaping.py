@@ -23,6 +23,7 @@ class Threshold(GridSampler[ThresholdConfig]):
     """f(p) is 0 at or below the threshold, p above it; f⁻¹(u) = max(u, threshold)."""
 
     heeds_padding = True
+    reads_settings = False
 
     def thresholds(self, thresholds: Tensor, history: History) -> Tensor:
         """Return the thresholds, none lower than the setting."""
@@ -37,6 +38,7 @@ class Adaptive(GridSampler[AdaptiveConfig]):
     """
 
     heeds_padding = True
+    reads_settings = False
 
     def begin(self, history: History, random: PieceRandom) -> None:
         """Start every piece afresh; what sounds in its prompt does not count."""
@@ -70,6 +72,7 @@ class _Power(GridSampler[C], TokenSampler[C]):
     """
 
     heeds_padding = True
+    reads_settings = False
 
     def power(self, dimensions: int) -> Tensor | float:
         """Return A, for all pieces or (N, 1, ...) with so many dimensions."""

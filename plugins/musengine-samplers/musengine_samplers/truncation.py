@@ -21,6 +21,7 @@ class TopK(GridSampler[TopKConfig], TokenSampler[TopKConfig]):
     """
 
     heeds_padding = True
+    reads_settings = False
 
     max_redraws = 0
 
@@ -58,6 +59,7 @@ class Nucleus(TokenSampler[NucleusConfig]):
     """The likeliest tokens whose probabilities reach p together (Holtzman et al. 2020)."""
 
     heeds_padding = True
+    reads_settings = False
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Leave as few tokens as reach p, the likeliest first."""
@@ -77,6 +79,7 @@ class MinP(TokenSampler[MinPConfig]):
     """Tokens with at least p times the likeliest token's probability (Nguyen et al. 2024)."""
 
     heeds_padding = True
+    reads_settings = False
 
     def logits(self, logits: Tensor, history: History) -> Tensor:
         """Leave the tokens whose logit is at most -log(p) below the highest."""

@@ -197,13 +197,18 @@ def _generating(pipeline: Pipeline, task: TrainingTask, encoder: Encoder[Any]) -
         length=length,
         settings=[settings_of(Known(config))] * count,
     )
+    samplers = [sampler.create(encoder.layout) for sampler in pipeline.samplers]
     began = time.monotonic()
-    engine.generate(
+    made = engine.generate(
         task.model,
         encoder,
-        [sampler.create(encoder.layout) for sampler in pipeline.samplers],
+        samplers,
         plan,
         device=task.device,
         own=pipeline.model_declaration.generation == "own",
     )
-    return (time.monotonic() - began) / _SHARE
+    took = time.monotonic() - began
+    # Drawn side by side, so that the longest piece tells what a step takes.
+    step = took / max(1, *(len(piece.steps) for piece in made))
+    tuning = sum(sampler.tuning_steps for sampler in samplers)
+    return float(took / _SHARE + step * tuning)

@@ -106,6 +106,8 @@ def _make_pieces(
         steering=config.steering(pipeline.model_declaration.steering),
     )
     # Once, before all draws: pieces that are drawn again use the weights that were sent.
+    # Before other processes get the chain, so that what takes long is found once.
+    engine.tune(chain, trained.model, trained.encoder, plan, trained.device)
     share_model(pipeline, trained, ranks)
     kept = _kept(pipeline, run, trained, chain, plan, seed, reporter, ranks)
     pieces = [
@@ -136,12 +138,14 @@ def generate(
     folder: Path | None = None,
     name: str = "piece",
     record: Path | None = None,
+    learned: Path | None = None,
     reporter: ProgressReporter = SILENT,
     ranks: Ranks = ALONE,
 ) -> list[outputs.WrittenPiece]:
     """Generate the pieces a pipeline asks for from its run's weights, and write them.
 
-    What went on inside the model while it made the first piece goes into the file `record`.
+    What went on inside the model while it made the first piece goes into the file `record`, and
+    what the samplers know when all are made into the file `learned`.
 
     Raises:
         UserError: what the user can mend.
@@ -157,6 +161,8 @@ def generate(
         recorder = activations.check_record(record, pipeline.model.name, model_records, registry)
     made = make_pieces(pipeline, run, registry, seed=seed, reporter=reporter, ranks=ranks)
     written = write_pieces(made, pipeline, run, seed=seed, folder=folder, name=name)
+    if learned is not None:
+        samplers.keep(pipeline, made.samplers, learned)
     if record is not None and recorder is not None and made.kept:
         model, encoder, device = made.trained.model, made.trained.encoder, made.trained.device
         prompt, steps = made.prompts[0], made.kept[0].piece.steps

@@ -30,18 +30,24 @@ _BYTES = 2**30
 
 def learn(pipeline: Pipeline, layout: Layout, dataset: Dataset, path: Path) -> None:
     """Let the samplers learn from the music, and keep in a file what they learned, if anything."""
-    arrays: dict[str, Array] = {}
+    chain: list[Sampler[Any]] = []
     for component in pipeline.samplers:
         sampler: Sampler[Any] = component.create(layout)
         sampler.fit(
             (piece.encoded.steps for piece in dataset.parts["train"]),
             (piece.encoded.steps for piece in dataset.parts["valid"]),
         )
+        chain.append(sampler)
+    keep(pipeline, chain, path)
+
+
+def keep(pipeline: Pipeline, chain: Sequence[Sampler[Any]], path: Path) -> None:
+    """Write what a pipeline's samplers have learned into a file, where there is anything."""
+    arrays: dict[str, Array] = {}
+    for component, sampler in zip(pipeline.samplers, chain, strict=True):
         for name, array in sampler.state().items():
             if not isinstance(array, np.ndarray):
                 raise broken(sampler, "state", f"{name!r} is no array")
-            # Two samplers of one name share what the first has learned: they saw the same music.
-            # Contiguous, as safetensors writes the memory as it lies.
             arrays.setdefault(f"{component.name}/{name}", np.ascontiguousarray(array))
     if arrays:
         with whole_file(path) as aside:

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from musengine.config.quantities import Meter
 from musengine.encoding.layouts import Layout, Tokens
 from musengine.errors import UnreadableError, UnwritableError
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.contracts.tensors import choice_shape
+from musengine.interfaces.encoder import DecodeSettings
 from musengine.interfaces.loss import Loss
 from musengine.interfaces.metric import Evidence, Metric
 from musengine.interfaces.model import Output
@@ -51,7 +53,8 @@ class SamplerCheck:
     def findings(self) -> list[Finding]:
         """Return what is wrong."""
         checks = [("kind", self._kind), ("shape", self._shape), ("pieces", self._pieces)]
-        checks += [("random", self._random), ("padding", self._padding), ("state", self._state)]
+        checks += [("random", self._random), ("padding", self._padding)]
+        checks += [("settings", self._settings), ("state", self._state)]
         if isinstance(self.layout, Tokens):
             # Of a grid limits are laid on after all thresholds are reshaped.
             checks.append(("forbidden", self._forbidden))
@@ -69,6 +72,7 @@ class SamplerCheck:
         *,
         forbid: bool = False,
         padded: int = 0,
+        settings: DecodeSettings | None = None,
         sampler: Sampler[Any] | None = None,
     ) -> list[Tensor]:
         """Return what it makes of some steps of numbers that are each piece's own.
@@ -77,6 +81,7 @@ class SamplerCheck:
             pieces: which of them.
             forbid: some choices are forbidden already.
             padded: steps before each piece that are none of it.
+            settings: tempo and meter.
             sampler: a fresh one unless given.
         """
         sampler = sampler or self.make()
@@ -87,7 +92,7 @@ class SamplerCheck:
 
         def until(t: int) -> History:
             known = torch.cat([before, steps[:, :t]], dim=1)
-            return History(self.layout, known, 1 + padded, padding=padding)
+            return History(self.layout, known, 1 + padded, settings or DecodeSettings(), padding)
 
         sampler.begin(until(1), PieceRandom(seeds, torch.device("cpu")))
         made = []
@@ -155,6 +160,17 @@ class SamplerCheck:
             yield (
                 "sets heeds_padding and gets other results where History.padding says that the "
                 "first steps are none of the piece"
+            )
+
+    def _settings(self) -> Iterator[str]:
+        """Tempo and meter change nothing where it says that it does not read them."""
+        if self.make().reads_settings:
+            return
+        other = DecodeSettings(tempo=53.0, meter=Meter(3, 8))
+        if not all(map(_near, self._drawn((0, 1)), self._drawn((0, 1), settings=other))):
+            yield (
+                "sets reads_settings = False and gets other results with another tempo and meter "
+                "in History.settings"
             )
 
     def _state(self) -> Iterator[str]:

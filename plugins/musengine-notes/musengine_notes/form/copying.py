@@ -13,6 +13,7 @@ and so again, some rounds.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from musengine_notes.fields import NEVER, Chooser, FieldLogits
 from musengine_notes.form.lookback import KEY
+from musengine_notes.form.similarity import BARS
 from musengine_notes.layout import BAR, FIELDS, FIRST_PART, METRE, PART, PITCH, PITCHES
 from musengine_notes.stepping import Past
 
@@ -71,20 +73,22 @@ def _tried(model: NoteModel, chooser: Chooser, bar: int, more: Tensor, seed: int
             context, state = model.step(last, state, here)
             if last is not None:
                 bars.add(Past(*state[1]), last)
+                # Later bars, in which a piece may have got stuck, are not in the corpus's figure.
+                if bool((bars.now >= BARS).all()):
+                    break
             last = model.propose(context, _drawing(chooser, more, random, model)).choice
     return bars.total / bars.count
 
 
 def _drawing(chooser: Chooser, more: Tensor, random: torch.Generator, model: NoteModel) -> Any:
-    def draw(field: FieldLogits) -> Tensor:
-        logits = field.logits
-        if field.field == FIELDS[PART]:
+    def draw(of: FieldLogits) -> Tensor:
+        if of.field == FIELDS[PART]:
             # Pieces that have ended tell nothing.
-            logits = logits.clone()
+            logits = of.logits.clone()
             logits[:, model.notes.end] = NEVER
-            field = FieldLogits(field.field, logits, field.expected, field.agrees, field.copying)
-        numbers = torch.rand(len(logits), generator=random).to(logits.device)
-        return chooser(field, more, numbers)
+            of = replace(of, logits=logits)
+        numbers = torch.rand(len(of.logits), generator=random).to(of.logits.device)
+        return chooser(of, more, numbers)
 
     return draw
 
@@ -111,7 +115,7 @@ class _Bars:
         # The Jaccard index: shared notes over those of both bars together.
         size = self.size[self.rows, self.now][:, None]
         union = size + self.size.gather(1, then.clamp(min=0)) - self.shared
-        counted = over[:, None] & (then >= 0) & (union > 0)
+        counted = over[:, None] & (self.now < BARS)[:, None] & (then >= 0) & (union > 0)
         self.total += torch.where(counted, self.shared / union.clamp(min=1.0), 0.0).sum(dim=0)
         self.count += counted.sum(dim=0)
         self.shared[over] = 0.0

@@ -166,7 +166,7 @@ class Slots:
                 _logits(pair),
                 torch.zeros_like(delay.expected),
                 torch.zeros_like(delay.agrees),
-                delay.copying,
+                delay.bar,
                 exact=True,
             )
             new = drawn_from(draw, whether)
