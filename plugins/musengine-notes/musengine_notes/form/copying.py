@@ -4,11 +4,12 @@ Likelihood does not settle form: drawn from their likeliest values, notes come b
 than in the music that was learned from, and otherwise less. So, once a model is trained, pieces are
 drawn side by side, with a number x_l, 0 at first, added for each lag l to the logits of what the
 lag expects. With s_l how alike their bars are that lie l apart, by the mean Jaccard index of their
-notes, and r_l that of the training part,
+notes, and r_l that of the training part, a damped Gauss-Newton step (Levenberg 1944) follows,
 
-    x_l <- x_l + rate log(r_l / s_l)
+    x <- x + (M'M + I)^-1 M' d,    d_l = log(r_l / s_l)
 
-and so again, some rounds.
+and so again, some rounds. M_kl is how far log s_k moves with x_l: what comes back after l bars
+comes back after each multiple of l, too, so that it is larger where k is a multiple of l.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from musengine_notes.stepping import Past
 if TYPE_CHECKING:
     from musengine_notes.model import NoteModel
 
-PIECES = 16
+PIECES = 32
 STEPS = 720
 ROUNDS = 3
-_RATE = 0.1
-"""A fifth of a nat at each of five fields doubles, roughly, how much comes back."""
-_LARGEST = 0.15
+_MULTIPLE, _OTHER = 1.7, 0.5
+"""M's entries. A model of pop songs, each number moved by 0.2 alone, had 1.5 to 2.0 on the
+diagonal, 0.4 to 2.3 at multiples, and 0 to 0.8 elsewhere."""
+_LARGEST = 0.4
 """No round moves a number further."""
 _LITTLE = 0.01
 """Added to both, so that nothing coming back in a few pieces does not count for too much."""
@@ -53,10 +55,13 @@ def tried_copying(model: NoteModel, chooser: Chooser, bar: int) -> Tensor:
     if not model.lags or len(wanted) != model.lags or bar < 1:
         return more
     # Fixed seeds: what is found depends on the weights alone.
+    lags = torch.tensor(model.notes.lags, device=device)
+    response = torch.where(lags[:, None] % lags == 0, _MULTIPLE, _OTHER)
+    damped = response.T @ response + torch.eye(len(lags), device=device)
     for seed in range(ROUNDS):
         alike = _tried(model, chooser, bar, more, seed)
-        moved = _RATE * torch.log((wanted + _LITTLE) / (alike + _LITTLE))
-        more = more + moved.nan_to_num(0.0).clamp(-_LARGEST, _LARGEST)
+        lacking = torch.log((wanted + _LITTLE) / (alike + _LITTLE)).nan_to_num(0.0)
+        more = more + torch.linalg.solve(damped, response.T @ lacking).clamp(-_LARGEST, _LARGEST)
     return more
 
 
