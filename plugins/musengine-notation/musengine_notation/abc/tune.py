@@ -10,25 +10,15 @@ from fractions import Fraction
 
 from musengine.errors import UnreadableError
 from musengine_notation.abc import fields
-from musengine_notation.abc.events import Change, Sign, VoiceEvents, WrittenBar
+from musengine_notation.abc.events import Change, VoiceEvents, WrittenBar
 from musengine_notation.abc.fields import FieldError, Key, Properties
-from musengine_notation.abc.lexer import (
-    DECORATIONS,
-    NOTES_OF_OLD,
-    SYMBOLS,
-    TOKEN,
-    ending_numbers,
-    is_known,
-    sign_of,
-    tokens_of,
-)
+from musengine_notation.abc.lexer import tokens_of
 from musengine_notation.abc.lines import Line, logical_lines, note_letters
 from musengine_notation.abc.macros import Macro, expanded, macro_of
 from musengine_notation.abc.midi import directive
+from musengine_notation.abc.signs import Signs
 from musengine_notation.abc.voice import Voice
 
-MAX_NOTES = 200_000
-"""Notes and rests that a tune may have."""
 MAX_VOICES = 100
 MAX_WARNINGS = 50
 
@@ -98,10 +88,9 @@ class TuneParser:
         self._current: Voice | None = None
         self._in_body = False
         self._label = ""
-        self._symbols = set(SYMBOLS)
+        self._signs = Signs(self.warn)
         self._macros: list[Macro] = []
         self._line = 0
-        self._sounds = 0
         self._told: Counter[str] = Counter()
 
     def parse(self, lines: Sequence[Line]) -> ParsedTune:
@@ -291,7 +280,7 @@ class TuneParser:
         elif letter == "U":
             name = text.strip()[:1]
             if re.fullmatch(r"[H-Wh-w~]", name) and "=" in text:
-                self._symbols.add(name)
+                self._signs.symbols.add(name)
             else:
                 self.warn(f"U:{text.strip()[:40]} defines no symbol")
         elif letter == "m":
@@ -338,92 +327,16 @@ class TuneParser:
                 continue
             if kind == "inline":
                 self._inline(match[0][1:-1].strip())
-            elif kind == "note":
-                self._voice().note(match, self._line)
-                self._count()
             else:
-                self._sign(self._voice(), str(kind), match)
+                self._signs.read(self._voice(), match, self._line)
         if self._current is not None:
             self._current.end_line()
-
-    def _count(self) -> None:
-        self._sounds += 1
-        if self._sounds > MAX_NOTES:
-            raise UnreadableError(f"line {self._line}: more than {MAX_NOTES} notes in a tune")
 
     def _inline(self, text: str) -> None:
         letter, _, value = text.partition(":")
         if self._current is not None:
             self._current.end_line()
         self._body_field(letter, value)
-
-    def _sign(self, voice: Voice, kind: str, match: re.Match[str]) -> None:
-        text = match[0]
-        if kind == "bar":
-            endings = match["endings"]
-            voice.bar(match["lines"], ending_numbers(endings) if endings else (), self._line)
-        elif kind == "ending":
-            voice.ending(ending_numbers(text) if text != "[" else (), self._line)
-        elif kind == "rest":
-            voice.rest(match["rest_length"], self._line)
-            self._count()
-        elif kind == "bars":
-            voice.rest_bars(match["count"], self._line)
-            self._count()
-        elif kind == "broken":
-            voice.break_rhythm(text)
-        elif kind == "tuplet":
-            voice.tuplet(text)
-        elif kind == "tie":
-            voice.tie()
-        elif kind == "chord":
-            voice.open_chord(self._line)
-        elif kind == "close":
-            voice.close_chord(match["chord_length"])
-        elif kind == "quoted":
-            voice.words(text[1:-1])
-        elif kind == "overlay":
-            voice.overlay(text)
-        elif kind == "grace":
-            self._grace(voice, text[1:-1])
-        else:
-            self._ornament(voice, kind, text)
-
-    def _grace(self, voice: Voice, text: str) -> None:
-        for match in TOKEN.finditer(text):
-            if match.lastgroup == "note":
-                voice.graced(match)
-
-    def _ornament(self, voice: Voice, kind: str, text: str) -> None:
-        """Pass over what adds no notes; tell of what is not known."""
-        if kind == "symbol" and text not in self._symbols:
-            self.warn(f"the letter {text} stands for nothing")
-        elif kind == "mark":
-            self._mark(voice, text)
-        elif kind == "plus":
-            self._plus(voice, text[1:-1])
-        elif kind == "other":
-            self.warn(f"{text!r} is not understood")
-
-    def _mark(self, voice: Voice, text: str) -> None:
-        sign = sign_of(text[1:-1])
-        if sign is not None:
-            voice.add(Sign(sign))
-        elif not is_known(text[1:-1]):
-            self.warn(f"the decoration {text[:40]} is not known")
-
-    def _plus(self, voice: Voice, text: str) -> None:
-        """Pass over a decoration between plus signs, or read a chord as they once were written."""
-        if text in DECORATIONS or not NOTES_OF_OLD.fullmatch(text):
-            if text not in DECORATIONS:
-                self.warn(f"the decoration +{text[:40]}+ is not known")
-            return
-        self.warn(f"+{text[:40]}+ is read as a chord")
-        voice.open_chord(self._line)
-        for match in TOKEN.finditer(text):
-            voice.note(match, self._line)
-            self._count()
-        voice.close_chord("")
 
 
 def _says_anything(properties: Properties) -> bool:
