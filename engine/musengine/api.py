@@ -116,13 +116,13 @@ if TYPE_CHECKING:
     from musengine.interfaces.writer import Writer as Writer
     from musengine.music.miditoolkit_objects import from_miditoolkit as from_miditoolkit
     from musengine.music.miditoolkit_objects import to_miditoolkit as to_miditoolkit
+    from musengine.music.note_tables import BEND as BEND
+    from musengine.music.note_tables import LAST_TICK as LAST_TICK
     from musengine.music.notebook import shown_pitches as shown_pitches
     from musengine.music.piece import Piece as Piece
     from musengine.music.piece import Text as Text
     from musengine.music.pitch_names import parse_pitches as parse_pitches
     from musengine.music.pitch_names import pitch_name as pitch_name
-    from musengine.music.score import BEND as BEND
-    from musengine.music.score import LAST_TICK as LAST_TICK
     from musengine.music.score import Score as Score
     from musengine.music.score import Track as Track
     from musengine.music.texts import ChordSymbol as ChordSymbol
@@ -252,11 +252,12 @@ _NAMES = {
     "interfaces.training": "TrainingConfig",
     "interfaces.writer": "Activations Probabilities RunContent Writable Writer",
     "music.miditoolkit_objects": "from_miditoolkit to_miditoolkit",
+    "music.note_tables": "BEND LAST_TICK",
     "music.notebook": "shown_pitches",
     "music.pitch_names": "parse_pitches pitch_name",
     "music.texts": "ChordSymbol TextEvent chord_symbol text_at transpose_chord",
     "music.piece": "Piece Text",
-    "music.score": "BEND LAST_TICK Score Track",
+    "music.score": "Score Track",
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
     "nn": (

@@ -14,8 +14,9 @@ from midi_ways import WAYS_OF_READING, read_in
 from musengine.builtin.midi import reader
 from musengine.builtin.midi.reader import MidiReader
 from musengine.data.storage.serialization import pack_pieces
+from musengine.music.note_tables import LAST_TICK
 from musengine.music.piece import Piece
-from musengine.music.score import LAST_TICK, Score, Track
+from musengine.music.score import Score, Track
 from musengine.plugins.configs import NoSettings
 from musengine.testing import score_of, unpack, write_midi
 

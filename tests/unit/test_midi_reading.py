@@ -11,8 +11,9 @@ from midi_ways import END, WAYS_OF_READING, midi, read_in
 from musengine.builtin.midi.reader import MidiReader
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
+from musengine.music.note_tables import BEND
 from musengine.music.piece import Piece
-from musengine.music.score import BEND, Score, Track
+from musengine.music.score import Score, Track
 from musengine.plugins.configs import NoSettings
 from musengine.testing import rows_of
 

@@ -18,7 +18,7 @@ from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.warnings import Warnings
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item
-from musengine.music.score import LAST_TICK
+from musengine.music.note_tables import LAST_TICK
 from musengine.plugins.configs import NoSettings
 from musengine.testing import rows_of
 from musengine.testing.strategies import few

@@ -17,8 +17,9 @@ from musengine.builtin.midi.drums import DRUM_BANKS
 from musengine.builtin.midi.reader import MidiReader
 from musengine.builtin.midi.writer import LONGEST_WAIT, MidiWriter, midi_bytes, quantity
 from musengine.interfaces.reader import Item
+from musengine.music.note_tables import BEND
 from musengine.music.piece import Text
-from musengine.music.score import BEND, Score, Track
+from musengine.music.score import Score, Track
 from musengine.music.transforms import one_note_per_key
 from musengine.plugins.configs import NoSettings
 from musengine.testing import rows_of, score_of

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from helpers import beats, seconds
 from musengine.config.quantities import GridStep
+from musengine.music.note_tables import BEND
 from musengine.music.piece import Piece, Text
-from musengine.music.score import BEND, Score, Track
+from musengine.music.score import Score, Track
 from musengine.testing import rows_of, score_of
 from musengine.testing.strategies import few, scores
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import beats, seconds
-from musengine.music.score import BEND, Score, Track
+from musengine.music.note_tables import BEND
+from musengine.music.score import Score, Track
 from musengine.music.transforms import (
     at_resolution,
     excerpt,

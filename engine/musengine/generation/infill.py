@@ -11,7 +11,8 @@ import numpy as np
 from musengine.config.general_midi import GENERAL_MIDI
 from musengine.errors import UserError, did_you_mean
 from musengine.interfaces.steering import Infill, Steering
-from musengine.music.score import COLUMNS, Score, Track
+from musengine.music.note_tables import COLUMNS
+from musengine.music.score import Score, Track
 from musengine.music.transforms import one_note_per_key
 from musengine.pipeline.sections import GenerateConfig
 from musengine.pipeline.values import BarRange

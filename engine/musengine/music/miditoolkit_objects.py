@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from musengine.music.score import BEND, Score, Track
+from musengine.music.note_tables import BEND
+from musengine.music.score import Score, Track
 
 if TYPE_CHECKING:
     from miditoolkit import MidiFile

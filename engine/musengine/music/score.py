@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +13,14 @@ import numpy.typing as npt
 from musengine.config.quantities import GridStep
 from musengine.music import texts as texts_module
 from musengine.music import timing
+from musengine.music.note_tables import COLUMNS, LAST_TICK, by_tick, largest_values, sorted_order
 from musengine.music.texts import TextEvent
 from musengine.utils.arrays import FloatArray, IntArray
 
-COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
-"""The arrays of a Score with an entry for each note."""
 MAPS = ("tempo_tick", "tempo_bpm", "meter_tick", "meter", "key_tick", "key")
 """The arrays of a Score that give ticks their meaning."""
 CONTROLS = ("control_tick", "control")
 """The arrays of a Score with an entry for each controller."""
-LAST_TICK = 2**40
-"""No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
-BEND = 128
-"""The number that pitch bends have among controllers, whose own are 0 to 127."""
 _NO_CONTROLS: IntArray = np.zeros((4, 0), dtype=np.int64)
 
 
@@ -146,7 +140,7 @@ class Score:
             tempos=tempos,
             meters=meters,
             keys=keys,
-            controls_4C=_by_tick(controls, len(tracks)) if controls else None,
+            controls_4C=by_tick(controls, len(tracks)) if controls else None,
             texts=texts,
             length=length,
         )
@@ -183,9 +177,11 @@ class Score:
         """
         if ticks_per_beat < 1:
             raise ValueError(f"ticks_per_beat must be at least 1, got {ticks_per_beat}")
-        largest = _checked(notes_5N, len(tracks))
+        largest = largest_values(notes_5N, len(tracks))
         # The columns are views of one array (5, N).
-        onset, duration, pitch, velocity, track = notes_5N.take(_order(notes_5N, largest), axis=1)
+        onset, duration, pitch, velocity, track = notes_5N.take(
+            sorted_order(notes_5N, largest), axis=1
+        )
         tempo_tick, tempo_bpm = timing.tempo_map(tempos)
         meter_tick, meter = timing.meter_map(meters)
         key_tick, key = timing.key_map(keys)
@@ -307,7 +303,7 @@ class Score:
     def in_order(self) -> Score:
         """Return the score with its notes sorted as a Score has them."""
         notes_5N = np.stack([getattr(self, name) for name in COLUMNS])
-        return self.take(_order(notes_5N, notes_5N.max(axis=1, initial=0).tolist()))
+        return self.take(sorted_order(notes_5N, notes_5N.max(axis=1, initial=0).tolist()))
 
     def take(self, chosen: npt.NDArray[np.bool_] | IntArray) -> Score:
         """Return the score with the notes of a mask or of indices, in that order; maps stay."""
@@ -362,59 +358,3 @@ class Score:
         digest = hashlib.sha256(str(self.ticks_per_beat // common).encode())
         digest.update(rows.tobytes())
         return digest.hexdigest()
-
-
-def _order(notes_5N: IntArray, largest: list[int]) -> IntArray:
-    """Return the indices that sort notes by onset, then pitch, track, duration and velocity.
-
-    Args:
-        notes_5N: onset, duration, pitch, velocity and track, none below 0.
-        largest: of each row.
-    """
-    onset, duration, pitch, velocity, track = notes_5N
-    _, *bits = [most.bit_length() for most in largest]
-    # Does not fit into 63 bits: odd files have huge times.
-    if sum(bits) + largest[0].bit_length() > 63:
-        return np.lexsort((velocity, duration, track, pitch, onset))
-    for_duration, for_pitch, for_velocity, for_track = bits
-    # Packed into one number a note sorts several times faster. Most are in order by parts, which
-    # is what a stable sort makes use of.
-    packed = onset << for_pitch
-    packed |= pitch
-    packed <<= for_track
-    packed |= track
-    packed <<= for_duration
-    packed |= duration
-    packed <<= for_velocity
-    packed |= velocity
-    return np.argsort(packed, kind="stable")
-
-
-def _checked(notes_5N: IntArray, n_tracks: int) -> list[int]:
-    """Return the largest of each row; raises a ValueError where a value is outside its range."""
-    if not notes_5N.size:
-        return [0] * 5
-    # Bounds are checked on the extremes alone: two passes over the table, no array of flags.
-    largest: list[int] = notes_5N.max(axis=1).tolist()
-    ranges = ((0, LAST_TICK), (1, LAST_TICK), (0, 127), (1, 127), (0, n_tracks - 1))
-    found = zip(COLUMNS, ranges, notes_5N.min(axis=1).tolist(), largest, strict=True)
-    for name, (low, high), least, most in found:
-        if least < low or most > high:
-            raise ValueError(f"{name} must lie between {low} and {high}")
-    return largest
-
-
-def _by_tick(controls: Sequence[tuple[int, int, int, int]], n_tracks: int) -> IntArray:
-    """Return (4, C) tick, track, number and value by tick, those of one tick in the order given.
-
-    Raises:
-        ValueError: a value outside its range.
-    """
-    for tick, track, number, value in controls:
-        low, high = (-8192, 8191) if number == BEND else (0, 127)
-        if not (0 <= tick <= LAST_TICK and 0 <= track < n_tracks and 0 <= number <= BEND):
-            raise ValueError(f"a controller ({tick}, {track}, {number}, {value}) is impossible")
-        if not low <= value <= high:
-            raise ValueError(f"the value {value} of a controller must lie between {low} and {high}")
-    by_tick = sorted(controls, key=itemgetter(0))
-    return np.array(by_tick, dtype=np.int64).reshape(-1, 4).T

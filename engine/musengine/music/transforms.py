@@ -11,7 +11,8 @@ import numpy as np
 
 from musengine.config.quantities import GridStep
 from musengine.music import timing
-from musengine.music.score import BEND, Score
+from musengine.music.note_tables import BEND
+from musengine.music.score import Score
 from musengine.music.texts import TextEvent
 from musengine.utils.arrays import Array, FloatArray, IntArray
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from musengine.music.score import BEND, Score, Track
+from musengine.music.note_tables import BEND
+from musengine.music.score import Score, Track
 from musengine.testing.scores import score_of
 
 

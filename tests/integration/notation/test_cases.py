@@ -12,8 +12,9 @@ pytest.importorskip("musengine_notation")
 from notation_cases import CASES, MIDI, Case, midi_file
 
 from musengine.data.reading import read_sources
+from musengine.music.note_tables import BEND
 from musengine.music.piece import Piece
-from musengine.music.score import BEND, Score
+from musengine.music.score import Score
 from musengine.pipeline.values import Source
 from musengine.plugins.manager import load_registry
 from musengine.testing import read_midi, write_midi

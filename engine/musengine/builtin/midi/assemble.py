@@ -13,7 +13,8 @@ from musengine.builtin.midi.chunks import DEFAULT_TICKS_PER_BEAT
 from musengine.builtin.midi.drums import DRUM_CHANNEL, DrumChange, drums_of
 from musengine.builtin.midi.note_pairing import KeyArray, Silences, pair
 from musengine.builtin.midi.warnings import Warnings
-from musengine.music.score import BEND, Score, Track
+from musengine.music.note_tables import BEND
+from musengine.music.score import Score, Track
 from musengine.music.texts import TextEvent, text_at
 from musengine.utils.arrays import IntArray
 

@@ -8,7 +8,7 @@ from musengine.builtin.midi._scan import Scan
 from musengine.builtin.midi.assemble import MAX_NOTES, Part, Song, is_silence
 from musengine.builtin.midi.chunks import Chunks
 from musengine.builtin.midi.drums import may_move
-from musengine.music.score import LAST_TICK
+from musengine.music.note_tables import LAST_TICK
 from musengine.utils.arrays import IntArray
 
 _MOST_PARTS = 2**8

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from musengine.music.score import LAST_TICK
+from musengine.music.note_tables import LAST_TICK
 from musengine.utils.arrays import Array, IntArray
 
 BoolArray = npt.NDArray[np.bool_]

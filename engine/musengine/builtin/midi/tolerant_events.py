@@ -13,7 +13,7 @@ from musengine.builtin.midi.drums import MAX_CHANGES as MAX_DRUM_CHANGES
 from musengine.builtin.midi.drums import DrumChanges
 from musengine.builtin.midi.warnings import Warnings
 from musengine.errors import UnreadableError
-from musengine.music.score import BEND, LAST_TICK
+from musengine.music.note_tables import BEND, LAST_TICK
 
 MAX_CONTROLS = 2**22
 """Files with more controllers and bends are refused: they take memory."""

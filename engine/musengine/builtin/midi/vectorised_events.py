@@ -21,7 +21,7 @@ from musengine.builtin.midi.chunks import Chunks
 from musengine.builtin.midi.drums import may_move
 from musengine.builtin.midi.meta_events import MetaEvents, without_contents
 from musengine.builtin.midi.note_pairing import KeyArray, no_note
-from musengine.music.score import BEND, LAST_TICK
+from musengine.music.note_tables import BEND, LAST_TICK
 from musengine.utils.arrays import IntArray
 
 BoolArray = npt.NDArray[np.bool_]

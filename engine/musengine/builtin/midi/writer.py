@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from musengine.builtin.midi.drums import DRUM_BANKS, DRUM_CHANNEL
 from musengine.interfaces.writer import Writable, Writer
-from musengine.music.score import BEND, Score, Track
+from musengine.music.note_tables import BEND
+from musengine.music.score import Score, Track
 from musengine.music.timing import LONGEST_BEAT_US
 from musengine.music.transforms import at_resolution, until_next_strike
 from musengine.plugins.configs import NoSettings

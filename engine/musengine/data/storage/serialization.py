@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from musengine.data.manifest import PieceInfo, Skipped
+from musengine.music.note_tables import COLUMNS
 from musengine.music.piece import Piece, Text
 from musengine.music.prevailing import Prevailing
-from musengine.music.score import COLUMNS, CONTROLS, MAPS, Score, Track
+from musengine.music.score import CONTROLS, MAPS, Score, Track
 from musengine.music.texts import TextEvent
 from musengine.utils.arrays import Array
 
