@@ -104,7 +104,7 @@ class TestWithoutPlugins:
         # A figure, a folder and a distribution have the names of components too.
         other = {
             ("training/task.py", "nll"),
-            ("runs/folder.py", "samples"),
+            ("runs/held_folder.py", "samples"),
             ("runs/presentation/learning_curve.py", "nll"),
             ("runs/versions.py", "music21"),
         }

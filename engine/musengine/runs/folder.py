@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -25,15 +24,13 @@ from musengine.music.prevailing import Prevailing
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.changes import refuse_changes
+from musengine.runs.held_folder import HeldFolder
 from musengine.runs.needed_plugins import with_needed
 from musengine.runs.versions import versions
 from musengine.utils.files import (
     append_text,
-    is_aside,
-    locked,
     read_json_lines,
     read_table,
-    remove_abandoned,
     well_formed,
     write_json,
     write_text,
@@ -45,135 +42,13 @@ RUNS = Path("runs")
 _STEP = re.compile(r"step-([0-9]{9,15})_")
 """What a checkpoint's file name begins with."""
 
-_BEGINNING = ("choice.json", "versions.json", "split.json", "prompts.safetensors")
-"""What is written before the pipeline makes a folder a run."""
-
 _NAMED = 10
 """Checkpoints that are named where one is missing."""
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """One run's folder."""
-
-    path: Path
-
-    @property
-    def pipeline_file(self) -> Path:
-        """The pipeline as resolved; its presence makes a folder a run."""
-        return self.path / "pipeline.toml"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where the weights are."""
-        return self.path / "checkpoints"
-
-    @property
-    def samples(self) -> Path:
-        """Where generated pieces go."""
-        return self.path / "samples"
-
-    @property
-    def prompts(self) -> Path:
-        """The file with the stored prompts."""
-        return self.path / "prompts.safetensors"
-
-    @property
-    def samplers(self) -> Path:
-        """The file with what the samplers learned when the run began."""
-        return self.path / "samplers.safetensors"
-
-    @property
-    def exists(self) -> bool:
-        """Whether a run is in the folder already."""
-        try:
-            return self.pipeline_file.is_file()
-        except OSError as error:
-            raise UserError(
-                f"cannot read {self.pipeline_file}: {error.strerror or error}", code="cannot-read"
-            ) from error
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes out; a folder in which nothing came to be is removed again.
-
-        What a process that was killed left half written is deleted, also a folder that it had only
-        half begun.
-
-        Raises:
-            UserError: another process holds it, it cannot be written, or it is something else.
-        """
-        self.refuse_links()
-        self._refuse_foreign()
-        message = f"{self.path} is in use by another musengine process; wait for it, or use --new"
-        fresh = False
-        try:
-            # Links are refused before the lock is made, since making it already writes into the
-            # folder.
-            with locked(self.path / "run.lock", message):
-                for folder in (self.path, self.checkpoints, self.samples):
-                    # Only with the lock: files that another process is writing look the same.
-                    remove_abandoned(folder)
-                try:
-                    self._remove_half_begun()
-                    yield
-                finally:
-                    # Whether anything came to be is asked while the lock is held; the lock's file
-                    # itself can only be deleted once it is released, as Windows deletes no open
-                    # file.
-                    fresh = not self.exists
-                    self._remove_half_begun()
-        finally:
-            if fresh:
-                with contextlib.suppress(OSError):
-                    (self.path / "run.lock").unlink(missing_ok=True)
-                    self.path.rmdir()
-
-    def refuse_links(self) -> None:
-        """Refuse a folder with links that lead out of it: what is written stays inside.
-
-        Raises:
-            UserError: there is one; names it.
-        """
-        home = self.path.resolve()
-        for folder in (self.path, self.checkpoints, self.samples):
-            for entry in _entries(folder):
-                if entry.is_symlink() and not entry.resolve().is_relative_to(home):
-                    raise UserError(
-                        f"{entry} is a link that leads out of the run folder, in which alone a run "
-                        "writes and deletes; put a copy in its place",
-                        code="link-outside",
-                    )
-
-    def _refuse_foreign(self) -> None:
-        """Refuse a folder that is neither a run, nor one half begun, nor empty."""
-        if self.exists:
-            return
-        if self.path.is_dir():
-            # Without our lock in it, files of these names are a stranger's.
-            own = {"run.lock", *_BEGINNING} if (self.path / "run.lock").is_file() else set()
-            others = [
-                entry.name
-                for entry in self.path.iterdir()
-                if entry.name not in own and not (own and is_aside(entry.name))
-            ]
-            if others:
-                raise UserError(
-                    f"{self.path} is not a run folder (it holds {sorted(others)[0]}); "
-                    "name another with --run-dir",
-                    code="folder-not-empty",
-                )
-        elif self.path.exists():
-            raise UserError(
-                f"{self.path} is a file; name another folder with --run-dir", code="file-not-folder"
-            )
-
-    def _remove_half_begun(self) -> None:
-        """Delete what a run begins with, where its pipeline, the last of it, is not there."""
-        if self.path.is_dir() and not self.exists:
-            for name in _BEGINNING:
-                with contextlib.suppress(OSError):
-                    (self.path / name).unlink(missing_ok=True)
+class RunFolder(HeldFolder):
+    """One run's folder, and what its files say."""
 
     def begin(self, pipeline: Pipeline, dataset: Dataset, encoder: Encoder[Any]) -> None:
         """Write what a fresh run starts with; the pipeline last, since it makes it a run."""
@@ -432,14 +307,6 @@ def _look_at_best(*, checkpoint: str, figure: float = 0.0, step: int = 0) -> Non
     numbers = all(type(each) in (int, float) for each in (figure, step))
     if not numbers or not isinstance(checkpoint, str):
         raise TypeError("what it says of the best checkpoint is of another kind")
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder; nothing where it is none or cannot be read."""
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
 
 
 def _step(checkpoint: Path) -> int:
