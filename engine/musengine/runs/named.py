@@ -51,6 +51,8 @@ def find_run(name: str | Path, registry: Registry) -> NamedRun:
 
 
 def _own_run(path: Path, registry: Registry) -> RunFolder | None:
+    # Runs of one's own first: a distribution that is installed later must not take a name from
+    # them.
     places = [path, RUNS / path] if _is_bare(path) else [path]
     for place in places:
         if RunFolder(place).exists:

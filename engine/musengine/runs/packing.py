@@ -72,12 +72,15 @@ def pack(
     if (corpus := run.path / "corpus.json").is_file():
         write_json(folder / "corpus.json", read_table(corpus))
     _pack_figures(run, folder)
+    # Last, since the pipeline makes a folder a run; resolved, so that no table is written that
+    # could not be read again.
     source = SettingsSource(folder / "pipeline.toml", name, tables, folder)
     target.write_pipeline(resolve_pipeline(source, registry))
 
 
 def _tables(pipeline: Pipeline, name: str) -> dict[str, Any]:
     """Return the pipeline without what is the maker's own: paths, machine, callbacks, seed."""
+    # A copy, as the tables share their values with the pipeline.
     tables = copy.deepcopy(pipeline.tables())
     tables["corpus"] = {"path": f"{_LEARNED_FROM}:{name}"}
     generate = tables["generate"]

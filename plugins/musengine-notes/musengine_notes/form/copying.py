@@ -54,12 +54,13 @@ def tried_copying(model: NoteModel, chooser: Chooser, bar: int) -> Tensor:
     more = torch.zeros(model.lags, device=device)
     if not model.lags or len(wanted) != model.lags or bar < 1:
         return more
-    # Fixed seeds: what is found depends on the weights alone.
     lags = torch.tensor(model.notes.lags, device=device)
     response = torch.where(lags[:, None] % lags == 0, _MULTIPLE, _OTHER)
     damped = response.T @ response + torch.eye(len(lags), device=device)
+    # Fixed seeds: what is found depends on the weights alone.
     for seed in range(ROUNDS):
         alike = _tried(model, chooser, bar, more, seed)
+        # NaN where no two bars were so far apart: then nothing is known to be lacking.
         lacking = torch.log((wanted + _LITTLE) / (alike + _LITTLE)).nan_to_num(0.0)
         more = more + torch.linalg.solve(damped, response.T @ lacking).clamp(-_LARGEST, _LARGEST)
     return more

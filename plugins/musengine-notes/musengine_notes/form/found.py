@@ -35,6 +35,7 @@ class FoundCopying:
         if "copying" not in arrays:
             return cls()
         weights, ways, found = (arrays[name] for name in ("weights", "ways", "copying"))
+        # The file is a stranger's, perhaps: a wrong shape would end in the middle of a draw.
         if weights.ndim != 1 or ways.shape != (len(weights), 3) or found.shape[:-1] != (len(ways),):
             raise ValueError("no table of what is added to copying")
         if not (np.isfinite(ways).all() and np.isfinite(found).all()):
@@ -61,5 +62,6 @@ def digest_of(model: Model[Any]) -> int:
     """Return a number that tells weights apart."""
     digest = hashlib.blake2b(digest_size=8)
     for weights in model.state_dict().values():
+        # As bytes, since NumPy knows no bfloat16.
         digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return int.from_bytes(digest.digest(), "little")
