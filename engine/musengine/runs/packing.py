@@ -80,7 +80,6 @@ def pack(
 
 def _tables(pipeline: Pipeline, name: str) -> dict[str, Any]:
     """Return the pipeline without what is the maker's own: paths, machine, callbacks, seed."""
-    # A copy, as the tables share their values with the pipeline.
     tables = copy.deepcopy(pipeline.tables())
     tables["corpus"] = {"path": f"{_LEARNED_FROM}:{name}"}
     generate = tables["generate"]
