@@ -13,7 +13,7 @@ from musengine.encoding.layouts import Grid, Layout
 from musengine.plugins.configs import EncoderConfig, ModelConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class RollsReaderConfig(Config):
     """Piano-rolls with official splits, in `.npz` or `.json` files."""
 
@@ -22,7 +22,7 @@ class RollsReaderConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class PianoRollConfig(EncoderConfig):
     """A grid of time steps and pitches, 1 where a note sounds."""
 
@@ -60,7 +60,7 @@ class PianoRollConfig(EncoderConfig):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class FrequenciesConfig(ModelConfig):
     """How often each note sounds: the yardstick every trained model must beat."""
 
@@ -71,7 +71,7 @@ class FrequenciesConfig(ModelConfig):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SamplesConfig(Config):
     """Pieces and checkpoints while training goes on, more often at first."""
 
@@ -84,7 +84,7 @@ class SamplesConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class RecordConfig(Config):
     """What goes on inside the model while it reads a training batch."""
 
@@ -96,7 +96,7 @@ class RecordConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ConsoleConfig(Config):
     """Progress of the training on the terminal."""
 
@@ -108,7 +108,7 @@ class ConsoleConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class EarlyStoppingConfig(Config):
     """The end of a training whose validation figure has not fallen for a while."""
 

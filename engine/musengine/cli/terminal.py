@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from typing import TYPE_CHECKING
 
 from musengine.errors import MachineError, UserError, on_one_line, written_out
 from musengine.utils.progress import LONGEST_SILENCE, ProgressBar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
 _PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
@@ -29,14 +31,21 @@ class Terminal:
 
     def __init__(self, level: int = logging.INFO) -> None:
         self.level = level
-        self.rich = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._said = time.monotonic()
         self._bar: _Bar | None = None
+
+    @functools.cached_property
+    def rich(self) -> Console:
+        """The console that everything is shown on, made with the first line or bar."""
+        # A command that has nothing to say is over sooner than this import.
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
     @property
     def draws_bars(self) -> bool:
         """Whether bars can be drawn."""
-        return self.rich.is_terminal and self.level <= logging.INFO
+        return self.level <= logging.INFO and self.rich.is_terminal
 
     def line(self, message: str, level: int = logging.INFO) -> None:
         """Print one line, its indentation kept, line breaks in it written out.
@@ -97,6 +106,9 @@ class _Bar:
     def _draw(self) -> None:
         if not self._terminal.draws_bars:
             return
+        from rich.markup import escape
+        from rich.progress import BarColumn, Progress, TextColumn
+
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=10),
@@ -116,6 +128,8 @@ class _Bar:
             self._terminal.open(self)
             self._draw()
         if self._progress is not None:
+            from rich.markup import escape
+
             self._progress.update(
                 self._task, completed=fraction, figures=escape(written_out(detail))
             )

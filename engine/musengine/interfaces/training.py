@@ -14,7 +14,7 @@ DEFAULT_STEPS = 2000
 """Optimizer steps where a pipeline sets no limit at all."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TrainingConfig(Config):
     """`[training]`: how long, on which batches, how optimised, on what device.
 

@@ -70,7 +70,7 @@ class Defaults:
 
     def _instead(self) -> list[Setting]:
         """Return the model's keys that can be in the place of one of `[training]`."""
-        settings = settings_of(self.model.declaration.config) if self.model is not None else []
+        settings = settings_of(self.model.declaration.config) if self.model is not None else ()
         return [each for each in settings if each.instead_of]
 
     def _usual(self) -> dict[Place, str]:

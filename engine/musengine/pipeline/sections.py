@@ -17,14 +17,14 @@ from musengine.plugins.declarations import SteeringKind
 ALL_KEYS = tuple(range(-5, 7))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class RunConfig(Config):
     """`[run]`: what a person wants to remember of the run."""
 
     message: str = setting("", doc="A note, kept with the run and shown wherever it is named.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CorpusConfig(Config):
     """`[corpus]`: where the music comes from and how it is divided."""
 
@@ -136,7 +136,7 @@ def _semitones(value: tuple[int, ...] | str) -> tuple[int, ...]:
     return tuple(range(low, high + 1))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class GenerateConfig(Config):
     """`[generate]`: how many pieces, how long, from what."""
 
@@ -281,7 +281,7 @@ class GenerateConfig(Config):
             yield "instruments", "add_part names the instrument; leave one of them out"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class EvaluateConfig(Config):
     """`[evaluate]`: of what the metrics in `[[metric]]` are asked."""
 
@@ -292,7 +292,7 @@ class EvaluateConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ReportConfig(Config):
     """`[report]`: what is written of the run as a whole, by installed plugins."""
 

@@ -21,12 +21,12 @@ Kept = Literal["program", "velocity"]
 """What an encoder's arrays may hold of notes; drums are among the programs."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class NoSettings(Config):
     """A component without settings."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class EncoderConfig(Config):
     """Base of an encoder's settings: the layout follows from them."""
 
@@ -94,7 +94,7 @@ class Window:
             raise ValueError(f"a context of {self.context} is not less than {self.steps} steps")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ModelConfig(Config):
     """Base of a model's settings."""
 
@@ -116,7 +116,7 @@ class ModelConfig(Config):
         return ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SamplerConfig(Config):
     """Base of the settings of a sampler that asks more of a layout than its name."""
 
@@ -129,7 +129,7 @@ class SamplerConfig(Config):
         return ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class WriterConfig(Config):
     """Base of the settings of a writer that may lack something on this system."""
 

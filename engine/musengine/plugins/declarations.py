@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from musengine.config.fields import Config
+from musengine.config.fields import ByValue, Config
 from musengine.plugins.configs import Content, NoSettings
 
 Capability = Literal["likelihood"]
@@ -58,8 +58,8 @@ class Follows:
         return number + self.plus if known else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declaration:
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Declaration(ByValue):
     """One component.
 
     Attributes:
@@ -92,7 +92,7 @@ class Declaration:
     default_for: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ReaderDeclaration(Declaration):
     """A reader of music files or of a built-in corpus.
 
@@ -111,14 +111,14 @@ class ReaderDeclaration(Declaration):
     priority: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class EncoderDeclaration(Declaration):
     """An encoder: Score or Text to arrays and back. Its config derives from EncoderConfig."""
 
     kind: ClassVar[str] = "encoder"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ModelDeclaration(Declaration):
     """A model. Its config derives from ModelConfig.
 
@@ -164,7 +164,7 @@ class ModelDeclaration(Declaration):
         return ("likelihood",) if self.likelihood else ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LossDeclaration(Declaration):
     """A loss; `layouts` empty means any."""
 
@@ -172,7 +172,7 @@ class LossDeclaration(Declaration):
     layouts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SamplerDeclaration(Declaration):
     """A sampler.
 
@@ -187,7 +187,7 @@ class SamplerDeclaration(Declaration):
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MetricDeclaration(Declaration):
     """A metric: pieces and a reference set to named numbers.
 
@@ -208,7 +208,7 @@ class MetricDeclaration(Declaration):
     comparable: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class WriterDeclaration(Declaration):
     """A writer. Its config derives from WriterConfig where the system may lack what it needs.
 
@@ -228,14 +228,14 @@ class WriterDeclaration(Declaration):
     notebook: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CallbackDeclaration(Declaration):
     """A callback, called at the events of a run."""
 
     kind: ClassVar[str] = "callback"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CommandDeclaration(Declaration):
     """A subcommand of the command line.
 
@@ -251,7 +251,7 @@ class CommandDeclaration(Declaration):
     arguments: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TrainingPartDeclaration(Declaration):
     """Base of what `[training]` names: an optimizer, a schedule or a batching strategy.
 
@@ -263,7 +263,7 @@ class TrainingPartDeclaration(Declaration):
     uses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class OptimizerDeclaration(TrainingPartDeclaration):
     """An optimizer; every one uses `learning_rate`.
 
@@ -274,14 +274,14 @@ class OptimizerDeclaration(TrainingPartDeclaration):
     kind: ClassVar[str] = "optimizer"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ScheduleDeclaration(TrainingPartDeclaration):
     """A schedule: what the learning rate is multiplied by in the course of training."""
 
     kind: ClassVar[str] = "schedule"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class BatchingDeclaration(TrainingPartDeclaration):
     """A batching strategy: which steps of which pieces make each batch.
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from musengine.plugins.declarations import (
-    BatchingDeclaration,
-    CallbackDeclaration,
-    CommandDeclaration,
-    EncoderDeclaration,
-    LossDeclaration,
-    MetricDeclaration,
-    ModelDeclaration,
-    OptimizerDeclaration,
-    ReaderDeclaration,
-    SamplerDeclaration,
-    ScheduleDeclaration,
-    TrainedDeclaration,
-    WriterDeclaration,
-)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from musengine.plugins.declarations import (
+        BatchingDeclaration,
+        CallbackDeclaration,
+        CommandDeclaration,
+        EncoderDeclaration,
+        LossDeclaration,
+        MetricDeclaration,
+        ModelDeclaration,
+        OptimizerDeclaration,
+        ReaderDeclaration,
+        SamplerDeclaration,
+        ScheduleDeclaration,
+        TrainedDeclaration,
+        WriterDeclaration,
+    )
 
 PROJECT = "musengine"
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -330,7 +330,8 @@ def _register(plugins: list[Plugin], registry: Registry) -> None:
 def _origin(distribution: importlib.metadata.Distribution | None) -> Distribution:
     try:
         assert distribution is not None
-        name, version = distribution.name, distribution.version
+        metadata = distribution.metadata  # parsed anew each time it is asked for
+        name, version = metadata["Name"], metadata["Version"]
     except Exception:  # a folder named like metadata that holds none
         name, version = None, None
     return Distribution(name or "unknown distribution", version or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +21,19 @@ D = TypeVar("D", bound=Declaration)
 CORE = "musengine"
 """The core's distribution."""
 
+_AT_THE_MARGIN = re.compile(r"^(?:class|def|async def) (\w+)", re.MULTILINE)
 
-def _names(source: str) -> set[str]:
-    """Return the names that a module binds anywhere outside its functions and classes."""
+
+def _binds(source: str, name: str) -> bool:
+    """Return whether a module binds a name anywhere outside its functions and classes."""
+    # Nearly all stand at the margin, and parsing takes as long as compiling.
+    if name in _AT_THE_MARGIN.findall(source):
+        return True
+    # A star import or a module's `__getattr__` may give any name.
+    return bool({name, "*", "__getattr__"} & _bound_names(source))
+
+
+def _bound_names(source: str) -> set[str]:
     names: set[str] = set()
     # A list instead of recursion, which deeply nested code would exhaust.
     waiting: list[ast.AST] = [ast.parse(source)]
@@ -94,11 +105,10 @@ class RegistryEntry:
             if spec is None:
                 return self._unloadable(f"there is no module {module!r}")
             source = spec.loader.get_source(module)  # type: ignore[union-attr]
+            if source is None or _binds(source, attribute):
+                return ""
         except Exception as error:  # a parent package may raise anything, a loader have no source
             return "" if isinstance(error, AttributeError) else self._unloadable(str(error))
-        # A star import or a module's `__getattr__` may give any name.
-        if source is None or {attribute, "*", "__getattr__"} & _names(source):
-            return ""
         return self._unloadable(f"there is no {attribute!r} in {module}")
 
     def _unloadable(self, reason: str, target: str = "") -> str:

@@ -8,12 +8,14 @@ form, and what is one of a few words is one of them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from musengine.config.fields import Config
+from musengine.config.setting_types import hints_of
 from musengine.encoding.layouts import Grid, Tokens
 from musengine.errors import did_you_mean
 from musengine.plugins.configs import EncoderConfig, ModelConfig, SamplerConfig, WriterConfig
@@ -28,12 +30,8 @@ _FOLDER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:(?!\.)[^\\:/]+(/(?!\.)[^\\:
 """Of a package and a folder within it, no part of which begins with a dot."""
 _KNOWN_LAYOUTS = (Grid.name, Tokens.name)
 """The core's; a plugin may have others, but none that is nearly one of these."""
-_HINTS = {
-    declaration.kind: {field.name: hints[field.name] for field in dataclasses.fields(declaration)}
-    for declaration in DECLARATIONS.values()
-    for hints in (get_type_hints(declaration),)
-}
-"""The type of each field by kind."""
+
+_DECLARATION = {declaration.kind: declaration for declaration in DECLARATIONS.values()}
 
 
 def faults(item: Declaration) -> list[str]:
@@ -43,9 +41,16 @@ def faults(item: Declaration) -> list[str]:
     return found or [*_wrong_forms(item), *_wrong_config(item)]
 
 
+@functools.cache
+def _hints(kind: str) -> dict[str, Any]:
+    """Return the type of each field that declarations of a kind have."""
+    hints = hints_of(_DECLARATION[kind])
+    return {field.name: hints[field.name] for field in dataclasses.fields(_DECLARATION[kind])}
+
+
 def _wrong_types(item: Declaration) -> Iterator[str]:
     what = f"{item.kind} {item.name!r}"
-    for name, hint in _HINTS[item.kind].items():
+    for name, hint in _hints(item.kind).items():
         value = getattr(item, name)
         if name == "config":
             base = _BASES.get(item.kind, Config)

@@ -23,7 +23,7 @@ BEAT_WIDTHS = {"meter": 8, "classic": 5, "none": 0}
 """How many numbers stand for the beat, for each way of saying it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class BiaxialEncoderConfig(EncoderConfig):
     """A grid of play and articulate, with where each step stands in its bar and beat."""
 
@@ -66,7 +66,7 @@ class BiaxialEncoderConfig(EncoderConfig):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class BiaxialConfig(ModelConfig):
     """LSTM layers along time, the same for every note, then layers from the lowest note up."""
 

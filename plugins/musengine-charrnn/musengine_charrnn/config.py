@@ -37,7 +37,7 @@ _TRAINING = {
 """What is proposed for any music."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TextRollConfig(EncoderConfig):
     """A piano-roll as text: a character for each note that sounds, a separator for each step."""
 
@@ -94,7 +94,7 @@ class TextRollConfig(EncoderConfig):
         return "text-roll"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CharsConfig(EncoderConfig):
     """Texts as their characters, of which those of the training part are learned."""
 
@@ -121,7 +121,7 @@ class CharsConfig(EncoderConfig):
         return False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CharRnnConfig(ModelConfig):
     """Recurrent layers over characters: each predicts the next from all before it."""
 

@@ -11,7 +11,7 @@ LONGEST_WINDOW = 1024
 """Steps of a window at most, so that what is compared at once stays small."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SimilarityConfig(Config):
     """How pieces are compared with a corpus by the cosine of windows."""
 
@@ -30,7 +30,7 @@ class SimilarityConfig(Config):
     seed: int = setting(0, doc="Seed of the drawing.", low=0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class OriginalityConfig(Config):
     """How passages of a corpus are looked for in pieces."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from musengine.api import CorpusSurvey, ModelConfig, SuggestedSize, Suggestion, setting
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Lstm3Config(ModelConfig):
     """Stacked LSTM layers that see the input and each other, notes independent given the past."""
 

@@ -14,7 +14,7 @@ MP3_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_00
 """Samples per second that MP3 can have."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class PictureConfig(Config):
     """A piano-roll picture of each piece."""
 
@@ -23,7 +23,7 @@ class PictureConfig(Config):
     height: int = setting(420, doc="Height in pixels.", low=120, high=10000)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class HeatmapConfig(Config):
     """A heat-map of the probabilities between the rolls of the prompt and of the result."""
 
@@ -31,7 +31,7 @@ class HeatmapConfig(Config):
     height: int = setting(900, doc="Height in pixels of all three together.", low=300, high=10000)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SoundConfig(WriterConfig):
     """What all sound files share: they are played with a SoundFont."""
 
@@ -60,12 +60,12 @@ class SoundConfig(WriterConfig):
         return soundfonts.NONE_FOUND if path is None else soundfonts.fault(path)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class WavConfig(SoundConfig):
     """A sound file of each piece, played with a SoundFont."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Mp3Config(SoundConfig):
     """A compressed sound file of each piece, played with a SoundFont."""
 
@@ -89,7 +89,7 @@ class Mp3Config(SoundConfig):
         return min(max((high - self.kbps) / (high - low), 0.0), 1.0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TensorBoardConfig(Config):
     """Curves of the training for TensorBoard, in the run's folder `tensorboard`."""
 

@@ -36,7 +36,7 @@ _TRAINING = {
 """What is proposed for any music."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MelodyEncoderConfig(EncoderConfig):
     """One class for each step of a melody: a rest, one of 128 pitches, or what was before, held."""
 
@@ -69,7 +69,7 @@ class MelodyEncoderConfig(EncoderConfig):
         return Tokens(size=len(meanings), step=self.step, meanings=meanings)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MelodyModelConfig(ModelConfig):
     """LSTM layers on one token after another, and a softmax over the next."""
 

@@ -8,7 +8,7 @@ from typing import Literal
 from musengine.api import Config, setting
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class AbcConfig(Config):
     """Settings of the reader of ABC tunes."""
 
@@ -21,7 +21,7 @@ class AbcConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class NotationConfig(Config):
     """Settings of the readers of MusicXML, Humdrum and music21's corpora."""
 

@@ -28,7 +28,7 @@ _GROWTH = 1.05
 """Longer ones are each so many times the one before."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class NotesEncoderConfig(EncoderConfig):
     """One step for each note: when, which instrument, which pitch, how long, how loud."""
 
@@ -108,7 +108,7 @@ def _lengths(longest: float) -> tuple[int, ...]:
     return tuple(table)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class NotesModelConfig(ModelConfig):
     """Predicts each note from all before it, field by field."""
 
@@ -209,7 +209,7 @@ def _tables(survey: CorpusSurvey, layers: int, width: int) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class NotesSamplerConfig(Config):
     """Draws the fields of a note one after another."""
 

@@ -19,7 +19,7 @@ from musengine.api import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MidiTokConfig(EncoderConfig):
     """A score as one sequence of MidiTok's tokens: when, program, pitch, velocity, duration."""
 
@@ -44,7 +44,7 @@ class MidiTokConfig(EncoderConfig):
         return ("program", "velocity")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TransformerConfig(ModelConfig):
     """A decoder-only transformer: each token attends to a bounded stretch before it."""
 

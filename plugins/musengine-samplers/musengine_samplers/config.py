@@ -10,7 +10,7 @@ from musengine_samplers.meanings import all_pitches, has_steps, is_learned_later
 from musengine_samplers.scales import Key, ScaleName, pitch_classes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ThresholdConfig(Config):
     """Unlikely notes are never drawn, the others as they are."""
 
@@ -19,7 +19,7 @@ class ThresholdConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class AdaptiveConfig(Config):
     """The fewer notes sound, the more readily they are drawn."""
 
@@ -53,7 +53,7 @@ class AdaptiveConfig(Config):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TemperedConfig(Config):
     """Each piece is drawn boldly or evenly by a power of its own."""
 
@@ -71,7 +71,7 @@ class TemperedConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TemperatureConfig(Config):
     """Logits divided by a temperature."""
 
@@ -82,14 +82,14 @@ class TemperatureConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TopKConfig(Config):
     """Only the likeliest few are drawn from."""
 
     k: int = setting(10, doc="How many tokens, or notes of a step, are left; the likeliest.", low=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class NucleusConfig(Config):
     """Only the likeliest tokens that together reach a probability are drawn from."""
 
@@ -98,7 +98,7 @@ class NucleusConfig(Config):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class MinPConfig(Config):
     """Only tokens not much less likely than the likeliest are drawn from."""
 
@@ -126,7 +126,7 @@ def _length_incompatibilities(length: Length, layout: Layout) -> Iterable[str]:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LongestNoteConfig(SamplerConfig):
     """No note is held longer than a length."""
 
@@ -147,7 +147,7 @@ class LongestNoteConfig(SamplerConfig):
         yield from _length_incompatibilities(self.length, layout)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LongestRestConfig(SamplerConfig):
     """Silence lasts no longer than a length."""
 
@@ -167,7 +167,7 @@ class LongestRestConfig(SamplerConfig):
         yield from _length_incompatibilities(self.length, layout)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class NotesAtOnceConfig(SamplerConfig):
     """At least so many notes sound at once, and at most so many."""
 
@@ -206,7 +206,7 @@ class NotesAtOnceConfig(SamplerConfig):
             yield f"at_least = {self.fewest}, but the encoder writes at most {notes} at once"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class SmallestIntervalConfig(SamplerConfig):
     """Notes that sound at once keep a distance."""
 
@@ -219,7 +219,7 @@ class SmallestIntervalConfig(SamplerConfig):
         return without_notes(layout)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ScaleConfig(SamplerConfig):
     """Only the notes of a scale are drawn."""
 

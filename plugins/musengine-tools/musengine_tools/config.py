@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from musengine.api import Config, Length, setting
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class FlattenedConfig(Config):
     """What is read of each file, and how long a note may be."""
 
