@@ -10,11 +10,11 @@ import pytest
 from helpers import manifest_of, refused
 from musengine.data.dataset import (
     Dataset,
-    check_choices,
     prepare,
     read_corpus,
     total_steps,
 )
+from musengine.data.discovery import check_choices
 from musengine.data.storage.cache import corpus_cache
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import listed, refused
+from musengine.data.filters import check_folders, part_by_folder, rules_of
 from musengine.data.manifest import SourceFile
-from musengine.data.splits import Split, check_folders, part_by_folder, rules_of, split_pieces
+from musengine.data.splits import Split, split_pieces
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Piece, SplitName, Text
 from musengine.pipeline.sections import CorpusConfig

@@ -21,8 +21,7 @@ from musengine.cli import templates
 from musengine.config import toml
 from musengine.config.fields import build_config
 from musengine.data.discovery import DiscoveryNotes, check_sources, find_items
-from musengine.data.filters import Patterns, check_used
-from musengine.data.splits import check_folders, rules_of
+from musengine.data.filters import Patterns, check_folders, check_used, rules_of
 from musengine.data.storage.cache import size_limit
 from musengine.encoding.pianoroll import MAX_GRID_STEPS
 from musengine.errors import UserError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -141,11 +140,16 @@ class Setting:
         return schema if self.default is None else {**schema, "default": self.default}
 
 
-@functools.cache
+_SETTINGS: dict[type[Any], tuple[Setting, ...]] = {}
+
+
 def settings_of(cls: type[Any]) -> tuple[Setting, ...]:
     """Return the keys of a Config, in order; of each class they are made out once."""
-    hints = hints_of(cls)
-    return tuple(_setting(field, hints[field.name]) for field in dataclasses.fields(cls))
+    if cls not in _SETTINGS:
+        hints = hints_of(cls)
+        made = (_setting(field, hints[field.name]) for field in dataclasses.fields(cls))
+        _SETTINGS[cls] = tuple(made)
+    return _SETTINGS[cls]
 
 
 def _setting(field: dataclasses.Field[Any], hint: Any) -> Setting:

@@ -5,31 +5,30 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from musengine.data.discovery import DiscoveryNotes
+from musengine.data.discovery import DiscoveryNotes, items_of, nothing_found
 from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
 from musengine.data.extraction import extraction_of
-from musengine.data.filters import filter_items
+from musengine.data.filters import PARTS, rules_of
 from musengine.data.manifest import Manifest, Skipped
-from musengine.data.reading import list_items, read_manifest
+from musengine.data.reading import read_manifest
 from musengine.data.spans import split_within
-from musengine.data.splits import PARTS, Split, check_folders, rules_of, split_pieces
+from musengine.data.splits import Split, split_pieces
 from musengine.data.storage.cache import size_limit, trim, working_cache
 from musengine.encoding.left_out import LeftOut
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
-from musengine.interfaces.reader import Item
 from musengine.music.piece import SplitName, Text
 from musengine.music.prevailing import Prevailing, most_frequent
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
-from musengine.plugins.registry import Component, Registry
+from musengine.plugins.registry import Registry
 from musengine.utils.progress import SILENT, ProgressReporter
 
 
@@ -109,7 +108,7 @@ def read_corpus(
     # A mistake in a list or a limit is reported before an hour of reading, not after it.
     rules_of(config)
     size_limit()
-    items = _items(pipeline, registry, discovery)
+    items = items_of(pipeline, registry, discovery)
     if known is not None:
         # By id and not by content: a changed file is read, and `check_split` then says that it
         # changed.
@@ -128,40 +127,8 @@ def read_corpus(
         reporter=reporter,
     )
     if not manifest.pieces:
-        raise UserError(_nothing(config, manifest.skipped, discovery.ignored), code="no-music")
+        raise UserError(nothing_found(config, manifest.skipped, discovery.ignored), code="no-music")
     return manifest
-
-
-def _items(
-    pipeline: Pipeline, registry: Registry, discovery: DiscoveryNotes
-) -> list[tuple[Component, Item]]:
-    """Return the files of the corpus that its settings do not exclude, with their readers."""
-    config = pipeline.corpus
-    items = list_items(config.path, registry, pipeline.reader, pipeline.accepts(), discovery)
-    names = [(item.style, item.id) for _, item in items]
-    items = filter_items(items, names, config.styles, config.exclude)
-    if config.split == "folders":
-        check_folders(item for _, item in items)
-    return items
-
-
-def check_choices(pipeline: Pipeline, registry: Registry) -> None:
-    """Look, without reading music, whether what the corpus's settings name is there.
-
-    Raises:
-        UserError: a style or a folder of a part that no file is in, a list that is none, or no
-            file at all that could be music.
-    """
-    config, discovery = pipeline.corpus, DiscoveryNotes()
-    rules_of(config)
-    listed = config.styles or config.exclude or config.split == "folders" or _only_paths(config)
-    if listed and not _items(pipeline, registry, discovery):
-        raise UserError(_nothing(config, (), discovery.ignored), code="no-music")
-
-
-def _only_paths(config: CorpusConfig) -> bool:
-    """Return whether listing the files is quick: those of a library may take an import."""
-    return all(source.scheme is None for source in config.path)
 
 
 def prepare(
@@ -229,7 +196,7 @@ def prepare(
         trim(folder, size_limit(), min(started, manifest.started))
     if not dataset.parts["train"]:
         raise UserError(
-            _nothing(config, dataset.skipped, manifest.discovery.ignored), code="no-music"
+            nothing_found(config, dataset.skipped, manifest.discovery.ignored), code="no-music"
         )
     return dataset
 
@@ -281,23 +248,6 @@ def _content(manifest: Manifest, job: EncodeJob, common: bool) -> Score | Text |
         return job.content(manifest.loader.pieces(manifest.files[job.piece.file]), common)
     except UserError:
         return None
-
-
-def _nothing(config: CorpusConfig, skipped: Sequence[Skipped], ignored: Counter[str]) -> str:
-    where = ", ".join(source.text for source in config.path)
-    by_reason: dict[str, list[str]] = {}
-    for entry in skipped:
-        by_reason.setdefault(entry.reason, []).append(entry.path)
-    reasons = [
-        f"{paths[0]}{f' and {len(paths) - 1:,} more' if len(paths) > 1 else ''}: {reason}"
-        for reason, paths in by_reason.items()
-    ]
-    if len(reasons) > 20:
-        reasons = [*reasons[:20], f"and {len(reasons) - 20} more"]
-    if not skipped:
-        others = ", ".join(f"{count} {suffix}" for suffix, count in ignored.most_common(5))
-        reasons = [f"no music files found{f' (there are {others})' if others else ''}"]
-    return f"no usable music in {where}: {'; '.join(reasons)}"
 
 
 def total_steps(pieces: Iterable[EncodedPiece]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musengine.config.toml import ESCAPES
+from musengine.data.filters import check_folders, filter_items, rules_of
 from musengine.errors import UserError, did_you_mean
 from musengine.pipeline.values import Source
 from musengine.plugins.configs import Content
@@ -17,7 +18,10 @@ from musengine.plugins.declarations import ReaderDeclaration
 from musengine.plugins.registry import Component, Registry, RegistryEntry
 
 if TYPE_CHECKING:
+    from musengine.data.manifest import Skipped
     from musengine.interfaces.reader import Item, Reader
+    from musengine.pipeline.resolve import Pipeline
+    from musengine.pipeline.sections import CorpusConfig
 
 
 @dataclass
@@ -227,3 +231,68 @@ def check_sources(sources: Iterable[Source], registry: Registry) -> list[UserErr
         except UserError as error:
             problems.append(error)
     return problems
+
+
+def list_items(
+    sources: Iterable[Source],
+    registry: Registry,
+    reader: Component | None,
+    accepts: Sequence[Content],
+    discovery: DiscoveryNotes,
+) -> list[tuple[Component, Item]]:
+    """Return the files of some sources with their readers; `discovery` notes the rest."""
+    return [
+        pair
+        for source in sources
+        for pair in find_items(source, registry, reader, discovery, accepts)
+    ]
+
+
+def items_of(
+    pipeline: Pipeline, registry: Registry, discovery: DiscoveryNotes
+) -> list[tuple[Component, Item]]:
+    """Return the files of the corpus that its settings do not exclude, with their readers."""
+    config = pipeline.corpus
+    items = list_items(config.path, registry, pipeline.reader, pipeline.accepts(), discovery)
+    names = [(item.style, item.id) for _, item in items]
+    items = filter_items(items, names, config.styles, config.exclude)
+    if config.split == "folders":
+        check_folders(item for _, item in items)
+    return items
+
+
+def check_choices(pipeline: Pipeline, registry: Registry) -> None:
+    """Look, without reading music, whether what the corpus's settings name is there.
+
+    Raises:
+        UserError: a style or a folder of a part that no file is in, a list that is none, or no
+            file at all that could be music.
+    """
+    config, discovery = pipeline.corpus, DiscoveryNotes()
+    rules_of(config)
+    listed = config.styles or config.exclude or config.split == "folders" or _only_paths(config)
+    if listed and not items_of(pipeline, registry, discovery):
+        raise UserError(nothing_found(config, (), discovery.ignored), code="no-music")
+
+
+def _only_paths(config: CorpusConfig) -> bool:
+    """Return whether listing the files is quick: those of a library may take an import."""
+    return all(source.scheme is None for source in config.path)
+
+
+def nothing_found(config: CorpusConfig, skipped: Sequence[Skipped], ignored: Counter[str]) -> str:
+    """Return a line that says that there is no music, and what there is instead."""
+    where = ", ".join(source.text for source in config.path)
+    by_reason: dict[str, list[str]] = {}
+    for entry in skipped:
+        by_reason.setdefault(entry.reason, []).append(entry.path)
+    reasons = [
+        f"{paths[0]}{f' and {len(paths) - 1:,} more' if len(paths) > 1 else ''}: {reason}"
+        for reason, paths in by_reason.items()
+    ]
+    if len(reasons) > 20:
+        reasons = [*reasons[:20], f"and {len(reasons) - 20} more"]
+    if not skipped:
+        others = ", ".join(f"{count} {suffix}" for suffix, count in ignored.most_common(5))
+        reasons = [f"no music files found{f' (there are {others})' if others else ''}"]
+    return f"no usable music in {where}: {'; '.join(reasons)}"

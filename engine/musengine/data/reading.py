@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from musengine.data.discovery import DiscoveryNotes, find_items
+from musengine.data.discovery import DiscoveryNotes, list_items
 from musengine.data.extraction import Extraction
 from musengine.data.loader import PieceLoader, read_item
 from musengine.data.manifest import Manifest, PieceInfo, Skipped, SourceFile
@@ -147,21 +147,6 @@ def _list(loader: PieceLoader, file: SourceFile) -> _Listing:
 def _list_cached(loader: PieceLoader, file: SourceFile) -> _Listing | None:
     infos = loader.cached_infos(file)
     return None if infos is None else (file.key, loader.library(file.reader), infos)
-
-
-def list_items(
-    sources: Iterable[Source],
-    registry: Registry,
-    reader: Component | None,
-    accepts: Sequence[Content],
-    discovery: DiscoveryNotes,
-) -> list[tuple[Component, Item]]:
-    """Return the files of some sources with their readers; `discovery` notes the rest."""
-    return [
-        pair
-        for source in sources
-        for pair in find_items(source, registry, reader, discovery, accepts)
-    ]
 
 
 def open_file(reader: Component, item: Item) -> list[Piece]:

@@ -5,32 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, get_args
 
-import tomli
-
-from musengine.data.filters import Patterns, check_used
+from musengine.data.filters import HELD_OUT, PARTS, SplitRules, check_used, part_by_folder
 from musengine.data.manifest import PieceInfo, SourceFile
 from musengine.errors import UserError
-from musengine.interfaces.reader import Item
 from musengine.music.piece import SplitName
 from musengine.pipeline.sections import CorpusConfig
-from musengine.utils.files import read_json
-
-PARTS: tuple[SplitName, ...] = get_args(SplitName)
-_HELD_OUT: tuple[SplitName, ...] = ("test", "valid")
-"""Held-out parts; copies that are in several parts count for the first of these."""
-
-_FOLDERS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "test": "test",
-    "testing": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -47,94 +27,6 @@ class Split:
     parts: dict[SplitName, list[PieceInfo]]
     copies: dict[str, str]
     straddling: list[str]
-
-
-@dataclass(frozen=True)
-class SplitRules:
-    """Patterns that name the pieces of held-out parts, which are else drawn.
-
-    Attributes:
-        patterns: for each part those that name its pieces.
-        source: the key or file they come from, for messages.
-        complete: every piece they do not name is trained on.
-        strict: each pattern must match something.
-    """
-
-    patterns: Mapping[SplitName, Patterns]
-    source: str
-    complete: bool = False
-    strict: bool = True
-
-
-def rules_of(config: CorpusConfig) -> SplitRules:
-    """Return the rules of a corpus's settings; reads the list that they name.
-
-    Raises:
-        UserError: the list is missing, damaged or not a list of pieces.
-    """
-    if isinstance(config.split, Path):
-        return _rules_in(config.split)
-    patterns: dict[SplitName, Patterns] = {}
-    for part in _HELD_OUT:
-        named = getattr(config, part)
-        if isinstance(named, tuple):
-            patterns[part] = Patterns(named)
-    return SplitRules(patterns, "corpus", complete=config.split in ("folders", "within"))
-
-
-def _rules_in(path: Path) -> SplitRules:
-    try:
-        table = tomli.loads(path.read_text("utf-8")) if path.suffix == ".toml" else read_json(path)
-    except (OSError, ValueError, UserError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f'corpus.split: neither "shares", "within" nor "folders" nor a list: {path}: {reason}',
-            code="split-unreadable",
-        ) from error
-    # A run's own record has the pieces' ids with hashes under each part.
-    recorded = isinstance(table, dict) and isinstance(table.get("parts"), dict)
-    lists = table["parts"] if recorded else table
-    known = isinstance(lists, dict) and set(lists) <= set(PARTS) and set(lists) & set(_HELD_OUT)
-    if not known or not all(_are_names(names) for names in lists.values()):
-        raise UserError(
-            f"corpus.split: {path} is not a list of pieces: it should hold lists of names or "
-            "patterns called `valid` and `test`",
-            code="split-unreadable",
-        )
-    patterns: dict[SplitName, Patterns] = {
-        part: Patterns(lists[part]) for part in _HELD_OUT if part in lists
-    }
-    return SplitRules(patterns, f"corpus.split: {path}", complete=True, strict=not recorded)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, (list, dict)) and all(isinstance(name, str) for name in value)
-
-
-def part_by_folder(item: Item) -> SplitName | None:
-    """Return the part that a folder on the way to a file is named after."""
-    inside = PurePosixPath(item.id).parts[:-1]
-    # The folder that was named as the source counts too.
-    outer = item.path.parts[: len(item.path.parts) - len(inside) - 1][-1:]
-    # The innermost folder decides: `test/train/x.mid` is for training.
-    for name in (*reversed(inside), *outer):
-        if (part := _FOLDERS.get(name.lower())) is not None:
-            return part
-    return None
-
-
-def check_folders(items: Iterable[Item]) -> None:
-    """Refuse files of which none lies in a folder named after a part.
-
-    Raises:
-        UserError: says what the folders should be called.
-    """
-    if all(part_by_folder(item) is None for item in items):
-        raise UserError(
-            'corpus.split = "folders": there is no folder called train, valid or test on the way '
-            "to any file",
-            code="split-folders-missing",
-        )
 
 
 def split_pieces(
@@ -173,7 +65,7 @@ def split_pieces(
     for notes, group in families.items():
         own = {fixed[i] for i in group}
         # Held out wins: it is safe to train on less, not to measure on what was trained on.
-        common = next((part for part in (*_HELD_OUT, PARTS[0]) if part in own), None)
+        common = next((part for part in (*HELD_OUT, PARTS[0]) if part in own), None)
         for index in group:
             assigned[index] = fixed[index] or common or drawn[notes]
     return _split(pieces, groups, assigned, config)
@@ -227,7 +119,7 @@ def _fixed(
                 f"{rules.source}: none of its {part} pieces are here", code="split-part-empty"
             )
         for index, match in enumerate(matches):
-            if match and fixed[index] != _HELD_OUT[0]:
+            if match and fixed[index] != HELD_OUT[0]:
                 fixed[index] = part
     return fixed
 
@@ -253,7 +145,7 @@ def _draw(
     if "train" in missing and ranked:
         # From validation rather than from test, the one nearest to the border with training.
         drawn[max(ranked, key=lambda notes: (drawn[notes] == "valid", position[notes]))] = "train"
-        missing |= {part for part in _HELD_OUT if part not in drawn.values()}
+        missing |= {part for part in HELD_OUT if part not in drawn.values()}
     if valid and "valid" in missing and not _move_one(ranked, drawn, "valid", "train"):
         _move_one(ranked, drawn, "valid", "test", least=1)
     if test and "test" in missing and not _move_one(ranked[::-1], drawn, "test", "train"):
@@ -294,7 +186,7 @@ def _split(
     kept = set(range(len(pieces)))
     for group in groups.values():
         # What is held out stays so: the copy to be trained on is the one to drop.
-        order = [*(part for part in _HELD_OUT), PARTS[0]]
+        order = [*(part for part in HELD_OUT), PARTS[0]]
         first, *others = sorted(group, key=lambda i: order.index(assigned[i]))
         for index in others:
             copies[pieces[index].id] = pieces[first].id

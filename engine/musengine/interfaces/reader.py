@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from musengine.config.fields import Config
 from musengine.errors import UnreadableError
-from musengine.music.piece import Piece
+
+if TYPE_CHECKING:
+    from musengine.music.piece import Piece
 
 C = TypeVar("C", bound=Config)
 

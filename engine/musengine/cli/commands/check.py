@@ -73,8 +73,7 @@ def init(parsed: argparse.Namespace, context: CommandContext) -> int:
 
 def check(parsed: argparse.Namespace, context: CommandContext) -> int:
     """Carry out `musengine check`."""
-    from musengine.data.dataset import check_choices
-    from musengine.data.discovery import check_sources
+    from musengine.data.discovery import check_choices, check_sources
     from musengine.pipeline.resolve import load_pipeline
     from musengine.pipeline.resolved import as_data, as_toml
 
