@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from musengine import api as public
+from musengine import testing as help_for_tests
 
 from . import markdown
 
@@ -45,20 +46,16 @@ def _names_from(place: str) -> Iterator[str]:
 
 def testing(module: str, level: int) -> str:
     """Return the names of a module of `musengine.testing`, of the package itself without one."""
-    whole = f"musengine.testing.{module}" if module else "musengine.testing"
-    tree = _tree(whole)
-    names = _exported(tree) or [
-        node.name for node in tree.body if isinstance(node, Function | ast.ClassDef)
-    ]
-    entries = [_entry(name, _definition(whole, name), level) for name in names if name[0] != "_"]
-    return "\n\n".join(entries)
-
-
-def _exported(tree: ast.Module) -> list[str]:
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and _source(node.targets[0]) == "__all__":
-            return list(ast.literal_eval(node.value))
-    return []
+    if not module:
+        homes = {name: help_for_tests._HOME[name] for name in help_for_tests.__all__}
+    else:
+        body = _tree(f"musengine.testing.{module}").body
+        names = [node.name for node in body if isinstance(node, Function | ast.ClassDef)]
+        homes = {name: module for name in names if name[0] != "_"}
+    return "\n\n".join(
+        _entry(name, _definition(f"musengine.testing.{home}", name), level)
+        for name, home in homes.items()
+    )
 
 
 def _found(name: str) -> Definition:
