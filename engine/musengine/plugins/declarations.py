@@ -294,7 +294,7 @@ class BatchingDeclaration(TrainingPartDeclaration):
     stateful: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TrainedDeclaration(Declaration):
     """A trained model, used by its name wherever a run folder may stand.
 
