@@ -1,4 +1,4 @@
-"""Compiles the reader of MIDI files into the wheel, where the machine has a C compiler."""
+"""Compiles what must be fast into the wheel, where the machine has a compiler for C and C++."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = "musengine/builtin/midi"
-SOURCE = f"engine/{FOLDER}/_scan.pyx"
+MODULES = {
+    "musengine.builtin.midi._scan": "MIDI files will be read more slowly",
+    "musengine.nn._recurrent": "recurrent models will learn and generate more slowly",
+}
+"""Each module, and what becomes of its users where it is not there."""
 
 
 class Compiled(BuildHookInterface):  # type: ignore[type-arg]
@@ -20,38 +23,45 @@ class Compiled(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build it beside its source for an editable installation, else into the wheel."""
         self.folder = tempfile.TemporaryDirectory()
-        try:
-            built = compiled(Path(self.root), Path(self.folder.name))
-        # Compilers fail in as many ways as there are machines, some by SystemExit.
-        except (Exception, SystemExit) as error:
-            # A release without the module would be slower for all who have no compiler.
-            if os.environ.get("MUSENGINE_REQUIRE_COMPILED") == "1":
-                raise RuntimeError(f"the reader of MIDI files was not compiled: {error}") from error
-            self.app.display_warning(f"MIDI files will be read more slowly: {error}")
-            return
-        if version == "editable":
-            shutil.move(built, Path(self.root, "engine", FOLDER, built.name))
-            return
-        build_data["force_include"][str(built)] = f"{FOLDER}/{built.name}"
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        for number, (module, without) in enumerate(MODULES.items()):
+            try:
+                built = compiled(module, Path(self.root), Path(self.folder.name, str(number)))
+            # Compilers fail in as many ways as there are machines, some by SystemExit.
+            except (Exception, SystemExit) as error:
+                # A release without the modules would be slower for all who have no compiler.
+                if os.environ.get("MUSENGINE_REQUIRE_COMPILED") == "1":
+                    raise RuntimeError(f"{module} was not compiled: {error}") from error
+                self.app.display_warning(f"{without}: {error}")
+                continue
+            folder = Path(*module.split(".")[:-1])
+            if version == "editable":
+                shutil.move(built, Path(self.root, "engine", folder, built.name))
+                continue
+            build_data["force_include"][str(built)] = f"{folder.as_posix()}/{built.name}"
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was built on the way."""
         self.folder.cleanup()
 
 
-def compiled(root: Path, folder: Path) -> Path:
-    """Return the path of the compiled module, somewhere in a folder."""
+def compiled(module: str, root: Path, folder: Path) -> Path:
+    """Return the path of a compiled module, somewhere in a folder."""
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
 
+    source = Path(root, "engine", *module.split(".")).with_suffix(".pyx")
     extension = Extension(
-        "musengine.builtin.midi._scan",
-        [str(root / SOURCE)],
-        extra_compile_args=[] if os.name == "nt" else ["-g0"],
+        module,
+        [str(source)],
+        include_dirs=[str(source.parent)],
+        extra_compile_args=["/std:c++17"] if os.name == "nt" else ["-g0"],
     )
     modules = cythonize([extension], build_dir=str(folder / "c"), quiet=True)
+    if os.name != "nt" and modules[0].language == "c++":
+        # A product and the sum it goes into are rounded once, where the processor can.
+        modules[0].extra_compile_args += ["-std=c++17", "-O3", "-ffp-contract=fast", "-Wno-psabi"]
     command = Distribution({"name": "musengine", "ext_modules": modules}).get_command_obj(
         "build_ext"
     )

@@ -241,14 +241,19 @@ def abc() -> None:
     write_result("ingest_abc", "python benchmarks/ingest.py --only abc", figures, packages)
 
 
+def pop909(folder: Path) -> list[Path]:
+    """Return all pop909 files, unpacked into a folder."""
+    for archive in ARCHIVES:
+        with tarfile.open(data_folder() / archive) as tar:
+            tar.extractall(folder, filter="data")
+    return sorted(folder.rglob("*.mid"))
+
+
 def midi() -> None:
     """Measure everything on all pop909 files."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "pop909"
-        for archive in ARCHIVES:
-            with tarfile.open(data_folder() / archive) as tar:
-                tar.extractall(folder, filter="data")
-        paths = sorted(folder.rglob("*.mid"))
+        paths = pop909(folder)
         rates = side_by_side(paths)
         figures: dict[str, Any] = {
             "files": len(paths),

@@ -119,7 +119,7 @@ def plain_learning() -> int:
 
 def making() -> int:
     """Make 10 melodies of 1,000 sixteenths at once; returns how many sixteenths."""
-    plan = generation.Plan(
+    plan = generation.GenerationPlan(
         prompts=[Encoded(steps=ENCODER.empty())] * 10,
         first=[0] * 10,
         seeds=generation.piece_seeds(0, 10),
@@ -128,7 +128,7 @@ def making() -> int:
     )
     samplers = [Categorical(NoSettings(), ENCODER.layout)]
     made = generation.generate(MODEL, ENCODER, samplers, plan, device=CPU)
-    return sum(len(ENCODER.decode(piece.steps, plan.settings)) > 0 for piece in made) * 1000
+    return sum(len(ENCODER.decode(piece.steps, plan.settings[0])) > 0 for piece in made) * 1000
 
 
 @torch.no_grad()

@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from musengine.nn import LSTMStack as LSTMStack
     from musengine.nn import StackOutput as StackOutput
     from musengine.nn import StackState as StackState
+    from musengine.nn import drawn_bits as drawn_bits
     from musengine.nn import layer_states as layer_states
     from musengine.nn import step_in_place as step_in_place
     from musengine.pipeline.resolve import Pipeline as Pipeline
@@ -261,7 +262,8 @@ _NAMES = {
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
     "nn": (
-        "LSTMGates LSTMLayer LSTMStack LayerTrace StackOutput StackState layer_states step_in_place"
+        "LSTMGates LSTMLayer LSTMStack LayerTrace StackOutput StackState drawn_bits layer_states "
+        "step_in_place"
     ),
     "pipeline.resolve": "Pipeline",
     "pipeline.values": "Source",

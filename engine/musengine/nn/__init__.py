@@ -1,10 +1,12 @@
 """LSTM layers with the variations recurrent models of music need, once and for all of them.
 
-`lstm` holds the equations and the stack, `lstm_kernels` the fast ways to run a layer.
+`lstm` holds the equations and the stack, `compiled` what runs a layer where it was compiled, and
+`lstm_kernels` what does through PyTorch.
 """
 
 from __future__ import annotations
 
+from musengine.nn.bit_loop import drawn_bits
 from musengine.nn.lstm import (
     Candidate,
     LayerState,
@@ -28,6 +30,7 @@ __all__ = [
     "StackOutput",
     "StackState",
     "Start",
+    "drawn_bits",
     "layer_states",
     "step_in_place",
 ]

@@ -19,13 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.nn.lstm_kernels import LSTMGates, Weights, library_lstm, linear_lstm, step_in_place
+from musengine.nn import compiled
+from musengine.nn.lstm_kernels import LSTMGates, library_lstm, linear_lstm, step_in_place
+from musengine.nn.weights import Weights
 
 Candidate = Literal["tanh", "linear"]
 Start = Literal["zero", "trained", "fixed"]
@@ -63,6 +66,7 @@ class LSTMLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs, self.units, self.candidate = inputs, units, candidate
+        self._packed: compiled.Remembered[compiled.Packed] = compiled.Remembered()
         self.input_weight = nn.Parameter(torch.empty(4 * units, inputs))
         self.hidden_weight = nn.Parameter(torch.empty(4 * units, units))
         self.bias = nn.Parameter(torch.empty(4 * units))
@@ -109,11 +113,25 @@ class LSTMLayer(nn.Module):
             o = o + self.peephole[2] * cell
         return torch.sigmoid(o) * torch.tanh(cell), cell
 
+    @property
+    def weights(self) -> Weights:
+        """The weights, as the ways to run a layer take them."""
+        return Weights(self.input_weight, self.hidden_weight, self.bias, self.peephole)
+
+    def packed(self) -> compiled.Packed:
+        """Return the weights as the compiled code reads them, packed when they have changed."""
+        make = partial(compiled.Packed.of, self.weights, linear=self.candidate == "linear")
+        return self._packed.of(self.parameters(), make)
+
     def step(self, x: Tensor, state: LayerState) -> LayerState:
         """Run one step of input (B, inputs)."""
+        learns = torch.is_grad_enabled()
+        if not learns and compiled.usable(x, *state, self.bias):
+            hidden_1BU, cell = compiled.run(x[None], *state, self.packed())
+            return hidden_1BU[0], cell
         gates = functional.linear(x, self.input_weight, self.bias)
         # The step in place below overwrites what a gradient would need.
-        if self.peephole is not None or torch.is_grad_enabled():
+        if self.peephole is not None or learns:
             return self._cell(gates, state)
         hidden, cell = state
         gates.addmm_(hidden, self.hidden_weight.t())
@@ -124,11 +142,18 @@ class LSTMLayer(nn.Module):
 
     def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Run a sequence (B, T, inputs); returns hidden states (B, T, units), the last state."""
+        linear = self.candidate == "linear"
+        if compiled.usable(x, *state, self.bias):
+            x_TBI = x.transpose(0, 1)
+            if torch.is_grad_enabled():
+                hidden_TBU, cell = compiled.learn(x_TBI, *state, self.weights, linear=linear)
+            else:
+                hidden_TBU, cell = compiled.run(x_TBI, *state, self.packed())
+            return hidden_TBU.transpose(0, 1), (hidden_TBU[-1], cell)
         if self.peephole is None:
             # No library has a layer with a linear candidate or with peepholes.
-            run = linear_lstm if self.candidate == "linear" else library_lstm
-            weights = Weights(self.input_weight, self.hidden_weight, self.bias)
-            hidden_BTU, *after = run(x, *state, weights)
+            way = linear_lstm if linear else library_lstm
+            hidden_BTU, *after = way(x, *state, self.weights)
             return hidden_BTU, (after[0], after[1])
         return self._by_steps(x, state)
 
@@ -214,6 +239,7 @@ class LSTMStack(nn.Module):
             )
             for width, size in zip(widths, units, strict=True)
         )
+        self.loop: compiled.Remembered[list[compiled.Packed]] = compiled.Remembered()
 
     @property
     def typed_layers(self) -> list[LSTMLayer]:

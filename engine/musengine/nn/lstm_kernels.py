@@ -5,27 +5,13 @@ All weights have their gates in the order input, forget, candidate, output.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class Weights:
-    """One layer's weights.
-
-    Attributes:
-        input: (4 * units, inputs).
-        hidden: (4 * units, units).
-        bias: (4 * units,).
-    """
-
-    input: Tensor
-    hidden: Tensor
-    bias: Tensor
+from musengine.nn.weights import Weights
 
 
 def library_lstm(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from musengine.api import LSTMGates, LSTMLayer, LSTMStack, step_in_place
+from musengine.api import LSTMGates, LSTMLayer, LSTMStack, drawn_bits, step_in_place
 
 
 @torch.no_grad()
@@ -31,11 +31,12 @@ def draw_along(
     """
     if stack.skip_inputs:
         raise ValueError("draw_along has no use for skip inputs")
-    layers = stack.typed_layers
-    if any(layer.peephole is not None for layer in layers):
-        return _by_steps(stack, output, x_BTI, thresholds_BTC)
-    logits_TBC = _Loop(stack, output, x_BTI).run(thresholds_BTC.transpose(0, 1).contiguous())
-    logits_BTC = logits_TBC.transpose(0, 1)
+    logits_BTC = drawn_bits(stack, output, x_BTI, thresholds_BTC)
+    if logits_BTC is None:
+        if any(layer.peephole is not None for layer in stack.typed_layers):
+            return _by_steps(stack, output, x_BTI, thresholds_BTC)
+        logits_TBC = _Loop(stack, output, x_BTI).run(thresholds_BTC.transpose(0, 1).contiguous())
+        logits_BTC = logits_TBC.transpose(0, 1)
     return _bits(logits_BTC, thresholds_BTC), logits_BTC
 
 

@@ -1,0 +1,399 @@
+"""Recurrent layers through code compiled when the package was built: float32 on a processor.
+
+Where that code is not there, or the numbers are others, `usable` says so, and a layer runs through
+PyTorch, to the same results but for rounding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from musengine.nn.weights import Weights
+
+try:
+    from musengine.nn import _recurrent
+except ImportError:  # built without a compiler
+    _recurrent = None  # type: ignore[assignment]
+
+T = TypeVar("T")
+
+NAMES = ("avx512", "avx2", "plain")
+"""Kinds of processors that there is code for, the fastest first."""
+
+LEAST_WORK = 4_000_000
+"""Multiplications that are worth a thread of their own."""
+
+
+def kernels_of(name: str) -> int:
+    """Return the address of the code for a kind of processor; 0 where there is none."""
+    return _recurrent.find(name) if _recurrent is not None else 0
+
+
+kernels = next((found for found in map(kernels_of, NAMES) if found), 0)
+"""The code for this processor; 0 for none, and all goes through PyTorch."""
+
+
+def usable(*tensors: Tensor) -> bool:
+    """Return whether the compiled code computes with tensors: float32, on a processor.
+
+    Under autocast, products are in other numbers.
+    """
+    return (
+        bool(kernels)
+        and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+_threads: ThreadPoolExecutor | None = None
+
+
+def _forget_threads() -> None:
+    global _threads
+    _threads = None
+
+
+if hasattr(os, "register_at_fork"):
+    # A child of this process has none of its threads.
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+def by_rows(work: Callable[[int, int], object], rows: int, multiplications: int) -> None:
+    """Do some work for all rows, on as many threads as PyTorch has, if that is worth it.
+
+    Args:
+        work: does it for the rows from one number to another; a row's results are the same
+            however they are shared out.
+        rows: how many there are.
+        multiplications: in all of them.
+    """
+    global _threads
+    shares = max(1, min(torch.get_num_threads(), rows, multiplications // LEAST_WORK))
+    if shares == 1:
+        work(0, rows)
+        return
+    if _threads is None:
+        _threads = ThreadPoolExecutor(os.cpu_count() or 1, "recurrent")
+    # Twelve rows are a tile on all processors.
+    tiles = -(-rows // 12)
+    ends = [min(rows, 12 * (tiles * (share + 1) // shares)) for share in range(shares)]
+    starts = [0, *ends[:-1]]
+    others = [
+        _threads.submit(work, first, last)
+        for first, last in zip(starts[1:], ends[1:], strict=True)
+        if last > first
+    ]
+    work(0, ends[0])
+    for other in others:
+        other.result()
+
+
+def packed(matrix: Tensor) -> Tensor:
+    """Return a matrix (depth, columns), of any strides, in panels."""
+    depth, columns = matrix.shape
+    panel, _ = _recurrent.sizes(kernels)
+    made = torch.empty(-(-columns // panel) * panel * depth, dtype=torch.float32)
+    down, across = matrix.stride()
+    _recurrent.pack(kernels, matrix.data_ptr(), depth, columns, down, across, made.data_ptr())
+    return made
+
+
+def product(a: Tensor, matrix: Tensor) -> Tensor:
+    """Return the product of a (rows, depth), contiguous, with a matrix (depth, columns)."""
+    (rows, depth), columns = a.shape, matrix.shape[1]
+    made, b = a.new_zeros(rows, columns), packed(matrix)
+    addresses = (a.data_ptr(), depth, b.data_ptr(), made.data_ptr(), columns)
+    by_rows(
+        lambda first, last: _recurrent.product(kernels, first, last, depth, columns, *addresses),
+        rows,
+        rows * depth * columns,
+    )
+    return made
+
+
+def add_outer(to: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add to a matrix (rows, columns) the transpose of a (depth, rows) times b (depth, columns).
+
+    All three are contiguous.
+    """
+    (depth, rows), columns = a.shape, b.shape[1]
+    panel, deep = _recurrent.sizes(kernels)
+    room = deep * (-(-columns // panel) * panel + 12)
+    addresses = (a.data_ptr(), rows, b.data_ptr(), columns, to.data_ptr(), columns)
+
+    def work(first: int, last: int) -> None:
+        space = torch.empty(room, dtype=torch.float32)
+        _recurrent.outer(kernels, first, last, depth, columns, *addresses, space.data_ptr())
+
+    by_rows(work, rows, rows * depth * columns)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One layer's weights as the compiled code reads them.
+
+    Attributes:
+        inputs: width of the input.
+        units: width of the hidden state.
+        input: packed (inputs, 4 * units).
+        recurrent: packed (units, 4 * units).
+        bias: (4 * units,).
+        peepholes: (3, units), or None.
+        linear: no nonlinearity on the candidate.
+    """
+
+    inputs: int
+    units: int
+    input: Tensor
+    recurrent: Tensor
+    bias: Tensor
+    peepholes: Tensor | None
+    linear: bool
+
+    @classmethod
+    def of(cls, weights: Weights, *, linear: bool) -> Packed:
+        """Return a layer's weights packed."""
+        return cls(
+            weights.input.shape[1],
+            weights.hidden.shape[1],
+            packed(weights.input.detach().t()),
+            packed(weights.hidden.detach().t()),
+            weights.bias.detach().contiguous(),
+            None if weights.peepholes is None else weights.peepholes.detach().contiguous(),
+            linear,
+        )
+
+    @classmethod
+    def joined(cls, weights: Weights, read: Tensor, *, linear: bool) -> Packed:
+        """Return a layer's weights, those of what it reads (4 * units, inputs) in `recurrent` too.
+
+        There they stand before those of its state, (inputs + units, 4 * units) together.
+        """
+        own = cls.of(weights, linear=linear)
+        both = packed(torch.cat([read, weights.hidden], dim=1).detach().t())
+        return replace(own, inputs=read.shape[1], recurrent=both)
+
+    def addresses(self, recurrent: Tensor | None = None) -> Any:
+        """Return what the compiled code is handed, with another packed recurrent matrix."""
+        recurrent = self.recurrent if recurrent is None else recurrent
+        return (
+            self.inputs,
+            self.units,
+            int(self.linear),
+            self.input.data_ptr(),
+            recurrent.data_ptr(),
+            self.bias.data_ptr(),
+            0 if self.peepholes is None else self.peepholes.data_ptr(),
+        )
+
+
+class Remembered(Generic[T]):
+    """Something made of weights, as long as these stay what they are."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._made: T | None = None
+
+    def of(self, weights: Iterable[Tensor], make: Callable[[], T]) -> T:
+        """Return what was made, made anew where the weights have changed."""
+        weights = list(weights)
+        # Tensors made in inference mode do not count their changes.
+        if any(weight.is_inference() for weight in weights):
+            return make()
+        key = [(weight.data_ptr(), weight._version) for weight in weights]
+        if self._made is None or self._key != key:
+            self._key, self._made = key, make()
+        return self._made
+
+    def __deepcopy__(self, memo: object) -> Remembered[T]:
+        """Return an empty one: a copy of the weights lies elsewhere."""
+        return Remembered()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A sequence and what became of it.
+
+    Attributes:
+        x: (T, B, inputs), the last axis contiguous.
+        start: (B, units).
+        gates: (T or 1, B, 4 * units).
+        hidden: (T, B, units).
+        cell: (T + 1 or 1, B, units).
+    """
+
+    x: Tensor
+    start: Tensor
+    gates: Tensor
+    hidden: Tensor
+    cell: Tensor
+
+    def addresses(self) -> Any:
+        steps, rows, _ = self.x.shape
+        next_step, next_row, _ = self.x.stride()
+        every = len(self.cell) > 1
+        tensors = (self.x, self.start, self.gates, self.hidden, self.cell)
+        return (steps, rows, int(every), next_step, next_row, *(t.data_ptr() for t in tensors))
+
+
+def _run(x_TBI: Tensor, hidden: Tensor, cell: Tensor, layer: Packed, *, every: bool) -> _Run:
+    """Run a sequence; keeps gates and cells of every step, or of the last alone."""
+    if x_TBI.stride(2) != 1:
+        x_TBI = x_TBI.contiguous()
+    steps, rows, _ = x_TBI.shape
+    new = layer.bias.new_empty
+    kept = _Run(
+        x_TBI,
+        hidden.contiguous(),
+        new(steps if every else 1, rows, 4 * layer.units),
+        new(steps, rows, layer.units),
+        new(steps + 1 if every else 1, rows, layer.units),
+    )
+    kept.cell[0] = cell
+    sequence, weights = kept.addresses(), layer.addresses()
+    by_rows(
+        lambda first, last: _recurrent.forward(kernels, weights, sequence, first, last),
+        rows,
+        steps * rows * 4 * layer.units * (layer.inputs + layer.units),
+    )
+    return kept
+
+
+def run(x_TBI: Tensor, hidden_BU: Tensor, cell_BU: Tensor, layer: Packed) -> tuple[Tensor, Tensor]:
+    """Run a sequence without gradients; returns hidden states (T, B, units), the last cell."""
+    kept = _run(x_TBI, hidden_BU, cell_BU, layer, every=False)
+    return kept.hidden, kept.cell[0]
+
+
+class _Layer(torch.autograd.Function):
+    """A layer along a sequence; its gradient takes the place of the gates that were kept for it."""
+
+    @staticmethod
+    def forward(ctx: Any, linear: bool, *tensors: Any) -> tuple[Tensor, Tensor]:
+        x_TBI, hidden, cell, *learned = tensors
+        weights = Weights(*learned)
+        layer = Packed.of(weights, linear=linear)
+        kept = _run(x_TBI, hidden, cell, layer, every=True)
+        ctx.layer, ctx.gates = layer, kept.gates
+        ctx.save_for_backward(
+            kept.x, kept.start, kept.hidden, kept.cell, weights.input, weights.hidden
+        )
+        return kept.hidden, kept.cell[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_hidden_TBU: Tensor, d_cell: Tensor) -> tuple[Any, ...]:
+        x, start, hidden, cell, input_weight, hidden_weight = ctx.saved_tensors
+        if ctx.gates is None:
+            raise RuntimeError("the gradient of a recurrent layer is computed once")
+        gates, ctx.gates = ctx.gates, None
+        given, carried = d_hidden_TBU.contiguous(), d_cell.clone()
+        back = torch.zeros_like(carried)
+        kept = _Run(x, start, gates, hidden, cell)
+        recurrent = packed(hidden_weight)
+        weights, sequence = ctx.layer.addresses(recurrent), kept.addresses()
+        others = (given.data_ptr(), back.data_ptr(), carried.data_ptr())
+        by_rows(
+            lambda first, last: _recurrent.backward(
+                kernels, weights, sequence, *others, first, last
+            ),
+            x.shape[1],
+            gates.numel() * ctx.layer.units,
+        )
+        flat = gates.flatten(0, 1)
+        d_x = None
+        if ctx.needs_input_grad[1]:
+            d_x = product(flat, input_weight).view(x.shape)
+        d_input, d_recurrent = torch.zeros_like(input_weight), torch.zeros_like(hidden_weight)
+        add_outer(d_input, flat, x.contiguous().flatten(0, 1))
+        add_outer(d_recurrent, gates[0], start)
+        add_outer(d_recurrent, gates[1:].flatten(0, 1), hidden[:-1].flatten(0, 1))
+        d_peepholes = None
+        if ctx.layer.peepholes is not None:
+            i, f, _, o = gates.chunk(4, dim=-1)
+            old, new = cell[:-1], cell[1:]
+            d_peepholes = torch.stack(
+                [(g * c).sum((0, 1)) for g, c in ((i, old), (f, old), (o, new))]
+            )
+        return (
+            None,
+            d_x,
+            back,
+            carried,
+            d_input,
+            d_recurrent,
+            flat.sum(dim=0),
+            d_peepholes,
+        )
+
+
+def learn(
+    x_TBI: Tensor, hidden_BU: Tensor, cell_BU: Tensor, weights: Weights, *, linear: bool
+) -> tuple[Tensor, Tensor]:
+    """Run a sequence with gradients; returns hidden states (T, B, units), the last cell (B, units).
+
+    Args:
+        x_TBI: the input.
+        hidden_BU: the hidden state before it.
+        cell_BU: the cell.
+        weights: of the layer.
+        linear: no nonlinearity on the candidate.
+    """
+    # Some versions of PyTorch give `apply` no type.
+    apply: Any = _Layer.apply
+    learned = (weights.input, weights.hidden, weights.bias, weights.peepholes)
+    hidden_TBU, cell = apply(linear, x_TBI, hidden_BU, cell_BU, *learned)
+    return hidden_TBU, cell
+
+
+def stacked(layers: Sized) -> bool:
+    """Return whether `draw_bits` takes so many layers."""
+    return len(layers) <= _recurrent.most_layers
+
+
+def draw_bits(
+    layers: Sequence[Packed],
+    known_TBG: Tensor,
+    state: Sequence[tuple[Tensor, Tensor]],
+    weight: Tensor,
+    bias: Tensor,
+    thresholds_TBC: Tensor,
+) -> Tensor:
+    """Return the logits (T, B, C) of bits, each step's drawn before the next is computed.
+
+    Args:
+        layers: with the joined weights; the first one reads the bits.
+        known_TBG: the sums of the first layer's gates without the bits and its state.
+        state: hidden states and cells before the first step.
+        weight: (C, units of the last layer).
+        bias: (C,).
+        thresholds_TBC: above which a bit is 1.
+    """
+    known, thresholds = known_TBG.contiguous(), thresholds_TBC.contiguous()
+    steps, rows, bits = thresholds.shape
+    logits = torch.empty_like(thresholds)
+    shared = torch.cat([known.new_zeros(rows, bits), *(hidden for hidden, _ in state)], dim=1)
+    widest = 4 * max(layer.units for layer in layers)
+    gates = known.new_empty(rows, widest)
+    cells = [cell.clone(memory_format=torch.contiguous_format) for _, cell in state]
+    weight, bias = weight.contiguous(), bias.contiguous()
+    loop: Any = (
+        *(steps, rows, bits, shared.shape[1], widest),
+        *(t.data_ptr() for t in (known, shared, gates, weight, bias, thresholds, logits)),
+    )
+    addresses = [layer.addresses() for layer in layers]
+    kept = [cell.data_ptr() for cell in cells]
+    by_rows(
+        lambda first, last: _recurrent.draw_bits(kernels, addresses, kept, loop, first, last),
+        rows,
+        steps * rows * sum(4 * layer.units * (layer.inputs + layer.units) for layer in layers),
+    )
+    return logits
