@@ -71,7 +71,7 @@ def test_the_commands_of_the_page(workplace: Path) -> None:
     assert float(figures["train"]) < 0.7 * float(figures["valid"])
 
     samples = workplace / "runs" / "longer" / "samples"
-    for kind in ("safe", "drawn", "bolder"):
+    for kind in ("safe", "drawn", "cautious"):
         assert len(list(samples.glob(f"{kind}-*.mid"))) == 4
-    notes = {kind: len(read_midi(samples / f"{kind}-001.mid")) for kind in ("drawn", "bolder")}
-    assert notes["bolder"] != notes["drawn"]
+    notes = {kind: len(read_midi(samples / f"{kind}-001.mid")) for kind in ("drawn", "cautious")}
+    assert notes["cautious"] != notes["drawn"]

@@ -44,7 +44,7 @@ def add_shorthands(parser: argparse.ArgumentParser) -> None:
     _add(infill, "--part", str, "NAME", "which part alone (generate.part)")
     _add(infill, "--add-part", str, "NAME", "an instrument that is added (generate.add_part)")
     drawing = parser.add_argument_group("how they are drawn")
-    for option, words in (("temperature", "below 1 bolder"), ("top-p", "from the likeliest alone")):
+    for option, words in (("temperature", "below 1 safer"), ("top-p", "from the likeliest alone")):
         drawing.add_argument(
             f"--{option}",
             type=_positive,

@@ -41,7 +41,7 @@ def _shaping() -> list[SamplerDeclaration]:
         ),
         SamplerDeclaration(
             name="temperature",
-            summary="Logits divided by a temperature: bolder below 1, more even above",
+            summary="Logits divided by a temperature: safer below 1, more varied above",
             target="musengine_samplers.shaping:Temperature",
             config=config.TemperatureConfig,
             layouts=_BOTH,
