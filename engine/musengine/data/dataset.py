@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,25 +170,9 @@ def prepare(
         timeout=config.read_timeout,
         reporter=reporter,
     )
-    dataset = _dataset(manifest, split)
-    for part in PARTS:
-        for job in jobs[part]:
-            _add(dataset, part, job, common, result)
-    dataset.keep.update(result.shards.keep)
+    dataset = _dataset(manifest, split, jobs, result, common)
     if config.split == "within":
-        own = {
-            job.id: functools.partial(_content, manifest, job, common)
-            for job in jobs["train"]
-            # Transposed copies come after their originals and would be the same pieces again.
-            if not job.shift
-        }
-        pieces = dataset.parts["train"]
-        dataset.parts = split_within(
-            [piece for piece in pieces if piece.id in own],
-            [piece for piece in pieces if piece.id not in own],
-            config,
-            own,
-        )
+        dataset.parts = _divided_within(dataset.parts["train"], jobs["train"], manifest, config)
     folder = manifest.loader.cache.folder
     # Trimmed at the end, when all entries of this run are the most recently used ones; what was
     # used since its start stays whatever the limit is.
@@ -213,8 +197,15 @@ def _jobs(split: Split, config: CorpusConfig) -> dict[SplitName, list[EncodeJob]
     return jobs
 
 
-def _dataset(manifest: Manifest, split: Split) -> Dataset:
-    return Dataset(
+def _dataset(
+    manifest: Manifest,
+    split: Split,
+    jobs: Mapping[SplitName, Sequence[EncodeJob]],
+    result: EncodeResult,
+    common: bool,
+) -> Dataset:
+    """Return what became of the pieces: encoded ones in their parts, the others with the reason."""
+    dataset = Dataset(
         {part: [] for part in PARTS},
         list(manifest.skipped),
         manifest.discovery.notices,
@@ -226,6 +217,11 @@ def _dataset(manifest: Manifest, split: Split) -> Dataset:
         files=manifest.discovery.taken,
         later=manifest.discovery.later,
     )
+    for part in PARTS:
+        for job in jobs[part]:
+            _add(dataset, part, job, common, result)
+    dataset.keep.update(result.shards.keep)
+    return dataset
 
 
 def _add(
@@ -240,6 +236,27 @@ def _add(
         dataset.dropped.update(result.shards.dropped(key))
         dataset.prevailing[job.id] = job.prevailing(common)
     dataset.parts[part].append(result.shards.piece(job.id, job.fingerprint, key))
+
+
+def _divided_within(
+    pieces: Sequence[EncodedPiece],
+    jobs: Iterable[EncodeJob],
+    manifest: Manifest,
+    config: CorpusConfig,
+) -> dict[SplitName, list[EncodedPiece]]:
+    """Return the parts where the end of each piece is held out, not whole pieces."""
+    own = {
+        job.id: functools.partial(_content, manifest, job, config.key == "common")
+        for job in jobs
+        # Transposed copies come after their originals and would be the same pieces again.
+        if not job.shift
+    }
+    return split_within(
+        [piece for piece in pieces if piece.id in own],
+        [piece for piece in pieces if piece.id not in own],
+        config,
+        own,
+    )
 
 
 def _content(manifest: Manifest, job: EncodeJob, common: bool) -> Score | Text | None:
