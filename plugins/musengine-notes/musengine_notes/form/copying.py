@@ -6,10 +6,11 @@ drawn side by side, with a number x_l, 0 at first, added for each lag l to the l
 lag expects. With s_l how alike their bars are that lie l apart, by the mean Jaccard index of their
 notes, and r_l that of the training part, a damped Gauss-Newton step (Levenberg 1944) follows,
 
-    x <- x + (M'M + I)^-1 M' d,    d_l = log(r_l / s_l)
+    x <- x + (M'M + I)^-1 M' d / n,    d_l = log(r_l / s_l)
 
-and so again, some rounds. M_kl is how far log s_k moves with x_l: what comes back after l bars
-comes back after each multiple of l, too, so that it is larger where k is a multiple of l.
+and so again, some rounds, in the n-th with 1 / n of it, since each s_l is an estimate from a few
+pieces (Robbins and Monro 1951). M_kl is how far log s_k moves with x_l: what comes back after l
+bars comes back after each multiple of l, too, so that it is larger where k is a multiple of l.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def tried_copying(model: NoteModel, chooser: Chooser, bar: int) -> Tensor:
         alike = _tried(model, chooser, bar, more, seed)
         # NaN where no two bars were so far apart: then nothing is known to be lacking.
         lacking = torch.log((wanted + _LITTLE) / (alike + _LITTLE)).nan_to_num(0.0)
-        more = more + torch.linalg.solve(damped, response.T @ lacking).clamp(-_LARGEST, _LARGEST)
+        step = torch.linalg.solve(damped, response.T @ lacking) / (seed + 1)
+        more = more + step.clamp(-_LARGEST, _LARGEST)
     return more
 
 
