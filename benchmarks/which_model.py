@@ -2,15 +2,18 @@
 
     python benchmarks/which_model.py [--minutes 5 20] [--collections NAME...] [--only MODEL...]
 
-Every model is trained on every collection that it proposes itself for, in each of its sizes, for so
-many minutes of one thread's processor time, so that other programs beside it change nothing. It is
-measured on the same held-out pieces, as `musengine evaluate` does. Then it makes fifty pieces, and
-it is counted how many came out empty or stuck at first, and how many are so as they are kept.
+Every model is trained on every collection that it proposes itself for, in its smallest size or in
+those of `--sizes`, for so many minutes of one thread's processor time, so that other programs
+beside it change nothing. It is measured on the same held-out pieces, as `musengine evaluate` does.
+Then it makes fifty pieces, and it is counted how many came out empty or stuck at first, and how
+many are so as they are kept; and of how many musical statistics the mean lies between the 5th and
+the 95th percentile of the collection's, cut to as many bars.
 
 Beside that stands what `musengine run` would choose with so many minutes, and whether that is
 within 5 % of the best of those that leave under 2 % of their pieces stuck. Nats per note count all
 that is said of a note, and some encoders say more, such as its instrument and how loud it is. So
-`notes` has rows, too, in which it is told no more than a grid holds, and there is a second line.
+it stands beside those alone that say as much and leave out no more of the notes; and `notes` has
+rows in which it is told no more than a grid holds, which a second line has beside the others.
 
 A cell that is there already is not measured again, so that what was interrupted goes on where it
 stopped; what is not measured yet says so.
@@ -23,23 +26,35 @@ import json
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from common import data_folder, stored_figures, write_result
 
-from musengine.api import Source, SuggestedSize, build_pipeline, load_registry, run_pipeline
+from musengine.api import (
+    FloatArray,
+    Source,
+    SuggestedSize,
+    build_pipeline,
+    load_registry,
+    read_scores,
+    run_pipeline,
+)
 from musengine.data.survey import SurveyedCorpus, survey_corpus
 from musengine.runs.choice import timing
 from musengine.runs.choice.budget import Budget
 from musengine.runs.choice.choice import choose
 from musengine.training import trainer
+from musengine_evaluation.features.form import first_bars
+from musengine_evaluation.features.summary import SCALARS, table
 
 COLLECTIONS = {
     "pop909": ("pop909/pop909-main-001-808.tar.gz", 0.02),
@@ -51,11 +66,14 @@ COLLECTIONS = {
 SIZES = ("layers", "units", "width", "time_layers", "note_layers")
 PIECES = 50
 MISSING = "not measured"
+REFERENCE = 200
+"""Pieces of a collection that statistics are compared with, about."""
 STUCK = 0.02
 """Of its pieces, a model that counts as the best leaves fewer stuck."""
 NEAR = 0.05
+MORE_LEFT_OUT = 5.0
+"""Percent of the notes that a model may leave out more than the chosen one to be compared."""
 
-GRIDS = ("biaxial", "piano-roll")
 BARE = {"notes": {"parts": "one", "velocities": 1, "drums": False, "pedal": False}}
 """By encoder, what leaves it no more to say of each note than a grid says."""
 
@@ -65,6 +83,7 @@ COLUMNS = (
     "steps, {:g} minutes",
     "stuck at first, {:g} minutes",
     "stuck as kept, {:g} minutes",
+    "statistics in range, {:g} minutes",
 )
 
 Cells = dict[str, dict[str, Any]]
@@ -95,9 +114,10 @@ class Proposal:
         return str(self.size.tables["encoder"]["type"])
 
     @property
-    def of_a_grid(self) -> bool:
+    def plain(self) -> bool:
         """Whether its arrays hold pitches and times alone, all instruments being one."""
-        return self.bare or self.encoder in GRIDS
+        config = load_registry().get("encoder", self.encoder).declaration.config
+        return self.bare or not config().keeps()
 
 
 def main() -> None:
@@ -106,7 +126,9 @@ def main() -> None:
     parser.add_argument("--collections", nargs="+", default=list(COLLECTIONS), choices=COLLECTIONS)
     parser.add_argument("--only", nargs="+", help="models")
     parser.add_argument("--bare", action="store_true", help="as a grid holds them, alone")
-    parser.add_argument("--sizes", type=int, nargs="+", help="by number, 0 for the first")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[0], help="by number, 0 for the first"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     for minutes in given.minutes:
@@ -118,7 +140,7 @@ def main() -> None:
             for each in proposed:
                 wanted = given.only is None or each.model in given.only
                 wanted &= each.bare or not given.bare
-                if wanted and (given.sizes is None or each.number in given.sizes):
+                if wanted and each.number in given.sizes:
                     measure_cell(name, folder, each, proposed, minutes)
 
 
@@ -214,6 +236,7 @@ def measured(
         steps = max(record.get("step", 0) for record in run.history)
         lines = (run.path / "samples" / "generated.jsonl").read_text("utf-8").splitlines()
         records = [json.loads(line) for line in lines]
+        in_range = statistics_in_range(run.samples, folder)
     first = sum(each["attempts"] > 1 for each in records)
     kept = sum(bool(each["faults"]) for each in records)
     left_out = 100 * figures["notes_left_out"] / figures["notes"]
@@ -223,8 +246,32 @@ def measured(
         steps,
         f"{first} of {PIECES}",
         f"{kept} of {PIECES}",
+        in_range,
     )
     return dict(zip(columns(minutes), values, strict=True))
+
+
+@cache
+def corpus_table(folder: Path, bars: int) -> dict[str, FloatArray]:
+    """Return the statistics of some pieces of a collection, of so many bars each."""
+    scores = read_scores(folder)
+    names = sorted(scores)[:: max(1, len(scores) // REFERENCE)]
+    return table(first_bars(scores[name], bars) for name in names if len(scores[name]))
+
+
+def statistics_in_range(samples: Sequence[Path], folder: Path) -> str:
+    """Return of how many statistics the pieces' mean lies in the collection's range."""
+    scores = read_scores(*samples).values()
+    corpus = corpus_table(folder, max(1, int(np.median([score.n_bars for score in scores]))))
+    pieces = table(scores)
+    known = within = 0
+    for name in SCALARS:
+        values, own = corpus[name][:, 0], pieces[name][:, 0]
+        if np.isnan(values).all() or np.isnan(own).all():
+            continue
+        low, high = np.nanquantile(values, (0.05, 0.95))
+        known, within = known + 1, within + int(low <= np.nanmean(own) <= high)
+    return f"{within} of {known}"
 
 
 def columns(minutes: float) -> list[str]:
@@ -244,6 +291,9 @@ def write(
     """Write down a cell or a choice, beside what other processes have written meanwhile."""
     figures = stored_figures("which_model")
     before: Cells = figures.get(name, {})
+    # Of larger sizes those that somebody measured.
+    told = {name for name, known in before.items() if set(known.values()) - {MISSING}}
+    proposed = [each for each in proposed if not each.number or each.row in {*told, row, chosen}]
     rows: Cells = {each.row: {**before.get(each.row, {})} for each in proposed}
     if cell is not None:
         rows[row] |= cell
@@ -257,13 +307,12 @@ def write(
     chosen = chosen or choices[label]["chosen"]
     own = next(each for each in proposed if each.row == chosen)
     found = figures[name]
-    choices[label] = judged(
-        chosen, [each.row for each in proposed if not each.bare], found, minutes
-    )
+    as_much = [each.row for each in proposed if each.plain == own.plain and not each.bare]
+    choices[label] = judged(chosen, as_much, found, minutes)
     like = next((each for each in proposed if each.row == f"{chosen}; as a grid"), own)
-    if like.of_a_grid:
-        rows_alike = [each.row for each in proposed if each.of_a_grid]
-        choices[f"{label}, as a grid"] = judged(like.row, rows_alike, found, minutes)
+    if like.bare:
+        as_little = [each.row for each in proposed if each.plain]
+        choices[f"{label}, as a grid"] = judged(like.row, as_little, found, minutes)
     write_result("which_model", "python benchmarks/which_model.py", figures)
 
 
@@ -272,7 +321,13 @@ def judged(chosen: str, among: list[str], found: Cells, minutes: float) -> dict[
     cells = {row: found[row] for row in among}
     nats, stuck = f"nats per note, {minutes:g} minutes", f"stuck as kept, {minutes:g} minutes"
     known = {row: cell for row, cell in cells.items() if cell.get(nats, MISSING) != MISSING}
-    worth = {row: cell[nats] for row, cell in known.items() if share(cell[stuck]) < STUCK}
+    left_out = {row: float(cell["notes left out"].split()[0]) for row, cell in known.items()}
+    # What a model leaves out costs it nothing: those that leave out more are no measure.
+    worth = {
+        row: cell[nats]
+        for row, cell in known.items()
+        if share(cell[stuck]) < STUCK and left_out[row] <= left_out.get(chosen, 0.0) + MORE_LEFT_OUT
+    }
     own = cells[chosen].get(nats, MISSING)
     best = min(worth, key=lambda row: worth[row], default=MISSING)
     over = own / worth[best] - 1 if worth and own != MISSING else None
