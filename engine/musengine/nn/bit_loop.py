@@ -33,6 +33,7 @@ def drawn_bits(
     if not compiled.usable(x_BTI, thresholds_BTC, output.bias) or not compiled.stacked(layers):
         return None
     first, bits = layers[0], output.out_features
+    # Of all steps in one product: only what depends on the bits is left for the loop.
     known_TBG = functional.linear(
         x_BTI.transpose(0, 1), first.input_weight[:, : x_BTI.shape[2]], first.bias
     )

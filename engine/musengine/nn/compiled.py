@@ -81,8 +81,10 @@ def by_rows(work: Callable[[int, int], object], rows: int, multiplications: int)
         work(0, rows)
         return
     if _threads is None:
+        # Threads, not processes: the compiled code lets go of the interpreter's lock.
         _threads = ThreadPoolExecutor(os.cpu_count() or 1, "recurrent")
     # Twelve rows are a tile on all processors.
+    # Shares are whole tiles, so that no thread computes a part of one for another.
     tiles = -(-rows // 12)
     ends = [min(rows, 12 * (tiles * (share + 1) // shares)) for share in range(shares)]
     starts = [0, *ends[:-1]]
@@ -91,6 +93,7 @@ def by_rows(work: Callable[[int, int], object], rows: int, multiplications: int)
         for first, last in zip(starts[1:], ends[1:], strict=True)
         if last > first
     ]
+    # The first share is done here, since this thread would only wait.
     work(0, ends[0])
     for other in others:
         other.result()
@@ -109,6 +112,7 @@ def packed(matrix: Tensor) -> Tensor:
 def product(a: Tensor, matrix: Tensor) -> Tensor:
     """Return the product of a (rows, depth), contiguous, with a matrix (depth, columns)."""
     (rows, depth), columns = a.shape, matrix.shape[1]
+    # Zeros, as the compiled code adds to what is there.
     made, b = a.new_zeros(rows, columns), packed(matrix)
     addresses = (a.data_ptr(), depth, b.data_ptr(), made.data_ptr(), columns)
     by_rows(
@@ -208,7 +212,9 @@ class Remembered(Generic[T]):
         # Tensors made in inference mode do not count their changes.
         if any(weight.is_inference() for weight in weights):
             return make()
+        # Every change in place counts up `_version`, an optimizer's too.
         key = [(weight.data_ptr(), weight._version) for weight in weights]
+        # Kept, since packing moves as many numbers as a step of one row reads.
         if self._made is None or self._key != key:
             self._key, self._made = key, make()
         return self._made
@@ -246,6 +252,7 @@ class _Run:
 
 def _run(x_TBI: Tensor, hidden: Tensor, cell: Tensor, layer: Packed, *, every: bool) -> _Run:
     """Run a sequence; keeps gates and cells of every step, or of the last alone."""
+    # Any other strides are fine: a batch (B, T, inputs) seen as (T, B, inputs) is not copied.
     if x_TBI.stride(2) != 1:
         x_TBI = x_TBI.contiguous()
     steps, rows, _ = x_TBI.shape
@@ -286,6 +293,7 @@ class _Layer(torch.autograd.Function):
         ctx.save_for_backward(
             kept.x, kept.start, kept.hidden, kept.cell, weights.input, weights.hidden
         )
+        # A copy: the last cell alone would keep those of all steps in memory.
         return kept.hidden, kept.cell[-1].clone()
 
     @staticmethod
@@ -294,10 +302,14 @@ class _Layer(torch.autograd.Function):
         x, start, hidden, cell, input_weight, hidden_weight = ctx.saved_tensors
         if ctx.gates is None:
             raise RuntimeError("the gradient of a recurrent layer is computed once")
+        # The gates are overwritten by their gradients, the largest array of all; so there is no
+        # second time.
         gates, ctx.gates = ctx.gates, None
         given, carried = d_hidden_TBU.contiguous(), d_cell.clone()
         back = torch.zeros_like(carried)
         kept = _Run(x, start, gates, hidden, cell)
+        # Packed the other way round than for going forward: the gradient passes through the
+        # transpose.
         recurrent = packed(hidden_weight)
         weights, sequence = ctx.layer.addresses(recurrent), kept.addresses()
         others = (given.data_ptr(), back.data_ptr(), carried.data_ptr())
@@ -314,6 +326,8 @@ class _Layer(torch.autograd.Function):
             d_x = product(flat, input_weight).view(x.shape)
         d_input, d_recurrent = torch.zeros_like(input_weight), torch.zeros_like(hidden_weight)
         add_outer(d_input, flat, x.contiguous().flatten(0, 1))
+        # `gates` holds the gradients of the sums now: the first step's came from `start`, the
+        # others' from the hidden state before.
         add_outer(d_recurrent, gates[0], start)
         add_outer(d_recurrent, gates[1:].flatten(0, 1), hidden[:-1].flatten(0, 1))
         d_peepholes = None
@@ -321,6 +335,8 @@ class _Layer(torch.autograd.Function):
             i, f, _, o = gates.chunk(4, dim=-1)
             old, new = cell[:-1], cell[1:]
             d_peepholes = torch.stack(
+                # The input and forget gates look at the cell before the step, the output gate at
+                # the one after.
                 [(g * c).sum((0, 1)) for g, c in ((i, old), (f, old), (o, new))]
             )
         return (
@@ -380,8 +396,11 @@ def draw_bits(
     known, thresholds = known_TBG.contiguous(), thresholds_TBC.contiguous()
     steps, rows, bits = thresholds.shape
     logits = torch.empty_like(thresholds)
+    # Bits and hidden states side by side: what a layer reads and its own state are then one row,
+    # and one product. No bits are known before the first step.
     shared = torch.cat([known.new_zeros(rows, bits), *(hidden for hidden, _ in state)], dim=1)
     widest = 4 * max(layer.units for layer in layers)
+    # Of one step of one layer: nothing is kept, as there is no gradient.
     gates = known.new_empty(rows, widest)
     cells = [cell.clone(memory_format=torch.contiguous_format) for _, cell in state]
     weight, bias = weight.contiguous(), bias.contiguous()
