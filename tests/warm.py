@@ -165,7 +165,8 @@ def _serve() -> None:
     tempfile.tempdir = None
     manager.load()
     families = ("lstm3", "charrnn", "melody", "biaxial", "notes", "remi")
-    for name in (*(f"musengine_{each}.model" for each in families), "musengine_media.report"):
+    names = [f"musengine_{each}.model" for each in families]
+    for name in (*names, "musengine_remi.encoder", "musengine_media.report"):
         with contextlib.suppress(ImportError):
             __import__(name)
     for line in sys.stdin:

@@ -47,6 +47,32 @@ def test_a_run_leaves_what_it_promises(folder: Path, musengine: Call) -> None:
         assert max((note.end for note in midi.instruments[0].notes), default=0) <= 16 * 480
 
 
+def test_a_profile_says_where_the_time_went(folder: Path, musengine: Call) -> None:
+    status, out, err = musengine("run", "pipe.toml", "--profile")
+    assert (status, out) == (0, "")
+    lines = err.splitlines()
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("where the time")) :]
+    assert len(table) > 8
+    assert table[-1].endswith("100.0%")
+    profile = json.loads((folder / "runs/pipe/profile.json").read_text())
+    stages = profile["stages"]
+    assert {"setting up", "encoding", "validation", "evaluation", "report"} < set(stages)
+    assert [stages[name]["times"] for name in ("reading", "fitting", "generation")] == [1, 1, 1]
+    parts = sum(stage["seconds"] for stage in stages.values()) + profile["rest"]
+    assert parts == pytest.approx(profile["seconds"], abs=1e-4)
+    assert profile["rest"] >= 0
+    # What is not asked for is not measured, and what a profile slows down is only the run itself.
+    assert musengine("run", "pipe.toml", "--run-dir", "plain")[0] == 0
+    assert not (folder / "plain/profile.json").exists()
+    for name in ("evaluation.json", "samples/piece-001.mid"):
+        assert (folder / "plain" / name).read_bytes() == (folder / "runs/pipe" / name).read_bytes()
+    # A run that is refused keeps the profile that it has.
+    before = (folder / "runs/pipe/profile.json").read_bytes()
+    refused = ("run", "pipe.toml", "--profile", "--set", "encoder.lowest=50")
+    assert musengine(*refused)[0] == 1
+    assert (folder / "runs/pipe/profile.json").read_bytes() == before
+
+
 def test_figures_of_the_baseline_by_hand(folder: Path, musengine: Call) -> None:
     # Two pitches, one training tune of 3 steps: pitch 60 sounds in all, 61 in none.
     # "pitch": p(60) = 3.5/4, p(61) = 0.5/4. A test step with both notes costs -ln(7/8) - ln(1/8).

@@ -113,7 +113,8 @@ def music(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(music: Path, musengine) -> None:
-    stateful = ["--set", "training.batching=stateful", "--set", "training.accumulate=2"]
+    wanted = ("batching=stateful", "accumulate=2", "warm_up=10", "average=0.9")
+    stateful = [word for each in wanted for word in ("--set", f"training.{each}")]
     assert musengine("run", "pipe.toml", "--run-dir", "one", "-q").returncode == 0
     alone = musengine("train", "pipe.toml", "--run-dir", "one-stateful", "-q", *stateful)
     assert alone.returncode == 0, alone.stderr
@@ -176,8 +177,14 @@ def test_after_a_killed_process_any_number_go_on(music: Path, musengine, rank: i
 
 @pytest.mark.slow
 def test_a_job_that_is_started_again_goes_on_by_itself(music: Path, musengine) -> None:
-    assert musengine("train", "pipe.toml", "--run-dir", "one", "-q").returncode == 0
-    line = ["train", "pipe.toml", "--run-dir", "two"]
+    # So long that each process measures one of them, with the averages that it has again.
+    tunes = json.loads((music / "tunes.json").read_text())
+    tunes["valid"] = [[[60 + t % k, 67] for t in range(4200)] for k in (4, 5)]
+    (music / "tunes.json").write_text(json.dumps(tunes))
+    average = ["--set", "training.average=0.9"]
+    alone = musengine("train", "pipe.toml", "--run-dir", "one", "-q", *average)
+    assert alone.returncode == 0, alone.stderr
+    line = ["train", "pipe.toml", "--run-dir", "two", *average]
     ended = torchrun(music, line, died=(1, 23), options=["--max-restarts", "1"])
     assert ended.returncode == 0, ended.stderr
     assert "going on after step 23" in ended.stderr

@@ -35,6 +35,7 @@ from musengine.training.state import TrainerState
 from musengine.training.stopping import INTERRUPTED, Ending
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer, fit
+from musengine.utils.profile import Profile
 from musengine.utils.progress import SILENT
 from musengine.utils.signals import StopRequest
 
@@ -878,3 +879,26 @@ def test_the_validation_part_is_measured_with_the_average(tmp_path: Path) -> Non
         trainer_of(task).train()
         losses[average] = task.store.validated()[20]
     assert losses[0.0] != losses[0.999]
+
+
+def test_a_profile_counts_what_a_training_does(tmp_path: Path) -> None:
+    config = TrainingConfig(
+        steps=5, batch_size=4, sequence_length=8, accumulate=2, checkpoint_every=Period(2, "steps")
+    )
+    profile = Profile()
+    callback = Events()
+    task = recurrent_task(tmp_path, config, profile=profile, callbacks=[callback])
+    trainer_of(task).train()
+    result = profile.result()
+    times = {name: stage.times for name, stage in result.stages.items()}
+    assert times == {
+        "waiting for batches": 5,
+        "moving batches": 5,
+        "forward": 10,
+        "backward": 10,
+        "optimizer": 5,
+        "checkpoints": 3,
+        "validation": 3,
+        "Events": len([event for event in callback.events if event[0] != "stop?"]),
+    }
+    assert 0 <= result.rest < result.seconds

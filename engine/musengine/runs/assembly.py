@@ -28,6 +28,7 @@ from musengine.training.store import RunStore
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer
 from musengine.utils.allocator import keep_freed_memory
+from musengine.utils.profile import UNPROFILED, Profiler
 from musengine.utils.progress import ProgressReporter
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def training_task(
     callbacks: list[Callback[Any]],
     reporter: ProgressReporter,
     ranks: Ranks = ALONE,
+    profile: Profiler = UNPROFILED,
 ) -> TrainingTask:
     """Return what a pipeline's training consists of; its model's weights are fresh.
 
@@ -105,6 +107,7 @@ def training_task(
         meta={"encoder": check_state(encoder, encoder.state()), "model": pipeline.model.name},
         reporter=reporter,
         ranks=ranks,
+        profile=profile,
     )
 
 

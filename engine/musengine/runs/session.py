@@ -27,6 +27,7 @@ from musengine.runs.folder import RunFolder
 from musengine.runs.pieces import generate as generation
 from musengine.runs.pieces import samplers
 from musengine.runs.presentation import learning_curve
+from musengine.runs.presentation.profile import keep_profile, tell_profile
 from musengine.runs.presentation.report import (
     tell_dataset,
     tell_figures,
@@ -42,6 +43,7 @@ from musengine.training.stopping import Ending, limit_reached
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import fit
 from musengine.utils.files import write_json
+from musengine.utils.profile import UNPROFILED, Profiler
 from musengine.utils.progress import SILENT, ProgressReporter
 from musengine.utils.signals import stop_on_interrupt
 
@@ -70,6 +72,7 @@ class Session:
             of its training from.
         budget: where a command with a pipeline file has its minutes, what a new run takes it from.
         ranks: the processes that work together, of which this is the first.
+        profile: told what is done; what it measured is told and written at the end.
     """
 
     pipeline: Pipeline
@@ -80,6 +83,7 @@ class Session:
     choice: Choice | None = None
     budget: Budget | None = None
     ranks: Ranks = ALONE
+    profile: Profiler = UNPROFILED
     begun: bool = False
     """Whether the run was found to be what is wanted, and anything was done for it."""
 
@@ -112,17 +116,27 @@ class Session:
             finally:
                 # Of a run that is refused, what is told of it stays as it was.
                 if self.begun:
-                    write_run(self.run, self.pipeline, self.registry, problem=problem)
+                    with self.profile.stage("report"):
+                        write_run(self.run, self.pipeline, self.registry, problem=problem)
+                    self._keep_profile()
 
     def _work(self, *, train_only: bool) -> None:
         try:
             self.train()
             if not train_only:
-                self.generate()
+                with self.profile.stage("generation"):
+                    self.generate()
         finally:
             self.tell_skipped()
         if not train_only:
-            self.evaluate()
+            with self.profile.stage("evaluation"):
+                self.evaluate()
+
+    def _keep_profile(self) -> None:
+        """Tell and write where the time went, where that was asked for."""
+        if (result := self.profile.result()) is not None:
+            keep_profile(result, self.run.path / "profile.json", self.ranks.size)
+            tell_profile(result)
 
     def train(self) -> None:
         """Train, from the beginning or from where it stopped; say so where nothing is left.
@@ -138,16 +152,18 @@ class Session:
                 logger.info(f"{self.run.path} is trained already{finished}")
                 self.begun = True
                 return
-        self.pipeline, device = decided(self.pipeline, self.run)
         # The order of what follows is by cost: imports and the checkpoint's outline fail within a
         # second, reading the corpus may take an hour, and only then is anything written into the
         # folder.
-        encoder, origin = self._encoder()
+        with self.profile.stage("setting up"):
+            self.pipeline, device = decided(self.pipeline, self.run)
+            encoder, origin = self._encoder()
         dataset = self.dataset = self._read(encoder, learned=origin is not None)
-        task = self._task(encoder, dataset, own_device(device, self.ranks))
-        resumes = self.pipeline.model_declaration.training != "fit"
-        stored = None if origin is None else _load(task, origin, resumes=resumes)
-        self._begin(encoder, dataset)
+        with self.profile.stage("setting up"):
+            task = self._task(encoder, dataset, own_device(device, self.ranks))
+            resumes = self.pipeline.model_declaration.training != "fit"
+            stored = None if origin is None else _load(task, origin, resumes=resumes)
+            self._begin(encoder, dataset)
         begin_together(self.pipeline, dataset, encoder, stored, self.ranks)
         ending = _train(task, self.pipeline, self.run, stored)
         if ending.interrupted:
@@ -176,8 +192,12 @@ class Session:
         known = self.run.known_files() if self.run.exists else None
         if self.choice is not None:
             known = self.choice.files
-        manifest = read_corpus(self.pipeline, self.registry, self.reporter, known)
-        dataset = prepare(self.pipeline, manifest, encoder, learned=learned, reporter=self.reporter)
+        with self.profile.stage("reading"):
+            manifest = read_corpus(self.pipeline, self.registry, self.reporter, known)
+        with self.profile.stage("encoding"):
+            dataset = prepare(
+                self.pipeline, manifest, encoder, learned=learned, reporter=self.reporter
+            )
         tell_dataset(dataset)
         for line in self.pipeline.left_out():
             logger.warning(line)
@@ -197,10 +217,12 @@ class Session:
             self.reporter,
             # What learns by itself does so in one process.
             ALONE if self.pipeline.model_declaration.training == "fit" else self.ranks,
+            self.profile,
         )
         if self.budget is None or self.run.exists:
             return task
-        rest = time_rest(self.pipeline, replace(task, ranks=ALONE), encoder, dataset)
+        trial = replace(task, ranks=ALONE, profile=UNPROFILED)
+        rest = time_rest(self.pipeline, trial, encoder, dataset)
         self.pipeline = self.budget.limited(self.pipeline, *rest)
         return replace(task, config=self.pipeline.training)
 
@@ -389,7 +411,8 @@ def _train(
     parameters = sum(p.numel() for p in task.model.parameters())
     unit = f"; loss in {task.unit}" if task.unit else ""
     logger.info(f"model {pipeline.model.name}: {parameters:,} parameters, on {task.device}{unit}")
-    trainer = trainer_for(task, pipeline, stored)
+    with task.profile.stage("setting up"):
+        trainer = trainer_for(task, pipeline, stored)
     if stored is not None:
         task.take_in_last(stored.meta)
         logger.info(f"going on after step {trainer.state.step}")

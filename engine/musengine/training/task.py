@@ -22,6 +22,7 @@ from musengine.plugins.blame import phase
 from musengine.training import checkpoint as checkpoints
 from musengine.training.state import TrainerState
 from musengine.training.store import RunStore
+from musengine.utils.profile import UNPROFILED, Profiler
 from musengine.utils.progress import SILENT, ProgressReporter
 
 
@@ -43,6 +44,7 @@ class TrainingTask:
         meta: JSON values that every checkpoint holds, such as the encoder's state.
         reporter: asked now and then to say that a validation goes on.
         ranks: the processes that train together.
+        profile: told what is done.
     """
 
     model: Model[Any]
@@ -58,6 +60,7 @@ class TrainingTask:
     meta: Mapping[str, Any] = field(default_factory=dict)
     reporter: ProgressReporter = SILENT
     ranks: Ranks = ALONE
+    profile: Profiler = UNPROFILED
 
     @property
     def unit(self) -> str:
@@ -69,11 +72,12 @@ class TrainingTask:
     def notify(self, event: str, *arguments: Any) -> None:
         """Call the method of that name of every callback."""
         for callback in self.callbacks:
-            getattr(callback, event)(*arguments)
+            with self.profile.stage(type(callback).__name__):
+                getattr(callback, event)(*arguments)
 
     def validate(self, state: TrainerState, progress: Progress) -> dict[str, float]:
         """Measure the validation part and log it; returns its figures, none where it is empty."""
-        with phase("measuring the validation part"):
+        with phase("measuring the validation part"), self.profile.stage("validation"):
             figures = self.figures_of(self.valid)
         if figures:
             record = {"step": state.step, "epoch": state.epoch, "valid": figures}

@@ -62,7 +62,8 @@ def fit(task: TrainingTask, fitted: TrainerState | None = None) -> Ending:
     task.notify("on_start", task.store.path, Progress())
     if fitted is None:
         began = time.monotonic()
-        task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
+        with task.profile.stage("fitting"):
+            task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
         state = TrainerState(step=1, epoch=1, seconds=time.monotonic() - began)
     else:
         state = fitted
@@ -91,7 +92,9 @@ class Trainer:
     def __init__(
         self, task: TrainingTask, optimizer: OptimizerFactory[Any], schedule: Schedule[Any]
     ) -> None:
-        self.task, self.ranks = task, task.ranks
+        self.task, self.ranks, self.profile = task, task.ranks, task.profile
+        if task.device.type == "cuda":
+            self.profile.finish_with(torch.cuda.synchronize)
         self.config = task.config
         self.optimizer = make_optimizer(task.model, optimizer)
         self.schedule = schedule
@@ -124,9 +127,10 @@ class Trainer:
         task, state = self.task, self.state
         stop = stop or StopRequest()
         task.model.train()
-        # The same weights and buffers at every process from the start: from here on only summed
-        # gradients are exchanged, and equal updates keep them equal.
-        self.ranks.copy_from_first(list(task.model.state_dict().values()))
+        # The same weights, buffers and averages at every process from the start: from here on only
+        # summed gradients are exchanged, and equal updates keep them equal.
+        averages = {} if self.average is None else self.average.averages
+        self.ranks.copy_from_first([*task.model.state_dict().values(), *averages.values()])
         self._update_progress()
         self._take_time(self.ranks.agreed(state.seconds))
         task.notify("on_start", task.store.path, self.progress)
@@ -161,7 +165,8 @@ class Trainer:
     def _train_epoch(self, stop: StopRequest) -> Ending | None:
         """Train to the end of the epoch; returns why training ends before, if it does."""
         self._check_epoch()
-        for batch in self.task.batches.epoch(self.state.epoch, first=self.state.batch):
+        batches = self.task.batches.epoch(self.state.epoch, first=self.state.batch)
+        for batch in self.profile.each("waiting for batches", batches):
             loss = self.step(batch, stop)
             self._advance()
             self._record(loss)
@@ -215,7 +220,8 @@ class Trainer:
         with memory_explained(self.config, self.task.device):
             state, loss = self._descend(batch, stop or StopRequest())
         if self.average is not None:
-            self.average.update(self.state.step + 1)
+            with self.profile.stage("optimizer"):
+                self.average.update(self.state.step + 1)
         # Repeated updates on one batch all begin with the state before it; only the last one moves
         # it on.
         if self.task.stateful and self.task.batches.is_last_update(self.state.batch):
@@ -231,12 +237,14 @@ class Trainer:
         states, loss = self._backward(batch)
         if not self.ranks.alone:
             told = torch.tensor([loss, float(stop.requested)], dtype=torch.float64)
-            loss, requests = add_up_gradients(self.task.model, self.ranks, told).tolist()
+            with self.profile.stage("other processes"):
+                told = add_up_gradients(self.task.model, self.ranks, told)
+            loss, requests = told.tolist()
             # Ctrl-C may have reached any process; the sum tells all of them within the same step.
             stop.requested = requests > 0
-        # Clipped after the gradients are added up, so that the norm is that of the whole batch.
-        clip_gradients(self.optimizer, self.config)
-        with self._restored_state_explained():
+        with self._restored_state_explained(), self.profile.stage("optimizer"):
+            # Clipped after the gradients are added up, so that the norm is that of the whole batch.
+            clip_gradients(self.optimizer, self.config)
             self.optimizer.step()
         # With `accumulate` each part of the batch returned the state of its own rows: (rows, ...)
         # joined along the rows in their order.
@@ -259,19 +267,22 @@ class Trainer:
             # All processes drew the same numbers so far; with the same dropout masks on different
             # rows the noise would be correlated.
             torch.manual_seed(self._seed_of_step())
-        here = replace(batch.to(self.task.device), carried=self.carried)
+        with self.profile.stage("moving batches"):
+            here = replace(batch.to(self.task.device), carried=self.carried)
         states, losses = [], []
         reduction = self.config.loss_reduction
         for part, share, of_all in parts_of(here, self.config.accumulate, reduction, whole):
-            with mixed_precision(self.config.precision, self.task.device):
-                output = predict(self.task.model, part)
-            loss = total_loss(output, self.task.loss, reduction, share=share, of_all=of_all)
-            # The loss is computed outside autocast: sums over many steps need float32.
-            loss = check_loss(output, loss, self.task.loss or self.task.model)
+            with self.profile.stage("forward"):
+                with mixed_precision(self.config.precision, self.task.device):
+                    output = predict(self.task.model, part)
+                # The loss is computed outside autocast: sums over many steps need float32.
+                loss = total_loss(output, self.task.loss, reduction, share=share, of_all=of_all)
+                loss = check_loss(output, loss, self.task.loss or self.task.model)
             check_gradient(self.task.model, loss)
             # Each part is run backwards at once, which frees its activations: memory is that of one
             # part.
-            torch.autograd.backward(loss)
+            with self.profile.stage("backward"):
+                torch.autograd.backward(loss)
             losses.append(float(loss.detach()))
             # Detached: truncated backpropagation through time, the next batch does not reach back
             # into this one.
@@ -328,7 +339,7 @@ class Trainer:
         # Parameters are equal at all processes, buffers such as running means need not be: each saw
         # its own rows.
         self.ranks.copy_from_first(list(self.task.model.buffers()))
-        with self._averages_in_place() as trained:
+        with self.profile.stage("checkpoints"), self._averages_in_place() as trained:
             try:
                 figures = self.task.validate(self.state, self.progress) if validate else {}
             except Exception:

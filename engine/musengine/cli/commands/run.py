@@ -15,6 +15,7 @@ from musengine.distributed.launch import place
 from musengine.distributed.ranks import ALONE
 from musengine.errors import ConfigError, MachineError, UserError
 from musengine.interfaces.command import CommandContext, ExitStatus
+from musengine.utils.profile import UNPROFILED, Profile, Profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +48,11 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="the run folder")
     parser.add_argument("--new", action="store_true", help="start a new run beside an earlier one")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="say at the end where the time went, and write it to RUN/profile.json",
+    )
     add_settings(parser)
 
 
@@ -195,8 +201,10 @@ def train(parsed: argparse.Namespace, context: CommandContext) -> int:
 def _work(
     parsed: argparse.Namespace, context: CommandContext, ranks: Ranks, *, train_only: bool
 ) -> int:
-    session = _session(parsed, context)
-    session.ranks = ranks
+    profile: Profiler = Profile() if parsed.profile else UNPROFILED
+    with profile.stage("setting up"):
+        session = _session(parsed, context)
+    session.ranks, session.profile = ranks, profile
     from musengine.runs.session import Interrupted
 
     try:
