@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +16,10 @@ import pytest
 from conftest import PIPELINE
 from helpers import refused
 from musengine.distributed.launch import Place, place
-from musengine.distributed.ranks import ALONE, Ranks
+from musengine.distributed.ranks import ALONE, ProcessLostError, Ranks
+from musengine.plugins import manager
 from musengine.runs.folder import find_folder
+from musengine.runs.processes.ranks import work_together
 from musengine.training import checkpoint
 
 TOGETHER = Path(__file__).with_name("together.py")
@@ -167,6 +171,9 @@ def test_after_a_killed_process_any_number_go_on(music: Path, musengine, rank: i
     line = ["train", "pipe.toml", "--run-dir", "two", "-q"]
     killed = torchrun(music, line, died=(rank, 23))
     assert killed.returncode != 0
+    if rank == 1:
+        assert killed.stderr.count("error: another process of this job has ended") == 1
+        assert "interrupted" not in killed.stderr
     saved = sorted((music / "two/checkpoints").glob("*"))
     # The first process, if it is left, saves what they have learned.
     steps = [checkpoint.load(path).meta["state"]["step"] for path in saved]
@@ -198,6 +205,31 @@ def test_a_mistake_is_told_once(music: Path) -> None:
     assert ended.stderr.count("hiden") == 1
     assert "error: " in ended.stderr
     assert not (music / "runs").exists()
+
+
+def test_a_process_that_is_told_to_end_says_that_another_was_lost(monkeypatch) -> None:
+    monkeypatch.setattr(
+        "musengine.runs.processes.ranks.joined", lambda _: contextlib.nullcontext(ALONE)
+    )
+    here, registry = Place(0, 2), manager.load().registry
+    lost = ProcessLostError("the other one", code="process-lost")
+
+    def told_while_it_tidies_up(ranks: Ranks) -> int:
+        try:
+            raise lost
+        finally:
+            raise KeyboardInterrupt(signal.SIGTERM)
+
+    def told(number: int) -> int:
+        raise KeyboardInterrupt(number)
+
+    with pytest.raises(ProcessLostError) as raised:
+        work_together(here, registry, told_while_it_tidies_up)
+    assert raised.value is lost
+    with refused("process-lost", "told to end"):
+        work_together(here, registry, lambda _: told(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        work_together(here, registry, lambda _: told(signal.SIGINT))
 
 
 def test_alone_nothing_is_sent() -> None:

@@ -53,10 +53,13 @@ def stop_on_interrupt(say: Callable[[str], None], *, once: bool = True) -> Itera
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Have a signal that ends the process end the block as Ctrl-C does, so that it is tidied up."""
+    """Have a signal that ends the process end the block as Ctrl-C does, so that it is tidied up.
+
+    The KeyboardInterrupt has the signal's number.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,9 +166,35 @@ def work_together(place: Place, registry: Registry, work: Callable[[Ranks], int]
     with joined(place) as ranks:
         if not ranks.first:
             return _help(place, registry, ranks)
-        status = work(ranks)
+        try:
+            status = work(ranks)
+        except KeyboardInterrupt as stopped:
+            if (lost := _told_to_end(stopped)) is not None:
+                raise lost from stopped
+            raise
         ranks.agreed(_nothing())
         return status
+
+
+def _told_to_end(stopped: KeyboardInterrupt) -> ProcessLostError | None:
+    """Return the error of a process that what started it has told to end; None at a Ctrl-C.
+
+    When one process has ended, `torchrun` ends all others: this one may be told while it tidies up
+    after the very same.
+    """
+    before = stopped.__context__
+    while before is not None:
+        if isinstance(before, ProcessLostError):
+            return before
+        before = before.__context__
+    if stopped.args != (signal.SIGTERM,):
+        return None
+    return ProcessLostError(
+        "this process was told to end: another one of this job has ended, and its own message says "
+        "why, or the job was stopped; the same command goes on from the last checkpoint, with any "
+        "number of processes",
+        code="process-lost",
+    )
 
 
 def _help(place: Place, registry: Registry, ranks: Ranks) -> int:
