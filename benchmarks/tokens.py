@@ -1,42 +1,30 @@
 """Tokens a second in training and generation: through the engine, and in a bare loop of PyTorch.
 
-The same model object, the same batches, one thread. The two take turns, a few steps each, within
-one training of the engine's; a ratio is the median over turns of neighbours, so that what else the
-machine does falls on both. The bare loops know no grammar, no mask, no log and no checkpoint.
+The same model object, one thread. The two take turns; see turns.py.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
-import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from common import write_result
-from torch import nn
+from torch import Tensor
 from torch.nn import functional
+from turns import clock, in_turns, medians
 
-from musengine.builtin.batching import SegmentBatching
-from musengine.builtin.losses import CrossEntropy
 from musengine.builtin.optimizers import AdamWFactory
 from musengine.builtin.samplers import Categorical
-from musengine.builtin.schedules import CosineSchedule
 from musengine.config.quantities import Length
-from musengine.data.batching import Batches
 from musengine.generation import engine as generation
-from musengine.interfaces.callback import Callback, Progress
 from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
-from musengine.interfaces.model import Batch, Model
+from musengine.interfaces.model import Batch
 from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.configs import NoSettings
-from musengine.training.task import TrainingTask
-from musengine.training.trainer import Trainer
 from musengine.utils.allocator import keep_freed_memory
 from musengine_remi.config import MidiTokConfig, TransformerConfig
 from musengine_remi.encoder import MidiTokEncoder
@@ -66,79 +54,10 @@ def pieces() -> list[EncodedPiece]:
     return found
 
 
-class Store:
-    """Keeps what a training writes, in a folder: a RunStore, whose members are explained there."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = self.checkpoints = path
-        self.lines = (path / "metrics.jsonl").open("w")
-
-    def checkpoint_paths(self) -> list[Path]:  # noqa: D102
-        return sorted(self.path.glob("*.safetensors"))
-
-    def remove_old_checkpoints(self, keep: int) -> None: ...  # noqa: D102
-
-    def log(self, record: Mapping[str, Any]) -> None:  # noqa: D102
-        self.lines.write(f"{record}\n")
-        self.lines.flush()
-
-    def state(self) -> dict[str, Any]:  # noqa: D102
-        return {}
-
-    def write_state(self, **values: Any) -> None: ...  # noqa: D102
-
-
-class Turns(Callback[NoSettings]):
-    """After each turn of the engine's the bare loop takes the same batches; both are timed."""
-
-    def __init__(self, model: Transformer) -> None:
-        super().__init__(NoSettings())
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=0.001)
-        self.seconds: list[tuple[float, float]] = []
-        self.began = clock()
-
-    def on_batch(self, progress: Progress, model: Model[Any], batch: Batch) -> None:
-        """Let the bare loop have the batch."""
-        between = clock()
-        bare_step(model, self.optimizer, batch)
-        after = clock()
-        self.seconds.append((between - self.began, after - between))
-        self.began = clock()
-
-
-def bare_step(model: Any, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
-    """Take a step as one would write it."""
-    optimizer.zero_grad(set_to_none=True)
+def bare_loss(model: Any, batch: Batch) -> Tensor:
+    """Return the loss as one would write it."""
     logits, _ = model.read(batch.inputs, None)
-    loss = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
-    loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    return loss.item()
-
-
-def clock() -> float:
-    """Return this process's own time: what others take of the processor is not in it."""
-    return time.process_time()
-
-
-def training(model: Transformer, config: TrainingConfig) -> list[tuple[float, float]]:
-    """Return the seconds of each turn, the engine's and the bare loop's."""
-    music, turns = pieces(), Turns(model)
-    strategy = SegmentBatching(NoSettings(), config, [len(piece) for piece in music])
-    with tempfile.TemporaryDirectory() as folder:
-        task = TrainingTask(
-            model=model,
-            loss=CrossEntropy(NoSettings(), ENCODER.layout),
-            config=config,
-            batches=Batches(music, strategy, ENCODER.layout),
-            valid=[],
-            store=Store(Path(folder)),
-            callbacks=[turns],
-        )
-        optimizer = AdamWFactory(NoSettings(), config)
-        Trainer(task, optimizer, CosineSchedule(NoSettings(), config)).train()
-    return turns.seconds[1:]
+    return functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
 
 
 def engine_makes(model: Transformer) -> None:
@@ -181,8 +100,7 @@ def making(model: Transformer, turns: int) -> list[tuple[float, float]]:
 
 def figures(turns: list[tuple[float, float]], tokens: int) -> dict[str, Any]:
     """Return tokens a second of processor time of both, and the engine's share."""
-    engine, bare = (statistics.median(column) for column in zip(*turns, strict=True))
-    share = statistics.median(b / e for e, b in turns)
+    engine, bare, share = medians(turns)
     return {
         "engine": round(tokens / engine),
         "bare loop": round(tokens / bare),
@@ -199,7 +117,14 @@ def main() -> None:
         torch.manual_seed(0)
         config = TransformerConfig(layers=layers, units=units, dropout=0.0)
         model = Transformer(config, ENCODER.layout)
-        learned = training(model, replace(CONFIG, steps=steps))
+        learned = in_turns(
+            model,
+            pieces(),
+            replace(CONFIG, steps=steps),
+            AdamWFactory,
+            torch.optim.AdamW(model.parameters(), lr=0.001),
+            bare_loss,
+        )
         found[f"training, {name}"] = figures(learned, 8 * 128)
         found[f"generation, {name}"] = figures(making(model, turns), PIECES * TOKENS)
     found["load of the machine"] = {"engine": f"{os.getloadavg()[0]:.1f}"}
