@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from musengine.config.fields import Config, setting
 from musengine.config.quantities import Period
+from musengine.config.setting_types import Quantity, Schema, resolve_path
 
 DEFAULT_STEPS = 2000
 """Optimizer steps where a pipeline sets no limit at all."""
+
+
+@dataclass(frozen=True)
+class Origin(Quantity):
+    """Whose weights a run starts from: a path, or the name of a run or of a trained model."""
+
+    place: Path | str
+    """A path, absolute; or a name, where no file or folder is there."""
+    notation: ClassVar[str] = "a run folder, a checkpoint, or the name of a trained model"
+
+    @classmethod
+    def from_toml(cls, value: object, base: Path) -> Origin:
+        """Parse a path relative to `base`, or a name where there is no such path."""
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"expected {cls.notation}, got {value!r}")
+        path = resolve_path(value, base)
+        is_name = re.fullmatch(r"[\w.-]*\w[\w.-]*", value) and not os.path.lexists(path)
+        return cls(value if is_name else path)
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Return that it is a string; whether it leads anywhere is left open."""
+        return {"type": "string", "pattern": r"\S"}
+
+    def to_toml(self) -> str:
+        """Return the absolute path or the name."""
+        return str(self.place)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -188,10 +218,16 @@ class TrainingConfig(Config):
         changeable=True,
     )
     seed: int = setting(0, doc="Seed of everything random in training.", low=0, high=2**53)
-    init_from: Path | None = setting(
+    init_from: Origin | None = setting(
         None,
-        doc="A run folder or a checkpoint whose weights, and what its encoder learned, a new run "
-        "starts from.",
+        doc="A run folder, a checkpoint, or the name of a trained model, whose weights, and what "
+        "its encoder learned, a new run starts from.",
+    )
+    frozen: tuple[str, ...] = setting(
+        (),
+        doc="Weights that are not trained, by the names that checkpoints have for them or by "
+        "patterns such as `layers.0.*`.",
+        one_or_many=True,
     )
     checkpoint_every: Period = setting(
         Period(500, "steps"),

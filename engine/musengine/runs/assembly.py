@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +14,12 @@ from musengine.data.batching import Batches
 from musengine.data.dataset import Dataset
 from musengine.data.manifest import Skipped
 from musengine.distributed.ranks import ALONE, Ranks
-from musengine.errors import UserError
+from musengine.errors import UserError, did_you_mean
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.contracts.values import check_state, check_time
 from musengine.interfaces.encoder import Encoder
 from musengine.interfaces.loss import Loss
+from musengine.interfaces.model import Model
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import phase
 from musengine.plugins.declarations import BatchingDeclaration
@@ -87,6 +90,7 @@ def training_task(
     )
     _tell_too_short(batches, data, pipeline.batching.name)
     model = new_model(pipeline, encoder).to(device)
+    _freeze(model, training.frozen)
     loss: Loss[Any] | None = None
     if pipeline.loss is not None:
         loss = pipeline.loss.create(encoder.layout)
@@ -142,3 +146,26 @@ def _tell_too_short(batches: Batches, dataset: Dataset, strategy: str) -> None:
         )
     reason = "too short for training.sequence_length"
     dataset.skipped.extend(Skipped(name, reason) for name in short)
+
+
+def _freeze(model: Model[Any], patterns: Sequence[str]) -> None:
+    """Take weights out of training, by their names.
+
+    Raises:
+        UserError: a pattern stands for none, or nothing is left to train.
+    """
+    named = dict(model.named_parameters())
+    for pattern in patterns:
+        chosen = fnmatch.filter(named, pattern)
+        if not chosen:
+            near = did_you_mean(pattern, named) or f"; there are: {', '.join(list(named)[:10])}"
+            raise UserError(
+                f"training.frozen: no weight is called {pattern!r}{near}", code="pattern-unused"
+            )
+        for name in chosen:
+            named[name].requires_grad_(False)
+    if named and not any(each.requires_grad for each in named.values()):
+        raise UserError(
+            "training.frozen: nothing is left to train; name fewer weights",
+            code="settings-conflict",
+        )

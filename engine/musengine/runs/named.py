@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from musengine.errors import UserError, did_you_mean
+from musengine.interfaces.training import Origin
 from musengine.plugins.declarations import TrainedDeclaration
 from musengine.plugins.registry import Registry, RegistryEntry
 from musengine.runs.folder import RUNS, RunFolder
@@ -48,6 +49,25 @@ def find_run(name: str | Path, registry: Registry) -> NamedRun:
         folder.require()
         return NamedRun(folder, entry)
     raise _unknown(Path(name), registry)
+
+
+def checkpoint_of(origin: Origin, registry: Registry) -> Path:
+    """Return the weights that a run starts from: the best of a run or a trained model, or a file.
+
+    Raises:
+        UserError: there are none.
+    """
+    place = origin.place
+    if isinstance(place, str):
+        return find_run(place, registry).folder.checkpoint_for("best")
+    if place.is_file():
+        return place
+    if not RunFolder(place).exists:
+        raise UserError(
+            f"training.init_from: {place} is neither a run folder nor a checkpoint",
+            code="no-checkpoint",
+        )
+    return RunFolder(place).checkpoint_for("best")
 
 
 def _own_run(path: Path, registry: Registry) -> RunFolder | None:

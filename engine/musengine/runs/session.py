@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.data.manifest import told_skipped
 from musengine.distributed.ranks import ALONE, Ranks
-from musengine.errors import UserError
 from musengine.generation import output as outputs
 from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoder
@@ -24,6 +23,7 @@ from musengine.runs.changes import refuse_changes
 from musengine.runs.choice.timing import time_rest
 from musengine.runs.evaluate import corpus_range, evaluate, generated_pieces, measure
 from musengine.runs.folder import RunFolder
+from musengine.runs.named import checkpoint_of
 from musengine.runs.pieces import generate as generation
 from musengine.runs.pieces import samplers
 from musengine.runs.presentation import learning_curve
@@ -182,7 +182,7 @@ class Session:
             # What cannot be imported ends the run now, not after the corpus is read and learned.
             component.entry.load()
         encoder: Encoder[Any] = self.pipeline.encoder.create()
-        origin = _origin(self.pipeline, self.run)
+        origin = _origin(self.pipeline, self.run, self.registry)
         if origin is not None:
             learn_from(origin, self.pipeline, encoder)
         return encoder, origin
@@ -365,7 +365,7 @@ def _stopped_by(pipeline: Pipeline, ending: Ending) -> dict[str, Any] | None:
     return pipeline.callbacks[ending.callback].table()
 
 
-def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
+def _origin(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Path | None:
     """Return the checkpoint that training goes on from, or that a new run starts from, if any.
 
     Raises:
@@ -374,14 +374,7 @@ def _origin(pipeline: Pipeline, run: RunFolder) -> Path | None:
     if run.checkpoint_paths():
         return run.checkpoint_for("last")
     wanted = pipeline.training.init_from
-    if wanted is None or wanted.is_file():
-        return wanted
-    if not RunFolder(wanted).exists:
-        raise UserError(
-            f"training.init_from: {wanted} is neither a run folder nor a checkpoint",
-            code="no-checkpoint",
-        )
-    return RunFolder(wanted).checkpoint_for("best")
+    return None if wanted is None else checkpoint_of(wanted, registry)
 
 
 def _load(task: TrainingTask, origin: Path, *, resumes: bool) -> checkpoints.Checkpoint | None:

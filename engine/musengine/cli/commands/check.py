@@ -81,6 +81,10 @@ def check(parsed: argparse.Namespace, context: CommandContext) -> int:
     loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
     loaded.refuse_broken()
     check_choices(loaded, registry)
+    if loaded.training.init_from is not None:
+        from musengine.runs.named import checkpoint_of
+
+        checkpoint_of(loaded.training.init_from, registry)
     chain = ", ".join(sampler.name for sampler in loaded.samplers) or "none"
     for line in loaded.left_out():
         logger.warning(line)

@@ -46,6 +46,12 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
         help="how long everything may take, from start to end "
         f"(a folder: {DEFAULT_MINUTES:g}; a pipeline file: as it says)",
     )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="NAME",
+        help="go on from a trained model, or from a run, with this music",
+    )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="the run folder")
     parser.add_argument("--new", action="store_true", help="start a new run beside an earlier one")
     parser.add_argument(
@@ -142,9 +148,16 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
             began=began,
             run_dir=parsed.run_dir,
             new=parsed.new,
+            start=parsed.start,
             settings=parsed.settings,
             reporter=context.reporter,
         )
+    if parsed.start is not None:
+        from musengine.runs.named import find_run
+
+        start = find_run(parsed.start, registry)
+        place = start.folder.path.resolve() if start.trained is None else start.trained.name
+        parsed.settings.append(f"training.init_from={json.dumps(str(place))}")
     try:
         loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
     except ConfigError as error:

@@ -12,7 +12,8 @@ from typing import Any
 from musengine.config import toml
 from musengine.data.discovery import check_sources
 from musengine.data.survey import SurveyedCorpus
-from musengine.errors import ConfigError, is_strict
+from musengine.errors import ConfigError, UserError, is_strict
+from musengine.interfaces.training import Origin
 from musengine.pipeline.layers import Layer, merged
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.pipeline.sections import LISTS
@@ -20,6 +21,7 @@ from musengine.plugins.configs import Content, ModelConfig
 from musengine.plugins.registry import Registry, RegistryEntry
 from musengine.plugins.suggestions import SuggestedSize, Suggestion
 from musengine.runs.choice.timing import Timing
+from musengine.runs.named import NamedRun
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,38 @@ _WITHIN_BELOW = 4
 """With fewer pieces the end of each is held out, since none can be spared."""
 _HASTE = 0.3
 """Power of the share of its steps that a size is trained for: a tenth of them halves its fit."""
+
+
+_TAKEN = ("encoder", "model", "loss", "sampler", "output")
+"""Tables that are taken from the model that is gone on from."""
+_NOT_TAKEN = (
+    *("steps", "epochs", "minutes", "device", "threads", "seed", "precision"),
+    *("checkpoint_every", "keep_checkpoints", "frozen"),
+)
+"""Keys of its `[training]` that are not."""
+_SLOWER = 0.5
+"""Of the rate that it was trained with, what goes on from it is trained with."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run on a folder of music goes on from.
+
+    Attributes:
+        name: as it was asked for.
+        run: what that stands for.
+        minutes: how long the command may take.
+    """
+
+    name: str
+    run: NamedRun
+    minutes: float
+
+    @property
+    def origin(self) -> Origin:
+        """What the run's pipeline names."""
+        trained = self.run.trained
+        return Origin(self.run.folder.path.resolve() if trained is None else trained.name)
 
 
 @dataclass(frozen=True)
@@ -90,6 +124,38 @@ def candidates_for(
     if mistaken and not found:
         raise mistaken[0]
     return found
+
+
+def candidate_from(
+    start: Start, corpus: SurveyedCorpus, registry: Registry, settings: Sequence[str]
+) -> Candidate:
+    """Return what goes on from a trained model with the music: its encoder, model and samplers.
+
+    Raises:
+        UserError: it cannot, such as a model that is not trained by gradients.
+    """
+    pipeline = start.run.folder.read_pipeline(registry)
+    if pipeline.model_declaration.training == "fit":
+        raise UserError(
+            f"--from {start.name}: model {pipeline.model.name!r} learns all at once and does not "
+            "go on from what it knows",
+            code="option-conflict",
+        )
+    own = pipeline.tables()
+    training = {key: value for key, value in own["training"].items() if key not in _NOT_TAKEN}
+    training["init_from"] = start.origin.to_toml()
+    training["batch_size"] = max(2, min(training["batch_size"], corpus.survey.pieces))
+    if rate := training.get("learning_rate"):
+        training["learning_rate"] = round(_SLOWER * rate, 8)
+    taken = {name: own[name] for name in _TAKEN if name in own} | {"training": training}
+    base = _base(corpus, start.minutes, registry)
+    tables = _installed(merged([Layer("", base), Layer("", taken)]).tables, registry)
+    chosen = resolved(tables, "chosen", registry, settings)
+    if unwanted := _unwanted(corpus, chosen.accepts()):
+        tables["corpus"] = {**tables["corpus"], "exclude": unwanted}
+        chosen = resolved(tables, "chosen", registry, settings)
+    size = SuggestedSize(tables=tables, fit=1.0, steps=1)
+    return Candidate(pipeline.model.name, f"it goes on from {start.name}", size, tables, chosen)
 
 
 def _suggestion(entry: RegistryEntry, corpus: SurveyedCorpus) -> Suggestion | None:

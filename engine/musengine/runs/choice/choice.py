@@ -21,6 +21,8 @@ from musengine.runs.choice.candidates import (
     FEWEST_HELD_OUT,
     Candidate,
     Search,
+    Start,
+    candidate_from,
     candidates_for,
     resolved,
 )
@@ -93,8 +95,10 @@ class Choice:
             lines.append(f"{read} are read, for which there is time; more minutes read more")
         model = {k: v for k, v in self.tables["model"].items() if k != "type"}
         shown = ", ".join(f"{key} {value}" for key, value in model.items())
-        lines.append(f"chosen: {self.model} ({shown}): {self.why}")
         training = self.tables["training"]
+        # What is gone on from has every key written out.
+        sized = f" ({shown})" if "init_from" not in training else ""
+        lines.append(f"chosen: {self.model}{sized}: {self.why}")
         if self.timing.step:
             steps = 60 * training["minutes"] / self.timing.step
             lines.append(
@@ -124,6 +128,7 @@ def choose(
     budget: Budget,
     settings: Sequence[str] = (),
     reporter: ProgressReporter = SILENT,
+    start: Start | None = None,
 ) -> Choice:
     """Choose among what the installed models propose: the fittest that there is time to train.
 
@@ -133,11 +138,15 @@ def choose(
         budget: the time for everything.
         settings: `--set` settings, laid over what is chosen; `model.type` leaves one model.
         reporter: receives the progress.
+        start: the model that is gone on from, if one is; then it is the only one.
 
     Raises:
         UserError: no model can be trained on this music.
     """
-    search = Search(candidates_for(corpus, registry, budget.minutes, settings))
+    if start is None:
+        search = Search(candidates_for(corpus, registry, budget.minutes, settings))
+    else:
+        search = Search([candidate_from(start, corpus, registry, settings)])
     files = frozenset(item.id for item in sample_items(_readable(corpus), _TIMED_FILES))
     problems: list[str] = []
     with reporter.bar("timing") as bar:

@@ -13,10 +13,13 @@ from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.values import Source
 from musengine.plugins.registry import Registry
 from musengine.runs.choice.budget import Budget, going_on
+from musengine.runs.choice.nearest import nearest_model
 from musengine.runs.folder import RunFolder, find_folder
+from musengine.runs.named import find_run
 from musengine.utils.progress import SILENT, ProgressReporter
 
 if TYPE_CHECKING:
+    from musengine.runs.choice.candidates import Start
     from musengine.runs.session import Session
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ def begin_or_go_on(
     began: float,
     run_dir: Path | None = None,
     new: bool = False,
+    start: str | None = None,
     settings: Sequence[str] = (),
     reporter: ProgressReporter = SILENT,
 ) -> Session:
@@ -44,6 +48,7 @@ def begin_or_go_on(
         began: when the command began, by the clock of `time.monotonic`.
         run_dir: the run's folder; `runs/` and the music's name without one.
         new: choose again, in the next free folder.
+        start: a run or a trained model to go on from.
         settings: `TABLE.KEY=VALUE` each, laid over the choice.
         reporter: receives the progress.
 
@@ -52,8 +57,10 @@ def begin_or_go_on(
     """
     name = name_of(source)
     folder = find_folder(name, run_dir, new=new)
+    wanted = _start(start, registry, minutes or default)
     if folder.exists:
         pipeline = _chosen_before(folder, source, registry, minutes, settings)
+        _refuse_other_start(folder, pipeline, wanted)
         from musengine.runs.session import Session
 
         return Session(pipeline, folder, registry, reporter=reporter)
@@ -62,9 +69,15 @@ def begin_or_go_on(
     from musengine.runs.choice.choice import choose
     from musengine.runs.session import Session
 
-    choice = choose(corpus, registry, Budget(minutes or default, began), settings, reporter)
+    budget = Budget(minutes or default, began)
+    choice = choose(corpus, registry, budget, settings, reporter, wanted)
     for line in choice.lines():
         logger.info(line)
+    if wanted is None and (near := nearest_model(corpus.survey, registry)) is not None:
+        logger.info(
+            f"few pieces: --from {near.name} goes on from a model trained on {near.trained_on} "
+            "(--new, if this run has begun)"
+        )
     pipeline = choice.pipeline(name, registry)
     return Session(pipeline, folder, registry, reporter=reporter, choice=choice)
 
@@ -96,3 +109,26 @@ def _chosen_before(
 
 def _minutes(pipeline: Pipeline) -> float:
     return pipeline.training.minutes or 0.0
+
+
+def _start(name: str | None, registry: Registry, minutes: float) -> Start | None:
+    if name is None:
+        return None
+    from musengine.runs.choice.candidates import Start
+
+    return Start(name, find_run(name, registry), minutes)
+
+
+def _refuse_other_start(folder: RunFolder, pipeline: Pipeline, wanted: Start | None) -> None:
+    """Refuse to go on with a run that started from something else than is asked for.
+
+    Raises:
+        UserError: it did; without a word it may have started from anything.
+    """
+    if wanted is None or pipeline.training.init_from == wanted.origin:
+        return
+    raise UserError(
+        f"{folder.path} was not begun with --from {wanted.name}; leave it out to go on, or start "
+        "afresh with --new",
+        code="settings-changed",
+    )
