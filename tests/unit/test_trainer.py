@@ -31,10 +31,11 @@ from musengine.interfaces.schedule import Schedule
 from musengine.interfaces.training import TrainingConfig
 from musengine.plugins.configs import ModelConfig, NoSettings
 from musengine.training import checkpoint as checkpoints
+from musengine.training.fitting import fit
 from musengine.training.state import TrainerState
 from musengine.training.stopping import INTERRUPTED, Ending
 from musengine.training.task import TrainingTask
-from musengine.training.trainer import Trainer, fit
+from musengine.training.trainer import Trainer
 from musengine.utils.profile import Profile
 from musengine.utils.progress import SILENT
 from musengine.utils.signals import StopRequest

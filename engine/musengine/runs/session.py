@@ -38,10 +38,10 @@ from musengine.runs.processes.ranks import own_device
 from musengine.runs.processes.training import begin_together
 from musengine.runs.trained import learn_from, load_trained
 from musengine.training import checkpoint as checkpoints
+from musengine.training.fitting import fit
 from musengine.training.state import TrainerState
 from musengine.training.stopping import Ending, limit_reached
 from musengine.training.task import TrainingTask
-from musengine.training.trainer import fit
 from musengine.utils.files import write_json
 from musengine.utils.profile import UNPROFILED, Profiler
 from musengine.utils.progress import SILENT, ProgressReporter

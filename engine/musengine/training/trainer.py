@@ -34,6 +34,7 @@ from musengine.training.optim import (
     make_optimizer,
     scale_learning_rate,
 )
+from musengine.training.row_states import gathered_rows, own_rows
 from musengine.training.state import TrainerState
 from musengine.training.stopping import (
     INTERRUPTED,
@@ -48,37 +49,6 @@ from musengine.utils.signals import StopRequest
 
 _NAMED = 3
 """Pieces that are named where the loss is no number."""
-
-
-def fit(task: TrainingTask, fitted: TrainerState | None = None) -> Ending:
-    """Show the training part once to a model that learns by itself, and write its checkpoint.
-
-    Args:
-        task: what is trained.
-        fitted: of a model that has seen it before its validation failed; only that is made up for.
-    """
-    # "fit" is for models that count instead of descending: no gradient, no schedule, one pass over
-    # the training part is all of it, so that the step and the epoch after it are both 1.
-    task.notify("on_start", task.store.path, Progress())
-    if fitted is None:
-        began = time.monotonic()
-        with task.profile.stage("fitting"):
-            task.model.fit(batch.to(task.device) for batch in task.batches.epoch(0))
-        state = TrainerState(step=1, epoch=1, seconds=time.monotonic() - began)
-    else:
-        state = fitted
-    progress = Progress(step=1, epoch=1, fraction=1.0, seconds=state.seconds)
-    try:
-        figures = task.validate(state, progress)
-    except Exception:
-        # A plugin's fault there must not lose what was learned.
-        if fitted is None:
-            task.save(state, progress, {}, {})
-        raise
-    task.save(state, progress, {}, figures)
-    ending = Ending("the model has seen the training part")
-    task.notify("on_end", progress, ending.reason)
-    return ending
 
 
 class Trainer:
@@ -358,7 +328,9 @@ class Trainer:
                 raise self._not_finite("model")
             # Gathering is a collective call, which every process makes, also those that write
             # nothing.
-            carried = self._carried_by_all()
+            carried = (
+                gathered_rows(self.carried, self.ranks) if self.task.stateful else self.carried
+            )
             if self.ranks.first:
                 extra = self._extra(trained, carried, due=due and not validate)
                 self.task.save(self.state, self.progress, extra, figures)
@@ -379,16 +351,6 @@ class Trainer:
             extra = self._extra(trained, self.carried, due=due)
             self.task.save(self.state, self.progress, extra, {})
             self.saved = replace(self.state)
-
-    def _carried_by_all(self) -> State:
-        """Return the states of all rows, of which each process has those of its own."""
-        if self.ranks.alone or not self.task.stateful:
-            return self.carried
-        parts = self.ranks.gathered(checkpoints.map_tensors(self.carried, Tensor.cpu))
-        parts = [part for part in parts if part is not None]
-        if not parts:
-            return None
-        return joined_states(parts, torch.arange(sum(_rows(part) for part in parts)))
 
     def _extra(
         self, trained: Mapping[str, Tensor] | None, carried: State, *, due: bool
@@ -431,12 +393,9 @@ class Trainer:
             self.schedule.load_state(state)
         self._validation_due = stored.extra["validation_due"]
         self.losses.load_state(stored.extra["unlogged"])
-        self.carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
+        carried = checkpoints.map_tensors(stored.extra["carried"], self._on_device)
         # Saved are the states of all rows, so that the number of processes may be another one now.
-        if not self.ranks.alone and self.carried is not None:
-            own = range(_rows(self.carried))[self.ranks.share(_rows(self.carried))]
-            index = torch.tensor(own, dtype=torch.long, device=self.task.device)
-            self.carried = joined_states([self.carried], index) if own else None
+        self.carried = own_rows(carried, self.ranks, self.task.device)
         # Last: what is made before may draw random numbers.
         checkpoints.restore_random_state(stored.extra["random"])
         self.task.restore_callbacks(stored.meta["callbacks"])
@@ -523,11 +482,3 @@ class Trainer:
             f"{shown}: set training.clip_norm, or a smaller training.learning_rate{kept}",
             code="loss-not-finite",
         )
-
-
-def _rows(state: State) -> int:
-    """Return of how many rows a state is: 0 where there is no tensor in it."""
-    if isinstance(state, Tensor):
-        return len(state)
-    parts = state.values() if isinstance(state, dict) else state
-    return max(map(_rows, parts), default=0) if isinstance(state, (dict, list, tuple)) else 0
