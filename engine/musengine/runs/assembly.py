@@ -163,6 +163,7 @@ def _freeze(model: Model[Any], patterns: Sequence[str]) -> None:
                 f"training.frozen: no weight is called {pattern!r}{near}", code="pattern-unused"
             )
         for name in chosen:
+            # Without a gradient an optimizer leaves a weight as it is, its decay included.
             named[name].requires_grad_(False)
     if named and not any(each.requires_grad for each in named.values()):
         raise UserError(

@@ -84,12 +84,15 @@ class Profile:
     def stage(self, name: str) -> Iterator[None]:
         """Let the time within count for a stage, but for what is within another one inside it."""
         self._seconds.setdefault(name, 0.0)
+        # What went by until here counts for the stage that this one is within.
         self._charge()
         self._times[name] = self._times.get(name, 0) + 1
         self._open.append(name)
         try:
             yield
         finally:
+            # On a GPU the calls return before the work is done: it would count for whatever comes
+            # next.
             self._wait()
             self._charge()
             self._open.pop()
@@ -100,6 +103,7 @@ class Profile:
         while True:
             with self.stage(name):
                 value = next(rest, end)
+            # Asking and getting nothing is no value; its time stays counted.
             if value is end:
                 self._times[name] -= 1
                 return
@@ -119,6 +123,7 @@ class Profile:
 
     def _charge(self) -> None:
         """Count the time since the last change for the innermost stage that is open."""
+        # Each second counts for one stage alone, so that all of them add up to the whole.
         now = self._clock()
         if self._open:
             self._seconds[self._open[-1]] += now - self._since

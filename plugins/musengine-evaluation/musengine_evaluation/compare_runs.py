@@ -160,6 +160,7 @@ class _Made:
         for name in parts:
             if self.pieces.get(name) != other.pieces.get(name):
                 return f"other pieces in the {name} part"
+        # What is counted per note or beat is the same with any encoder; what is per step is not.
         if self.encoder != other.encoder and figure not in declared.comparable:
             return "another encoder, so that a step is not the same"
         owner = declared.owner(figure)
@@ -253,6 +254,7 @@ def _flattened(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
         if isinstance(value, Mapping):
             if name.endswith("_per_piece") or name == "distances":
                 continue
+            # A figure with its interval may hold others beside: both are shown.
             if "mean" in value:
                 yield f"{prefix}{name}", _interval(*(value.get(k) for k in ("mean", "low", "high")))
                 own = ("mean", "low", "high", "count")

@@ -56,6 +56,8 @@ class Originality(Metric[OriginalityConfig]):
         for _, score in evidence.generated:
             found.append(index.find(score))
             evidence.reporter.alive("measuring originality")
+        # Music by people shares passages with other music too: only beside theirs do the figures
+        # tell anything.
         human = index.of_humans(evidence.reference.held_out())
         figures: dict[str, Any] = {}
         for name, estimate in corpus_index.summary(found).items():

@@ -65,6 +65,8 @@ class Lstm3Config(ModelConfig):
         why = "it learns from any piano-roll, and fast"
         if survey.only_drums:
             why = "it learns drums as well as pitches: every one has a row of its own"
+        # Larger ones are little better and need many more steps: with few minutes the small one is
+        # taken.
         fits = {96: 0.4, 176: 0.5, 256: 0.52}
         steps = {96: 150, 176: 400, 256: 2000}
         return Suggestion(
@@ -91,6 +93,8 @@ class Lstm3Config(ModelConfig):
 def _tables(survey: CorpusSurvey, units: int) -> dict[str, Any]:
     """Return what is proposed for some music with so many units in each layer."""
     time = "beats" if survey.on_beat else "seconds"
+    # What it learns of a pitch holds for that pitch alone, so that one key for all is most of what
+    # helps.
     pitched = {"key": "common", "transpose": "-2..2" if survey.few else []}
     return {
         "corpus": {} if survey.only_drums else pitched,
@@ -106,6 +110,7 @@ def _tables(survey: CorpusSurvey, units: int) -> dict[str, Any]:
         "training": {
             "batch_size": 32,
             "sequence_length": max(min(64, survey.steps(survey.shortest)), 8),
+            # Segments begin on beats: nothing else tells where in the beat a step is.
             "align": max(survey.steps(1), 1) if survey.on_beat else 1,
             "learning_rate": 0.003,
             "schedule": "cosine",

@@ -44,4 +44,5 @@ def _distance(entry: RegistryEntry, density: float) -> float | None:
         return None  # a damaged model is told of where it is used
     if not 0 < low <= density <= high or middle <= 0:
         return None
+    # A ratio: half as many notes are as far as twice as many.
     return abs(math.log(density / middle))
