@@ -183,14 +183,17 @@ def avx2(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def slow(session: nox.Session) -> None:
-    """The slow tests: real collections as a whole, kills, memory, learning. Some minutes.
+    """The slow tests: real collections as a whole, kills, memory, learning, the docs' tutorials.
 
-    `MUSENGINE_ALL_FILES=1` lets them read all of what they take a sample of.
+    Those that draw their examples draw four times as many as in the other sessions.
+    `MUSENGINE_ALL_FILES=1` lets tests read all of what they take a sample of.
     """
     install_everything(session, *group("test"))
     apart = "--ignore=tests/outoftree"
-    what = ("-m", "slow", "--durations=0", "tests", "plugins", apart, *session.posargs)
-    session.run(*PARALLEL, "--dist", "worksteal", *what, env=ONE_THREAD)
+    chosen = ("-m", "slow or hypothesis", "--durations=0")
+    what = (*chosen, "tests", "plugins", apart, *session.posargs)
+    more = {**ONE_THREAD, "MUSENGINE_EXAMPLES": "100"}
+    session.run(*PARALLEL, "--dist", "worksteal", *what, env=more)
 
 
 def install_everything(session: nox.Session, *what: str) -> None:

@@ -140,6 +140,7 @@ class TestSchema:
 
 
 class TestInit:
+    @pytest.mark.slow
     def test_from_nothing_to_a_run(self, musengine: Command, tmp_path: Path) -> None:
         music = tmp_path / 'my "songs"'
         music.mkdir()

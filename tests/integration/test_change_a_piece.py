@@ -40,6 +40,7 @@ def song(seed: int, *, strings: bool) -> Score:
     return Score.from_notes(*np.array(rows).T, ticks_per_beat=480, tracks=tracks)
 
 
+@pytest.mark.slow
 def test_the_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = PAGE.read_text("utf-8")

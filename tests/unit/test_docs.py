@@ -310,6 +310,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any],
     return folder, json.loads(done.stdout), done.stderr
 
 
+@pytest.mark.slow
 def test_the_written_plugin_trains_and_generates(ran: tuple[Path, dict[str, Any], str]) -> None:
     folder, result, said = ran
     assert result["broken"] == []
@@ -329,6 +330,7 @@ def test_the_written_plugin_trains_and_generates(ran: tuple[Path, dict[str, Any]
     assert shown in (DOCS / WITH_OWN_PLUGIN[0]).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_example_components_work(ran: tuple[Path, dict[str, Any], str]) -> None:
     run = ran[0] / "runs" / "sketch"
     written = tomli.loads((run / "pipeline.toml").read_text("utf-8"))
@@ -352,6 +354,7 @@ def test_the_example_components_work(ran: tuple[Path, dict[str, Any], str]) -> N
     assert float(curve[-1].split(",")[1]) < float(curve[1].split(",")[1])
 
 
+@pytest.mark.slow
 def test_the_written_encoder_trains_and_generates(tmp_path: Path) -> None:
     if importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch is not installed")
@@ -413,6 +416,7 @@ CHANGES = {
 """What the tutorial has its reader replace, in the order of its blocks."""
 
 
+@pytest.mark.slow
 def test_the_tutorial_of_a_model_of_ones_own(tmp_path: Path) -> None:
     if importlib.util.find_spec("torch") is None or "musengine-tools" not in installed_plugins():
         pytest.skip("PyTorch or musengine-tools is not installed")
@@ -474,6 +478,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_the_page_for_scripts_and_notebooks(tmp_path: Path) -> None:
     if importlib.util.find_spec("torch") is None or "musengine-lstm3" not in installed_plugins():
         pytest.skip("PyTorch or musengine-lstm3 is not installed")
@@ -533,6 +538,7 @@ length = "2 bars"
 """
 
 
+@pytest.mark.slow
 def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
     if importlib.util.find_spec("torch") is None or "musengine-lstm3" not in installed_plugins():
         pytest.skip("PyTorch or musengine-lstm3 is not installed")
