@@ -17,8 +17,9 @@ os.environ.setdefault("MUSENGINE_DATA", str(Path(__file__).resolve().parents[1] 
 # small as those of the tests goes into playing its instruments. What is about sound takes it away.
 os.environ["MUSENGINE_SOUNDFONT"] = "no-sounds-in-tests.sf2"
 
-# How long an example takes says something about the machine, not about the code. The slow session
-# draws more of them.
-examples = int(os.environ.get("MUSENGINE_EXAMPLES", "25"))
-settings.register_profile("musengine", settings(), deadline=None, max_examples=examples)
+# A quarter of the examples that tests ask for; the slow session draws all of them.
+share = float(os.environ.setdefault("MUSENGINE_EXAMPLES", "0.25"))
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("musengine", deadline=None, max_examples=round(100 * share))
 settings.load_profile("musengine")

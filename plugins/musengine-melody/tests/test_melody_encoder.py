@@ -6,12 +6,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine.api import DecodeSettings, GridStep, Piece, Score, Text, Tokens, Track
 from musengine.errors import UnreadableError
 from musengine.testing import problem
+from musengine.testing.strategies import few
 from musengine_melody.config import HOLD, MelodyEncoderConfig
 from musengine_melody.encoder import Melody
 
@@ -189,7 +190,7 @@ def test_copies_are_the_same_pitches_in_the_same_order() -> None:
     tempo=st.floats(30.0, 300.0),
     skyline=st.booleans(),
 )
-@settings(max_examples=30, deadline=None)
+@few(30)
 def test_encoding_what_was_decoded_gives_the_same(step, hold, notes, tempo, skyline) -> None:
     melody = encoder(step=step, hold=hold)
     score = score_of(*notes, ticks_per_beat=12)
@@ -206,7 +207,6 @@ def test_encoding_what_was_decoded_gives_the_same(step, hold, notes, tempo, skyl
 
 
 @given(steps=st.lists(st.integers(0, 129)))
-@settings(deadline=None)
 def test_decoding_never_fails(steps: list[int]) -> None:
     decoded = encoder().decode(np.array(steps, dtype=np.int64), DecodeSettings())
     assert decoded.length == 120 * len(steps)

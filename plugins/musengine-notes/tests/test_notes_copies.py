@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from musengine.api import GridStep, Score, midi_bytes
 from musengine.testing import run_command
+from musengine.testing.strategies import few
 from musengine_notes.copies import GRAM, CopyIndex, CopyWatch, hashes_of
 from musengine_notes.layout import PITCHES, NoteEvents, Part
 
@@ -90,7 +91,7 @@ def test_two_bytes_for_each_gram() -> None:
     assert 0 < sum(int((runs > 0).sum()) for runs in others) < 40
 
 
-@settings(max_examples=60, deadline=None)
+@few(60)
 @given(
     rows=st.lists(
         st.tuples(

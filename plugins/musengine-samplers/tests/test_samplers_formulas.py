@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sampler_toys import (
     MELODY,
@@ -24,8 +24,8 @@ from sampler_toys import (
 from torch import Tensor
 
 from musengine.api import Draw, History, Layout, PieceRandom, Proposal
+from musengine.testing.strategies import few
 
-few = settings(max_examples=50, deadline=None)
 probability = st.floats(0.01, 0.99)
 
 
@@ -74,7 +74,7 @@ def test_a_probability_at_the_threshold_is_never_drawn_one_above_as_it_is():
     assert within(counts[3:].sum(), 9 * 2000, 0.9)
 
 
-@few
+@few(50)
 @given(number=probability, p=probability, temperature=st.floats(0.2, 5.0))
 def test_temperature_on_a_grid_divides_the_logit(number: float, p: float, temperature: float):
     # u < σ(logit(p) / T) must be the same as threshold < p, unless it is a tie.
@@ -103,7 +103,7 @@ def test_tempered_on_tokens_is_the_power_renormalised():
     )
 
 
-@few
+@few(50)
 @given(number=probability, p=probability, power=st.floats(0.2, 5.0))
 def test_tempered_on_a_grid_is_the_power_renormalised(number: float, p: float, power: float):
     # p^A / (p^A + (1 - p)^A), as for tokens, the two choices being 1 and 0.
@@ -193,7 +193,7 @@ class Adaptive:
         return self.c
 
 
-@few
+@few(50)
 @given(st.lists(st.integers(0, 4), max_size=80), st.sampled_from([1.0, 1.5, 0.4]))
 def test_adaptive_follows_the_rule(counts: list[int], start: float):
     rule, made = Adaptive(start), sampler("adaptive", ONSETS, start=start)
@@ -261,7 +261,7 @@ def test_min_p_keeps_what_has_a_share_of_the_highest():
     assert shaped("min-p", LADDER, p=1.0) == [1, 0, 0, 0, 0]
 
 
-@few
+@few(50)
 @given(
     logits=st.lists(st.floats(-8, 8), min_size=2, max_size=20),
     k=st.integers(1, 8),

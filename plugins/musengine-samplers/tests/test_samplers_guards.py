@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sampler_toys import (
     FIRST,
@@ -42,6 +42,7 @@ from torch import Tensor
 
 from musengine.api import Grid, Tokens
 from musengine.testing import problem
+from musengine.testing.strategies import few
 
 SILENT, FULL = -SURE, SURE
 C_MAJOR = {0, 2, 4, 5, 7, 9, 11}
@@ -453,7 +454,7 @@ class TestSmallestInterval:
         for step in steps:
             assert all(b - a >= 4 for a, b in itertools.pairwise(sorted(step)))
 
-    @settings(max_examples=60, deadline=None)
+    @few(60)
     @given(st.permutations(range(12)), st.integers(1, 4))
     def test_whoever_comes_first_is_taken(self, order: Sequence[int], reach: int):
         from musengine_samplers.ranking import spaced
@@ -567,7 +568,7 @@ class TestTogether:
         assert make(model, chain(layout, note, rest), 9)[0].tolist() == [1, 1, 0] * 3
         assert make(model, chain(layout, rest, note), 9)[0].tolist() == [1] * 9
 
-    @settings(max_examples=25, deadline=None)
+    @few(25)
     @given(data=st.data())
     def test_any_model_any_chain(self, data: st.DataObject):
         """Random logits, random guards in a random order: every guard in the chain holds."""
