@@ -94,7 +94,9 @@ ROWS = {
 """By set: what the model is given, nats per step, and those without each piece's first step."""
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    "name", ["jsb_chorales", pytest.param("nottingham", marks=pytest.mark.slow)]
+)
 def test_check_rows_of_the_standard_sets(
     folder: Path, musengine: Call, data_folder: Path, name: str
 ) -> None:

@@ -55,7 +55,7 @@ def test_the_list_is_sorted_and_complete() -> None:
     assert len(listed) > 60
 
 
-@pytest.mark.parametrize("code", sorted(codes_said()))
+@pytest.mark.parametrize("code", [code for code, _, _ in rows()])
 def test_codes_are_slugs(code: str) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)
     assert len(code) <= 30
