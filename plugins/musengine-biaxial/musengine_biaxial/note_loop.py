@@ -136,5 +136,6 @@ class _Loop:
             torch.addmm(bias, last.hidden, weight, out=logits)
             # Straight into the row that the first layer reads for the next note, as 0.0 and 1.0.
             torch.gt(logits, thresholds, out=self.bits)
+            # An onset only where the note sounds.
             rest.mul_(sound)
         return logits_TBC

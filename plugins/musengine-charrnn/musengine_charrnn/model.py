@@ -18,9 +18,9 @@ class CharRnn(Model[CharRnnConfig]):
     """Predicts every token from all before it in its piece.
 
     The state holds, for each layer, its hidden state and, of an LSTM, its cell, (N, units) each.
-    Whole sequences run through PyTorch's own layers, which are
-    fastest for them. A single step runs the same cells with the same weights one by one: the
-    libraries behind the layers take far longer to prepare one step than to compute it.
+    Whole sequences run through PyTorch's own layers. A single step runs the same cells with the
+    same weights one by one: the libraries behind the layers take far longer to prepare one step
+    than to compute it.
     """
 
     def __init__(self, config: CharRnnConfig, layout: Layout) -> None:
@@ -28,6 +28,8 @@ class CharRnn(Model[CharRnnConfig]):
         assert isinstance(layout, Tokens)
         self.size = layout.size
         self.begin = layout.size if layout.begin is None else layout.begin
+        # Tied weights are multiplied by the root of their width where they embed (Vaswani et al.
+        # 2017, 3.4).
         self.scale = config.embedding**0.5 if config.tied else 1.0
         # The last row of the embedding stands for the beginning of a piece.
         self.embedding = nn.Embedding(self.size + 1, config.embedding)
@@ -70,6 +72,7 @@ class CharRnn(Model[CharRnnConfig]):
 
     def forward(self, batch: Batch) -> Output:
         """Return logits (B, T, size) for every step, the state carried on where there is one."""
+        # A copy: whoever else looks at the batch finds its tokens as they were.
         tokens = batch.inputs.clone()
         tokens[:, 0].masked_fill_(batch.begins, self.begin)
         state = self.start(len(tokens))
@@ -100,6 +103,7 @@ class CharRnn(Model[CharRnnConfig]):
             last = torch.full((len(state[0][0]),), self.begin, device=state[0][0].device)
         below = self._embedded(last)
         after: list[tuple[Tensor, ...]] = []
+        # Of each layer the weights of input and hidden state, and two biases that are added up.
         for before, weights in zip(state, self.layers.all_weights, strict=True):
             if self.config.cell == "lstm":
                 after.append(torch.lstm_cell(below, before, *weights))
@@ -119,6 +123,8 @@ class CharRnn(Model[CharRnnConfig]):
 
     def _run(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Run tokens (B, T); returns the last layer's hidden states (B, T, units), the state."""
+        # PyTorch has (layers, N, units) for hidden states and for cells; a state has the pieces
+        # first.
         kinds = tuple(torch.stack(kind) for kind in zip(*state, strict=True))
         if self.config.cell == "lstm":
             hidden, ends = self.layers(self._embedded(tokens), kinds)
