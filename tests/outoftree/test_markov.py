@@ -109,6 +109,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
     return folder
 
 
+@pytest.mark.slow
 class TestFoundOnThePath:
     def test_the_run_leaves_what_every_run_leaves(self, folder: Path) -> None:
         run = folder / "runs" / "chords"

@@ -140,6 +140,7 @@ def test_a_read_only_folder(folder: Path, fails: Fails) -> None:
     assert "cannot write" in fails("run", "pipe.toml", "--run-dir", "locked/run")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_a_full_disk(folder: Path, warm: Warm) -> None:
     # No file may grow past 20 kB: the checkpoint does not fit, all that is smaller does.

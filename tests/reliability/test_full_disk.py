@@ -25,6 +25,7 @@ def the_error(ended: Ended) -> str:
     return line
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("files", [6, 30], ids=["in this process", "in worker processes"])
 @pytest.mark.parametrize("cache", ["'cache'", "false"])
@@ -41,6 +42,7 @@ def test_a_disk_that_is_full_amid_the_music_is_no_bad_music(
     assert warm(folder, "train", "pipe.toml", "-q", *settings).status == 0
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("largest", [0, 1, 100, 400, 1000, 2000, 3000, 5000, 10_000])
 def test_a_disk_that_is_full_at_any_write(folder: Path, warm: Warm, largest: int) -> None:
@@ -58,6 +60,7 @@ def test_a_disk_that_is_full_at_any_write(folder: Path, warm: Warm, largest: int
     assert (run / "samples" / "piece-001.mid").is_file()
 
 
+@pytest.mark.slow
 @posix
 def test_neither_a_cache_nor_a_temporary_folder(folder: Path, warm: Warm) -> None:
     # No file can have a byte, wherever it is.

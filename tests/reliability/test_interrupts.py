@@ -31,6 +31,7 @@ def wait_until_training(folder: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_once_saves_and_goes_on_where_it_stopped(folder: Path) -> None:
     process = start(folder, *ENDLESS)
     wait_until_training(folder)
@@ -49,6 +50,7 @@ def test_once_saves_and_goes_on_where_it_stopped(folder: Path) -> None:
     assert json.loads(records[-1])["step"] == done + 3
 
 
+@pytest.mark.slow
 def test_twice_leaves_at_once_and_the_folder_stays_valid(folder: Path) -> None:
     # A validation part so large that saving takes longer than the second Ctrl-C.
     process = start(folder, *ENDLESS, "--set", "training.sequence_length=30")
@@ -63,6 +65,7 @@ def test_twice_leaves_at_once_and_the_folder_stays_valid(folder: Path) -> None:
     assert main(["run", "pipe.toml", "--quiet", *settings]) == 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_checkpoint(folder: Path) -> None:
     process = start(folder, *ENDLESS[:2], "--set", "training.checkpoint_every=5")
     checkpoints = folder / "runs/pipe/checkpoints"

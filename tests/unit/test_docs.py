@@ -177,6 +177,7 @@ def installed_plugins() -> set[str]:
     return {point.dist.name for point in points if point.dist is not None}
 
 
+@pytest.mark.slow
 def test_what_the_code_says_of_itself_is_up_to_date() -> None:
     own = {path.name for path in ROOT.glob("plugins/*")}
     if installed_plugins() != own:
