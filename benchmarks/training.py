@@ -149,7 +149,7 @@ def main() -> None:
         if parsed.turns:
             measured = replace(measured, turns=parsed.turns)
         found[name] = overhead(measured)
-    found["load of the machine"] = f"{os.getloadavg()[0]:.1f}"
+    found["load of the machine"] = {"batch": f"{os.getloadavg()[0]:.1f}"}
     packages = ("musengine", "torch", "numpy")
     write_result("training", "python benchmarks/training.py", found, packages)
 

@@ -14,7 +14,8 @@ kind that is installed; `class NAME` a class of `musengine.api`; `api PLACE ...`
 `musengine.api` takes from these modules or packages of the core; `testing` what `musengine.testing`
 and its modules offer; `faults at load` and `faults at run time` what is said of the faults that
 tests plant in a plugin; `results NAME [KEY]` what a benchmark measured; `system NAME` where the
-options of an older program went, a row for each of its tests in tests/integration/systems.
+options of an older program went, a row for each of its tests in tests/integration/systems;
+`hostile GROUP` what was tried with files from elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
-from _ext import classes, faults, results, settings, systems  # noqa: E402
+from _ext import classes, faults, hostile, results, settings, systems  # noqa: E402
 
 PASSAGE = re.compile(
     r"^<!-- generated: (?P<kind>\w+)(?: (?P<what>[^\n]*?))? -->\n(?P<text>.*?)^<!-- end -->$",
@@ -40,6 +41,7 @@ KINDS: dict[str, Callable[[str, int], str]] = {
     "components": settings.components,
     "config": settings.config,
     "faults": faults.faults,
+    "hostile": hostile.hostile,
     "results": results.results,
     "system": systems.system,
     "testing": classes.testing,

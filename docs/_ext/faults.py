@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from . import markdown
+from .modules import module_at
 
 CATALOGUE = (
     Path(__file__).resolve().parents[2] / "tests" / "integration" / "faults" / "catalogue.py"
@@ -18,12 +17,7 @@ HEADINGS = ("the plugin's fault", "what is said", "what its author does")
 
 def faults(when: str, level: int) -> str:
     """Return the faults found `at load` or `at run time`."""
-    name = "planted_faults"
-    spec = importlib.util.spec_from_file_location(name, CATALOGUE)
-    assert spec is not None and spec.loader is not None  # noqa: PT018
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    module = module_at(CATALOGUE, "planted_faults")
     chosen: Iterable[Any] = module.AT_LOAD if when == "at load" else module.AT_RUN
     rows = [(each.what, f"`{each.says.strip()}`", each.remedy) for each in chosen]
     return markdown.table(HEADINGS, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -81,6 +82,30 @@ def fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]
         return errors[0]
 
     return call
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Where a finished run is kept."""
+    return {}
+
+
+@pytest.fixture
+def run(folder: Path, trained: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a finished run in the working directory, made once."""
+    from musengine.cli.main import main
+
+    if "run" not in trained:
+        assert main(["run", "pipe.toml", "-q"]) == 0
+        trained["run"] = tmp_path_factory.mktemp("kept") / "pipe"
+        shutil.copytree(folder / "runs" / "pipe", trained["run"])
+    else:
+        shutil.copytree(trained["run"], folder / "runs" / "pipe")
+        text = (folder / "runs/pipe/pipeline.toml").read_text()
+        (line,) = (line for line in text.splitlines() if "tunes.json" in line)
+        text = text.replace(line, f'    "{folder / "tunes.json"}",')
+        (folder / "runs/pipe/pipeline.toml").write_text(text)
+    return folder / "runs" / "pipe"
 
 
 @pytest.fixture(scope="session")

@@ -18,28 +18,6 @@ Fails = Callable[..., str]
 MORE = ("--set", "training.steps=20")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Where a finished run is kept."""
-    return {}
-
-
-@pytest.fixture
-def run(folder: Path, trained: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a finished run in the working directory, made once."""
-    if "run" not in trained:
-        assert main(["run", "pipe.toml", "-q"]) == 0
-        trained["run"] = tmp_path_factory.mktemp("kept") / "pipe"
-        shutil.copytree(folder / "runs" / "pipe", trained["run"])
-    else:
-        shutil.copytree(trained["run"], folder / "runs" / "pipe")
-        text = (folder / "runs/pipe/pipeline.toml").read_text()
-        (line,) = (line for line in text.splitlines() if "tunes.json" in line)
-        text = text.replace(line, f'    "{folder / "tunes.json"}",')
-        (folder / "runs/pipe/pipeline.toml").write_text(text)
-    return folder / "runs" / "pipe"
-
-
 WRONG: list[Any] = [[], 5, "text", None, {"best": 5}, {"best": {"checkpoint": 1}}, {"parts": []}]
 
 

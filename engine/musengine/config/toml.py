@@ -118,7 +118,8 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
         hint = _escapes(lines[error.lineno - 1] if error.lineno <= len(lines) else "")
         raise UserError(f"{path}: {place}: {error.msg}{hint}", code="not-toml") from error
     except ValueError as error:  # a whole number of thousands of digits
-        raise UserError(f"{path}: {error}", code="not-toml") from error
+        message = f"{path}: a whole number in it has more than 4300 digits"
+        raise UserError(message, code="not-toml") from error
     except RecursionError:
         raise UserError(f"{path}: nested too deeply", code="not-toml") from None
     source = SettingsSource(path, str(path), tables, path.resolve().parent)
