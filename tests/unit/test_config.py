@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import pytest
 import tomli
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from musengine.config.fields import Config, build, setting, to_table
 from musengine.config.quantities import GridStep, Length
-from musengine.config.setting_types import setting_type
+from musengine.config.setting_types import hints_of, setting_type
 from musengine.errors import Problem, did_you_mean
 from musengine.pipeline.sections import SECTIONS
 
@@ -294,3 +294,29 @@ def test_whatever_a_table_holds_it_is_read_or_its_problems_are_told(table: dict[
     built, problems = read(table)
     assert (built is None) == bool(problems)
     assert {problem.key for problem in problems} <= {*table, "units", "deep"}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Bare(Config):
+    """Without methods of its own for comparing and showing."""
+
+    units: int = setting(3, doc="How many units.")
+    names: tuple[str, ...] = setting((), doc="Some names.")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class BareToo(Bare):
+    """With the same keys."""
+
+
+def test_a_config_without_methods_of_its_own_is_compared_and_shown_by_its_values() -> None:
+    one = Bare(units=4, names=("a",))
+    assert one == Bare(units=4, names=("a",))
+    assert len({one, Bare(units=4, names=("a",)), Bare(units=4)}) == 2
+    assert one != BareToo(units=4, names=("a",))
+    assert repr(one) == "Bare(units=4, names=('a',))"
+
+
+@pytest.mark.parametrize("cls", [Example, BareToo, *SECTIONS.values()])
+def test_the_types_of_fields_are_those_that_typing_finds(cls: type[Any]) -> None:
+    assert hints_of(cls) == get_type_hints(cls)

@@ -46,7 +46,7 @@ from musengine.testing import (
 
 def test_importing_it_asks_for_neither_pytest_nor_hypothesis_nor_torch() -> None:
     program = (
-        "import sys, musengine.testing;"
+        "import sys; from musengine.testing import *;"
         "print([name for name in ('pytest', 'hypothesis', 'torch') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
