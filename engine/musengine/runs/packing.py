@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 import torch
 from torch import Tensor
 
@@ -17,9 +18,11 @@ from musengine.generation.prompts import read_prompts, store_prompts
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
+from musengine.runs.pieces import samplers
+from musengine.runs.pieces.generate import make_pieces
 from musengine.runs.trained import load_trained
 from musengine.training import checkpoint as checkpoints
-from musengine.utils.files import read_table, write_json
+from musengine.utils.files import read_table, write_json, write_text
 
 _LEARNED_FROM = "unpublished"
 """The scheme of the music a packed run was trained on, which is not with it."""
@@ -74,8 +77,17 @@ def pack(
     _pack_figures(run, folder)
     # Last, since the pipeline makes a folder a run; resolved, so that no table is written that
     # could not be read again.
-    source = SettingsSource(folder / "pipeline.toml", name, tables, folder)
-    target.write_pipeline(resolve_pipeline(source, registry))
+    source = SettingsSource(target.pipeline_file, name, copy.deepcopy(tables), folder)
+    resolve_pipeline(source, registry)
+    write_text(target.pipeline_file, tomli_w.dumps(tables))
+    _tune(target, registry)
+
+
+def _tune(target: RunFolder, registry: Registry) -> None:
+    """Make a piece, so that what its samplers find out of the packed weights is found once."""
+    pipeline = target.read_pipeline(registry, ["generate.count=1", "generate.redraw=false"])
+    made = make_pieces(pipeline, target, registry, seed=0)
+    samplers.keep(pipeline, made.samplers, target.samplers)
 
 
 def _tables(pipeline: Pipeline, name: str) -> dict[str, Any]:
@@ -87,8 +99,9 @@ def _tables(pipeline: Pipeline, name: str) -> dict[str, Any]:
     tables["generate"]["prompt"] = "none"
     training = tables["training"]
     tables["training"] = {key: training[key] for key in training if key not in _OF_MACHINE}
-    tables["callback"] = []
-    tables.pop("run")
+    # What writes and measures pieces is the user's own affair, and needs no plugins for it.
+    for each in ("run", "output", "metric", "callback"):
+        tables.pop(each, None)
     return tables
 
 

@@ -38,6 +38,12 @@ def musengine_commands() -> list[CommandDeclaration]:
             arguments="musengine_tools.convert_command:add_convert_arguments",
         ),
         CommandDeclaration(
+            name="export",
+            summary="write a run as a trained model that others install",
+            target="musengine_tools.export_command:export",
+            arguments="musengine_tools.export_command:add_export_arguments",
+        ),
+        CommandDeclaration(
             name="new-plugin",
             summary="write a plugin to start from, tested",
             target="musengine_tools.new_plugin:new_plugin",

@@ -19,6 +19,7 @@ from musengine.testing.conformance.parts import (
 )
 from musengine.testing.conformance.plugin import check_plugin
 from musengine.testing.conformance.report import Finding
+from musengine.testing.conformance.trained import check_trained
 
 __all__ = [
     "EncoderCheck",
@@ -31,5 +32,6 @@ __all__ = [
     "check_metric",
     "check_plugin",
     "check_reader",
+    "check_trained",
     "check_writer",
 ]

@@ -33,6 +33,7 @@ from musengine.plugins.declarations import (
     MetricDeclaration,
     ModelDeclaration,
     ReaderDeclaration,
+    TrainedDeclaration,
     WriterDeclaration,
 )
 from musengine.plugins.manager import Plugin
@@ -49,6 +50,7 @@ from musengine.testing.conformance.parts import (
     check_writer,
 )
 from musengine.testing.conformance.report import Finding
+from musengine.testing.conformance.trained import check_trained
 from musengine.testing.models import batch_of
 from musengine.testing.scores import score_of
 
@@ -121,6 +123,8 @@ def _environment() -> dict[str, str]:
 def _component(entry: RegistryEntry, registry: Registry, *, deep: bool) -> list[Finding]:
     if message := entry.broken_target():
         return [Finding("target", message)]
+    if isinstance(entry.declaration, TrainedDeclaration):
+        return check_trained(entry.folder(), entry.declaration.size)
     if missing := entry.missing_requirements():
         return [Finding("requirements", message) for message in missing]
     kind = entry.declaration.kind
