@@ -119,8 +119,9 @@ def test_gates_of_any_size_and_what_is_no_number(processor: str) -> None:
         assert cell.isnan()[:, 0].tolist() == [True, False]
 
 
-def test_changed_weights_are_used(processor: str) -> None:
-    stack = LSTMStack(4, [5, 3])
+@pytest.mark.parametrize("skip", [False, True])
+def test_changed_weights_are_used(processor: str, skip: bool) -> None:
+    stack = LSTMStack(4, [5, 3], skip_inputs=skip)
     copied = copy.deepcopy(stack)
     x, state = torch.randn(2, 4), stack.initial_state(2)
     with torch.inference_mode():
@@ -165,6 +166,18 @@ def test_bits_are_drawn_from_what_reading_them_gives(
         read = output(stack(torch.cat([x, below.float()], dim=2)).last)
     torch.testing.assert_close(logits, read, atol=2e-6, rtol=0)
     assert 0 < bits[..., 1].sum() < bits[..., 0].sum() < bits[..., 0].numel()
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    stack = LSTMStack(3, [4, 5])
+    with torch.no_grad(), pytest.raises(ValueError, match=r"2 rows of 7 inputs .* of 3 inputs"):
+        stack.step(torch.zeros(2, 7), stack.initial_state(2))
+    with torch.no_grad(), pytest.raises(ValueError, match=r"do not fit a layer of 3 inputs"):
+        stack.step(torch.zeros(2, 3), stack.initial_state(1))
+    with pytest.raises(ValueError, match=r"do not fit a layer of 3 inputs and 4 units"):
+        stack(torch.zeros(2, 6, 3), LSTMStack(3, [5, 5]).initial_state(2))
+    with pytest.raises(ValueError, match="do not fit"):
+        drawn_bits(stack, nn.Linear(4, 1), torch.zeros(1, 2, 2), torch.zeros(1, 2, 1))
 
 
 def test_other_numbers_go_through_pytorch() -> None:

@@ -3,6 +3,7 @@
 // Gates stand in the order input, forget, candidate, output. Matrices are row after row.
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef int64_t extent;
@@ -22,7 +23,7 @@ struct Sequence {
     const float *x;             // (steps, rows, inputs)
     extent next_step, next_row;   // of x
     const float *start;         // (rows, units) hidden state before the first step
-    float *gates;               // (steps or 1, rows, 4 * units)
+    float *gates;               // (steps, rows, 4 * units), where they are kept
     float *hidden;              // (steps, rows, units)
     float *cell;                // (steps + 1 or 1, rows, units), the first that before all steps
 };

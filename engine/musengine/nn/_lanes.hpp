@@ -254,12 +254,14 @@ static void cells(extent rows, const Layer &layer, float *gates, const float *be
 }
 
 static void forward(const Layer &layer, const Sequence &s, extent first, extent last) {
-    extent units = layer.units, sums = 4 * units;
+    extent units = layer.units, sums = 4 * units, most = last - first < BLOCK ? last - first : BLOCK;
+    // Gates that are not kept stay in the cache.
+    float *scratch = s.keep ? 0 : (float *)malloc(4 * most * sums);
     for (extent row = first; row < last; row += BLOCK) {
         extent rows = last - row < BLOCK ? last - row : BLOCK;
         for (extent t = 0; t < s.steps; t++) {
             extent at = t * s.rows + row;
-            float *gates = (s.keep ? s.gates + at * sums : s.gates + row * sums);
+            float *gates = s.keep ? s.gates + at * sums : scratch;
             for (extent r = 0; r < rows; r++) memcpy(gates + r * sums, layer.bias, 4 * sums);
             product(rows, layer.inputs, sums, s.x + t * s.next_step + row * s.next_row, s.next_row,
                     layer.input, gates, sums);
@@ -270,6 +272,7 @@ static void forward(const Layer &layer, const Sequence &s, extent first, extent 
             cells(rows, layer, gates, before, after, s.hidden + at * units, units);
         }
     }
+    free(scratch);
 }
 
 // The gradients of the sums of gates, in place of the gates: of as many units as a register holds,

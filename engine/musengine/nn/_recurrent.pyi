@@ -51,3 +51,16 @@ def backward(
 def draw_bits(
     kernels: int, layers: list[Layer], cells: list[int], loop: Loop, first: int, last: int
 ) -> None: ...
+
+class Stack:
+    def __init__(self, kernels: int, layers: list[Layer], skip: bool) -> None: ...
+    def step(
+        self,
+        rows: int,
+        first: int,
+        last: int,
+        x: int,
+        before: list[int],
+        after: list[int],
+        work: int,
+    ) -> None: ...

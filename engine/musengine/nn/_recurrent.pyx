@@ -7,6 +7,7 @@ Nothing is checked here. All calls leave the lock of the interpreter.
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 
 cdef extern from "_kernels.hpp" nogil:
@@ -163,3 +164,66 @@ def draw_bits(size_t kernels, list layers, list cells, tuple loop, extent first,
     made.logits = <float *><size_t>loop[11]
     with nogil:
         (<const Kernels *>kernels).draw_bits(stack, count, made, first, last)
+
+
+cdef class Stack:
+    """Layers on top of each other, for one step at a time; the first reads the step.
+
+    Args:
+        kernels: the code.
+        layers: as for `forward`.
+        skip: the others read the step beside the layer below, else that layer alone.
+    """
+
+    cdef Layer layers[MOST_LAYERS]
+    cdef extent count
+    cdef bint skip
+    cdef const Kernels *kernels
+
+    def __init__(self, size_t kernels, list layers, bint skip):
+        self.count, self.skip = len(layers), skip
+        self.kernels = <const Kernels *>kernels
+        for number in range(self.count):
+            self.layers[number] = _layer(layers[number])
+
+    def step(self, extent rows, extent first, extent last, size_t x, list before, list after,
+             size_t work):
+        """Take one step of some rows.
+
+        Args:
+            rows: how many there are.
+            first: of some.
+            last: of some, itself left out.
+            x: (rows, inputs of the first layer).
+            before: the hidden state of each layer.
+            after: the new hidden state and the cell, which becomes the new one, of each layer.
+            work: room for (rows, inputs of the widest layer).
+        """
+        cdef float *old[MOST_LAYERS]
+        cdef float *hidden[MOST_LAYERS]
+        cdef float *cell[MOST_LAYERS]
+        cdef Sequence run
+        cdef extent number, row, width, below, given = self.layers[0].inputs
+        cdef float *joined = <float *>work
+        for number in range(self.count):
+            old[number] = <float *><size_t>before[number]
+            hidden[number] = <float *><size_t>after[2 * number]
+            cell[number] = <float *><size_t>after[2 * number + 1]
+        with nogil:
+            run.steps, run.rows, run.keep = 1, rows, 0
+            run.gates = NULL
+            for number in range(self.count):
+                width = self.layers[number].inputs
+                run.x = <const float *>x
+                if number and self.skip:
+                    below = width - given
+                    for row in range(first, last):
+                        memcpy(joined + row * width, run.x + row * given, 4 * given)
+                        memcpy(joined + row * width + given, hidden[number - 1] + row * below,
+                               4 * below)
+                    run.x = joined
+                elif number:
+                    run.x = hidden[number - 1]
+                run.next_step = run.next_row = width
+                run.start, run.hidden, run.cell = old[number], hidden[number], cell[number]
+                self.kernels.forward(self.layers[number], run, first, last)

@@ -231,7 +231,7 @@ class _Run:
     Attributes:
         x: (T, B, inputs), the last axis contiguous.
         start: (B, units).
-        gates: (T or 1, B, 4 * units).
+        gates: (T, B, 4 * units), or none of them.
         hidden: (T, B, units).
         cell: (T + 1 or 1, B, units).
     """
@@ -250,17 +250,32 @@ class _Run:
         return (steps, rows, int(every), next_step, next_row, *(t.data_ptr() for t in tensors))
 
 
+def check_sizes(layer: Packed, rows: int, inputs: int, hidden: Tensor, cell: Tensor) -> None:
+    """See that rows of some inputs and a state fit a layer: the compiled code looks at nothing.
+
+    Raises:
+        ValueError: they do not.
+    """
+    state = (tuple(hidden.shape), tuple(cell.shape))
+    if inputs != layer.inputs or state != ((rows, layer.units),) * 2:
+        raise ValueError(
+            f"{rows} rows of {inputs} inputs and a state of {state[0]} and {state[1]} do not fit a "
+            f"layer of {layer.inputs} inputs and {layer.units} units"
+        )
+
+
 def _run(x_TBI: Tensor, hidden: Tensor, cell: Tensor, layer: Packed, *, every: bool) -> _Run:
     """Run a sequence; keeps gates and cells of every step, or of the last alone."""
     # Any other strides are fine: a batch (B, T, inputs) seen as (T, B, inputs) is not copied.
     if x_TBI.stride(2) != 1:
         x_TBI = x_TBI.contiguous()
-    steps, rows, _ = x_TBI.shape
+    steps, rows, inputs = x_TBI.shape
+    check_sizes(layer, rows, inputs, hidden, cell)
     new = layer.bias.new_empty
     kept = _Run(
         x_TBI,
         hidden.contiguous(),
-        new(steps if every else 1, rows, 4 * layer.units),
+        new(steps if every else 0, rows, 4 * layer.units),
         new(steps, rows, layer.units),
         new(steps + 1 if every else 1, rows, layer.units),
     )
@@ -372,7 +387,7 @@ def learn(
 
 def stacked(layers: Sized) -> bool:
     """Return whether `draw_bits` takes so many layers."""
-    return len(layers) <= _recurrent.most_layers
+    return bool(kernels) and len(layers) <= _recurrent.most_layers
 
 
 def draw_bits(
@@ -395,6 +410,14 @@ def draw_bits(
     """
     known, thresholds = known_TBG.contiguous(), thresholds_TBC.contiguous()
     steps, rows, bits = thresholds.shape
+    inputs = bits
+    for layer, (hidden, cell) in zip(layers, state, strict=True):
+        check_sizes(layer, rows, inputs, hidden, cell)
+        inputs = layer.units
+    if weight.shape != (bits, inputs) or known.shape != (steps, rows, 4 * layers[0].units):
+        raise ValueError(
+            f"{bits} thresholds and inputs {tuple(known.shape)} do not fit the loop's layers"
+        )
     logits = torch.empty_like(thresholds)
     # Bits and hidden states side by side: what a layer reads and its own state are then one row,
     # and one product. No bits are known before the first step.
@@ -416,3 +439,42 @@ def draw_bits(
         steps * rows * sum(4 * layer.units * (layer.inputs + layer.units) for layer in layers),
     )
     return logits
+
+
+class Steps:
+    """A stack's weights for single steps, all layers in one call.
+
+    Args:
+        layers: first to last.
+        skip: every layer reads the step too.
+    """
+
+    def __init__(self, layers: Sequence[Packed], *, skip: bool) -> None:
+        self.layers = layers  # whose memory the compiled code reads
+        self.stack = _recurrent.Stack(kernels, [layer.addresses() for layer in layers], skip)
+        self.widest = max(layer.inputs for layer in layers) if skip else 0
+        self.multiplications = sum(4 * each.units * (each.inputs + each.units) for each in layers)
+
+    def step(
+        self, x: Tensor, state: Sequence[tuple[Tensor, Tensor]]
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Return the state after a step (B, inputs), without gradients."""
+        (rows, inputs), x = x.shape, x.contiguous()
+        for layer, (hidden, cell) in zip(self.layers, state, strict=True):
+            check_sizes(layer, rows, inputs, hidden, cell)
+            inputs = layer.units + (x.shape[1] if self.widest else 0)
+        before = [hidden.contiguous() for hidden, _ in state]
+        after = tuple(
+            (torch.empty_like(hidden), cell.clone(memory_format=torch.contiguous_format))
+            for hidden, (_, cell) in zip(before, state, strict=True)
+        )
+        work = x.new_empty(rows * self.widest)
+        old = [hidden.data_ptr() for hidden in before]
+        new = [each.data_ptr() for pair in after for each in pair]
+        addresses = (x.data_ptr(), old, new, work.data_ptr())
+        by_rows(
+            lambda first, last: self.stack.step(rows, first, last, *addresses),
+            rows,
+            rows * self.multiplications,
+        )
+        return after

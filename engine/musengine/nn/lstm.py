@@ -240,6 +240,7 @@ class LSTMStack(nn.Module):
             for width, size in zip(widths, units, strict=True)
         )
         self.loop: compiled.Remembered[list[compiled.Packed]] = compiled.Remembered()
+        self._steps: compiled.Remembered[compiled.Steps] = compiled.Remembered()
 
     @property
     def typed_layers(self) -> list[LSTMLayer]:
@@ -276,6 +277,11 @@ class LSTMStack(nn.Module):
 
     def step(self, x: Tensor, state: StackState) -> StackOutput:
         """Run one step of input (B, inputs), without dropout."""
+        learns = torch.is_grad_enabled()
+        weights = self._weights
+        if not learns and compiled.stacked(self.layers) and compiled.usable(x, *weights[:1]):
+            after = self._steps.of(weights, self._packed).step(x, state)
+            return StackOutput(tuple(hidden for hidden, _ in after), after)
         states: list[LayerState] = []
         hidden: list[Tensor] = []
         for layer, layer_state in zip(self.typed_layers, state, strict=True):
@@ -299,6 +305,19 @@ class LSTMStack(nn.Module):
             (torch.stack([hidden for hidden, _ in layer], 1), torch.stack([c for _, c in layer], 1))
             for layer in by_layer
         ]
+
+    def _packed(self) -> compiled.Steps:
+        return compiled.Steps(
+            [layer.packed() for layer in self.typed_layers], skip=self.skip_inputs
+        )
+
+    @property
+    def _weights(self) -> list[Tensor]:
+        """All weights; without the search that `parameters` is, since steps are many."""
+        learned = []
+        for layer in self.layers._modules.values():
+            learned += [w for w in layer._parameters.values() if w is not None]  # type: ignore[union-attr]
+        return learned
 
     def _layer_input(self, x: Tensor, hidden: list[Tensor]) -> Tensor:
         if not hidden:
