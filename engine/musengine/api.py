@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from musengine.nn import LSTMGates as LSTMGates
     from musengine.nn import LSTMLayer as LSTMLayer
     from musengine.nn import LSTMStack as LSTMStack
+    from musengine.nn import LibraryLSTM as LibraryLSTM
     from musengine.nn import StackOutput as StackOutput
     from musengine.nn import StackState as StackState
     from musengine.nn import drawn_bits as drawn_bits
@@ -262,8 +263,8 @@ _NAMES = {
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
     "nn": (
-        "LSTMGates LSTMLayer LSTMStack LayerTrace StackOutput StackState drawn_bits layer_states "
-        "step_in_place"
+        "LSTMGates LSTMLayer LSTMStack LayerTrace LibraryLSTM StackOutput StackState drawn_bits "
+        "layer_states step_in_place"
     ),
     "pipeline.resolve": "Pipeline",
     "pipeline.values": "Source",

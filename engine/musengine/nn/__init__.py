@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from musengine.nn.bit_loop import drawn_bits
+from musengine.nn.library import LibraryLSTM
 from musengine.nn.lstm import (
     Candidate,
     LayerState,
@@ -21,6 +22,7 @@ from musengine.nn.lstm import (
 from musengine.nn.lstm_kernels import LSTMGates, step_in_place
 
 __all__ = [
+    "LibraryLSTM",
     "Candidate",
     "LSTMGates",
     "LSTMLayer",

@@ -254,17 +254,30 @@ static void cells(extent rows, const Layer &layer, float *gates, const float *be
 }
 
 static void forward(const Layer &layer, const Sequence &s, extent first, extent last) {
-    extent units = layer.units, sums = 4 * units, most = last - first < BLOCK ? last - first : BLOCK;
-    // Gates that are not kept stay in the cache.
-    float *scratch = s.keep ? 0 : (float *)malloc(4 * most * sums);
+    extent units = layer.units, sums = 4 * units, count = last - first;
+    extent most = count < BLOCK ? count : BLOCK;
+    // Of a few rows the input's share is one product over all steps; of many, a step's own is large
+    // enough, and its sums stay in the cache.
+    bool ahead = count < 2 * ROWS && s.steps > 1;
+    float *scratch = s.keep ? 0 : (float *)malloc(4 * sums * most * (ahead ? s.steps : 1));
+    float *kept = s.keep ? s.gates + first * sums : scratch;
+    extent next_step = (s.keep ? s.rows : ahead ? count : 0) * sums;
+    for (extent row = 0; ahead && row < count; row++) {
+        for (extent t = 0; t < s.steps; t++)
+            memcpy(kept + t * next_step + row * sums, layer.bias, 4 * sums);
+        product(s.steps, layer.inputs, sums, s.x + (first + row) * s.next_row, s.next_step,
+                layer.input, kept + row * sums, next_step);
+    }
     for (extent row = first; row < last; row += BLOCK) {
         extent rows = last - row < BLOCK ? last - row : BLOCK;
         for (extent t = 0; t < s.steps; t++) {
             extent at = t * s.rows + row;
-            float *gates = s.keep ? s.gates + at * sums : scratch;
-            for (extent r = 0; r < rows; r++) memcpy(gates + r * sums, layer.bias, 4 * sums);
-            product(rows, layer.inputs, sums, s.x + t * s.next_step + row * s.next_row, s.next_row,
-                    layer.input, gates, sums);
+            float *gates = kept + t * next_step + (s.keep ? (row - first) * sums : 0);
+            if (!ahead) {
+                for (extent r = 0; r < rows; r++) memcpy(gates + r * sums, layer.bias, 4 * sums);
+                product(rows, layer.inputs, sums, s.x + t * s.next_step + row * s.next_row,
+                        s.next_row, layer.input, gates, sums);
+            }
             const float *old = t ? s.hidden + (at - s.rows) * units : s.start + row * units;
             product(rows, units, sums, old, units, layer.recurrent, gates, sums);
             float *before = s.cell + (s.keep ? at : row) * units;

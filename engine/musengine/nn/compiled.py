@@ -83,10 +83,11 @@ def by_rows(work: Callable[[int, int], object], rows: int, multiplications: int)
     if _threads is None:
         # Threads, not processes: the compiled code lets go of the interpreter's lock.
         _threads = ThreadPoolExecutor(os.cpu_count() or 1, "recurrent")
-    # Twelve rows are a tile on all processors.
     # Shares are whole tiles, so that no thread computes a part of one for another.
-    tiles = -(-rows // 12)
-    ends = [min(rows, 12 * (tiles * (share + 1) // shares)) for share in range(shares)]
+    # Twelve rows are a whole number of tiles on all processors.
+    tile = 12 if rows >= 12 * shares else 1
+    tiles = -(-rows // tile)
+    ends = [min(rows, tile * (tiles * (share + 1) // shares)) for share in range(shares)]
     starts = [0, *ends[:-1]]
     others = [
         _threads.submit(work, first, last)

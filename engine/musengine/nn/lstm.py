@@ -17,7 +17,7 @@ give the same numbers, so that step-wise generation equals teacher forcing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -39,6 +39,42 @@ StackState = tuple[LayerState, ...]
 """One LayerState for each layer, first to last."""
 LayerTrace = tuple[Tensor, Tensor]
 """One layer's hidden states and cells along a sequence, each (B, T, units)."""
+
+
+def run_layer(
+    x_BTI: Tensor,
+    state: LayerState,
+    weights: Weights,
+    *,
+    linear: bool = False,
+    packed: Callable[[], compiled.Packed] | None = None,
+) -> tuple[Tensor, LayerState] | None:
+    """Run a sequence through one layer, the fastest way that there is for it.
+
+    Args:
+        x_BTI: the input.
+        state: before it.
+        weights: of the layer.
+        linear: no nonlinearity on the candidate.
+        packed: returns them packed, where that is kept for what is not learned from.
+
+    Returns:
+        Hidden states (B, T, units) and the state after them; None for peepholes where nothing was
+        compiled.
+    """
+    if compiled.usable(x_BTI, *state, weights.bias):
+        x_TBI = x_BTI.transpose(0, 1)
+        if torch.is_grad_enabled():
+            hidden_TBU, cell = compiled.learn(x_TBI, *state, weights, linear=linear)
+        else:
+            layer = packed() if packed else compiled.Packed.of(weights, linear=linear)
+            hidden_TBU, cell = compiled.run(x_TBI, *state, layer)
+        return hidden_TBU.transpose(0, 1), (hidden_TBU[-1], cell)
+    if weights.peepholes is not None:
+        return None
+    # No library has a layer with a linear candidate.
+    hidden_BTU, *after = (linear_lstm if linear else library_lstm)(x_BTI, *state, weights)
+    return hidden_BTU, (after[0], after[1])
 
 
 class LSTMLayer(nn.Module):
@@ -143,19 +179,8 @@ class LSTMLayer(nn.Module):
     def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Run a sequence (B, T, inputs); returns hidden states (B, T, units), the last state."""
         linear = self.candidate == "linear"
-        if compiled.usable(x, *state, self.bias):
-            x_TBI = x.transpose(0, 1)
-            if torch.is_grad_enabled():
-                hidden_TBU, cell = compiled.learn(x_TBI, *state, self.weights, linear=linear)
-            else:
-                hidden_TBU, cell = compiled.run(x_TBI, *state, self.packed())
-            return hidden_TBU.transpose(0, 1), (hidden_TBU[-1], cell)
-        if self.peephole is None:
-            # No library has a layer with a linear candidate or with peepholes.
-            way = linear_lstm if linear else library_lstm
-            hidden_BTU, *after = way(x, *state, self.weights)
-            return hidden_BTU, (after[0], after[1])
-        return self._by_steps(x, state)
+        made = run_layer(x, state, self.weights, linear=linear, packed=self.packed)
+        return self._by_steps(x, state) if made is None else made
 
     def _by_steps(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         # The input's share of all steps is one large product instead of T small ones.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.api import Batch, Layout, Model, Output, Tokens, layer_states
+from musengine.api import Batch, Layout, LibraryLSTM, Model, Output, Tokens, layer_states
 from musengine_charrnn.config import CharRnnConfig
 
 State = tuple[tuple[Tensor, ...], ...]
@@ -18,9 +18,10 @@ class CharRnn(Model[CharRnnConfig]):
     """Predicts every token from all before it in its piece.
 
     The state holds, for each layer, its hidden state and, of an LSTM, its cell, (N, units) each.
-    Whole sequences run through PyTorch's own layers. A single step runs the same cells with the
-    same weights one by one: the libraries behind the layers take far longer to prepare one step
-    than to compute it.
+    An LSTM runs as the engine's layers do. Of a GRU whole sequences run through PyTorch's own
+    layers, which are fastest for them, and a single step runs the same cells with the same weights
+    one by one: the libraries behind the layers take far longer to prepare one step than to compute
+    it.
     """
 
     def __init__(self, config: CharRnnConfig, layout: Layout) -> None:
@@ -42,6 +43,7 @@ class CharRnn(Model[CharRnnConfig]):
             # PyTorch drops between layers only, and warns where there is but one.
             dropout=config.dropout if config.layers > 1 else 0.0,
         )
+        self.lstm = LibraryLSTM(self.layers) if isinstance(self.layers, nn.LSTM) else None
         self.dropout = nn.Dropout(config.dropout)
         self.narrow: nn.Module = nn.Identity()
         if config.tied and config.units != config.embedding:
@@ -102,14 +104,14 @@ class CharRnn(Model[CharRnnConfig]):
         if last is None:
             last = torch.full((len(state[0][0]),), self.begin, device=state[0][0].device)
         below = self._embedded(last)
+        if self.lstm is not None:
+            hidden, ends = self.lstm.step(below, state)
+            return self._logits(hidden), ends
         after: list[tuple[Tensor, ...]] = []
         # Of each layer the weights of input and hidden state, and two biases that are added up.
         for before, weights in zip(state, self.layers.all_weights, strict=True):
-            if self.config.cell == "lstm":
-                after.append(torch.lstm_cell(below, before, *weights))
-            else:
-                after.append((torch.gru_cell(below, before[0], *weights),))
-            below = after[-1][0]
+            below = torch.gru_cell(below, before[0], *weights)
+            after.append((below,))
         return self._logits(below), tuple(after)
 
     def inside(self, state: State) -> dict[str, Tensor]:
@@ -123,15 +125,11 @@ class CharRnn(Model[CharRnnConfig]):
 
     def _run(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Run tokens (B, T); returns the last layer's hidden states (B, T, units), the state."""
-        # PyTorch has (layers, N, units) for hidden states and for cells; a state has the pieces
-        # first.
-        kinds = tuple(torch.stack(kind) for kind in zip(*state, strict=True))
-        if self.config.cell == "lstm":
-            hidden, ends = self.layers(self._embedded(tokens), kinds)
-        else:
-            hidden, end = self.layers(self._embedded(tokens), kinds[0])
-            ends = (end,)
-        return hidden, tuple(zip(*(end.unbind(0) for end in ends), strict=True))
+        if self.lstm is not None:
+            return self.lstm.sequence(self._embedded(tokens), state)
+        start = torch.stack([hidden for (hidden,) in state])
+        hidden, end = self.layers(self._embedded(tokens), start)
+        return hidden, tuple((each,) for each in end.unbind(0))
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         return self.scale * self.embedding(tokens)  # type: ignore[no-any-return]
