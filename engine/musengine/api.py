@@ -143,10 +143,10 @@ if TYPE_CHECKING:
     from musengine.music.transforms import snap as snap
     from musengine.music.transforms import tracks_on as tracks_on
     from musengine.nn import LayerTrace as LayerTrace
+    from musengine.nn import LibraryLSTM as LibraryLSTM
     from musengine.nn import LSTMGates as LSTMGates
     from musengine.nn import LSTMLayer as LSTMLayer
     from musengine.nn import LSTMStack as LSTMStack
-    from musengine.nn import LibraryLSTM as LibraryLSTM
     from musengine.nn import StackOutput as StackOutput
     from musengine.nn import StackState as StackState
     from musengine.nn import drawn_bits as drawn_bits

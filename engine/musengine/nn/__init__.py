@@ -22,13 +22,13 @@ from musengine.nn.lstm import (
 from musengine.nn.lstm_kernels import LSTMGates, step_in_place
 
 __all__ = [
-    "LibraryLSTM",
     "Candidate",
     "LSTMGates",
     "LSTMLayer",
     "LSTMStack",
     "LayerState",
     "LayerTrace",
+    "LibraryLSTM",
     "StackOutput",
     "StackState",
     "Start",

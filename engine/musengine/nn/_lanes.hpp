@@ -95,12 +95,22 @@ static inline vec tangent(vec v) {
     return size < 0.625f ? small : large;
 }
 
-static void pack(const float *from, extent depth, extent columns, extent down, extent across, float *to) {
-    for (extent first = 0; first < columns; first += PANEL, to += depth * PANEL)
-        for (extent column = 0; column < PANEL; column++)
+static void pack(const float *from, extent depth, extent columns, extent down, extent across,
+                 float *to) {
+    for (extent first = 0; first < columns; first += PANEL, to += depth * PANEL) {
+        const float *here = from + first * across;
+        extent count = columns - first < PANEL ? columns - first : PANEL;
+        if (count < PANEL) memset(to, 0, 4 * depth * PANEL);
+        if (across == 1) {
             for (extent k = 0; k < depth; k++)
-                to[k * PANEL + column] =
-                    first + column < columns ? from[k * down + (first + column) * across] : 0.0f;
+                for (extent column = 0; column < count; column++)
+                    to[k * PANEL + column] = here[k * down + column];
+        } else {
+            for (extent column = 0; column < count; column++)
+                for (extent k = 0; k < depth; k++)
+                    to[k * PANEL + column] = here[k * down + column * across];
+        }
+    }
 }
 
 // A tile of M rows and P panels: adds a row's share of `depth` inner places to its sums.

@@ -45,7 +45,7 @@ class LibraryLSTM:
 
     def step(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
         """Run one step (B, inputs); returns the last layer's hidden state, the state after."""
-        parameters = self.layers._flat_weights
+        parameters = [weight for weight in self.layers._flat_weights if weight is not None]
         if not torch.is_grad_enabled() and compiled.usable(x, *parameters[:1]):
             made = self._steps.of(parameters, self._packed).step(x, state)
             return made[-1][0], made

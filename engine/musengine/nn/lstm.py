@@ -305,8 +305,8 @@ class LSTMStack(nn.Module):
         learns = torch.is_grad_enabled()
         weights = self._weights
         if not learns and compiled.stacked(self.layers) and compiled.usable(x, *weights[:1]):
-            after = self._steps.of(weights, self._packed).step(x, state)
-            return StackOutput(tuple(hidden for hidden, _ in after), after)
+            new = self._steps.of(weights, self._packed).step(x, state)
+            return StackOutput(tuple(hidden for hidden, _ in new), new)
         states: list[LayerState] = []
         hidden: list[Tensor] = []
         for layer, layer_state in zip(self.typed_layers, state, strict=True):
@@ -339,9 +339,10 @@ class LSTMStack(nn.Module):
     @property
     def _weights(self) -> list[Tensor]:
         """All weights; without the search that `parameters` is, since steps are many."""
-        learned = []
+        learned: list[Tensor] = []
         for layer in self.layers._modules.values():
-            learned += [w for w in layer._parameters.values() if w is not None]  # type: ignore[union-attr]
+            assert layer is not None
+            learned += [w for w in layer._parameters.values() if w is not None]
         return learned
 
     def _layer_input(self, x: Tensor, hidden: list[Tensor]) -> Tensor:
