@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from musengine.api import Batch, Layout, LibraryLSTM, Model, Output, Tokens, layer_states
+from musengine.api import (
+    Batch,
+    Layout,
+    LibraryLSTM,
+    Model,
+    Output,
+    StackState,
+    Tokens,
+    layer_states,
+)
 from musengine_charrnn.config import CharRnnConfig
 
 State = tuple[tuple[Tensor, ...], ...]
@@ -105,7 +115,7 @@ class CharRnn(Model[CharRnnConfig]):
             last = torch.full((len(state[0][0]),), self.begin, device=state[0][0].device)
         below = self._embedded(last)
         if self.lstm is not None:
-            hidden, ends = self.lstm.step(below, state)
+            hidden, ends = self.lstm.step(below, cast(StackState, state))
             return self._logits(hidden), ends
         after: list[tuple[Tensor, ...]] = []
         # Of each layer the weights of input and hidden state, and two biases that are added up.
@@ -126,7 +136,7 @@ class CharRnn(Model[CharRnnConfig]):
     def _run(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Run tokens (B, T); returns the last layer's hidden states (B, T, units), the state."""
         if self.lstm is not None:
-            return self.lstm.sequence(self._embedded(tokens), state)
+            return self.lstm.sequence(self._embedded(tokens), cast(StackState, state))
         start = torch.stack([hidden for (hidden,) in state])
         hidden, end = self.layers(self._embedded(tokens), start)
         return hidden, tuple((each,) for each in end.unbind(0))
