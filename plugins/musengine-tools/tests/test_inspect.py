@@ -219,6 +219,7 @@ class Bad(Reader):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_workers")
 def test_a_reader_that_crashes_or_hangs_costs_one_file(
     tmp_path: Path, site_packages: SitePackages
