@@ -6,9 +6,10 @@ Of the runs that `notes.py` left in `--work`, each makes a hundred pieces of 32 
 sampler as it is by default. Told are how many are empty or stuck; how alike their bars are that
 lie some bars apart, and the longest run of notes copied from the training part, both beside
 held-out human pieces cut to as many bars, with the 95 % interval of the mean over a hundred of
-them; how many files miditoolkit or symusic read otherwise than they were written; and notes made
-in a second of one thread's processor time, one piece alone and sixteen side by side, beside a
-plain loop over the baseline of `notes.py`, which reads its context anew for each token.
+them; what the bound on copied runs costs, in nats a note of the model's own pieces; how many files
+miditoolkit or symusic read otherwise than they were written; and notes made in a second of one
+thread's processor time, one piece alone and sixteen side by side, beside a plain loop over the
+baseline of `notes.py`, which reads its context anew for each token.
 
 A cell that is there is not measured again (`--again` does).
 """
@@ -26,17 +27,30 @@ from typing import Any
 import numpy as np
 import torch
 from common import musengine, stored_figures, write_result
-from notes import COLLECTIONS, MODELS, WORK, cell_of, folder_of, music_of, split_of, weights_of
+from notes import (
+    COLLECTIONS,
+    MODELS,
+    WORK,
+    cell_of,
+    folder_of,
+    music_of,
+    notes_in,
+    split_of,
+    weights_of,
+)
 from plain_remi import Remi, Transformer, drawn
 from safetensors.numpy import load_file
 from safetensors.torch import load_file as load_weights
 
-from musengine.api import Run, Score, read_scores
+from musengine.api import EncodedPiece, Run, Score, read_scores
+from musengine.evaluation.likelihood import score_pieces
 from musengine_evaluation.features.form import bootstrap, first_bars, form
 from musengine_notes.copies import CopyIndex
 
 PIECES = 100
 BARS = 32
+SCORED = 32
+"""Pieces made with the bound on copied runs and without."""
 TOKENS = 600
 """That the plain loop draws of each piece: beyond its context, so that its pace is settled."""
 TURNS = 3
@@ -82,6 +96,27 @@ def copy_figures(run: Path, records: Sequence[dict[str, Any]], human: Sequence[S
     theirs = [index.longest(encoder.encode(score).steps, encoder.layout) for score in human]
     ours = [record["figures"]["longest_copy"] for record in records]
     return beside_human("longest copied run", ours, theirs)
+
+
+def bound_figures(run: Path) -> dict[str, Any]:
+    """Return what the bound on copied runs costs: nats a note of pieces with it and without."""
+    trained = Run(run)
+    loaded = trained.load()
+    nats: dict[str, float] = {}
+    for name, settings in (("bounded", []), ("free", ["sampler.0.longest_copy=0"])):
+        scores = trained.generate(settings, count=SCORED, length=f"{BARS} bars", seed=0)
+        encoded = [
+            EncodedPiece(str(number), loaded.encoder.encode(score), "")
+            for number, score in enumerate(scores)
+        ]
+        scored = score_pieces(loaded.model, encoded).pieces
+        notes = sum(notes_in(piece, loaded.encoder.layout) for piece in encoded)
+        nats[name] = sum(float(piece.sum()) for piece in scored) / notes
+    return {
+        "nats a note of its own pieces, free": round(nats["free"], 4),
+        "nats a note of its own pieces, bounded": round(nats["bounded"], 4),
+        "cost of the bound": f"{100 * (nats['bounded'] / nats['free'] - 1):.2f} %",
+    }
 
 
 def read_otherwise(files: Sequence[Path]) -> int:
@@ -162,6 +197,7 @@ def measured(collection: str, model: str, minutes: float, seed: int, work: Path)
         "files read otherwise": read_otherwise(files),
         **form_figures(pieces, human),
         **copy_figures(run, records, human),
+        **bound_figures(run),
     }
     baseline = weights_of(cell_of(collection, "remi", minutes, seed), work)
     return {**found, **(speed(run, baseline) if baseline.is_file() else {})}
