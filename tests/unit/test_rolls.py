@@ -217,6 +217,17 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     assert most < 2**20
 
 
+def test_steps_of_nothing_make_no_room_beyond_the_limit(tmp_path, monkeypatch):
+    # Three bytes a step in the file are 128 in the roll.
+    monkeypatch.setattr(pianoroll_sets, "MAX_BYTES", 64_000)
+    path = tmp_path / "rolls.json"
+    path.write_text(json.dumps({"train": [[[]] * 4_001]}, separators=(",", ":")))
+    assert "4001 steps, more than 4000" in refusal(path)
+    path.write_text(json.dumps({"train": [[[60]] * 4_000]}, separators=(",", ":")))
+    (piece,) = read(path)
+    assert len(piece.content) == 1
+
+
 def test_an_array_that_claims_more_than_there_is(tmp_path):
     # A header that promises 400 GB in a file of a few hundred bytes.
     path = tmp_path / "rolls.npz"

@@ -21,7 +21,8 @@ from musengine.music.piece import Piece, SplitName
 from musengine.music.score import Score
 from musengine.music.timing import DEFAULT_BPM
 
-MAX_BYTES = 2**30
+MAX_BYTES = 2**27
+"""Of a file, and of what an archive unpacks to, where eight pitches are a byte."""
 MAX_PITCHES = 128
 
 
@@ -105,6 +106,13 @@ def _from_json(item: Item) -> Iterator[Sequence]:
         raise ValueError('expected {"train": [[[pitch, ...], ...], ...], ...}')
     for part in get_args(SplitName):
         for index, steps in enumerate(content.get(part, [])):
+            # Before room is made for it: a step of two brackets takes as much as a full one.
+            if len(steps) * MAX_PITCHES > 8 * MAX_BYTES:
+                raise UnreadableError(
+                    f"{part} sequence {index} has {len(steps)} steps, more than "
+                    f"{8 * MAX_BYTES // MAX_PITCHES}",
+                    code="too-large",
+                )
             roll_TP = np.zeros((len(steps), MAX_PITCHES), dtype=np.uint8)
             for t, pitches in enumerate(steps):
                 numbers = np.asarray(pitches, dtype=np.float64)
