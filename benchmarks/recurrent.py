@@ -5,6 +5,7 @@
 The two of a row take turns, so that what else the machine does falls on both, and the median of
 each counts. Beside similarity stand twice the bare matrix products, beside the reading of files
 symusic. `--quick` takes fewer turns, within ten minutes; `--json` writes the rows alone to a file.
+Rows left out by `--only` stay as they were measured before.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import numpy as np
 import plain
 import similarity
 import torch
-from common import write_result
+from common import stored_figures, write_result
 from torch import nn
 from torch.nn import functional
 
@@ -401,9 +402,8 @@ def main() -> None:
             {"name": name, "ours": f["ours"], "plain": f["plain"]} for name, f in found.items()
         ]
         chosen.json.write_text(json.dumps({"rows": listed}, indent=1) + "\n", encoding="utf-8")
-    if not chosen.only:
-        words = "python benchmarks/recurrent.py" + (" --quick" if chosen.quick else "")
-        write_result("recurrent", words, found)
+    words = "python benchmarks/recurrent.py" + (" --quick" if chosen.quick else "")
+    write_result("recurrent", words, stored_figures("recurrent") | found)
 
 
 if __name__ == "__main__":

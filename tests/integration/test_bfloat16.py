@@ -185,3 +185,24 @@ def test_a_run_stays_in_the_precision_it_was_trained_in_last(
         status, _, err = musengine("train", "pipe.toml", "--set", f"training.precision={other}")
         assert status == (1 if other == "float64" else 0)
         assert ("training.precision (was 'float32', now 'float64')" in err) is (status == 1)
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_auto_takes_what_the_device_has_and_keeps_to_it(
+    folder: Path, musengine: Call, monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    write_pipeline(folder, "lstm3")
+    auto = ("--set", "training.precision=auto")
+    monkeypatch.setattr("musengine.runs.assembly.has_bfloat16", lambda device: has)
+    taken = "bfloat16" if has else "float32"
+    assert told(musengine("train", "pipe.toml", *auto)[2]) == [
+        f"training.precision: {taken}, by what cpu here has"
+    ]
+    assert stored_precision(folder / "runs/pipe") == taken
+    # Going on, a run keeps to what it began in, whatever the device has by then.
+    monkeypatch.setattr("musengine.runs.assembly.has_bfloat16", lambda device: not has)
+    monkeypatch.setattr("musengine.runs.assembly.supports_bfloat16", lambda device: True)
+    status, _, err = musengine("train", "pipe.toml", *auto, "--set", "training.steps=3")
+    assert status == 0
+    assert told(err) == []
+    assert stored_precision(folder / "runs/pipe") == taken

@@ -204,10 +204,11 @@ class TrainingConfig(Config):
         low=0.0,
         changeable=True,
     )
-    precision: Literal["float32", "bfloat16", "float64"] = setting(
+    precision: Literal["float32", "bfloat16", "float64", "auto"] = setting(
         "float32",
         doc="`bfloat16` runs the large products of training in mixed precision where the device "
-        "computes in it; elsewhere the run trains in `float32` and says so.",
+        "computes in it; elsewhere the run trains in `float32` and says so. `auto` takes it where "
+        "the device has instructions for it.",
     )
     device: str = setting("auto", doc="`auto`, `cpu`, `cuda`, `cuda:1` or `mps`.", changeable=True)
     threads: int = setting(

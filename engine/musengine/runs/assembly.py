@@ -26,7 +26,7 @@ from musengine.plugins.declarations import BatchingDeclaration
 from musengine.runs.folder import RunFolder
 from musengine.runs.trained import new_model
 from musengine.training.checkpoint import Checkpoint
-from musengine.training.device import choose_device, supports_bfloat16
+from musengine.training.device import choose_device, has_bfloat16, supports_bfloat16
 from musengine.training.store import RunStore
 from musengine.training.task import TrainingTask
 from musengine.training.trainer import Trainer
@@ -43,7 +43,10 @@ _TIMED = 100
 def decided(pipeline: Pipeline, run: RunFolder) -> tuple[Pipeline, torch.device]:
     """Decide device, precision and number of threads, so that a continued run uses the same."""
     device, precision = choose_device(pipeline.training.device), pipeline.training.precision
-    if precision == "bfloat16" and not supports_bfloat16(device):
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
+        logger.info(f"training.precision: {precision}, by what {device} here has")
+    elif precision == "bfloat16" and not supports_bfloat16(device):
         logger.info(
             f"training.precision: {device} here does not compute in bfloat16; training in float32"
         )

@@ -72,5 +72,5 @@ def _changeable(pipeline: Pipeline) -> set[tuple[str, str]]:
 def _decided_by_run(table: str, key: str, before: Any, after: Any) -> bool:
     """Whether the run decided what the file leaves open, or what its device could not do."""
     if (table, key) == ("training", "precision"):
-        return bool((before, after) == ("float32", "bfloat16"))
+        return bool((before, after) == ("float32", "bfloat16")) or after == "auto"
     return table == "training" and (key, after) in (("device", "auto"), ("threads", 0))

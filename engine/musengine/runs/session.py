@@ -324,7 +324,7 @@ def _continued(pipeline: Pipeline, run: RunFolder, registry: Registry) -> Pipeli
         logger.info(f"going on with changed settings: {', '.join(changed)}")
         run.log({"changed": changed})
     wanted, before = pipeline.training, stored.training
-    if wanted.precision != before.precision:
+    if wanted.precision not in (before.precision, "auto"):
         logger.info(
             f"training.precision: {run.path} stays in {before.precision}, in which it was "
             "trained last"

@@ -86,6 +86,17 @@ def supports_bfloat16(device: torch.device) -> bool:
     return True
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has instructions for products in bfloat16, by what it says it has."""
+    if device.type == "cuda":
+        # Ampere and later; earlier ones compute in other numbers and round.
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # Not public; a version of PyTorch without it is one that cannot tell.
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    told = device.type == "cpu" and asked is not None and bool(asked())
+    return told and supports_bfloat16(device)
+
+
 def mixed_precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Return the context in which a model's forward pass runs."""
     if precision != "bfloat16":
