@@ -8,15 +8,17 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed import HashStore
 
 from conftest import PIPELINE
 from helpers import refused
 from musengine.distributed.launch import Place, place
-from musengine.distributed.ranks import ALONE, ProcessLostError, Ranks
+from musengine.distributed.ranks import ALONE, ProcessLostError, Ranks, _backend, _own_gpu
 from musengine.plugins import manager
 from musengine.runs.folder import find_folder
 from musengine.runs.processes.ranks import work_together
@@ -261,6 +263,30 @@ def test_what_is_started_again_goes_on_with_its_new_folder(
     assert find_folder("run", tmp_path / "run", new=False).path.name == "run"
 
 
+@pytest.mark.parametrize(
+    ("local_sizes", "gpus", "nccl", "backend"),
+    [
+        ((2, 2), 0, True, "gloo"),
+        ((2, 2), 2, True, "cpu:gloo,cuda:nccl"),
+        ((2, 2), 8, False, "gloo"),
+        # NCCL takes no GPU for two processes, and all have to send over the same.
+        ((4, 4), 2, True, "gloo"),
+        ((4, 2), 2, True, "gloo"),
+    ],
+)
+def test_over_nccl_where_every_process_has_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, local_sizes: Any, gpus: int, nccl: bool, backend: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: nccl)
+    places = [Place(rank, 2, local_size=size) for rank, size in enumerate(local_sizes)]
+    store = HashStore()
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda here: _backend(store, here, own_gpu=_own_gpu(here)), places)
+        assert list(found) == [backend, backend]
+
+
 def test_the_place_in_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
@@ -273,10 +299,12 @@ def test_the_place_in_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
         place()
     monkeypatch.setenv("RANK", "3")
     assert place() == Place(3, 4, local_rank=3)
+    assert Place(3, 4).on_one_machine
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
-    assert place() == Place(3, 4, local_rank=1, on_one_machine=False, restarts=2)
+    assert place() == (found := Place(3, 4, local_rank=1, local_size=2, restarts=2))
+    assert not found.on_one_machine
     monkeypatch.setenv("WORLD_SIZE", "many")
     with refused("environment-value", "WORLD_SIZE", "'many'"):
         place()

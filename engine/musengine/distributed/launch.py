@@ -19,15 +19,20 @@ class Place:
         rank: its number among all of them, from 0.
         size: how many there are.
         local_rank: its number among those on its machine.
-        on_one_machine: all of them are on this machine.
+        local_size: how many there are on its machine; 0 where nothing says so.
         restarts: how often the job was started again after one of them had failed.
     """
 
     rank: int
     size: int
     local_rank: int = 0
-    on_one_machine: bool = True
+    local_size: int = 0
     restarts: int = 0
+
+    @property
+    def on_one_machine(self) -> bool:
+        """Whether all of them are on this machine."""
+        return self.local_size in (0, self.size)
 
 
 def place() -> Place | None:
@@ -51,7 +56,7 @@ def place() -> Place | None:
         rank,
         size,
         local_rank=_number("LOCAL_RANK", rank),
-        on_one_machine=_number("LOCAL_WORLD_SIZE", size) == size,
+        local_size=_number("LOCAL_WORLD_SIZE", 0),
         restarts=_number("TORCHELASTIC_RESTART_COUNT", 0),
     )
 

@@ -16,6 +16,7 @@ from musengine.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributed import Store
 
 T = TypeVar("T")
 
@@ -122,16 +123,16 @@ def joined(place: Place | None) -> Iterator[Ranks]:
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
-    backend = "gloo"
+    own_gpu = _own_gpu(place)
     if torch.cuda.is_available():
         torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
-        backend = "cpu:gloo,cuda:nccl"
     try:
         store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
         # On one machine the store outlives a job that is started again: what the processes that
         # are gone have left in it is not to be found.
         life = place.restarts if place.on_one_machine else 0
         store = PrefixStore(f"musengine/{life}/{next(_meetings)}", store)
+        backend = _backend(store, place, own_gpu=own_gpu)
         init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -143,6 +144,31 @@ def joined(place: Place | None) -> Iterator[Ranks]:
     yield Ranks(place.rank, place.size)
     # After a fault the others may be gone; the end of the process is the end of it all.
     destroy_process_group()
+
+
+def _own_gpu(place: Place) -> bool:
+    """Return whether this process can send over NCCL, which takes one GPU for one process."""
+    import torch
+    from torch.distributed import is_nccl_available
+
+    if not torch.cuda.is_available() or not is_nccl_available():
+        return False
+    return (place.local_size or place.size) <= torch.cuda.device_count()
+
+
+def _backend(store: Store, place: Place, *, own_gpu: bool) -> str:
+    """Return over what all processes send, agreed on: NCCL for what is on GPUs where all can.
+
+    Gloo sends what is on either, more slowly.
+
+    Args:
+        store: that all of them share.
+        place: of this one.
+        own_gpu: this one can send over NCCL.
+    """
+    store.set(f"own_gpu/{place.rank}", str(int(own_gpu)))
+    able = [store.get(f"own_gpu/{rank}") == b"1" for rank in range(place.size)]
+    return "cpu:gloo,cuda:nccl" if all(able) else "gloo"
 
 
 @contextlib.contextmanager
