@@ -300,7 +300,7 @@ class TestPipelines:
         assert installed_schema()["$schema"] == "http://json-schema.org/draft-07/schema#"
 
     @pytest.mark.parametrize(
-        "path", sorted((ROOT / "pipelines").glob("*.toml")), ids=lambda p: p.name
+        "path", sorted((ROOT / "pipelines").rglob("*.toml")), ids=lambda p: p.name
     )
     def test_the_ready_pipelines(self, path: Path, installed: Registry) -> None:
         tables = tomli.loads(path.read_text("utf-8"))
