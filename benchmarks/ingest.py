@@ -63,6 +63,18 @@ def symusic_reads(path: Path) -> None:
     symusic.Score(str(path))
 
 
+def symusic_reads_arrays(path: Path) -> Any:
+    """Read one file with symusic, and put the notes of all its tracks into one array."""
+    import numpy as np
+    import symusic
+
+    tables = [track.notes.numpy() for track in symusic.Score(str(path)).tracks]
+    names = ("time", "duration", "pitch", "velocity")
+    rows = [np.stack([table[name].astype(np.int64) for name in names]) for table in tables]
+    part = np.repeat(np.arange(len(tables)), [row.shape[1] for row in rows])
+    return np.vstack([np.concatenate(rows, axis=1), part]) if rows else None
+
+
 class Ours:
     """Our reader, and our reader and encoder, a file at a time.
 
@@ -118,6 +130,7 @@ def side_by_side(paths: Sequence[Path]) -> dict[str, float]:
         "pretty_midi and get_piano_roll(fs=8)": (pretty_midi_encodes, paths[::SLOW]),
         "miditoolkit": (miditoolkit_reads, paths[::SLOW]),
         "symusic": (symusic_reads, paths),
+        "symusic, and its notes as arrays": (symusic_reads_arrays, paths),
         "musengine to Score, compiled": (compiled.read, paths),
         "musengine to piano-roll, compiled": (compiled.encode, paths),
         "musengine to Score, without a compiler": (plain.read, paths),
