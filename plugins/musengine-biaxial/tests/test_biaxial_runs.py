@@ -82,7 +82,10 @@ def last_weights(folder: Path) -> dict[str, Any]:
 SAMPLES = "callback=[{type='samples', every=10, early_every=4, early_until=10, length='8 steps'}]"
 
 
-@pytest.mark.parametrize("batching", ["segments", "pieces", "stateful"])
+@pytest.mark.parametrize(
+    "batching",
+    ["segments", *(pytest.param(each, marks=pytest.mark.slow) for each in ("pieces", "stateful"))],
+)
 def test_continuing_equals_never_having_stopped(folder: Path, batching: str) -> None:
     batching = sets(f"training.batching={batching}", "model.start=trained")
     assert run("--run-dir", "whole", *batching).status == 0

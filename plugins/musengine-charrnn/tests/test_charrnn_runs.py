@@ -106,7 +106,7 @@ def figures(folder: Path) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_continuing_equals_never_having_stopped(folder: Path, cell: str) -> None:
     settings = (f"model.cell={cell}", "model.dropout=0.3")
     assert run("rolls.toml", *settings, more=("--run-dir", "whole")).status == 0
@@ -157,10 +157,10 @@ def test_a_number_of_characters(folder: Path) -> None:
 
 
 def test_a_text_is_the_same_among_many_and_alone(folder: Path) -> None:
-    assert run("rolls.toml", "generate.count=20").status == 0
+    assert run("rolls.toml", "generate.count=6").status == 0
     assert run("rolls.toml", "generate.count=1").status == 0
     samples = folder / "runs/rolls/samples"
-    assert (samples / "piece-021.txt").read_text() == (samples / "piece-001.txt").read_text()
+    assert (samples / "piece-007.txt").read_text() == (samples / "piece-001.txt").read_text()
 
 
 def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:

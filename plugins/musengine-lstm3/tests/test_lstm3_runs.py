@@ -71,7 +71,10 @@ def losses(folder: Path) -> list[dict[str, Any]]:
     return [{**line, "seconds": None} for line in lines if "loss" in line]
 
 
-@pytest.mark.parametrize("batching", STRATEGIES)
+@pytest.mark.parametrize(
+    "batching",
+    ["segments", *(pytest.param(each, marks=pytest.mark.slow) for each in STRATEGIES[1:])],
+)
 def test_continuing_equals_never_having_stopped(folder: Path, batching: str) -> None:
     batching = ("--set", f"training.batching={batching}")
     assert run("--run-dir", "whole", *batching).status == 0
