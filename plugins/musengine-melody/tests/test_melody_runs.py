@@ -207,6 +207,7 @@ def test_real_files_encoded_by_hand(folder: Path, data_folder: Path) -> None:
         assert pieces[name][: len(expected)].tolist() == expected
 
 
+@pytest.mark.slow
 def test_the_files_of_the_original(folder: Path, data_folder: Path) -> None:
     """183 files, 167 of them strictly monophonic, 128 different ones, none on both sides."""
     unpack_flat(data_folder / "midi-rnn-lakh" / "midi-rnn-lakh.tar.gz", folder / "real")

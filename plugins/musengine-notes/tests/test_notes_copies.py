@@ -179,6 +179,7 @@ def noted(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line)["figures"] for line in lines]
 
 
+@pytest.mark.slow
 def test_a_net_that_knows_its_music_by_heart_copies_no_more_than_it_may(workplace: Path) -> None:
     (workplace / "music").mkdir()
     # One round of 24 pitches, each piece from another of them on.
