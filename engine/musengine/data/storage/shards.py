@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import mmap
 import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,9 +56,14 @@ class _Span:
     offset: int
     steps: int
 
-    @property
+    # Kept: each row of each batch asks for them.
+    @cached_property
     def step_bytes(self) -> int:
-        return int(np.prod(self.inner, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.inner) * self.dtype.itemsize
+
+    @cached_property
+    def end(self) -> int:
+        return self.offset + self.steps * self.step_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +251,7 @@ class Shards:
     def encoded(self, location: _Location) -> Encoded:
         """Return a piece's arrays as views of the file; changes to them are not written."""
         mapped = self._map(location.shard)
-        end = max(span.offset + span.steps * span.step_bytes for span in location.spans.values())
+        end = max(span.end for span in location.spans.values())
         # Asked anew each time: reading pages that are not there any more ends the process.
         if min(mapped.size(), len(mapped)) < end:
             raise _lost(location.shard, "it is shorter than it was")
