@@ -389,21 +389,23 @@ def main() -> None:
     keep_freed_memory()
     able = supports_bfloat16(torch.device("cpu"))
     found: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, row in rows(Path(folder)).items():
-            left_out = chosen.only and not name.startswith(tuple(chosen.only))
-            if left_out or ("bfloat16" in name and not able):
-                continue
-            turns = QUICK if chosen.quick else FULL
-            found[name] = measured(row, max(2, turns // 3) if row.slow else turns)
-            print(name, found[name], flush=True)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, row in rows(Path(folder)).items():
+                left_out = chosen.only and not name.startswith(tuple(chosen.only))
+                if left_out or ("bfloat16" in name and not able):
+                    continue
+                turns = QUICK if chosen.quick else FULL
+                found[name] = measured(row, max(2, turns // 3) if row.slow else turns)
+                print(name, found[name], flush=True)
+    finally:  # what is interrupted leaves the rows that it has measured
+        words = "python benchmarks/recurrent.py" + (" --quick" if chosen.quick else "")
+        write_result("recurrent", words, stored_figures("recurrent") | found)
     if chosen.json:
         listed = [
             {"name": name, "ours": f["ours"], "plain": f["plain"]} for name, f in found.items()
         ]
         chosen.json.write_text(json.dumps({"rows": listed}, indent=1) + "\n", encoding="utf-8")
-    words = "python benchmarks/recurrent.py" + (" --quick" if chosen.quick else "")
-    write_result("recurrent", words, stored_figures("recurrent") | found)
 
 
 if __name__ == "__main__":
