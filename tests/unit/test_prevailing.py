@@ -22,6 +22,13 @@ def test_what_lasts_longest_counts_and_of_notes_most():
     )
 
 
+def test_bars_of_a_beat_tell_no_meter():
+    # As POP909 has them, whose bars are not known.
+    for meter, known in (((1, 4), None), ((1, 8), None), ((2, 8), None), ((2, 4), (2, 4))):
+        score = score_of([(0, 4, 60, 80, 0)], meters=[(0, *meter)])
+        assert Prevailing.of(score).meter == known
+
+
 def test_tempos_are_those_that_were_meant():
     # A file has whole microseconds: 90 is 89.99996.
     assert Prevailing.of(score_of([(0, 4, 60)], tempos=[(0, 90)])).tempo == 90.0

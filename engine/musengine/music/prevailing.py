@@ -23,7 +23,7 @@ class Prevailing:
 
     Attributes:
         tempo: quarter notes per minute, to a hundredth.
-        meter: numerator and denominator.
+        meter: numerator and denominator; not known where bars are a beat long.
         key: sharps (flats negative), and 0 for major or 1 for minor.
         program: General MIDI, or `DRUMS` where there is nothing else.
         velocity: 1 to 127.
@@ -44,6 +44,9 @@ class Prevailing:
         if isinstance(content, Text) or not len(content):
             return cls()
         meter = _longest(content.meter_tick, content.meter, content.length)
+        if meter is not None and 4 * meter[0] <= meter[1]:
+            # Bars of a beat or less are written by programs that know of no bars.
+            meter = None
         key = _longest(content.key_tick, content.key, content.length)
         # Rounded, or the many tempos of played music would all count as different.
         tempo = _longest(content.tempo_tick, content.tempo_bpm.round(2)[:, None], content.length)

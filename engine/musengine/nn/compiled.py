@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -94,8 +94,12 @@ def by_rows(work: Callable[[int, int], object], rows: int, multiplications: int)
         for first, last in zip(starts[1:], ends[1:], strict=True)
         if last > first
     ]
-    # The first share is done here, since this thread would only wait.
-    work(0, ends[0])
+    try:
+        # The first share is done here, since this thread would only wait.
+        work(0, ends[0])
+    finally:
+        # After Ctrl-C too: the tensors must stay as long as anybody computes with their memory.
+        wait(others)
     for other in others:
         other.result()
 
