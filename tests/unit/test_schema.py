@@ -384,7 +384,7 @@ class TestPipelines:
         try:
             resolved(tables, manager.load().registry)
         except ConfigError:
-            assume(False)
+            return  # the most are: nothing is said of these here
         assert faults(installed_schema(), tables) == set()
 
 

@@ -125,7 +125,7 @@ def test_a_run_may_start_from_the_weights_of_another(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["training.init_from=nowhere"], "nowhere is neither a run folder nor a checkpoint"),
+        (["training.init_from=nowhere"], "nowhere is neither a run folder nor a trained model"),
         (["training.init_from=first", "model.layers=[9]"], "belongs to another model"),
         (["training.init_from=tunes.json"], "cannot be read"),
     ],
