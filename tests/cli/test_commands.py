@@ -53,6 +53,7 @@ def call(site_packages: SitePackages, *arguments: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 def test_a_plugins_command_runs_and_is_listed(site_packages: SitePackages) -> None:
     plugin(site_packages, "say-hello", "greet")
     done = call(site_packages, "greet", "--who", "Bach")

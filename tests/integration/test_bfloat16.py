@@ -158,6 +158,7 @@ def test_without_bfloat16_the_weights_are_those_of_float32(
     assert last_weights(folder / "able") != last_weights(folder / "plain")
 
 
+@pytest.mark.slow
 def test_a_run_stays_in_the_precision_it_was_trained_in_last(
     folder: Path, musengine: Call, device_can: Callable[[bool], None]
 ) -> None:

@@ -78,6 +78,7 @@ def test_what_is_left_is_trained_and_the_same_command_goes_on() -> None:
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_first_end() -> None:
     assert run_command(*MINUTES).status == 0
     minutes = kept()["minutes"]

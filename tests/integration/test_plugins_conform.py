@@ -14,6 +14,7 @@ PLUGINS = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLUGINS)
 def test_a_plugin_keeps_the_contract(name: str) -> None:
     found = check_plugin(name)

@@ -147,6 +147,7 @@ def test_a_checkpoint_that_may_not_be_read_shall_not_be_deleted(
     assert "delete" not in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["checkpoints", "samples", "metrics.jsonl", "state.json"])
 @pytest.mark.parametrize("command", ["run", "generate"])
 def test_a_link_that_leads_out_of_a_run_folder_is_refused(

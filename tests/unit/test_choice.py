@@ -229,6 +229,7 @@ class TestBudget:
         pipeline = found.limited(found.pipeline("lines", registry()))
         assert pipeline.training.minutes == 0.5
 
+    @pytest.mark.slow
     def test_of_more_files_than_can_be_read_a_sample_is(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -67,6 +67,7 @@ def test_every_pipeline_and_type_exists() -> None:
             assert set(named) <= types
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not importlib.util.find_spec("musengine_tools")
     or not importlib.util.find_spec("musengine_evaluation"),

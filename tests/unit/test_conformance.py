@@ -553,6 +553,7 @@ def test_the_cores_own_components_keep_the_contract(deep: bool) -> None:
     assert {"import", "model frequencies", "encoder piano-roll", "reader midi"} < found.keys()
 
 
+@pytest.mark.slow
 def test_a_plugin_that_imports_torch_and_one_that_is_not_there(
     site_packages: SitePackages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,6 +216,7 @@ def test_a_fault_of_the_encoder_costs_one_piece(tmp_path, monkeypatch):
         encoded([tune(99)], tmp_path)
 
 
+@pytest.mark.slow
 def test_an_encoder_that_ends_its_process_costs_one_piece(tmp_path, monkeypatch):
     # A sixteenth is guessed to take 88 bytes, so that a task is two tunes of a beat.
     monkeypatch.setattr(encoding, "_CHUNK", 2 * 4 * 88)
@@ -225,6 +226,7 @@ def test_an_encoder_that_ends_its_process_costs_one_piece(tmp_path, monkeypatch)
     assert result.reason(jobs[3].key(False)) == "its process crashed (exit status 9)"
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(encoding, "_CHUNK", 3 * 4 * 88)
     pieces = [tune(pitch) for pitch in range(50, 70)]

@@ -92,6 +92,7 @@ def test_files_of_one_name_get_different_ids(tmp_path):
     assert [piece.id for piece in manifest.pieces] == ["000.txt#0", "000.txt#0~2"]
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_read_again_and_no_other(tmp_path):
     music, cache = tmp_path / "music", Cache(tmp_path / "cache")
     texts = [chr(ord("a") + n % 26) * (1 + n // 26) for n in range(60)]
@@ -105,6 +106,7 @@ def test_a_changed_file_is_read_again_and_no_other(tmp_path):
     assert sum(readings(music).values()) == 61
 
 
+@pytest.mark.slow
 def test_many_files_are_read_elsewhere_and_known_ones_looked_up_here(tmp_path):
     music, cache = tmp_path / "music", Cache(tmp_path / "cache")
     texts = [f"{n:03}" for n in range(80)]
@@ -122,6 +124,7 @@ def test_many_files_are_read_elsewhere_and_known_ones_looked_up_here(tmp_path):
     assert set(readings(music).values()) == {1}
 
 
+@pytest.mark.slow
 def test_each_bad_file_is_skipped_with_its_own_reason(tmp_path):
     texts = ["good"] * 30
     texts[3:7] = ["bad", "exit", "fault", ""]

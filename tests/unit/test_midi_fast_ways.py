@@ -237,6 +237,7 @@ def damageable() -> bytes:
     return midi(body(metas, False), body(events[:6], False), body(events[6:], True))
 
 
+@pytest.mark.slow
 @FAST_WAYS
 def test_damaged_files_are_left_or_read_as_byte_by_byte(way):
     data, random_ = damageable(), random.Random(3)

@@ -142,6 +142,7 @@ def test_without_data(data_folder):
 """
 
 
+@pytest.mark.slow
 def test_a_strangers_tests_use_the_fixtures(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_mine.py").write_text(TEST)

@@ -111,6 +111,7 @@ def test_samples_while_training_change_nothing_of_it(folder: Path) -> None:
     assert {int(name[5:14]) for name in names if "valid" in name} == {6, 12, 18, 24}
 
 
+@pytest.mark.slow
 def test_recording_what_goes_on_inside(folder: Path) -> None:
     callback = "callback=[{type='record', every=10}]"
     assert run(*sets(callback)).status == 0
@@ -171,6 +172,7 @@ def test_the_picture_of_what_goes_on_inside(folder: Path) -> None:
     assert recordings == ["step-000000001.png", "step-000000002.png"]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_validation_loss(folder: Path) -> None:
     assert (
         run(*sets("training.steps=150", "training.learning_rate=0.02", "model.dropout=0")).status

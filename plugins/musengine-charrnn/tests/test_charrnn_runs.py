@@ -133,6 +133,7 @@ def test_a_piece_is_written_as_text_and_as_midi(folder: Path) -> None:
     assert figure["bits_per_token"] == pytest.approx(1.442695 * figure["nll"], rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("length", "separators"),
     # A step is 1/4 beat, at 120 beats a minute 1/8 second. What is generated begins with the mark
@@ -156,6 +157,7 @@ def test_a_number_of_characters(folder: Path) -> None:
     assert len((folder / "runs/rolls/samples/piece-002.txt").read_text()) == 50
 
 
+@pytest.mark.slow
 def test_a_text_is_the_same_among_many_and_alone(folder: Path) -> None:
     assert run("rolls.toml", "generate.count=6").status == 0
     assert run("rolls.toml", "generate.count=1").status == 0
@@ -163,6 +165,7 @@ def test_a_text_is_the_same_among_many_and_alone(folder: Path) -> None:
     assert (samples / "piece-007.txt").read_text() == (samples / "piece-001.txt").read_text()
 
 
+@pytest.mark.slow
 def test_it_learns_tunes_and_where_they_end(folder: Path) -> None:
     assert run("tunes.toml", 'generate.prompt_text="X:1\\nM:4/4\\n"').status == 0
     lines = (folder / "runs/tunes/metrics.jsonl").read_text().splitlines()

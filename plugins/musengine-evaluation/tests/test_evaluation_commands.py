@@ -133,6 +133,7 @@ def test_what_is_not_there_is_one_line(arguments: list[str], said: str) -> None:
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_run_measures_its_pieces_and_runs_are_compared() -> None:
     assert (
         run_command("run", "pipe.toml", "--run-dir", "a", "--set", "run.message=counts").status == 0
@@ -183,6 +184,7 @@ def test_a_run_measures_its_pieces_and_runs_are_compared() -> None:
     assert json.loads(out)["human"]["overlap"]["pieces"] == valid["pieces"]
 
 
+@pytest.mark.slow
 def test_metrics_are_measured_with_their_own_settings() -> None:
     text = PIPELINE.replace('"similarity"', '"similarity"\nwindow = 16\nstride = 4')
     Path("pipe.toml").write_text(text.replace('"originality"', '"originality"\nngram = 2'))
@@ -284,6 +286,7 @@ def test_a_run_without_figures_says_how_to_make_them() -> None:
     assert run_command("compare", "a").status == 0
 
 
+@pytest.mark.slow
 def test_only_what_means_the_same_is_compared() -> None:
     settings = {
         "a": [],
@@ -323,6 +326,7 @@ def test_pieces_made_while_training_are_not_measured(workplace: Path) -> None:
     assert sorted(figures["similarity_per_piece"]) == ["piece-001.mid", "piece-002.mid"]
 
 
+@pytest.mark.slow
 def test_nats_per_note_by_hand() -> None:
     assert run_command("run", "pipe.toml", "--run-dir", "a").status == 0
     figures = json.loads(Path("a/evaluation.json").read_text())["valid"]
@@ -337,6 +341,7 @@ def test_nats_per_note_by_hand() -> None:
     assert json.loads(Path("b/evaluation.json").read_text())["valid"]["notes_left_out"] == 0
 
 
+@pytest.mark.slow
 def test_nats_per_note_where_the_end_of_each_piece_is_held_out() -> None:
     within = ("--set", 'corpus.split="within"')
     for name in ("a", "b"):

@@ -291,6 +291,7 @@ def test_a_level_out_of_range_is_refused(level: float) -> None:
         mean_and_interval([1, 2], level)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_runs() -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "reference" / "statistics.md"
     (example,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)

@@ -92,6 +92,7 @@ def test_continuing_equals_never_having_stopped(folder: Path, batching: str) -> 
     assert (folder / "parts/samples/piece-005.mid").read_bytes() == samples
 
 
+@pytest.mark.slow
 def test_same_seed_same_music_other_seed_other_music(folder: Path) -> None:
     run("--run-dir", "a")
     run("--run-dir", "b")
@@ -104,6 +105,7 @@ def test_same_seed_same_music_other_seed_other_music(folder: Path) -> None:
     assert music["a"] != music["c"]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_validation_loss(folder: Path) -> None:
     assert run("--set", "training.steps=200", "--set", "training.learning_rate=0.01").status == 0
     lines = (folder / "runs/pipe/metrics.jsonl").read_text().splitlines()

@@ -36,6 +36,7 @@ def folder(workplace: Path) -> Path:
     return workplace
 
 
+@pytest.mark.slow
 def test_from_a_folder_of_midi_files_to_a_piece(folder: Path) -> None:
     made = run_command("init", "lstm3", "--corpus", "my tunes", "--out", "mine.toml")
     assert made.status == 0

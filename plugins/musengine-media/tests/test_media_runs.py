@@ -77,6 +77,7 @@ def test_probabilities_are_kept_and_pictured(folder: Path) -> None:
         assert image.size == (1200, 420)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_sound_where_that_is_asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -241,6 +241,7 @@ class TestEngraving:
         assert not on_a_grid(played)
         assert engraver.picture(played, "played") is None
 
+    @pytest.mark.slow
     def test_a_page_that_is_full_has_no_more(self, engraver: Engraver) -> None:
         many = [PagePiece(f"piece {n}", two_parts()) for n in range(120)]
         pictures = ["<img" in section for section in Shelf(engraver).sections(many)]

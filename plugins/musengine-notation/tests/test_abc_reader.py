@@ -222,6 +222,7 @@ def test_played_repeats_are_bounded(tmp_path):
         read(tmp_path, many, repeats="played")
 
 
+@pytest.mark.slow
 def test_long_lines_of_openings_take_no_long_time():
     began = time.process_time()
     for opening in ('"', "[A:", "{", "!", "+", "(3", "[", "^", "&", "(&", "|:[1", "K: "):

@@ -52,6 +52,7 @@ def read_text(folder: Path, name: str, text: str) -> list[Piece]:
     return list(reader().read(Item(path, name)))
 
 
+@pytest.mark.slow
 def test_the_chorales_are_352_works_each_once():
     items = reader().expand("bach-chorales")
     assert len(items) == 352
@@ -239,6 +240,7 @@ print(len(piece.content))
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_pickled(tmp_path):
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.mkdir()

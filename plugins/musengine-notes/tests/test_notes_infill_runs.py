@@ -99,6 +99,7 @@ def compared(run: Path, piece: Score) -> tuple[list[tuple[int, ...]], list[tuple
     return sorted((old - new).elements()), sorted((new - old).elements())
 
 
+@pytest.mark.slow
 def test_bars_are_made_anew_and_all_else_stays(run: Path, tmp_path: Path) -> None:
     bytes_before = (run.parent / "song.mid").read_bytes()
     gone, new = compared(run, made(run, tmp_path, "--bars", "3-5", "--density", "8"))
@@ -163,6 +164,7 @@ def test_the_named_file_is_never_written_over(run: Path, tmp_path: Path) -> None
     assert (tmp_path / "piece-002.mid").is_file()
 
 
+@pytest.mark.slow
 def test_new_pieces_of_chosen_instruments(run: Path, tmp_path: Path) -> None:
     given = ("--instruments", "bass", "--density", "6", "--length", "8 bars", "--count", "2")
     done = run_command("generate", str(run), *given, "--out", str(tmp_path), "--seed", "5")

@@ -163,6 +163,7 @@ class TestLookback:
 
 @pytest.mark.parametrize("trunk", TRUNKS)
 class TestStepping:
+    @pytest.mark.slow
     @pytest.mark.parametrize("form", [True, False])
     @pytest.mark.parametrize("step", [GridStep(Fraction(1, 4), "beat"), HUNDREDTHS])
     def test_it_is_reading_the_whole(self, trunk: str, form: bool, step: GridStep) -> None:
@@ -233,6 +234,7 @@ class TestStepping:
 
 
 class TestDraws:
+    @pytest.mark.slow
     @pytest.mark.parametrize("step", [GridStep(Fraction(1, 4), "beat"), HUNDREDTHS])
     def test_every_draw_is_a_valid_note(self, step: GridStep) -> None:
         made = encoder(step=step)
@@ -342,6 +344,7 @@ class TestTransposing:
 
 
 class TestCopying:
+    @pytest.mark.slow
     def test_it_is_moved_until_as_much_comes_back_as_wanted(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -416,6 +419,7 @@ class TestCopying:
         with pytest.raises(ValueError, match="copying"):
             FoundCopying.from_arrays({**whole, **damage})
 
+    @pytest.mark.slow
     def test_by_hand(self) -> None:
         made = encoder(lags=(1,))
         network = model(made.layout)

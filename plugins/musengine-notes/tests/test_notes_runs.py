@@ -62,6 +62,7 @@ def folder(workplace: Path) -> Path:
     return workplace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trunk", ["recurrent", "transformer"])
 def test_pieces_have_instruments_drums_and_loudness(folder: Path, trunk: str) -> None:
     (folder / "p.toml").write_text(PIPELINE)
@@ -82,6 +83,7 @@ def test_pieces_have_instruments_drums_and_loudness(folder: Path, trunk: str) ->
     assert 5 < valid[-1]["nll"] < 25
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(folder: Path) -> None:
     (folder / "p.toml").write_text(PIPELINE)
     for name in ("a", "b"):

@@ -200,6 +200,7 @@ def test_instruments_are_called_by_their_label_or_general_midi() -> None:
     assert caught.value.code == "unknown-instrument"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trunk", ["recurrent", "transformer"])
 def test_only_the_instruments_asked_for_are_drawn(trunk: str) -> None:
     made = encoder(parts="families", pedal=False)

@@ -63,6 +63,7 @@ def folder(workplace: Path) -> Path:
     return workplace
 
 
+@pytest.mark.slow
 def test_a_band_comes_out_of_a_band(folder: Path) -> None:
     assert run_command("run", "pipe.toml", "--quiet").status == 0
     (first, second) = sorted((folder / "runs/pipe").rglob("*.mid"))
@@ -82,6 +83,7 @@ def test_a_band_comes_out_of_a_band(folder: Path) -> None:
     assert again.read_bytes() == first.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", ["tsd", "structured"])
 def test_other_tokenisers_make_music_too(folder: Path, tokenizer: str) -> None:
     settings = [f"encoder.tokenizer={tokenizer}", "training.align=1", "generate.length=12 beats"]
@@ -90,5 +92,6 @@ def test_other_tokenisers_make_music_too(folder: Path, tokenizer: str) -> None:
     assert len(list((folder / "runs/pipe").rglob("*.mid"))) == 2
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract() -> None:
     assert not any(check_plugin("remi").values())

@@ -302,6 +302,7 @@ def test_tokens_are_drawn_by_the_formula(kind: str, options: dict, expected: lis
         assert within(int((piece == token).sum()), 4000, share), token
 
 
+@pytest.mark.slow
 def test_top_k_of_notes_draws_each_of_them_with_its_probability():
     # Twelve notes of 1/3 to 2/3, not in order; the 3 likeliest are drawn as they are.
     ranked = [5, 2, 9, 0, 7, 11, 3, 1, 10, 4, 8, 6]

@@ -88,6 +88,7 @@ def random_piece(seed: int = 0, steps: int = 12) -> Any:
     return encoder(lowest=58, highest=69).encode(score_of(rows))
 
 
+@pytest.mark.slow
 @row("folder `music`", "`corpus.path`")
 def test_the_folder(trained: tuple[Path, CommandResult]) -> None:
     """All pieces that are long enough are learned from; none is held out."""

@@ -88,6 +88,7 @@ def random_roll(steps: int, seed: int = 0) -> np.ndarray:
     return drawn.astype(np.uint8)
 
 
+@pytest.mark.slow
 @row("folder of MIDI files", "`corpus.path`")
 def test_the_folder(music: Path, trained: tuple[Path, CommandResult]) -> None:
     """Every file is a tune that is learned from or held out."""

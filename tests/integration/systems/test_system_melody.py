@@ -96,6 +96,7 @@ def net(**settings: Any) -> Model[Any]:
     return model
 
 
+@pytest.mark.slow
 @row("`--data_dir`", "`corpus.path`")
 def test_the_folder(music: Path, trained: tuple[Path, CommandResult]) -> None:
     """Every file of the folder has given its melodies."""
