@@ -67,6 +67,10 @@ FAMILIES = {
 }
 """The tables of encoder and model of a small one of each family."""
 
+BY_THE_CLOCK = 21
+"""Operations that a run may have more or fewer than another: the report is written anew after some
+seconds, seven operations each time."""
+
 LENGTHS = {"notes": "4 beats", "remi": "16 tokens"}
 
 
@@ -134,10 +138,16 @@ def different(operations: list[str], numbers: Iterable[int]) -> list[int]:
     return sorted({changes_before[number]: number for number in sorted(numbers)}.values())
 
 
-def gone_on(warm: Warm, folder: Path, operation: int, expected: dict[str, object]) -> str:
-    """Kill a run before an operation and give its command again; returns what is wrong then."""
+def gone_on(
+    warm: Warm, folder: Path, operation: int, sure: int, expected: dict[str, object]
+) -> str:
+    """Kill a run before an operation and give its command again; returns what is wrong then.
+
+    Every run has `sure` operations.
+    """
     killed = warm(folder, "run", "pipe.toml", "-q", kill_at=operation)
-    assert killed.status == -9, killed
+    # Only that the run was over before the last few: see BY_THE_CLOCK.
+    assert killed.status == -9 or (killed.status == 0 and operation >= sure), killed
     again = warm(folder, "run", "pipe.toml", "-q")
     if again.status != 0:
         return f"ends with status {again.status}: {again.err}"
@@ -176,7 +186,7 @@ def test_the_same_command_ends_in_the_same_files(warm: Warm, tmp_path: Path, fam
     wrong = {}
     for number in wanted:
         folder = workplace(tmp_path / "killed", family)
-        if problem := gone_on(warm, folder, number, expected):
+        if problem := gone_on(warm, folder, number, len(operations) - BY_THE_CLOCK, expected):
             wrong[f"{number}: {operations[number]}"] = problem
         shutil.rmtree(folder)
     if "MUSENGINE_ALL_OPS_TABLE" in os.environ:

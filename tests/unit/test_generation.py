@@ -21,7 +21,7 @@ from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.builtin.samplers import Bernoulli, Categorical, Greedy
 from musengine.config.quantities import GridStep, Length, Meter
 from musengine.encoding.layouts import Layout, Tokens
-from musengine.generation.engine import GenerationPlan, generate, piece_seeds
+from musengine.generation.engine import GenerationPlan, generate, piece_seeds, tune
 from musengine.generation.lengths import steps_in
 from musengine.generation.prompts import cut_prompt
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
@@ -148,6 +148,26 @@ def test_a_sampler_that_reads_tempo_and_meter_gets_pieces_of_one() -> None:
     chain = [Timed(NoSettings(), encoder.layout)]
     generate(Successor(encoder.layout), encoder, chain, wanted, device=CPU)
     assert seen == [(2, 60.0), (1, 90.0)]
+
+
+def test_samplers_are_tuned_for_the_pieces_that_are_made() -> None:
+    seen = []
+
+    class Tuned(Categorical):
+        def tune(self, model: Model[Any], conditioning: Mapping[str, Tensor]) -> None:
+            seen.append((model.training, conditioning["index"].tolist()))
+
+    encoder = Counting(EncoderConfig())
+    model = Successor(encoder.layout).train()
+    chain = [Tuned(NoSettings(), encoder.layout)]
+    # The first steps to be made come after prompts of two steps, and of none.
+    wanted = plan([[1, 2], []], Length(2, "tokens"), first=[10, 20])
+    tune(chain, model, encoder, wanted, CPU)
+    assert seen == [(False, [12, 20])]
+    assert model.training
+    # Of no pieces there is nothing to know.
+    tune(chain, model, encoder, plan([], Length(2, "tokens")), CPU)
+    assert len(seen) == 1
 
 
 def test_conditioning_is_those_of_the_step_to_choose() -> None:

@@ -150,13 +150,15 @@ def tune(
     device: torch.device,
 ) -> None:
     """Let samplers learn what they need to know of a trained model for what is to be generated."""
+    if not plan.prompts:
+        return
     rows = [
         encoder.conditioning(first + len(prompt.steps), 1, settings)
         for first, prompt, settings in zip(plan.first, plan.prompts, plan.settings, strict=True)
     ]
     channels = {
         name: torch.from_numpy(np.concatenate([row[name] for row in rows])).to(device)
-        for name in (rows[0] if rows else {})
+        for name in rows[0]
     }
     was_training = model.training
     model.eval()
