@@ -152,7 +152,7 @@ HOSTILE: dict[str, tuple[Hostile, ...]] = {
             "`prompts.safetensors` that says its header is 2^60 bytes long",
             written("runs/pipe/prompts.safetensors", safetensors_of(b"{}", 2**60)),
             GENERATE,
-            "header too large",
+            "prompts.safetensors are damaged",
         ),
         Hostile(
             "`prompts.safetensors` that is a pickle",
@@ -180,11 +180,11 @@ HOSTILE: dict[str, tuple[Hostile, ...]] = {
         ),
         Hostile(
             "a header said to be 2^60 bytes long", checkpoint_of(safetensors_of(b"{}", 2**60)),
-            GENERATE, "header too large",
+            GENERATE, "cannot be read",
         ),
         Hostile(
             "a header nested 100,000 deep", checkpoint_of(safetensors_of(b"[" * DEEP)), GENERATE,
-            "invalid JSON in header",
+            "cannot be read",
         ),
         Hostile(
             "numbers said to lie beyond the end of the file",
@@ -194,10 +194,10 @@ HOSTILE: dict[str, tuple[Hostile, ...]] = {
                     b'"data_offsets":[0,4398046511104]}}'
                 )
             ),
-            GENERATE, "file not fully covered",
+            GENERATE, "cannot be read",
         ),
         Hostile("noise", checkpoint_of(bytes(range(256)) * 16), GO_ON, "cannot be read"),
-        Hostile("an empty file", checkpoint_of(b""), GENERATE, "header too small"),
+        Hostile("an empty file", checkpoint_of(b""), GENERATE, "cannot be read"),
     ),
     "pipelines": (
         Hostile(
