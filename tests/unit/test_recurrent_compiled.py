@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from musengine.nn import LSTMLayer, LSTMStack, compiled, drawn_bits
+from musengine.nn import LibraryLSTM, LSTMLayer, LSTMStack, compiled, drawn_bits
 
 HERE = [name for name in compiled.NAMES if compiled.kernels_of(name)]
 pytestmark = pytest.mark.skipif(not HERE, reason="built without a compiler")
@@ -203,3 +203,17 @@ def test_without_the_compiled_code_results_are_the_same(monkeypatch: pytest.Monk
         for mine, theirs in zip(*results, strict=True):
             torch.testing.assert_close(mine, theirs, atol=2e-6, rtol=2e-5)
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("layers", [16, 17, 20])
+def test_a_deep_library_lstm_steps_as_it_reads_a_sequence(layers: int) -> None:
+    # The compiled code has room for 16 layers at once.
+    torch.manual_seed(0)
+    deep = LibraryLSTM(nn.LSTM(3, 4, layers, batch_first=True))
+    state = tuple((torch.zeros(2, 4), torch.zeros(2, 4)) for _ in range(layers))
+    x = torch.randn(2, 3)
+    with torch.no_grad():
+        whole, _ = deep.sequence(x[:, None], state)
+        step, after = deep.step(x, state)
+    assert torch.allclose(step, whole[:, 0], atol=1e-6)
+    assert len(after) == layers

@@ -144,12 +144,19 @@ def backward(size_t kernels, tuple layer, tuple sequence, size_t given, size_t b
         )
 
 
+cdef extent fitting(list layers) except? 0:
+    """Return how many layers there are; the arrays of this code hold no more than so many."""
+    if len(layers) > MOST_LAYERS:
+        raise ValueError(f"{len(layers)} layers are more than {MOST_LAYERS}")
+    return len(layers)
+
+
 def draw_bits(size_t kernels, list layers, list cells, tuple loop, extent first, extent last):
     """Draw the bits of some rows."""
     cdef Layer stack[MOST_LAYERS]
     cdef float *kept[MOST_LAYERS]
     cdef Loop made
-    cdef extent count = len(layers)
+    cdef extent count = fitting(layers)
     for number in range(count):
         stack[number] = _layer(layers[number])
         kept[number] = <float *><size_t>cells[number]
@@ -181,7 +188,7 @@ cdef class Stack:
     cdef const Kernels *kernels
 
     def __init__(self, size_t kernels, list layers, bint skip):
-        self.count, self.skip = len(layers), skip
+        self.count, self.skip = fitting(layers), skip
         self.kernels = <const Kernels *>kernels
         for number in range(self.count):
             self.layers[number] = _layer(layers[number])

@@ -391,7 +391,7 @@ def learn(
 
 
 def stacked(layers: Sized) -> bool:
-    """Return whether `draw_bits` takes so many layers."""
+    """Return whether `draw_bits` and `Steps` take so many layers."""
     return bool(kernels) and len(layers) <= _recurrent.most_layers
 
 

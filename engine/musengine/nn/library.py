@@ -46,7 +46,8 @@ class LibraryLSTM:
     def step(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
         """Run one step (B, inputs); returns the last layer's hidden state, the state after."""
         parameters = [weight for weight in self.layers._flat_weights if weight is not None]
-        if not torch.is_grad_enabled() and compiled.usable(x, *parameters[:1]):
+        fits = compiled.stacked(range(self.layers.num_layers))
+        if not torch.is_grad_enabled() and fits and compiled.usable(x, *parameters[:1]):
             made = self._steps.of(parameters, self._packed).step(x, state)
             return made[-1][0], made
         after = []
