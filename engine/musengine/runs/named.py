@@ -29,6 +29,11 @@ class NamedRun:
     folder: RunFolder
     trained: RegistryEntry | None = None
 
+    @property
+    def origin(self) -> Origin:
+        """What the pipeline of a run names that goes on from it."""
+        return Origin(self.folder.path.resolve() if self.trained is None else self.trained.name)
+
 
 def find_run(name: str | Path, registry: Registry) -> NamedRun:
     """Return what a name stands for: a run folder first, then one in `runs/`, then a trained model.

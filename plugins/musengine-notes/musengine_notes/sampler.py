@@ -93,16 +93,14 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         """Find what is added to copying in bars as the pieces have them."""
         if self.config.copy != "auto" or not isinstance(model, NoteModel) or not model.lags:
             return
-        weights = digest_of(model)
+        way = (digest_of(model), self.config.temperature, self.config.top_p)
         for bar in torch.unique(conditioning["metre"][:, BAR]).tolist():
-            key = (weights, self.config.temperature, self.config.top_p, bar)
+            key = (*way, bar)
             if key not in self._found.entries and bar > 0:
                 logger.info("trying how much has to be copied for as much to come back as does")
                 self._found.entries[key] = tried_copying(model, self._chooser, bar).cpu()
         self._by_bar = {
-            key[-1]: more
-            for key, more in self._found.entries.items()
-            if key[:-1] == (weights, self.config.temperature, self.config.top_p)
+            key[-1]: more for key, more in self._found.entries.items() if key[:-1] == way
         }
 
     @property

@@ -155,9 +155,8 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
     if parsed.start is not None:
         from musengine.runs.named import find_run
 
-        start = find_run(parsed.start, registry)
-        place = start.folder.path.resolve() if start.trained is None else start.trained.name
-        parsed.settings.append(f"training.init_from={json.dumps(str(place))}")
+        origin = find_run(parsed.start, registry).origin
+        parsed.settings.append(f"training.init_from={json.dumps(origin.to_toml())}")
     try:
         loaded = load_pipeline(parsed.file, registry, parsed.settings, check_sources=check_sources)
     except ConfigError as error:

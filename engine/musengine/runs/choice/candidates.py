@@ -13,7 +13,6 @@ from musengine.config import toml
 from musengine.data.discovery import check_sources
 from musengine.data.survey import SurveyedCorpus
 from musengine.errors import ConfigError, UserError, is_strict
-from musengine.interfaces.training import Origin
 from musengine.pipeline.layers import Layer, merged
 from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.pipeline.sections import LISTS
@@ -59,12 +58,6 @@ class Start:
     name: str
     run: NamedRun
     minutes: float
-
-    @property
-    def origin(self) -> Origin:
-        """What the run's pipeline names."""
-        trained = self.run.trained
-        return Origin(self.run.folder.path.resolve() if trained is None else trained.name)
 
 
 @dataclass(frozen=True)
@@ -143,7 +136,7 @@ def candidate_from(
         )
     own = pipeline.tables()
     training = {key: value for key, value in own["training"].items() if key not in _NOT_TAKEN}
-    training["init_from"] = start.origin.to_toml()
+    training["init_from"] = start.run.origin.to_toml()
     training["batch_size"] = max(2, min(training["batch_size"], corpus.survey.pieces))
     if rate := training.get("learning_rate"):
         training["learning_rate"] = round(_SLOWER * rate, 8)

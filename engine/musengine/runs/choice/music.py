@@ -125,7 +125,7 @@ def _refuse_other_start(folder: RunFolder, pipeline: Pipeline, wanted: Start | N
     Raises:
         UserError: it did; without a word it may have started from anything.
     """
-    if wanted is None or pipeline.training.init_from == wanted.origin:
+    if wanted is None or pipeline.training.init_from == wanted.run.origin:
         return
     raise UserError(
         f"{folder.path} was not begun with --from {wanted.name}; leave it out to go on, or start "

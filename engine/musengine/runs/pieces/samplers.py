@@ -60,17 +60,24 @@ def samplers_of(pipeline: Pipeline, layout: Layout, path: Path) -> list[Sampler[
     Raises:
         UserError: the file is damaged, or is another sampler's.
     """
-    states = _states(path)
-    samplers: list[Sampler[Any]] = []
-    for component in pipeline.samplers:
-        sampler: Sampler[Any] = component.create(layout)
-        if component.name in states:
-            try:
-                sampler.load_state(states[component.name])
-            except (LookupError, TypeError, ValueError) as error:
-                raise _damaged(path, error) from error
-        samplers.append(sampler)
-    return samplers
+    known = _states(path)
+    chain = [component.create(layout) for component in pipeline.samplers]
+    try:
+        give_back(chain, [known.get(each.name, {}) for each in pipeline.samplers])
+    except (LookupError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return chain
+
+
+def give_back(chain: Sequence[Sampler[Any]], states: Sequence[Mapping[str, Array]]) -> None:
+    """Give each sampler of a chain what it had learned, nothing where its state is empty.
+
+    Raises:
+        LookupError, TypeError, ValueError: a state is another sampler's.
+    """
+    for sampler, state in zip(chain, states, strict=True):
+        if state:
+            sampler.load_state(state)
 
 
 def figures_of(samplers: Sequence[Sampler[Any]], steps: Array, prompt: Array) -> dict[str, Any]:

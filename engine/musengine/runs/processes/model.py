@@ -19,6 +19,7 @@ from musengine.interfaces.sampler import Sampler
 from musengine.music.piece import SplitName
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.declarations import WriterDeclaration
+from musengine.runs.pieces.samplers import give_back
 from musengine.runs.processes.ranks import (
     Helper,
     SharedCorpus,
@@ -91,12 +92,10 @@ class SharedPieces(Work):
 
     def carry_out(self, helper: Helper) -> None:
         """Make this process's share of them."""
-        trained, chain = helper.known_model(), []
-        for component, state in zip(self.pipeline.samplers, self.learned, strict=True):
-            sampler: Sampler[Any] = component.create(trained.encoder.layout)
-            if state:
-                sampler.load_state(state)
-            chain.append(sampler)
+        trained = helper.known_model()
+        layout = trained.encoder.layout
+        chain = [component.create(layout) for component in self.pipeline.samplers]
+        give_back(chain, self.learned)
         _share_of_pieces(self.pipeline, trained, chain, self.plan, helper.ranks, None)
 
 
