@@ -19,7 +19,7 @@ from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece
 from musengine.interfaces.loss import Loss, negative_log_likelihood
 from musengine.interfaces.metric import Evidence
-from musengine.interfaces.model import Batch, Model, Output
+from musengine.interfaces.model import Batch, Model, Output, evaluation_mode
 from musengine.interfaces.prediction import predict
 
 RESAMPLES = 2000
@@ -323,19 +323,15 @@ def _outputs(
     # A model that counts may have no tensor at all.
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     window, share = model.config.window(), (ranks.rank, ranks.size)
-    was_training, carried = model.training, None
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in windows(pieces, model.layout, window, share=share):
-                on_device = batch.to(device)
-                # All rows fresh: no state, so that the model takes its own initial one.
-                if not bool(batch.reset.all()):
-                    on_device = replace(on_device, carried=carried)
-                output = predict(model, on_device)
-                carried = output.state
-                yield on_device, output
-                if beat is not None:
-                    beat()
-    finally:
-        model.train(was_training)
+    carried = None
+    with evaluation_mode(model):
+        for batch in windows(pieces, model.layout, window, share=share):
+            on_device = batch.to(device)
+            # All rows fresh: no state, so that the model takes its own initial one.
+            if not bool(batch.reset.all()):
+                on_device = replace(on_device, carried=carried)
+            output = predict(model, on_device)
+            carried = output.state
+            yield on_device, output
+            if beat is not None:
+                beat()

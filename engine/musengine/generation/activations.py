@@ -13,7 +13,7 @@ import torch
 from musengine.encoding.layouts import Tokens
 from musengine.errors import UserError
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
-from musengine.interfaces.model import Batch, Model, Recorded, as_steps
+from musengine.interfaces.model import Batch, Model, Recorded, as_steps, evaluation_mode
 from musengine.interfaces.writer import Activations, Writer
 from musengine.plugins.registry import Registry
 from musengine.utils.arrays import Array
@@ -27,17 +27,12 @@ LARGEST = 2**28
 
 def record(model: Model[Any], batch: Batch, prompt_steps: int = 0) -> Activations:
     """Record the first row of a batch, as many of its steps as `LARGEST` allows."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            # One step is recorded to learn what a step takes, before memory for all of them is
-            # asked for.
-            size = sum(part.values.nbytes for part in model.record(_part(batch, 1)).values())
-            count = max(min(int(batch.mask[0].sum()), LARGEST // max(size, 1)), 1)
-            recorded = model.record(_part(batch, count))
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model):
+        # One step is recorded to learn what a step takes, before memory for all of them is
+        # asked for.
+        size = sum(part.values.nbytes for part in model.record(_part(batch, 1)).values())
+        count = max(min(int(batch.mask[0].sum()), LARGEST // max(size, 1)), 1)
+        recorded = model.record(_part(batch, count))
     steps = batch.targets[0, :count].cpu().numpy()
     arrays = {name: _of_one(part) for name, part in recorded.items()}
     return Activations(model.layout, steps, min(prompt_steps, count), arrays)

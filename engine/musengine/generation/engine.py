@@ -20,7 +20,14 @@ from musengine.generation.lengths import length_shares, steps_in, time_tokens
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.contracts.tensors import check_drawn, check_step
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
-from musengine.interfaces.model import Model, Request, State, as_steps, joined_states
+from musengine.interfaces.model import (
+    Model,
+    Request,
+    State,
+    as_steps,
+    evaluation_mode,
+    joined_states,
+)
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
 from musengine.interfaces.steering import Steering
 from musengine.utils.arrays import Array
@@ -118,27 +125,21 @@ def generate(
         keep_logits: also return what the choices were drawn from.
         beat: called now and then with the share that is done, 0 to 1.
     """
-    was_training = model.training
-    model.eval()
-    try:
-        # More than `no_grad`: no version counters, whose cost every small step would pay.
-        with torch.inference_mode():
-            if own:
-                return _own(model, encoder, plan)
-            pieces: dict[int, GeneratedPiece] = {}
-            generator_of = partial(
-                _Generator, model, encoder, samplers, plan, device=device, keep_logits=keep_logits
-            )
-            for chunk in _side_by_side(plan, encoder.layout, samplers):
-                for generator in _generators(generator_of, plan, chunk):
+    with evaluation_mode(model):
+        if own:
+            return _own(model, encoder, plan)
+        pieces: dict[int, GeneratedPiece] = {}
+        generator_of = partial(
+            _Generator, model, encoder, samplers, plan, device=device, keep_logits=keep_logits
+        )
+        for chunk in _side_by_side(plan, encoder.layout, samplers):
+            for generator in _generators(generator_of, plan, chunk):
 
-                    def report(share: float, numbers: list[int] = generator.chunk) -> None:
-                        if beat is not None:
-                            beat((len(pieces) + share * len(numbers)) / len(plan.prompts))
+                def report(share: float, numbers: list[int] = generator.chunk) -> None:
+                    if beat is not None:
+                        beat((len(pieces) + share * len(numbers)) / len(plan.prompts))
 
-                    pieces.update(zip(generator.chunk, generator.run(report), strict=True))
-    finally:
-        model.train(was_training)
+                pieces.update(zip(generator.chunk, generator.run(report), strict=True))
     return [pieces[index] for index in range(len(plan.prompts))]
 
 
@@ -160,14 +161,9 @@ def tune(
         name: torch.from_numpy(np.concatenate([row[name] for row in rows])).to(device)
         for name in rows[0]
     }
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for sampler in samplers:
-                sampler.tune(model, channels)
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model):
+        for sampler in samplers:
+            sampler.tune(model, channels)
 
 
 def _side_by_side(

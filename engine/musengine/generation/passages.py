@@ -14,7 +14,7 @@ from musengine.generation.engine import CHECK_EVERY, MOST_STEPS, with_step
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.contracts.tensors import check_drawn, check_step
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
-from musengine.interfaces.model import Model, State, as_steps, joined_states
+from musengine.interfaces.model import Model, State, as_steps, evaluation_mode, joined_states
 from musengine.interfaces.sampler import History, PieceRandom, Sampler
 from musengine.interfaces.steering import Guide, Infill, Passage
 
@@ -45,15 +45,9 @@ def draw_passages(
     Raises:
         UserError: no such instrument was learned.
     """
-    was_training = model.training
-    model.eval()
     guide = encoder.guide(infill, len(seeds), settings)
-    drawing = _Drawing(model, encoder, samplers, guide, seeds, settings, device)
-    try:
-        with torch.inference_mode():
-            drawing.run(beat)
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model):
+        _Drawing(model, encoder, samplers, guide, seeds, settings, device).run(beat)
     return [guide.passage(number) for number in range(len(seeds))]
 
 

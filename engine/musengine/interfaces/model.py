@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,19 @@ size, and how much of it is used in one of (N,).
 A named tuple stays one but for a checkpoint: of a training with `stateful` batches that was stopped
 it comes back as a plain tuple, which a model should unpack by its order.
 """
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Within, a model drops nothing and computes without gradients; then it is as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        # More than `no_grad`: no version counters, whose cost every small step would pay.
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
 
 
 @dataclass(frozen=True)
