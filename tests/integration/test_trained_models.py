@@ -19,7 +19,6 @@ from musengine.testing import CommandResult, SitePackages, load_checkpoint, read
 pytest.importorskip("torch")
 from musengine.plugins.manager import load_registry
 from musengine.runs.named import find_run
-from musengine.runs.packing import pack
 from musengine.runs.run import Run
 
 PLUGIN = """
@@ -77,7 +76,7 @@ def tiny(run: Path, site_packages: SitePackages) -> Iterator[Path]:
     install(site_packages)
     folder = site_packages.folder / "musengine_tiny" / "tiny"
     folder.mkdir()
-    pack(Run(run)._folder, load_registry(), folder, name="tiny")
+    Run(run).pack(folder, name="tiny", settings=['output=[{type="midi"}]'])
     manager.load.cache_clear()
     yield folder
     manager.load.cache_clear()
@@ -96,6 +95,8 @@ class TestPacked:
         files = contents(tiny)
         assert set(files) == {
             *("pipeline.toml", "corpus.json", "evaluation.json", "versions.json"),
+            *(f"samples/piece-00{number}.mid" for number in range(1, 5)),
+            "samples/generated.jsonl",
             f"checkpoints/{next((run / 'checkpoints').iterdir()).name}",
         }
         assert not any(str(run.parents[1]).encode() in data for data in files.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from musengine.pipeline.resolve import Pipeline, resolve_pipeline
 from musengine.plugins.registry import Registry
 from musengine.runs.folder import RunFolder
 from musengine.runs.pieces import samplers
-from musengine.runs.pieces.generate import make_pieces
+from musengine.runs.pieces.generate import make_pieces, write_pieces
 from musengine.runs.trained import load_trained
 from musengine.training import checkpoint as checkpoints
 from musengine.utils.files import read_table, write_json, write_text
@@ -32,6 +32,8 @@ _OF_PIECES = (
     *("redraw", "best_of"),
 )
 """Keys of `[generate]` that stay: no paths, and no seed, so that each call makes other pieces."""
+_SAMPLES = 4
+"""Pieces made with the packed weights, to be heard before anything is generated."""
 _OF_MACHINE = ("device", "threads", "init_from")
 """Keys of `[training]` that go."""
 
@@ -43,8 +45,11 @@ def pack(
     *,
     name: str,
     prompts: int = 0,
+    settings: Sequence[str] = (),
 ) -> None:
-    """Write into an empty folder what a run needs as a trained model; no music but the prompts.
+    """Write into an empty folder what a run needs as a trained model, and a few of its pieces.
+
+    Of the music that it learned from nothing is in it but the prompts.
 
     Args:
         run: a run that was trained.
@@ -53,6 +58,7 @@ def pack(
         name: what it is called.
         prompts: how many beginnings of pieces that were held out come with it, as music that can
             be played back; with none, pieces begin from nothing.
+        settings: of the pieces that come with it, as `--set` takes them.
 
     Raises:
         UserError: it has no checkpoint, or something in it is damaged.
@@ -80,13 +86,14 @@ def pack(
     source = SettingsSource(target.pipeline_file, name, copy.deepcopy(tables), folder)
     resolve_pipeline(source, registry)
     write_text(target.pipeline_file, tomli_w.dumps(tables))
-    _tune(target, registry)
+    _make_samples(target, registry, settings)
 
 
-def _tune(target: RunFolder, registry: Registry) -> None:
-    """Make a piece, so that what its samplers find out of the packed weights is found once."""
-    pipeline = target.read_pipeline(registry, ["generate.count=1", "generate.redraw=false"])
+def _make_samples(target: RunFolder, registry: Registry, settings: Sequence[str]) -> None:
+    """Make a few pieces, and keep what the samplers find out of the packed weights for them."""
+    pipeline = target.read_pipeline(registry, [f"generate.count={_SAMPLES}", *settings])
     made = make_pieces(pipeline, target, registry, seed=0)
+    write_pieces(made, pipeline, target, seed=0)
     samplers.keep(pipeline, made.samplers, target.samplers)
 
 

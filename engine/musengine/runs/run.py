@@ -191,17 +191,29 @@ class Run:
         evaluate.keep_figures(measured, pipeline, self._folder, registry)
         return dict(without_nan(measured))
 
-    def pack(self, folder: str | Path, *, name: str, prompts: int = 0) -> None:
+    def pack(
+        self, folder: str | Path, *, name: str, prompts: int = 0, settings: Sequence[str] = ()
+    ) -> None:
         """Write into an empty folder what it needs as a trained model, its weights in 16 bits.
+
+        Four pieces that it makes come with it.
 
         Args:
             folder: made if it is not there.
             name: what the model is called.
             prompts: how many beginnings of pieces that were held out come with it, as music that
                 can be played back; with none, pieces begin from nothing.
+            settings: of the pieces that come with it, such as `generate.length=16 bars`.
 
         Raises:
             UserError: it has no checkpoint, or something in it is damaged.
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
-        pack(self._folder, load_registry(), Path(folder), name=name, prompts=prompts)
+        pack(
+            self._folder,
+            load_registry(),
+            Path(folder),
+            name=name,
+            prompts=prompts,
+            settings=settings,
+        )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from musengine.api import CommandContext, ExitStatus
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine compare`."""
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run folder, or a trained model by its name"
+    )
     parser.add_argument("--json", action="store_true", help="the table as JSON on stdout")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from musengine.api import MetricDeclaration, Registry, read_json, read_tables
+from musengine.api import MetricDeclaration, Registry, find_run, read_json, read_tables
 from musengine.errors import UserError
 from musengine_evaluation.interval import Interval
 
@@ -197,21 +197,22 @@ class _Declared:
         return self.owners.get(figure, "")
 
 
-def compare_runs(runs: Sequence[Path], registry: Registry) -> Table:
+def compare_runs(runs: Sequence[str | Path], registry: Registry) -> Table:
     """Put the figures of runs side by side, as their `evaluation.json` has them.
 
     Args:
-        runs: their folders; the others are compared with the first.
-        registry: whose metrics declare which figures are better.
+        runs: their folders, or names of trained models; the others are compared with the first.
+        registry: the trained models, and the metrics, which declare which figures are better.
 
     Raises:
         UserError: a folder is no run, or has not been evaluated.
     """
-    made, declared = [_Made.of(run) for run in runs], _Declared.of(registry)
+    folders = [find_run(run, registry).folder.path for run in runs]
+    made, declared = [_Made.of(folder) for folder in folders], _Declared.of(registry)
     places = dict.fromkeys(place for each in made for place in each.figures)
     return Table(
         runs=tuple(str(run) for run in runs),
-        messages=tuple(_message(run) for run in runs),
+        messages=tuple(_message(folder) for folder in folders),
         rows={place: tuple(each.figures.get(place) for each in made) for place in places},
         better=declared.better,
         unlike={
@@ -227,10 +228,6 @@ def _message(run: Path) -> str:
 
 
 def _figures(run: Path) -> Iterator[tuple[tuple[str, str], Interval]]:
-    if not (run / "pipeline.toml").is_file():
-        raise UserError(
-            f"{run} is not a run folder: it has no pipeline.toml", code="not-a-run-folder"
-        )
     path = run / "evaluation.json"
     if not path.is_file():
         raise UserError(

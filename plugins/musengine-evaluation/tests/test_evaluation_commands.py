@@ -286,6 +286,18 @@ def test_a_run_without_figures_says_how_to_make_them() -> None:
     assert run_command("compare", "a").status == 0
 
 
+def test_runs_are_compared_by_their_names_too(workplace: Path) -> None:
+    for name, nats in (("one", 1.5), ("other", 2.5)):
+        run = workplace / "runs" / name
+        run.mkdir(parents=True)
+        (run / "pipeline.toml").touch()
+        (run / "evaluation.json").write_text(json.dumps({"valid": {"nll": nats}}))
+    told = json.loads(run_command("compare", "one", "runs/other", "--json").out)
+    assert told["runs"] == ["one", "runs/other"]
+    (row,) = told["figures"]
+    assert [value["value"] for value in row["values"]] == [1.5, 2.5]
+
+
 @pytest.mark.slow
 def test_only_what_means_the_same_is_compared() -> None:
     settings = {

@@ -21,12 +21,12 @@ from musengine.api import (
     ExitStatus,
     Score,
     counted,
-    is_run_folder,
     read_json,
     read_scores,
     whole_file,
 )
 from musengine.errors import UserError
+from musengine_media.music_named import music_named
 from musengine_media.page.document import document
 from musengine_media.page.instruments import sounds_for
 from musengine_media.page.markup import Child, Markup, element, joined
@@ -68,7 +68,11 @@ def write_test(paths: Sequence[str], out: Path, seed: int, context: CommandConte
             code="sets-not-two",
         )
     sets = [
-        read_scores(_music_of(path), registry=context.registry, reporter=context.reporter)
+        read_scores(
+            music_named(path, context.registry),
+            registry=context.registry,
+            reporter=context.reporter,
+        )
         for path in paths
     ]
     pairs = paired(sets, seed)
@@ -85,10 +89,6 @@ def write_test(paths: Sequence[str], out: Path, seed: int, context: CommandConte
     with whole_file(out, "--out") as aside:
         aside.write_text(_page(sections, shelf, test), encoding="utf-8")
     logger.info(f"page: {out}; which piece is of which set is in {key}")
-
-
-def _music_of(path: str) -> Path | str:
-    return Path(path, "samples") if is_run_folder(Path(path)) else path
 
 
 def paired(sets: Sequence[Mapping[str, Score]], seed: int) -> list[Pair]:

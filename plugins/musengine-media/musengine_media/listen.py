@@ -17,6 +17,7 @@ from musengine.api import (
     whole_file,
 )
 from musengine_media.blind import write_test
+from musengine_media.music_named import music_named
 from musengine_media.page.document import document
 from musengine_media.page.engraving import Engraver
 from musengine_media.page.instruments import sounds_for
@@ -28,7 +29,12 @@ logger = logging.getLogger(__name__)
 
 def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `musengine listen`."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="music files and folders")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="music files and folders; of a run or a trained model, by its name, its pieces",
+    )
     default = Path("listen.html")
     parser.add_argument(
         "--out", type=Path, default=default, metavar="FILE", help=f"the page ({default})"
@@ -46,7 +52,8 @@ def listen(parsed: argparse.Namespace, context: CommandContext) -> int:
     if parsed.blind:
         write_test(parsed.paths, parsed.out, parsed.seed, context)
         return ExitStatus.DONE
-    scores = read_scores(*parsed.paths, registry=context.registry, reporter=context.reporter)
+    music = [music_named(path, context.registry) for path in parsed.paths]
+    scores = read_scores(*music, registry=context.registry, reporter=context.reporter)
     with whole_file(parsed.out, "--out") as aside:
         aside.write_text(listening_page(scores, context.registry), encoding="utf-8")
     logger.info(f"page: {parsed.out}")

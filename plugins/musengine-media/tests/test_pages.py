@@ -171,6 +171,22 @@ class TestListen:
         assert "nowhere.mid" in done.err
         assert not (workplace / "listen.html").exists()
 
+    def test_of_a_run_its_pieces_are_meant_by_folder_or_name(self, workplace: Path) -> None:
+        run = workplace / "runs" / "mine"
+        (run / "samples").mkdir(parents=True)
+        (run / "pipeline.toml").touch()
+        (run / "other.mid").write_bytes(midi_bytes(two_parts("not a piece")))
+        (run / "samples" / "piece-001.mid").write_bytes(midi_bytes(two_parts("a piece")))
+        for word in ("mine", "runs/mine"):
+            pieces = listened(workplace, word).data["pieces"].values()
+            assert [piece["parts"][0]["name"] for piece in pieces] == ["a piece"]
+
+    def test_a_run_without_pieces_is_one_line(self, workplace: Path) -> None:
+        (workplace / "mine").mkdir()
+        (workplace / "mine" / "pipeline.toml").touch()
+        done = run_command("listen", "mine")
+        assert (done.status, "mine has no pieces yet" in done.err) == (1, True)
+
 
 def test_pieces_that_would_make_a_page_too_large_are_counted() -> None:
     generator = np.random.default_rng(0)

@@ -16,6 +16,8 @@ from musengine.errors import UserError
 from musengine_tools.export.card import model_card
 
 CARD = "model-card.md"
+_AS_MIDI = ('output=[{type="midi"}]',)
+"""How the pieces that come with a model are written."""
 _DECLARATION = """\
         TrainedDeclaration(
             name={name},
@@ -127,7 +129,7 @@ def write_distribution(
 def _model(model: ModelToShare, package: str, home: Path) -> str:
     """Write a model's folder; returns its declaration."""
     run, folder = Run(model.run), home / model.name
-    run.pack(folder, name=model.name, prompts=model.prompts)
+    run.pack(folder, name=model.name, prompts=model.prompts, settings=_AS_MIDI)
     said = {name: str(value) for name, value in vars(model).items()}
     _text(folder / CARD, model_card(model.run, run.pipeline(), said))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
