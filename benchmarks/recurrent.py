@@ -39,13 +39,14 @@ from torch import nn
 from torch.nn import functional
 
 from musengine.builtin.batching import StatefulBatching, WindowBatching
-from musengine.config.quantities import GridStep
+from musengine.config.quantities import GridStep, Length
 from musengine.data.batching import collate
 from musengine.encoding.layouts import Grid
+from musengine.generation import engine
 from musengine.interfaces.batching import Row
-from musengine.interfaces.encoder import EncodedPiece
+from musengine.interfaces.encoder import DecodeSettings, Encoded, EncodedPiece
 from musengine.interfaces.loss import negative_log_likelihood
-from musengine.interfaces.sampler import GridDraw, History, PieceRandom
+from musengine.interfaces.sampler import GridDraw
 from musengine.interfaces.training import TrainingConfig
 from musengine.testing import score_of
 from musengine.training.device import supports_bfloat16
@@ -281,31 +282,29 @@ def notes_learned() -> tuple[Work, Work]:
 
 
 def notes_drawn() -> tuple[Work, Work]:
-    """Return drawing the notes of one piece."""
-    from musengine.generation.sampler_chain import Chain
+    """Return drawing the notes of one piece, the whole way that `musengine generate` goes."""
     from musengine_notes.config import NotesSamplerConfig
     from musengine_notes.sampler import NotesSampler
 
     model, encoder, pieces, other = notes_model()
-    model.eval()
     width = model.config.width
-    chain = Chain([NotesSampler(NotesSamplerConfig(), encoder.layout)], encoder.layout)
-    steps = torch.from_numpy(pieces[0].encoded.steps[None, :1].astype(np.int64))
-    metre = torch.from_numpy(pieces[0].encoded.conditioning["metre"][None, 0].copy())
-    history = History(encoder.layout, steps, 1)
+    samplers = [NotesSampler(NotesSamplerConfig(), encoder.layout)]
+    plan = engine.GenerationPlan(
+        prompts=[Encoded(encoder.empty())],
+        first=[0],
+        seeds=engine.piece_seeds(0, 1),
+        length=Length(160.0, "steps"),
+        settings=[DecodeSettings()],
+    )
+    begin = torch.from_numpy(pieces[0].encoded.steps[None, :1].astype(np.int64))
 
-    @torch.inference_mode()
     def ours() -> int:
-        last, state = steps[:, 0], model.start(1)
-        chain.begin(history, PieceRandom([0], torch.device("cpu")))
-        for _ in range(50):
-            context, state = model.step(last, state, {"metre": metre})
-            last = chain.choose(model, context, history).choice
-        return 50
+        made = engine.generate(model, encoder, samplers, plan, device=torch.device("cpu"))
+        return len(made[0].steps)
 
     @torch.inference_mode()
     def plainly() -> int:
-        last, states, place = steps[:, 0], other.as_cells(width), torch.zeros(1, dtype=torch.int64)
+        last, states, place = begin[:, 0], other.as_cells(width), torch.zeros(1, dtype=torch.int64)
         for _ in range(50):
             last = other.step(last, place, states, 0.95)
         return 50

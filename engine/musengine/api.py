@@ -142,11 +142,18 @@ if TYPE_CHECKING:
     from musengine.music.transforms import overlap as overlap
     from musengine.music.transforms import snap as snap
     from musengine.music.transforms import tracks_on as tracks_on
+    from musengine.nn import CopiedRuns as CopiedRuns
     from musengine.nn import LayerTrace as LayerTrace
     from musengine.nn import LibraryLSTM as LibraryLSTM
     from musengine.nn import LSTMGates as LSTMGates
     from musengine.nn import LSTMLayer as LSTMLayer
     from musengine.nn import LSTMStack as LSTMStack
+    from musengine.nn import NoteBars as NoteBars
+    from musengine.nn import NoteDraws as NoteDraws
+    from musengine.nn import NoteLoop as NoteLoop
+    from musengine.nn import NotePast as NotePast
+    from musengine.nn import NoteRules as NoteRules
+    from musengine.nn import NoteWeights as NoteWeights
     from musengine.nn import StackOutput as StackOutput
     from musengine.nn import StackState as StackState
     from musengine.nn import drawn_bits as drawn_bits
@@ -263,8 +270,9 @@ _NAMES = {
     "music.timing": "DEFAULT_BPM key_map meter_map steps_to_ticks tempo_map",
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
     "nn": (
-        "LSTMGates LSTMLayer LSTMStack LayerTrace LibraryLSTM StackOutput StackState drawn_bits "
-        "layer_states step_in_place"
+        "CopiedRuns LSTMGates LSTMLayer LSTMStack LayerTrace LibraryLSTM NoteBars NoteDraws "
+        "NoteLoop NotePast NoteRules NoteWeights StackOutput StackState drawn_bits layer_states "
+        "step_in_place"
     ),
     "pipeline.resolve": "Pipeline",
     "pipeline.values": "Source",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from musengine.interfaces.contracts.tensors import check_drawn, check_step
 from musengine.interfaces.encoder import DecodeSettings, Encoded, Encoder
 from musengine.interfaces.model import (
     Model,
+    Proposal,
     Request,
     State,
     as_steps,
@@ -234,19 +236,20 @@ def _cut(
     return steps if wanted is None else steps[:wanted]
 
 
-def with_step(steps: Tensor, step: Tensor, index: int) -> Tensor:
-    """Return steps (N, T, ...) that have a step (N, ...) at an index; where none is left, longer.
+def with_steps(steps: Tensor, new: Tensor, index: int) -> Tensor:
+    """Return steps (N, T, ...) that have others (N, K, ...) from an index on, longer if need be.
 
     Args:
         steps: those before the index count; changed where there is room.
-        step: the new one.
+        new: the others.
         index: T at the most.
     """
-    if index == steps.shape[1]:
+    end = index + new.shape[1]
+    if end > steps.shape[1]:
         # Doubling keeps the copying linear in the length.
-        more = steps.new_zeros(len(steps), max(index, 256), *steps.shape[2:])
+        more = steps.new_zeros(len(steps), max(end, 256), *steps.shape[2:])
         steps = torch.cat([steps, more], dim=1)
-    steps[:, index] = step
+    steps[:, index:end] = new
     return steps
 
 
@@ -318,24 +321,44 @@ class _Generator:
         """Generate until every piece is long enough."""
         state, last, rows = self._state, self._last(), range(len(self.chunk))
         self.chain.begin(self._history(self.prompt_steps), self.random)
-        steered, made = self._steered(), 0
+        steered, made, ahead = self._steered(), 0, not self.plan.steering
         while not self._all_done(made, report):
-            conditioning = self._conditioning(self.prompt_steps + made, 1, rows)
-            here = {name: channel[:, 0] for name, channel in conditioning.items()} | steered
-            context, state = check_step(self.model, self.model.step(last, state, here))
+            # Until the next look at how far pieces are; one by one, if that is what has to be.
+            count = self._until_looked_at(made) if ahead else 1
+            conditioning = self._conditioning(self.prompt_steps + made, count, rows)
             history = self._history(self.prompt_steps + made)
-            proposal = self.chain.choose(self.model, context, history)
+            chosen = None
+            if ahead:
+                chosen = self.chain.choose_ahead(
+                    self.model, last, state, conditioning, history, count
+                )
+                # What is once done step by step is so to the end.
+                ahead = chosen is not None
+            if chosen is None:
+                here = {name: channel[:, 0] for name, channel in conditioning.items()} | steered
+                context, state = check_step(self.model, self.model.step(last, state, here))
+                one = self.chain.choose(self.model, context, history)
+                chosen = Proposal(one.choice[:, None], one.logits[:, None]), state
+            proposal, state = chosen
             if made % CHECK_EVERY == 0:
                 # Not at each step: on a GPU every look at the numbers waits for the device.
                 check_drawn(self.model, proposal)
-            last = proposal.choice
-            self._steps = with_step(self._steps, last, self.prompt_steps + made)
+            last = proposal.choice[:, -1]
+            self._steps = with_steps(self._steps, proposal.choice, self.prompt_steps + made)
             if self._logits is not None:
                 # On the CPU at once: hours of logits would not fit beside the model.
-                self._logits.append(proposal.logits.float().cpu())
-            made += 1
+                self._logits += proposal.logits.float().cpu().unbind(1)
+            made += proposal.choice.shape[1]
         pieces = self._steps[:, : self.prompt_steps + made].cpu().numpy()
         return [self._finished(row, piece) for row, piece in enumerate(pieces)]
+
+    def _until_looked_at(self, made: int) -> int:
+        """Return how many steps there are up to the next look at how far pieces are."""
+        count = min(CHECK_EVERY - made % CHECK_EVERY, MOST_STEPS - made)
+        length = self.plan.length
+        if length.unit in self._counted:
+            count = min(count, math.ceil(length.number) - made)
+        return count
 
     def _last(self) -> Tensor | None:
         """Return the step before the first to be made: a prompt's last, or the begin token."""

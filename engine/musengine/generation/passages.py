@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from musengine.evaluation.likelihood import score_pieces
-from musengine.generation.engine import CHECK_EVERY, MOST_STEPS, with_step
+from musengine.generation.engine import CHECK_EVERY, MOST_STEPS, with_steps
 from musengine.generation.sampler_chain import Chain
 from musengine.interfaces.contracts.tensors import check_drawn, check_step
 from musengine.interfaces.encoder import DecodeSettings, EncodedPiece, Encoder
@@ -88,7 +88,7 @@ class _Drawing:
         self.count = len(seeds)
         prompt = as_steps(guide.prompt.steps, device)
         self.prompt_steps = len(prompt)
-        # A view of one prompt for all rows; `with_step` copies as soon as a step is added.
+        # A view of one prompt for all rows; `with_steps` copies as soon as a step is added.
         self._steps = prompt.expand(self.count, *prompt.shape)
 
     def run(self, beat: Callable[[], None] | None) -> None:
@@ -106,7 +106,7 @@ class _Drawing:
                 if beat is not None:
                     beat()
             last = proposal.choice
-            self._steps = with_step(self._steps, last, self.prompt_steps + made)
+            self._steps = with_steps(self._steps, last[:, None], self.prompt_steps + made)
             made += 1
 
     def _begun(self) -> State:

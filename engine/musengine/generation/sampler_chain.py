@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, cast
@@ -13,13 +13,14 @@ from torch import Tensor
 from musengine.encoding.layouts import Grid, Layout, Tokens
 from musengine.generation.grammar_state import GrammarState
 from musengine.interfaces.contracts.tensors import (
+    check_ahead,
     check_limits,
     check_proposal,
     check_reshaped,
     check_verdict,
     choice_shape,
 )
-from musengine.interfaces.model import Model, Proposal
+from musengine.interfaces.model import Model, Proposal, State
 from musengine.interfaces.sampler import (
     Draw,
     GridDraw,
@@ -187,6 +188,31 @@ class Chain:
         for sampler in self.samplers:
             sampler.observe(proposal.choice)
         return proposal
+
+    def choose_ahead(
+        self,
+        model: Model[Any],
+        last: Tensor | None,
+        state: State,
+        conditioning: Mapping[str, Tensor],
+        history: History,
+        steps: int,
+    ) -> tuple[Proposal, State] | None:
+        """Let the model choose several steps at once; None where each has to be seen.
+
+        Args:
+            model: the model.
+            last: the step before.
+            state: the model's.
+            conditioning: channels (N, steps, ...).
+            history: what was chosen so far.
+            steps: how many.
+        """
+        draw = None
+        if len(self.samplers) == 1 and isinstance(self.samplers[0], LayoutSampler):
+            draw = self.samplers[0].ahead(history, self.random, steps)
+        made = None if draw is None else model.choose_ahead(last, state, conditioning, draw)
+        return None if made is None else check_ahead(model, made, len(history.steps), steps)
 
     def _with_silence_marked(self, choice: Tensor) -> Tensor:
         """Mark a step in which nothing was drawn as the encoder does, where it does.

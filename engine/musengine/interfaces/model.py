@@ -241,6 +241,27 @@ class Model(nn.Module, Generic[C]):
         """
         return Proposal(draw(context), context)
 
+    def choose_ahead(
+        self, last: Tensor | None, state: State, conditioning: Mapping[str, Tensor], draw: Any
+    ) -> tuple[Proposal, State] | None:
+        """Choose several steps one after another in one call, as `step` and `propose` would.
+
+        Asked for where no sampler has to see a step before the next is chosen. Override where
+        this is faster; draws that are not known must be left alone.
+
+        Args:
+            last: (N, ...) as for `step`.
+            state: as for `step`.
+            conditioning: channels (N, T, ...) of the steps to choose.
+            draw: a `TokensAhead`, or what the layout's sampler returned from `ahead`.
+
+        Returns:
+            Choices (N, T, ...) and their logits, and the state in which the last one is not yet
+            read; None where the steps are to be chosen one by one, and then nothing may have been
+            taken from the draw, nor the state be changed.
+        """
+        return None
+
     def prefill(self, prompt: Tensor, state: State, conditioning: Mapping[str, Tensor]) -> State:
         """Read a prompt (N, T, ...) and return the state in which its last step is not yet read.
 

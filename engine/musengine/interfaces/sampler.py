@@ -305,3 +305,16 @@ class LayoutSampler(Sampler[C]):
     @abstractmethod
     def draw(self, logits: Any, history: History, random: PieceRandom) -> Tensor:
         """Return the choices (N, ...) of one step."""
+
+    def ahead(self, history: History, random: PieceRandom, steps: int) -> Any:
+        """Return what the model's `choose_ahead` draws so many steps by, without this sampler.
+
+        None, as by default, where it must see each step. Nothing is taken from the random numbers
+        before the model asks for it, since it may leave the draw alone.
+
+        Args:
+            history: what was chosen so far.
+            random: numbers of the pieces.
+            steps: how many.
+        """
+        return None

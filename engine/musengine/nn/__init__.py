@@ -20,15 +20,31 @@ from musengine.nn.lstm import (
     layer_states,
 )
 from musengine.nn.lstm_kernels import LSTMGates, step_in_place
+from musengine.nn.note_loop import (
+    CopiedRuns,
+    NoteBars,
+    NoteDraws,
+    NoteLoop,
+    NotePast,
+    NoteRules,
+    NoteWeights,
+)
 
 __all__ = [
     "Candidate",
+    "CopiedRuns",
     "LSTMGates",
     "LSTMLayer",
     "LSTMStack",
     "LayerState",
     "LayerTrace",
     "LibraryLSTM",
+    "NoteBars",
+    "NoteDraws",
+    "NoteLoop",
+    "NotePast",
+    "NoteRules",
+    "NoteWeights",
     "StackOutput",
     "StackState",
     "Start",

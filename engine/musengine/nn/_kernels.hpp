@@ -2,6 +2,7 @@
 //
 // Gates stand in the order input, forget, candidate, output. Matrices are row after row.
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,64 @@ struct Loop {
     float *logits;            // (steps, rows, bits)
 };
 
+const extent FIELDS = 5;  // of a note: delay, part, pitch, duration, velocity
+
+const extent MOST_LAGS = 64;
+
+struct NoteNet {
+    extent layers, width, hidden, lags, places;
+    extent sizes[FIELDS];          // values of each field
+    extent at_once;                // than which no more events begin together
+    int pedal, in_beats;
+    const Layer *stack;            // with the joined weights
+    const float *read;             // rows (width): of fields, nothing, place, bar, events at once
+    const float *expected_in;      // rows (width): of what each lag expects
+    const float *expected_out;     // the same
+    const float *to_hidden;        // packed (width, FIELDS * hidden)
+    const float *hidden_bias;      // (FIELDS * hidden)
+    const float *before[FIELDS];   // rows (hidden): of the fields before, then places; first none
+    const float *outputs[FIELDS];  // packed (hidden, size + lags)
+    const float *biases[FIELDS];   // (size + lags)
+    const float *by_run;           // (FIELDS, lags, LONGEST_RUN + 2)
+    const int64_t *delays;         // (sizes[DELAY]) grid steps
+    const int64_t *bars_back;      // (lags)
+    const int64_t *kinds;          // (sizes[PART])
+    const uint8_t *forbidden[3];   // (kinds, size) of pitch, duration and velocity
+};
+
+// Of all rows; a row is a piece.
+struct NoteRun {
+    extent steps, rows, kept, shared_width, widest_gates, widest;
+    int begun;                // an event stands before the first step
+    int endless;              // no piece ends
+    float temperature, top_p;
+    extent bits;              // of the filter of copied runs, 0 for none
+    extent longest;           // run that may be copied
+    int64_t *last;            // (rows, FIELDS) the event before
+    uint8_t *begins;          // (rows) nothing is before
+    int64_t *key;             // (rows, kept)
+    int64_t *fields;          // (rows, kept, FIELDS)
+    int64_t *count, *time, *at_once;  // (rows)
+    int64_t *expected;        // (rows, lags, FIELDS + 1)
+    const int64_t *bar;       // (rows, steps)
+    const int64_t *start;     // (rows, steps), or null for 0
+    const int64_t *ago;       // (rows, steps, lags), or null where bars are alike
+    const float *numbers;     // (rows, steps, FIELDS) in [0, 1)
+    const float *more;        // (rows, steps, lags)
+    float *shared;            // (rows, shared_width)
+    float *gates;             // (rows, widest_gates)
+    float *const *cells;      // of each layer (rows, units)
+    float *out;               // (rows, width)
+    float *hidden;            // (rows, FIELDS * hidden)
+    float *scores;            // (rows, widest), the widest field's size and lags
+    float *sorted;            // (rows, 2 * widest)
+    const uint8_t *filter;    // (bits / 8)
+    uint64_t *grams;          // (rows, GRAM) the last notes
+    int64_t *waited, *pitch, *known, *run;  // (rows)
+    int64_t *drawn;           // (rows, steps, FIELDS)
+    float *logits;            // (rows, steps, all sizes)
+};
+
 struct Kernels {
     extent panel, depth;
     void (*pack)(const float *, extent, extent, extent, extent, float *);
@@ -49,6 +108,7 @@ struct Kernels {
     void (*forward)(const Layer &, const Sequence &, extent, extent);
     void (*backward)(const Layer &, const Sequence &, const float *, float *, float *, extent, extent);
     void (*draw_bits)(const Layer *, extent, const Loop &, extent, extent);
+    void (*draw_notes)(const NoteNet &, const NoteRun &, extent, extent);
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -362,26 +362,34 @@ static void backward(const Layer &layer, const Sequence &s, const float *given, 
     }
 }
 
+// One step of all layers for some rows, whose first layer's sums without its own state and what it
+// reads stand in `gates`. A row of `shared` is what the first layer reads, then each layer's hidden
+// state: what a layer reads and its own state are one row, and one product. Returns where the last
+// layer's hidden state is in a row.
+static extent stack_step(const Layer *layers, extent count, extent rows, float *shared, extent width,
+                         float *gates, float *const *kept, extent first) {
+    extent start = 0;
+    for (extent l = 0; l < count; l++) {
+        const Layer &layer = layers[l];
+        extent units = layer.units, below = layer.inputs, sums = 4 * units;
+        for (extent r = 0; l && r < rows; r++) memcpy(gates + r * sums, layer.bias, 4 * sums);
+        product(rows, below + units, sums, shared + start, width, layer.recurrent, gates, sums);
+        float *cell = kept[l] + first * units;
+        cells(rows, layer, gates, cell, cell, shared + start + below, width);
+        start += below;
+    }
+    return start;
+}
+
 // The loop over steps whose input holds the bits drawn at the step before.
 static void draw_bits(const Layer *layers, extent count, const Loop &loop, extent first, extent last) {
-    extent rows = last - first, bits = loop.bits;
+    extent rows = last - first, bits = loop.bits, sums = 4 * layers[0].units;
     const Layer &top = layers[count - 1];
+    float *shared = loop.shared + first * loop.width, *gates = loop.gates + first * loop.widest;
     for (extent t = 0; t < loop.steps; t++) {
-        float *shared = loop.shared + first * loop.width;
-        extent start = 0;
-        for (extent l = 0; l < count; l++) {
-            const Layer &layer = layers[l];
-            extent units = layer.units, below = layer.inputs, sums = 4 * units;
-            float *gates = loop.gates + first * loop.widest;
-            for (extent r = 0; r < rows; r++)
-                memcpy(gates + r * sums,
-                       l ? layer.bias : loop.known + (t * loop.rows + first + r) * sums, 4 * sums);
-            product(rows, below + units, sums, shared + start, loop.width, layer.recurrent, gates,
-                    sums);
-            float *cell = loop.cells[l] + first * units;
-            cells(rows, layer, gates, cell, cell, shared + start + below, loop.width);
-            start += below;
-        }
+        memcpy(gates, loop.known + (t * loop.rows + first) * sums, 4 * rows * sums);
+        extent start =
+            stack_step(layers, count, rows, shared, loop.width, gates, loop.cells, first);
         for (extent r = 0; r < rows; r++) {
             extent at = (t * loop.rows + first + r) * bits;
             const float *hidden = shared + r * loop.width + start;
@@ -403,4 +411,6 @@ static void draw_bits(const Layer *layers, extent count, const Loop &loop, exten
     }
 }
 
-static const Kernels KERNELS = {PANEL, DEPTH, pack, product, outer, forward, backward, draw_bits};
+#include "_notes.hpp"
+
+static const Kernels KERNELS = {PANEL, DEPTH, pack, product, outer, forward, backward, draw_bits, draw_notes};

@@ -5,6 +5,7 @@ Sequence = tuple[int, int, int, int, int, int, int, int, int, int]
 Loop = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
 
 most_layers: int
+most_lags: int
 
 def find(name: str) -> int: ...
 def sizes(kernels: int) -> tuple[int, int]: ...
@@ -63,4 +64,18 @@ class Stack:
         before: list[int],
         after: list[int],
         work: int,
+    ) -> None: ...
+
+class NoteLoop:
+    def __init__(
+        self, kernels: int, layers: list[Layer], sizes: tuple[int, ...], tables: tuple[int, ...]
+    ) -> None: ...
+    def draw(
+        self,
+        sizes: tuple[int, ...],
+        numbers: tuple[float, float],
+        cells: list[int],
+        tensors: tuple[int, ...],
+        first: int,
+        last: int,
     ) -> None: ...

@@ -6,7 +6,7 @@ Nothing is checked here. All calls leave the lock of the interpreter.
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 
@@ -42,6 +42,63 @@ cdef extern from "_kernels.hpp" nogil:
         const float *thresholds
         float *logits
 
+    const extent FIELDS
+    const extent MOST_LAGS
+
+    struct NoteNet:
+        extent layers, width, hidden, lags, places
+        extent sizes[5]
+        extent at_once
+        int pedal, in_beats
+        const Layer *stack
+        const float *read
+        const float *expected_in
+        const float *expected_out
+        const float *to_hidden
+        const float *hidden_bias
+        const float *before[5]
+        const float *outputs[5]
+        const float *biases[5]
+        const float *by_run
+        const int64_t *delays
+        const int64_t *bars_back
+        const int64_t *kinds
+        const uint8_t *forbidden[3]
+
+    struct NoteRun:
+        extent steps, rows, kept, shared_width, widest_gates, widest
+        int begun, endless
+        float temperature, top_p
+        extent bits, longest
+        int64_t *last
+        uint8_t *begins
+        int64_t *key
+        int64_t *fields
+        int64_t *count
+        int64_t *time
+        int64_t *at_once
+        int64_t *expected
+        const int64_t *bar
+        const int64_t *start
+        const int64_t *ago
+        const float *numbers
+        const float *more
+        float *shared
+        float *gates
+        float **cells
+        float *out
+        float *hidden
+        float *scores
+        float *sorted
+        const uint8_t *filter
+        uint64_t *grams
+        int64_t *waited
+        int64_t *pitch
+        int64_t *known
+        int64_t *run
+        int64_t *drawn
+        float *logits
+
     struct Kernels:
         extent panel, depth
         void (*pack)(const float *, extent, extent, extent, extent, float *) noexcept nogil
@@ -55,6 +112,7 @@ cdef extern from "_kernels.hpp" nogil:
             const Layer &, const Sequence &, const float *, float *, float *, extent, extent
         ) noexcept nogil
         void (*draw_bits)(const Layer *, extent, const Loop &, extent, extent) noexcept nogil
+        void (*draw_notes)(const NoteNet &, const NoteRun &, extent, extent) noexcept nogil
 
     const Kernels *kernels_of(const char *) noexcept
 
@@ -63,6 +121,7 @@ cdef enum:
     MOST_LAYERS = 16
 
 most_layers = MOST_LAYERS
+most_lags = MOST_LAGS
 
 
 def find(str name):
@@ -234,3 +293,94 @@ cdef class Stack:
                 run.next_step = run.next_row = width
                 run.start, run.hidden, run.cell = old[number], hidden[number], cell[number]
                 self.kernels.forward(self.layers[number], run, first, last)
+
+
+cdef class NoteLoop:
+    """The weights and rules of a model of notes, as `draw_notes` reads them.
+
+    Args:
+        kernels: the code.
+        layers: with the joined weights.
+        sizes: of the struct `NoteNet`, in its order, and its two flags.
+        tables: the addresses of what it holds, in its order.
+    """
+
+    cdef Layer layers[MOST_LAYERS]
+    cdef NoteNet net
+    cdef const Kernels *kernels
+
+    def __init__(self, size_t kernels, list layers, tuple sizes, tuple tables):
+        self.kernels = <const Kernels *>kernels
+        self.net.layers = fitting(layers)
+        for number in range(self.net.layers):
+            self.layers[number] = _layer(layers[number])
+        self.net.stack = self.layers
+        (self.net.width, self.net.hidden, self.net.lags, self.net.places) = sizes[:4]
+        for field in range(5):
+            self.net.sizes[field] = sizes[4 + field]
+            self.net.before[field] = <const float *><size_t>tables[5 + field]
+            self.net.outputs[field] = <const float *><size_t>tables[10 + field]
+            self.net.biases[field] = <const float *><size_t>tables[15 + field]
+        (self.net.at_once, self.net.pedal, self.net.in_beats) = sizes[9:]
+        self.net.read = <const float *><size_t>tables[0]
+        self.net.expected_in = <const float *><size_t>tables[1]
+        self.net.expected_out = <const float *><size_t>tables[2]
+        self.net.to_hidden = <const float *><size_t>tables[3]
+        self.net.hidden_bias = <const float *><size_t>tables[4]
+        self.net.by_run = <const float *><size_t>tables[20]
+        self.net.delays = <const int64_t *><size_t>tables[21]
+        self.net.bars_back = <const int64_t *><size_t>tables[22]
+        self.net.kinds = <const int64_t *><size_t>tables[23]
+        for table in range(3):
+            self.net.forbidden[table] = <const uint8_t *><size_t>tables[24 + table]
+
+    def draw(self, tuple sizes, tuple numbers, list cells, tuple tensors, extent first, extent last):
+        """Draw the notes of some rows.
+
+        Args:
+            sizes: of the struct `NoteRun`, in its order.
+            numbers: temperature and share.
+            cells: addresses of the layers' cells.
+            tensors: the addresses of what it holds, in its order, 0 for null.
+            first: of some rows.
+            last: of some, itself left out.
+        """
+        cdef float *kept[MOST_LAYERS]
+        cdef NoteRun run
+        if len(cells) != self.net.layers:
+            raise ValueError(f"{len(cells)} cells of {self.net.layers} layers")
+        for number in range(self.net.layers):
+            kept[number] = <float *><size_t>cells[number]
+        (run.steps, run.rows, run.kept, run.shared_width, run.widest_gates, run.widest) = sizes[:6]
+        (run.begun, run.endless, run.bits, run.longest) = sizes[6:]
+        (run.temperature, run.top_p) = numbers
+        run.last = <int64_t *><size_t>tensors[0]
+        run.begins = <uint8_t *><size_t>tensors[1]
+        run.key = <int64_t *><size_t>tensors[2]
+        run.fields = <int64_t *><size_t>tensors[3]
+        run.count = <int64_t *><size_t>tensors[4]
+        run.time = <int64_t *><size_t>tensors[5]
+        run.expected = <int64_t *><size_t>tensors[6]
+        run.at_once = <int64_t *><size_t>tensors[7]
+        run.bar = <const int64_t *><size_t>tensors[8]
+        run.start = <const int64_t *><size_t>tensors[9]
+        run.ago = <const int64_t *><size_t>tensors[10]
+        run.numbers = <const float *><size_t>tensors[11]
+        run.more = <const float *><size_t>tensors[12]
+        run.shared = <float *><size_t>tensors[13]
+        run.gates = <float *><size_t>tensors[14]
+        run.cells = kept
+        run.out = <float *><size_t>tensors[15]
+        run.hidden = <float *><size_t>tensors[16]
+        run.scores = <float *><size_t>tensors[17]
+        run.sorted = <float *><size_t>tensors[18]
+        run.filter = <const uint8_t *><size_t>tensors[19]
+        run.grams = <uint64_t *><size_t>tensors[20]
+        run.waited = <int64_t *><size_t>tensors[21]
+        run.pitch = <int64_t *><size_t>tensors[22]
+        run.known = <int64_t *><size_t>tensors[23]
+        run.run = <int64_t *><size_t>tensors[24]
+        run.drawn = <int64_t *><size_t>tensors[25]
+        run.logits = <float *><size_t>tensors[26]
+        with nogil:
+            self.kernels.draw_notes(self.net, run, first, last)

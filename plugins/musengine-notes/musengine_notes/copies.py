@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from musengine.api import Array, IntArray
+from musengine.api import Array, CopiedRuns, IntArray
 from musengine_notes.layout import DELAY, DRUM_PITCHES, FIRST_PART, PART, PITCH, NoteEvents
 
 GRAM = 8
@@ -220,6 +220,18 @@ class CopyWatch:
         self.run_N = np.where(note, np.where(there, longer, 0), self.run_N)
         self._pitch_N = np.where(note & (pitch < DRUM_PITCHES), pitch, self._pitch_N)
         self._waited_N[note] = 0
+
+    def runs(self, longest: int) -> CopiedRuns:
+        """Return what the compiled loop follows the notes by, in the place of `observe`."""
+        return CopiedRuns(
+            self.index.bits,
+            longest,
+            self._last_NG,
+            self._waited_N,
+            self._pitch_N,
+            self._known_N,
+            self.run_N,
+        )
 
     def going_on(
         self, rows_K: IntArray, delay_K: IntArray, part_K: IntArray, pitches: int

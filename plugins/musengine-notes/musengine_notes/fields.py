@@ -14,7 +14,6 @@ product of those of its fields; what the grammar forbids has none.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -53,14 +52,6 @@ class FieldLogits:
         """Return the logits with (N, lags) added to what each lag expects, as long as it agrees."""
         added = (more * self.agrees).to(self.logits.dtype)
         return self.logits.scatter_add(1, self.expected, added)
-
-
-class Chooser(Protocol):
-    """A way of drawing."""
-
-    def __call__(self, field: FieldLogits, more: Tensor, numbers: Tensor) -> Tensor:
-        """Return (N,) values, given (N, lags) added to copying and (N,) numbers in [0, 1)."""
-        ...
 
 
 class NoteFields(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
+from musengine_notes.ahead import NotesAhead, NotesLoop
 from musengine_notes.config import NotesModelConfig
 from musengine_notes.fields import NEVER, NoteFields
 from musengine_notes.form.lookback import Bars, channels, onsets_of
@@ -100,6 +101,7 @@ class NoteModel(Model[NotesModelConfig]):
         self.register_buffer("delays", torch.tensor(layout.delays), persistent=False)
         ranges = [(0, 0), (0, 0), *((p.lowest, p.highest) for p in layout.parts), (0, 0)]
         moves = [False, False, *(not p.drums for p in layout.parts), False]
+        self.loop = NotesLoop(self)
         self.register_buffer("ranges", torch.tensor(ranges), persistent=False)
         self.register_buffer("moves", torch.tensor(moves), persistent=False)
 
@@ -296,6 +298,14 @@ class NoteModel(Model[NotesModelConfig]):
                 # The place in the bar is known once the delay is.
                 place = context.bars.place(context.time + self.delays[drawn[:, DELAY]])
         return Proposal(drawn, torch.cat(said, dim=-1))
+
+    def choose_ahead(
+        self, last: Tensor | None, state: Any, conditioning: Mapping[str, Tensor], draw: Any
+    ) -> tuple[Proposal, Any] | None:
+        """Draw several notes one after another in compiled code."""
+        if not isinstance(draw, NotesAhead):
+            return None
+        return self.loop.draw(last, state, conditioning, draw)
 
     def _slots(self, context: Context, delays_ND: Tensor, hidden: Tensor) -> Tensor:
         """Return (N, delays, parts): how likely the next event has a delay and a part."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from musengine.api import Array, History, Layout, LayoutSampler, Model, PieceRandom
+from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
 from musengine_notes.copies import CopyIndex, CopyWatch
 from musengine_notes.fields import NEVER, FieldLogits
@@ -19,36 +20,9 @@ from musengine_notes.form.copying import ROUNDS, STEPS, tried_copying
 from musengine_notes.form.found import FoundCopying, digest_of
 from musengine_notes.layout import BAR, DELAY, FIELDS, NoteEvents
 from musengine_notes.model import NoteModel
+from musengine_notes.nucleus import Nucleus
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Nucleus:
-    """Draws from the likeliest values that together have a share (Holtzman et al. 2020).
-
-    Attributes:
-        temperature: what logits are divided by.
-        top_p: the share.
-    """
-
-    temperature: float
-    top_p: float
-
-    def __call__(self, field: FieldLogits, more: Tensor, numbers: Tensor) -> Tensor:
-        """Return (N,) values, given (N, lags) added to copying and (N,) numbers in [0, 1)."""
-        logits = field.with_copying(more) / self.temperature
-        share, value = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
-        # The likeliest is below 0 of the share, so that one value is always left.
-        below = share.cumsum(dim=-1) - share
-        share = torch.where(below < self.top_p, share, 0.0)
-        reached = share.cumsum(dim=-1)
-        # Scaled to what is left, instead of dividing all shares by it.
-        number = numbers[:, None].to(share.dtype) * reached[:, -1:]
-        place = torch.searchsorted(reached, number, right=True)
-        # Rounding may let the number lie at the very end, beyond the last value that is left.
-        most = (share > 0).sum(dim=-1, keepdim=True) - 1
-        return value.gather(1, torch.minimum(place, most))[:, 0]
 
 
 class NotesSampler(LayoutSampler[NotesSamplerConfig]):
@@ -134,10 +108,29 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             logits = self._without_copies(logits)
         if self._more is None or logits.field == FIELDS[DELAY]:
             # The same for all fields of a note.
-            self._more = self._copying(logits)
+            self._more = self._copying(logits.bar, logits.expected.shape[1])
         values = self._chooser(logits, self._more, random.uniform(()))
         self._drawn = {**self._drawn, logits.field: values}
         return values
+
+    def ahead(self, history: History, random: PieceRandom, steps: int) -> NotesAhead | None:
+        """Return that nothing but the numbers of `draw` is needed, and the runs followed."""
+        if type(self) is not NotesSampler:
+            # Another one's `draw` may do anything.
+            return None
+
+        def numbers() -> Tensor:
+            # Those that `draw` would take for the fields of one note after another.
+            taken = [random.uniform(()) for _ in range(steps * len(FIELDS))]
+            return torch.stack(taken, dim=1).view(-1, steps, len(FIELDS))
+
+        return NotesAhead(
+            chooser=self._chooser,
+            numbers=numbers,
+            more=self._copying,
+            watch=self._watch,
+            longest=self._most or 0,
+        )
 
     def observe(self, choice: Tensor) -> None:
         """Follow the runs."""
@@ -173,13 +166,13 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         logits[places] = torch.where(left, others, logits[places])
         return replace(pitch, logits=logits)
 
-    def _copying(self, logits: FieldLogits) -> Tensor:
-        """Return (N, lags): what is added to copying."""
+    def _copying(self, bar: Tensor, lags: int) -> Tensor:
+        """Return (..., lags): what is added to copying in bars of (...) grid steps."""
+        shape = (*bar.shape, lags)
         if self.config.copy != "auto":
-            more = torch.full(logits.expected.shape, float(self.config.copy))
-        else:
-            more = torch.zeros(logits.expected.shape)
-            for bar in torch.unique(logits.bar).tolist():
-                if bar in self._by_bar:
-                    more[logits.bar.cpu() == bar] = self._by_bar[bar]
-        return more.to(logits.logits.device)
+            return torch.full(shape, float(self.config.copy), device=bar.device)
+        more = torch.zeros(shape, device=bar.device)
+        for length in torch.unique(bar).tolist():
+            if length in self._by_bar:
+                more[bar == length] = self._by_bar[length].to(bar.device)
+        return more

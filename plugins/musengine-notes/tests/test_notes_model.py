@@ -37,7 +37,8 @@ from musengine_notes.form.found import FoundCopying
 from musengine_notes.form.lookback import Bars, channels
 from musengine_notes.layout import NoteEvents, Part
 from musengine_notes.model import NoteModel
-from musengine_notes.sampler import NotesSampler, Nucleus
+from musengine_notes.nucleus import Nucleus
+from musengine_notes.sampler import NotesSampler
 
 HUNDREDTHS = GridStep(Fraction(1, 100), "seconds")
 TRUNKS = ("recurrent", "transformer")

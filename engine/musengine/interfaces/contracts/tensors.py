@@ -99,6 +99,22 @@ def check_proposal(model: Model[Any], proposal: Any, pieces: int) -> Proposal:
     return proposal
 
 
+def check_ahead(model: Model[Any], made: Any, pieces: int, steps: int) -> tuple[Proposal, State]:
+    """Return what `choose_ahead` returned.
+
+    Raises:
+        ContractError: it is no Proposal and state, or has not as many steps of each piece.
+    """
+    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], Proposal):
+        message = f"returned {kind_of(made)}, expected a tuple of two: a Proposal and the state"
+        raise broken(model, "choose_ahead", message)
+    wanted = (pieces, steps, *model.layout.step_shape)
+    choice = made[0].choice
+    if tuple(choice.shape) != wanted:
+        raise broken(model, "choose_ahead", _shapes("choices", choice, wanted))
+    return made
+
+
 def check_drawn(model: Model[Any], proposal: Proposal) -> None:
     """Look at the numbers of a proposal; done now and then.
 

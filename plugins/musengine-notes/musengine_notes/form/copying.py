@@ -18,14 +18,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from musengine_notes.fields import NEVER, Chooser, FieldLogits
-from musengine_notes.form.lookback import KEY
+from musengine.api import FloatArray, IntArray
+from musengine_notes.ahead import NotesAhead
+from musengine_notes.fields import NEVER, FieldLogits
+from musengine_notes.form.lookback import KEY, keys_of
 from musengine_notes.form.similarity import BARS
-from musengine_notes.layout import BAR, FIELDS, FIRST_PART, METRE, PART, PITCH, PITCHES
-from musengine_notes.stepping import Past
+from musengine_notes.layout import (
+    BAR,
+    DELAY,
+    FIELDS,
+    FIRST_PART,
+    METRE,
+    PART,
+    PITCH,
+    NoteEvents,
+)
+from musengine_notes.nucleus import Nucleus
 
 if TYPE_CHECKING:
     from musengine_notes.model import NoteModel
@@ -33,6 +45,8 @@ if TYPE_CHECKING:
 PIECES = 32
 STEPS = 720
 ROUNDS = 3
+AT_ONCE = 16
+"""Steps that are drawn in one call."""
 _MULTIPLE, _OTHER = 1.7, 0.5
 """M's entries. A model of pop songs, each number moved by 0.2 alone, had 1.5 to 2.0 on the
 diagonal, 0.4 to 2.3 at multiples, and 0 to 0.8 elsewhere."""
@@ -42,7 +56,7 @@ _LITTLE = 0.01
 """Added to both, so that nothing coming back in a few pieces does not count for too much."""
 
 
-def tried_copying(model: NoteModel, chooser: Chooser, bar: int) -> Tensor:
+def tried_copying(model: NoteModel, chooser: Nucleus, bar: int) -> Tensor:
     """Return (lags,) numbers; zeros where the model has no look-back or nothing was learned of it.
 
     Args:
@@ -68,74 +82,92 @@ def tried_copying(model: NoteModel, chooser: Chooser, bar: int) -> Tensor:
     return more
 
 
-def _tried(model: NoteModel, chooser: Chooser, bar: int, more: Tensor, seed: int) -> Tensor:
+def _tried(model: NoteModel, chooser: Nucleus, bar: int, more: Tensor, seed: int) -> Tensor:
     """Return (lags,): how alike bars of pieces are that lie so far apart; NaN where none do."""
-    device = model.delays.device
+    here = torch.zeros(PIECES, AT_ONCE, METRE, dtype=torch.int64, device=more.device)
+    here[..., BAR] = bar
     random = torch.Generator().manual_seed(seed)
+    delays = np.array(model.notes.delays, dtype=np.int64)
     state, last = model.start(PIECES), None
-    here = {"metre": torch.zeros(PIECES, METRE, dtype=torch.int64, device=device)}
-    here["metre"][:, BAR] = bar
-    bars = _Bars(model, bar)
+    made: list[IntArray] = []
+    now = np.zeros(PIECES, dtype=np.int64)
     with torch.inference_mode():
-        for _ in range(STEPS):
-            context, state = model.step(last, state, here)
-            if last is not None:
-                bars.add(Past(*state[1]), last)
-                # Later bars, in which a piece may have got stuck, are not in the corpus's figure.
-                if bool((bars.now >= BARS).all()):
-                    break
-            last = model.propose(context, _drawing(chooser, more, random, model)).choice
-    return bars.total / bars.count
+        # Later bars, in which a piece may have got stuck, are not in the corpus's figure.
+        while len(made) * AT_ONCE < STEPS and (now // bar < BARS).any():
+            numbers = torch.rand((AT_ONCE, len(FIELDS), PIECES), generator=random)
+            events, state = _drawn(
+                model, last, state, here, chooser, more, numbers.permute(2, 0, 1).to(more.device)
+            )
+            last = events[:, -1]
+            made.append(events.cpu().numpy())
+            now += delays[made[-1][..., DELAY]].sum(axis=1)
+    return torch.from_numpy(alike(np.concatenate(made, axis=1), model.notes, bar)).to(more)
 
 
-def _drawing(chooser: Chooser, more: Tensor, random: torch.Generator, model: NoteModel) -> Any:
+def _drawn(
+    model: NoteModel,
+    last: Tensor | None,
+    state: Any,
+    metre: Tensor,
+    chooser: Nucleus,
+    more: Tensor,
+    numbers: Tensor,
+) -> tuple[Tensor, Any]:
+    """Return the next events (N, T, 5) of pieces that never end, and the state after them."""
+    ahead = NotesAhead(
+        chooser=chooser,
+        numbers=lambda: numbers,
+        more=lambda bars, _: more.expand(*bars.shape, -1),
+        endless=True,
+    )
+    chosen = model.choose_ahead(last, state, {"metre": metre}, ahead)
+    if chosen is not None:
+        return chosen[0].choice, chosen[1]
+    events = []
+    for t in range(metre.shape[1]):
+        context, state = model.step(last, state, {"metre": metre[:, t]})
+        last = model.propose(context, _drawing(chooser, more, numbers[:, t], model)).choice
+        events.append(last)
+    return torch.stack(events, dim=1), state
+
+
+def _drawing(chooser: Nucleus, more: Tensor, numbers: Tensor, model: NoteModel) -> Any:
     def draw(of: FieldLogits) -> Tensor:
         if of.field == FIELDS[PART]:
             # Pieces that have ended tell nothing.
             logits = of.logits.clone()
             logits[:, model.notes.end] = NEVER
             of = replace(of, logits=logits)
-        numbers = torch.rand(len(of.logits), generator=random).to(of.logits.device)
-        return chooser(of, more, numbers)
+        return chooser(of, more, numbers[:, FIELDS.index(of.field)])
 
     return draw
 
 
-class _Bars:
-    """How many notes each bar of the pieces has, and how many of them the bars before it have."""
+def alike(events_NTF: IntArray, layout: NoteEvents, bar: int) -> FloatArray:
+    """Return (lags,): the mean Jaccard index of bars that lie so far apart; NaN where none do.
 
-    def __init__(self, model: NoteModel, bar: int) -> None:
-        device = model.delays.device
-        self.bar, self.lags = bar, torch.tensor(model.notes.lags, device=device)
-        most = STEPS * max(model.notes.delays) // bar + 2
-        self.size = torch.zeros(PIECES, most, device=device)
-        self.shared = torch.zeros(PIECES, len(self.lags), device=device)
-        self.now = torch.zeros(PIECES, dtype=torch.int64, device=device)
-        self.rows = torch.arange(PIECES, device=device)
-        self.total = torch.zeros(len(self.lags), device=device)
-        self.count = torch.zeros(len(self.lags), device=device)
-
-    def add(self, past: Past, event: Tensor) -> None:
-        """Count an event (N, 5), the last of the past, and the bars that it leaves behind."""
-        number = past.time // self.bar
-        over = number > self.now
-        then = self.now[:, None] - self.lags
-        # The Jaccard index: shared notes over those of both bars together.
-        size = self.size[self.rows, self.now][:, None]
-        union = size + self.size.gather(1, then.clamp(min=0)) - self.shared
-        counted = over[:, None] & (self.now < BARS)[:, None] & (then >= 0) & (union > 0)
-        self.total += torch.where(counted, self.shared / union.clamp(min=1.0), 0.0).sum(dim=0)
-        self.count += counted.sum(dim=0)
-        self.shared[over] = 0.0
-        self.now = number
-        note = event[:, PART] >= FIRST_PART
-        self.size[self.rows, number] += note
-        self.shared += self._were_there(past, event) & note[:, None]
-
-    def _were_there(self, past: Past, event: Tensor) -> Tensor:
-        """Return (N, lags) bool: whether the note was there so many bars before."""
-        then = past.time[:, None] - self.lags * self.bar
-        key = then * KEY + (event[:, PART] * PITCHES + event[:, PITCH])[:, None]
-        found = torch.searchsorted(past.key, key).clamp(max=past.key.shape[1] - 1)
-        there: Tensor = past.key.gather(1, found) == key
-        return there & (then >= 0)
+    Args:
+        events_NTF: of pieces; what lies in the bar of a piece's last event does not count.
+        layout: of the events.
+        bar: grid steps of a bar.
+    """
+    delays = np.array(layout.delays, dtype=np.int64)
+    total, count = np.zeros(len(layout.lags)), np.zeros(len(layout.lags))
+    for events in events_NTF:
+        time = np.cumsum(delays[events[:, DELAY]])
+        # Bars in which anything begins, a rest too.
+        begun = np.unique(time // bar)[:-1]
+        begun = begun[begun < BARS]
+        notes = events[:, PART] >= FIRST_PART
+        there = np.unique(keys_of(time, events[:, PART], events[:, PITCH])[notes])
+        size = np.bincount(there // (KEY * bar), minlength=BARS)
+        for k, lag in enumerate(layout.lags):
+            later = there[np.isin(there - lag * bar * KEY, there)]
+            shared = np.bincount(later // (KEY * bar), minlength=BARS)
+            now = begun[begun >= lag]
+            union = size[now] + size[now - lag] - shared[now]
+            total[k] += (shared[now] / np.maximum(union, 1)).sum()
+            count[k] += (union > 0).sum()
+    with np.errstate(invalid="ignore"):
+        result: FloatArray = (total / count).astype(np.float32)
+    return result
