@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from musengine.interfaces.sampler import Limits as Limits
     from musengine.interfaces.sampler import PieceRandom as PieceRandom
     from musengine.interfaces.sampler import Sampler as Sampler
+    from musengine.interfaces.sampler import TokensAhead as TokensAhead
     from musengine.interfaces.sampler import TokenSampler as TokenSampler
     from musengine.interfaces.schedule import Schedule as Schedule
     from musengine.interfaces.short_forms.decorators import callback as callback
@@ -156,6 +157,8 @@ if TYPE_CHECKING:
     from musengine.nn import NoteWeights as NoteWeights
     from musengine.nn import StackOutput as StackOutput
     from musengine.nn import StackState as StackState
+    from musengine.nn import TokenLoop as TokenLoop
+    from musengine.nn import TokenWeights as TokenWeights
     from musengine.nn import drawn_bits as drawn_bits
     from musengine.nn import layer_states as layer_states
     from musengine.nn import step_in_place as step_in_place
@@ -252,7 +255,8 @@ _NAMES = {
     "interfaces.prediction": "predict",
     "interfaces.reader": "Item Reader",
     "interfaces.sampler": (
-        "Draw GridDraw GridSampler History LayoutSampler Limits PieceRandom Sampler TokenSampler"
+        "Draw GridDraw GridSampler History LayoutSampler Limits PieceRandom Sampler TokenSampler "
+        "TokensAhead"
     ),
     "interfaces.schedule": "Schedule",
     "interfaces.short_forms.sequence_model": "SequenceModel",
@@ -271,8 +275,8 @@ _NAMES = {
     "music.transforms": "excerpt keep_tracks mute_tracks one_note_per_key overlap snap tracks_on",
     "nn": (
         "CopiedRuns LSTMGates LSTMLayer LSTMStack LayerTrace LibraryLSTM NoteBars NoteDraws "
-        "NoteLoop NotePast NoteRules NoteWeights StackOutput StackState drawn_bits layer_states "
-        "step_in_place"
+        "NoteLoop NotePast NoteRules NoteWeights StackOutput StackState TokenLoop TokenWeights "
+        "drawn_bits layer_states step_in_place"
     ),
     "pipeline.resolve": "Pipeline",
     "pipeline.values": "Source",

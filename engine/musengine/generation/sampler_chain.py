@@ -30,6 +30,7 @@ from musengine.interfaces.sampler import (
     Limits,
     PieceRandom,
     Sampler,
+    TokensAhead,
     TokenSampler,
     gumbel_noise,
     onsets_where_sounding,
@@ -208,8 +209,11 @@ class Chain:
             history: what was chosen so far.
             steps: how many.
         """
-        draw = None
-        if len(self.samplers) == 1 and isinstance(self.samplers[0], LayoutSampler):
+        draw: Any = None
+        if isinstance(self.layout, Tokens):
+            if not self.layout.restricted and all(map(_sees_nothing, self.samplers)):
+                draw = TokensAhead(steps, self.random)
+        elif self.samplers and isinstance(self.samplers[0], LayoutSampler):
             draw = self.samplers[0].ahead(history, self.random, steps)
         made = None if draw is None else model.choose_ahead(last, state, conditioning, draw)
         return None if made is None else check_ahead(model, made, len(history.steps), steps)
@@ -302,6 +306,14 @@ class Chain:
         reshaping = tuple(sampler for sampler in self.samplers if sampler.reshapes)
         samplers = cast(tuple[TokenSampler[Any], ...], reshaping)
         return _TokenDraw(numbers, samplers, history, limits.forbidden if limited else None)
+
+
+def _sees_nothing(sampler: Sampler[Any]) -> bool:
+    """Return whether a sampler leaves each token as it is drawn, and looks at none."""
+    hooks = ("limit", "review", "insist", "observe")
+    return not sampler.reshapes and all(
+        getattr(type(sampler), hook) is getattr(Sampler, hook) for hook in hooks
+    )
 
 
 def _any(verdicts: Iterable[Tensor | None]) -> Tensor | None:

@@ -130,6 +130,23 @@ def onsets_where_sounding(choice: Tensor, layout: Grid) -> Tensor:
 
 
 @dataclass(frozen=True)
+class TokensAhead:
+    """Draws of several tokens of N pieces: each is the argmax of its logits and its noise.
+
+    Attributes:
+        steps: how many tokens.
+        random: of the pieces.
+    """
+
+    steps: int
+    random: PieceRandom
+
+    def noise(self, size: int) -> Tensor:
+        """Return Gumbel noise (N, steps, size) for logits of as many tokens; asked for once."""
+        return torch.stack([self.random.gumbel((size,)) for _ in range(self.steps)], dim=1)
+
+
+@dataclass(frozen=True)
 class History:
     """What was chosen so far.
 

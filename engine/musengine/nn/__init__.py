@@ -29,6 +29,7 @@ from musengine.nn.note_loop import (
     NoteRules,
     NoteWeights,
 )
+from musengine.nn.token_loop import TokenLoop, TokenWeights
 
 __all__ = [
     "Candidate",
@@ -48,6 +49,8 @@ __all__ = [
     "StackOutput",
     "StackState",
     "Start",
+    "TokenLoop",
+    "TokenWeights",
     "drawn_bits",
     "layer_states",
     "step_in_place",

@@ -41,6 +41,20 @@ struct Loop {
     float *logits;            // (steps, rows, bits)
 };
 
+struct TokenLoop {
+    extent steps, rows, size, width, widest;
+    const float *known;    // (tokens, 4 * units) the first layer's sums of a token, without its state
+    const float *output;   // packed (units, size)
+    const float *bias;     // (size)
+    const float *noise;    // (rows, steps, size)
+    float *shared;         // (rows, width) each layer's hidden state
+    float *gates;          // (rows, widest)
+    float *const *cells;   // of each layer (rows, units)
+    int64_t *last;         // (rows)
+    int64_t *drawn;        // (rows, steps)
+    float *logits;         // (rows, steps, size)
+};
+
 const extent FIELDS = 5;  // of a note: delay, part, pitch, duration, velocity
 
 const extent MOST_LAGS = 64;
@@ -109,6 +123,7 @@ struct Kernels {
     void (*backward)(const Layer &, const Sequence &, const float *, float *, float *, extent, extent);
     void (*draw_bits)(const Layer *, extent, const Loop &, extent, extent);
     void (*draw_notes)(const NoteNet &, const NoteRun &, extent, extent);
+    void (*draw_tokens)(const Layer *, extent, const TokenLoop &, extent, extent);
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -412,5 +412,6 @@ static void draw_bits(const Layer *layers, extent count, const Loop &loop, exten
 }
 
 #include "_notes.hpp"
+#include "_tokens.hpp"
 
-static const Kernels KERNELS = {PANEL, DEPTH, pack, product, outer, forward, backward, draw_bits, draw_notes};
+static const Kernels KERNELS = {PANEL, DEPTH, pack, product, outer, forward, backward, draw_bits, draw_notes, draw_tokens};

@@ -52,6 +52,14 @@ def backward(
 def draw_bits(
     kernels: int, layers: list[Layer], cells: list[int], loop: Loop, first: int, last: int
 ) -> None: ...
+def draw_tokens(
+    kernels: int,
+    layers: list[Layer],
+    cells: list[int],
+    loop: tuple[int, ...],
+    first: int,
+    last: int,
+) -> None: ...
 
 class Stack:
     def __init__(self, kernels: int, layers: list[Layer], skip: bool) -> None: ...

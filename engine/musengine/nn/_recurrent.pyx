@@ -42,6 +42,19 @@ cdef extern from "_kernels.hpp" nogil:
         const float *thresholds
         float *logits
 
+    struct TokenLoop:
+        extent steps, rows, size, width, widest
+        const float *known
+        const float *output
+        const float *bias
+        const float *noise
+        float *shared
+        float *gates
+        float **cells
+        int64_t *last
+        int64_t *drawn
+        float *logits
+
     const extent FIELDS
     const extent MOST_LAGS
 
@@ -113,6 +126,9 @@ cdef extern from "_kernels.hpp" nogil:
         ) noexcept nogil
         void (*draw_bits)(const Layer *, extent, const Loop &, extent, extent) noexcept nogil
         void (*draw_notes)(const NoteNet &, const NoteRun &, extent, extent) noexcept nogil
+        void (*draw_tokens)(
+            const Layer *, extent, const TokenLoop &, extent, extent
+        ) noexcept nogil
 
     const Kernels *kernels_of(const char *) noexcept
 
@@ -230,6 +246,30 @@ def draw_bits(size_t kernels, list layers, list cells, tuple loop, extent first,
     made.logits = <float *><size_t>loop[11]
     with nogil:
         (<const Kernels *>kernels).draw_bits(stack, count, made, first, last)
+
+
+def draw_tokens(size_t kernels, list layers, list cells, tuple loop, extent first, extent last):
+    """Draw the tokens of some rows."""
+    cdef Layer stack[MOST_LAYERS]
+    cdef float *kept[MOST_LAYERS]
+    cdef TokenLoop made
+    cdef extent count = fitting(layers)
+    for number in range(count):
+        stack[number] = _layer(layers[number])
+        kept[number] = <float *><size_t>cells[number]
+    (made.steps, made.rows, made.size, made.width, made.widest) = loop[:5]
+    made.known = <const float *><size_t>loop[5]
+    made.output = <const float *><size_t>loop[6]
+    made.bias = <const float *><size_t>loop[7]
+    made.noise = <const float *><size_t>loop[8]
+    made.shared = <float *><size_t>loop[9]
+    made.gates = <float *><size_t>loop[10]
+    made.cells = kept
+    made.last = <int64_t *><size_t>loop[11]
+    made.drawn = <int64_t *><size_t>loop[12]
+    made.logits = <float *><size_t>loop[13]
+    with nogil:
+        (<const Kernels *>kernels).draw_tokens(stack, count, made, first, last)
 
 
 cdef class Stack:

@@ -56,6 +56,11 @@ class LibraryLSTM:
             after.append((x, cell))
         return x, tuple(after)
 
+    @property
+    def layer_weights(self) -> list[tuple[Weights, bool]]:
+        """Each layer's weights, and whether its candidate is linear, which none of these is."""
+        return [(weights, False) for weights in self._weights()]
+
     def _weights(self) -> list[Weights]:
         return [Weights(w[0], w[1], w[2] + w[3]) for w in self.layers.all_weights]
 

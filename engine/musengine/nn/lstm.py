@@ -272,6 +272,11 @@ class LSTMStack(nn.Module):
         """The layers, first to last."""
         return [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
 
+    @property
+    def layer_weights(self) -> list[tuple[Weights, bool]]:
+        """Each layer's weights, and whether its candidate is linear."""
+        return [(layer.weights, layer.candidate == "linear") for layer in self.typed_layers]
+
     def initial_state(self, pieces: int) -> StackState:
         """Return the state before the first step."""
         return tuple(layer.initial_state(pieces) for layer in self.typed_layers)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,12 @@ from musengine.api import (
     LibraryLSTM,
     Model,
     Output,
+    Proposal,
     StackState,
+    TokenLoop,
     Tokens,
+    TokensAhead,
+    TokenWeights,
     layer_states,
 )
 from musengine_charrnn.config import CharRnnConfig
@@ -58,6 +63,7 @@ class CharRnn(Model[CharRnnConfig]):
         self.narrow: nn.Module = nn.Identity()
         if config.tied and config.units != config.embedding:
             self.narrow = nn.Linear(config.units, config.embedding)
+        self.loop = TokenLoop(self._loop_weights)
         self.output = nn.Linear(config.embedding if config.tied else config.units, self.size)
         if config.tied:
             # The embedding's is used instead; a second one would be saved and never trained.
@@ -123,6 +129,30 @@ class CharRnn(Model[CharRnnConfig]):
             below = torch.gru_cell(below, before[0], *weights)
             after.append((below,))
         return self._logits(below), tuple(after)
+
+    def choose_ahead(
+        self, last: Tensor | None, state: State, conditioning: Mapping[str, Tensor], draw: Any
+    ) -> tuple[Proposal, State] | None:
+        """Draw several tokens one after another in compiled code, of an LSTM."""
+        if self.lstm is None or not isinstance(draw, TokensAhead):
+            return None
+        if last is None:
+            last = torch.full((len(state[0][0]),), self.begin)
+        noise = partial(draw.noise, self.size)
+        made = self.loop.draw(self.parameters(), last, cast(StackState, state), noise)
+        return None if made is None else (Proposal(made[0], made[1]), made[2])
+
+    def _loop_weights(self) -> TokenWeights:
+        assert self.lstm is not None
+        weight = self.embedding.weight[: self.size] if self.config.tied else self.output.weight
+        if isinstance(self.narrow, nn.Linear):
+            # Two layers without anything between them are one.
+            bias = functional.linear(self.narrow.bias, weight, self.output.bias)
+            weight = weight @ self.narrow.weight
+        else:
+            bias = self.output.bias
+        embedding = self.scale * self.embedding.weight
+        return TokenWeights(self.lstm, embedding, weight, bias)
 
     def inside(self, state: State) -> dict[str, Tensor]:
         """Return every layer's hidden state and of an LSTM its cell."""

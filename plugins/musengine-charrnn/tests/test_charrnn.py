@@ -10,11 +10,13 @@ import torch
 
 from musengine.api import (
     Batch,
+    Model,
     Tokens,
     mixed_precision,
     negative_log_likelihood,
     supports_bfloat16,
 )
+from musengine.testing import generate_steps
 from musengine_charrnn.config import CharRnnConfig
 from musengine_charrnn.model import CharRnn
 
@@ -216,3 +218,15 @@ def test_what_is_recorded_is_what_a_reading_goes_through(
     for k, layer in enumerate(output.state):
         for part, values in zip(parts, layer, strict=True):
             torch.testing.assert_close(recorded[f"layers.{k}.{part}"].values[:, -1], values)
+
+
+@pytest.mark.parametrize("settings", KINDS)
+def test_tokens_drawn_at_once_are_those_drawn_one_by_one(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(**settings)
+    ours = generate_steps(model, length="40 tokens", seeds=(0, 1, 2))
+    monkeypatch.setattr(CharRnn, "choose_ahead", Model.choose_ahead)
+    others = generate_steps(model, length="40 tokens", seeds=(0, 1, 2))
+    assert [piece.tolist() for piece in ours] == [piece.tolist() for piece in others]
+    assert {token for piece in ours for token in piece.tolist()} == set(range(SIZE))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,13 @@ from musengine.api import (
     LSTMStack,
     Model,
     Output,
+    Proposal,
     StackOutput,
     StackState,
+    TokenLoop,
     Tokens,
+    TokensAhead,
+    TokenWeights,
     layer_states,
 )
 from musengine_melody.config import MelodyModelConfig
@@ -34,6 +40,7 @@ class MelodyLSTM(Model[MelodyModelConfig]):
         self.nothing = layout.size if layout.begin is None else layout.begin
         self.stack = LSTMStack(layout.size, config.layers, dropout=config.dropout)
         self.output = nn.Linear(config.layers[-1], layout.size)
+        self.loop = TokenLoop(self._loop_weights)
         # Frozen one-hot rows as an embedding: the same numbers as multiplying, without the ones and
         # zeros.
         table = torch.cat([torch.eye(layout.size), torch.zeros(1, layout.size)])
@@ -76,6 +83,21 @@ class MelodyLSTM(Model[MelodyModelConfig]):
             last = torch.full_like(state[0][0][:, 0], self.nothing, dtype=torch.int64)
         stack = self.stack.step(self._input(last), state)
         return self.output(stack.last), stack.state
+
+    def choose_ahead(
+        self, last: Tensor | None, state: StackState, conditioning: Mapping[str, Tensor], draw: Any
+    ) -> tuple[Proposal, StackState] | None:
+        """Draw several tokens one after another in compiled code."""
+        if not isinstance(draw, TokensAhead):
+            return None
+        if last is None:
+            last = torch.full((len(state[0][0]),), self.nothing)
+        noise = partial(draw.noise, self.output.out_features)
+        made = self.loop.draw(self.parameters(), last, state, noise)
+        return None if made is None else (Proposal(made[0], made[1]), made[2])
+
+    def _loop_weights(self) -> TokenWeights:
+        return TokenWeights(self.stack, self.one_hot, self.output.weight, self.output.bias)
 
     def inside(self, state: StackState) -> dict[str, Tensor]:
         """Return every layer's hidden state and cell."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from musengine.api import DecodeSettings, Score
+from musengine.api import DecodeSettings, Model, Score
 from musengine.testing import batch_of, batches_of, create, generate_steps, train_steps
 from musengine_melody.config import HOLD, MelodyEncoderConfig, MelodyModelConfig
 from musengine_melody.encoder import Melody
@@ -167,3 +167,13 @@ def test_what_is_recorded_is_what_a_reading_goes_through() -> None:
         torch.testing.assert_close(recorded[f"layers.{k}.hidden"].values[:, -1], hidden)
         torch.testing.assert_close(recorded[f"layers.{k}.cell"].values[:, -1], cell)
     assert recorded["layers.1.cell"].axes == ("piece", "step", "unit")
+
+
+def test_tokens_drawn_at_once_are_those_drawn_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    asked: Any = {"length": "60 steps", "seeds": (0, 1), "prompts": [MELODY, MELODY[:3]]}
+    ours = generate_steps(model, encoder=ENCODER, **asked)
+    monkeypatch.setattr(MelodyLSTM, "choose_ahead", Model.choose_ahead)
+    others = generate_steps(model, encoder=ENCODER, **asked)
+    assert [piece.tolist() for piece in ours] == [piece.tolist() for piece in others]
+    assert len(np.unique(ours[0])) > 10
