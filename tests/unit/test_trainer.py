@@ -663,6 +663,25 @@ class TestRestoring:
         # The first gradient was -6, so x is 1.5; the second is -3, with half of the first -6.
         assert position(task) == 1.5 + 0.125 * 6
 
+    def test_what_is_logged_of_the_steps_before_has_their_rate(self, tmp_path: Path) -> None:
+        # Killed after the last checkpoint and before the line about the losses up to it.
+        config = TrainingConfig(steps=2, learning_rate=1.0, warm_up=4)
+        trainer = trainer_of(task := task_of(tmp_path, config))
+        for batch in task.batches.epoch(0, first=0):
+            trainer.step(batch)
+            trainer._advance()
+            trainer._record(1.0)
+            if trainer.state.step == 2:
+                break
+        trainer.save()
+        stored = checkpoints.load(store_of(task).checkpoint_paths()[-1])
+        task = task_of(tmp_path, config)
+        trainer = trainer_of(task)
+        trainer.restore(stored)
+        trainer.train()
+        ((at, rate),) = ((each["step"], each["learning_rate"]) for each in store_of(task).records)
+        assert (at, rate) == (2, 0.5)
+
     @pytest.mark.parametrize(
         ("before", "after", "rate"),
         [

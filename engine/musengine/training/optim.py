@@ -32,9 +32,12 @@ def make_optimizer(model: Model[Any], factory: OptimizerFactory[Any]) -> torch.o
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Restore an optimizer's moments, by the order of the parameters.
 
-    Its settings, and how the parameters are grouped, stay the pipeline's, which may have changed.
+    Its settings, and how the parameters are grouped, stay the pipeline's, which may have changed;
+    the rates are those of the last step until there is a next one.
     """
     groups = optimizer.state_dict()["param_groups"]
+    for group, before in zip(groups, state["param_groups"], strict=False):
+        group["lr"] = float(before["lr"])
     optimizer.load_state_dict({**state, "param_groups": groups})
 
 
