@@ -84,12 +84,13 @@ def listed(pieces: Sequence[Piece]) -> list[PieceInfo]:
 
 def manifest_of(pieces: Sequence[Piece], cache: Cache) -> Manifest:
     """A manifest of pieces that lie in a cache; no music file is behind them."""
-    manifest = Manifest(PieceLoader([], cache), pieces=listed(pieces))
+    files = []
     for number, piece in enumerate(pieces):
         key = key_of("of a test", number, pack_pieces([piece])[1])
         cache.put(key, *pack_pieces([piece]))
-        manifest.files.append(SourceFile(0, Item(Path(piece.id), piece.id, piece.style), key))
-    return manifest
+        files.append(SourceFile(0, Item(Path(piece.id), piece.id, piece.style), key))
+    odd = {piece.id: piece.warnings for piece in pieces if piece.warnings}
+    return Manifest(PieceLoader([], cache), files=files, pieces=listed(pieces), warnings=odd)
 
 
 def spread(things: Sequence[Thing], count: int) -> list[Thing]:

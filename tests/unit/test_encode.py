@@ -14,7 +14,8 @@ from helpers import manifest_of
 from musengine.builtin.configs import PianoRollConfig
 from musengine.config.fields import setting
 from musengine.data import encode as encoding
-from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
+from musengine.data.encode import EncodeJob, EncodeJobs, EncodeResult, TrainingPieces, encode
+from musengine.data.manifest import Manifest
 from musengine.data.storage.cache import Cache
 from musengine.encoding.layouts import Tokens
 from musengine.interfaces.encoder import Encoded, Encoder
@@ -96,6 +97,13 @@ def tune(pitch: int, **more) -> Piece:
     return Piece(f"tune {pitch}", score_of([(0, 4, pitch)], **more))
 
 
+def jobs_of(manifest: Manifest, numbers: Sequence[int], shifts: Sequence[int]) -> EncodeJobs:
+    """Some pieces of a manifest, transposed by each of some shifts."""
+    return EncodeJobs(
+        manifest.pieces, np.tile(numbers, len(shifts)), np.repeat(shifts, len(numbers))
+    )
+
+
 def encoded(
     pieces: Sequence[Piece],
     folder: Path,
@@ -104,13 +112,13 @@ def encoded(
     shifts: Sequence[int] = (0,),
     state: int = 0,
     workers: int = 1,
-) -> tuple[list[EncodeJob], EncodeResult]:
+) -> tuple[EncodeJobs, EncodeResult]:
     """Pieces encoded by way of a cache."""
     by = by or component()
     manifest = manifest_of(pieces, Cache(folder))
     encoder = by.create()
     encoder.load_state({"highest": state})
-    jobs = [EncodeJob(one, shift) for shift in shifts for one in manifest.pieces]
+    jobs = jobs_of(manifest, range(len(pieces)), shifts)
     return jobs, encode(jobs, manifest, by, encoder, common=False, workers=workers, timeout=20)
 
 
@@ -245,7 +253,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path, monkeypatch):
 
 def test_an_encoder_learns_from_pieces_that_stay_on_disk(tmp_path):
     manifest = manifest_of([tune(60), tune(62), tune(61)], Cache(tmp_path))
-    jobs = [EncodeJob(manifest.pieces[n], shift) for shift in (0, 5) for n in (0, 2)]
+    jobs = jobs_of(manifest, (0, 2), (0, 5))
     encoder = component().create()
     encoder.fit(TrainingPieces(manifest, jobs, common=False))
     assert encoder.state() == {"highest": 66}

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,12 @@ import pytest
 from helpers import refused
 from musengine.data.dataset import prepare, read_corpus
 from musengine.data.discovery import DiscoveryNotes
-from musengine.data.manifest import Manifest, Skipped
+from musengine.data.loader import PieceLoader
+from musengine.data.manifest import Manifest, PieceInfo, Skipped
 from musengine.data.reading import read_manifest
+from musengine.data.storage import listing
 from musengine.data.storage.cache import Cache, size_limit, trim
+from musengine.data.storage.listing import Listing, ListingBuilder
 from musengine.errors import UnreadableError
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.piece import Piece
@@ -102,7 +107,7 @@ def test_a_changed_file_is_read_again_and_no_other(tmp_path):
     assert readings(music) == {f"{n:03}": 2 if n == 7 else 1 for n in range(60)}
     # Touched, but not changed: nothing is read.
     os.utime(music / "010.txt", (1, 1))
-    assert listed(files_of(music, texts), cache).pieces == changed.pieces
+    assert [*listed(files_of(music, texts), cache).pieces] == [*changed.pieces]
     assert sum(readings(music).values()) == 61
 
 
@@ -120,7 +125,7 @@ def test_many_files_are_read_elsewhere_and_known_ones_looked_up_here(tmp_path):
     assert str(os.getpid()) in processes  # those of the first few that were read here
     assert len(processes) > 1
     again = listed(items, cache)
-    assert again.pieces == manifest.pieces
+    assert [*again.pieces] == [*manifest.pieces]
     assert set(readings(music).values()) == {1}
 
 
@@ -234,7 +239,8 @@ class TestTrimming:
         dataset = prepare(pipeline, manifest, pipeline.encoder.create())
         assert not any(path.exists() for path in old)
         assert dataset.parts["train"][0].encoded.steps.any()
-        assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 4  # 3 files and a shard
+        kept = {path.parent.name for path in (tmp_path / "cache").rglob("*.safetensors")}
+        assert len(kept - {"listings"}) == 4  # 3 files and a shard
 
     @pytest.mark.parametrize(("text", "size"), [("0.5", 2**29), ("2", 2**31), ("0", 0)])
     def test_its_size_is_the_users_choice(self, text, size, monkeypatch):
@@ -261,3 +267,156 @@ def test_reading_again_after_another_version_of_the_reader(tmp_path):
     for component in (LETTERS, newer, newer, LETTERS):
         listed([(component, item)], cache)
     assert readings(music) == {"000": 2}
+
+
+class TestListing:
+    """What was found in each file, kept so that no file is opened at the next start."""
+
+    @pytest.fixture(autouse=True)
+    def settled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # A second before its change, so that a file that was just made counts as settled.
+        monkeypatch.setattr(listing, "_SETTLED", -(10**9))
+
+    @pytest.fixture
+    def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The names of the files whose bytes were asked for."""
+        names: list[str] = []
+        key = PieceLoader.key
+
+        def noted(loader: PieceLoader, reader: int, item: Item) -> str:
+            names.append(item.path.name)
+            return key(loader, reader, item)
+
+        monkeypatch.setattr(PieceLoader, "key", noted)
+        return names
+
+    def found(self, items: Sequence[tuple[Component, Item]], cache: Cache) -> Manifest:
+        return listed(items, cache, listed_as=lambda: ["music"])
+
+    def test_files_that_are_as_they_were_are_not_opened(self, tmp_path, opened):
+        cache, items = Cache(tmp_path / "cache"), files_of(tmp_path / "music", ["ab", "bad", "c"])
+        first = self.found(items, cache)
+        opened.clear()
+        again = self.found(items, cache)
+        # What could not be read may be readable now.
+        assert set(opened) == {"001.txt"}
+        assert [*again.pieces] == [*first.pieces]
+        assert [*again.files] == [*first.files]
+        assert [file.item.id for file in again.files] == ["000.txt", "002.txt"]
+        assert [piece.file for piece in again.pieces] == [0, 0, 1]
+        assert again.skipped == first.skipped
+        assert again.libraries == first.libraries == {"letters": ""}
+        (piece,) = again.loader.pieces(again.files[1])
+        assert piece.content.pitch.tolist() == [ord("c")]
+
+    def test_a_change_shows_even_with_the_size_and_the_time_of_before(self, tmp_path, opened):
+        cache, items = Cache(tmp_path / "cache"), files_of(tmp_path / "music", ["ab", "cd"])
+        self.found(items, cache)
+        path = tmp_path / "music" / "001.txt"
+        before = path.stat()
+        time.sleep(0.02)  # the system's clock of files goes in steps of up to a hundredth
+        path.write_text("xy")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        opened.clear()
+        again = self.found(items, cache)
+        assert set(opened) == {"001.txt"}
+        assert readings(tmp_path / "music") == {"000": 1, "001": 2}
+        pitches = [again.loader.pieces(again.files[1])[n].content.pitch[0] for n in range(2)]
+        assert bytes(pitches) == b"xy"
+
+    def test_files_that_came_and_went(self, tmp_path, opened):
+        cache, music = Cache(tmp_path / "cache"), tmp_path / "music"
+        items = files_of(music, ["a", "b", "c", "d"])
+        whole = [*self.found(items, cache).pieces]
+        opened.clear()
+        fewer = self.found([items[0], items[3]], cache)
+        assert [piece.id for piece in fewer.pieces] == ["000.txt#0", "003.txt#0"]
+        assert [fewer.files[piece.file].item.id for piece in fewer.pieces] == ["000.txt", "003.txt"]
+        assert opened == []
+        again = self.found(items, cache)
+        assert [*again.pieces] == whole
+        assert opened == ["001.txt", "002.txt"]
+
+    def test_ids_are_told_apart_in_the_order_of_now(self, tmp_path):
+        cache = Cache(tmp_path / "cache")
+        one, other = (files_of(tmp_path / name, [name]) for name in "ab")
+        self.found([*one, *other], cache)
+        again = self.found([*one, *other], cache)
+        assert [piece.id for piece in again.pieces] == ["000.txt#0", "000.txt#0~2"]
+        assert [piece.id for piece in self.found(other, cache).pieces] == ["000.txt#0"]
+
+    def test_a_file_that_changed_a_moment_ago_is_looked_at_again(
+        self, tmp_path, opened, monkeypatch
+    ):
+        monkeypatch.setattr(listing, "_SETTLED", 3600 * 10**9)
+        cache, items = Cache(tmp_path / "cache"), files_of(tmp_path / "music", ["ab", "cd"])
+        self.found(items, cache)
+        assert not (tmp_path / "cache" / "listings").exists()
+        opened.clear()
+        self.found(items, cache)
+        assert opened == ["000.txt", "001.txt"]
+
+    def test_another_reader_and_another_corpus_have_a_listing_of_their_own(self, tmp_path, opened):
+        cache, items = Cache(tmp_path / "cache"), files_of(tmp_path / "music", ["ab"])
+        newer = replace(
+            LETTERS, entry=replace(LETTERS.entry, origin=Distribution("letters-dist", "2.0"))
+        )
+        self.found(items, cache)
+        self.found([(newer, item) for _, item in items], cache)
+        assert readings(tmp_path / "music") == {"000": 2}
+        opened.clear()
+        listed(items, cache, listed_as=lambda: ["other"])
+        assert opened == ["000.txt"]
+        assert len(list((tmp_path / "cache" / "listings").iterdir())) == 3
+
+    @pytest.mark.parametrize("place", [0, 5, 40, -300, -1])
+    def test_a_damaged_one_is_as_none(self, tmp_path, opened, place):
+        cache, items = Cache(tmp_path / "cache"), files_of(tmp_path / "music", ["ab", "cd"])
+        whole = [*self.found(items, cache).pieces]
+        (path,) = (tmp_path / "cache" / "listings").iterdir()
+        data = bytearray(path.read_bytes())
+        data[place] ^= 1
+        path.write_bytes(data)
+        opened.clear()
+        assert [*self.found(items, cache).pieces] == whole
+        assert opened == ["000.txt", "001.txt"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be cut there")
+    def test_one_cut_short_in_use_is_told(self, tmp_path):
+        cache, items = Cache(tmp_path / "cache"), files_of(tmp_path / "music", ["abcdef" * 10] * 5)
+        manifest = self.found(items, cache)
+        (path,) = (tmp_path / "cache" / "listings").iterdir()
+        os.truncate(path, 1000)
+        with refused("shard-lost", path):
+            list(manifest.pieces)
+
+    def test_an_info_comes_back_as_it_was(self, tmp_path):
+        score = score_of([(0, 4, 60)], tempos=[(0, 90)], meters=[(0, 3, 4)], keys=[(0, -2, 1)])
+        info = PieceInfo.of(
+            Piece("ä", score, "jigs", "valid", ("odd",)), 0, notes_hash="n", source_id="s"
+        )
+        assert (info.prevailing.meter, info.prevailing.key) == ((3, 4), (-2, 1))
+        builder = ListingBuilder()
+        builder.add(bytes(range(16)), "ab" * 32, [info, Skipped("b", "no notes")])
+        found = builder.finish(Cache(tmp_path), "c" * 64)
+        assert found.info(0) == replace(info, file=0)
+        assert (found.key(0), found.warned) == ("ab" * 32, [0])
+        assert found.skipped == {0: [Skipped("b", "no notes")]}
+
+    def test_a_piece_takes_little_memory(self, tmp_path):
+        builder = ListingBuilder()
+        info = PieceInfo.of(Piece("a", score_of([(0, 4, 60)])), 0)
+        for number in range(3000):
+            identity = number.to_bytes(16, "big")
+            builder.add(identity, f"{number:064x}", [replace(info, id=f"folder/{number}.mid")])
+        cache, key = Cache(tmp_path), "c" * 64
+        builder.finish(cache, key)
+        tracemalloc.start()
+        found = Listing.in_cache(cache, key)
+        after, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found is not None
+        assert found.info(2999).id == "folder/2999.mid"
+        # Three numbers of eight bytes each, and the buffer of the open file.
+        assert after < 3000 * 24 + 2**17
+        assert peak < 3000 * 300 + 2**20

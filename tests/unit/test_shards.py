@@ -3,6 +3,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,11 @@ def test_pieces_come_back_as_they_were(pieces, full, tmp_path_factory):
         assert (found.id, found.fingerprint) == (f"piece {number}", "print")
         assert len(found) == len(piece.steps)
         assert alike(found.encoded, piece)
-        assert shards.dropped(f"key {number}") == piece.dropped
+        assert found.encoded.dropped == piece.dropped
+    keys = np.array([f"key {number}" for number in range(len(pieces))], dtype="S")
+    assert shards.dropped(shards.places(keys)) == sum(
+        (Counter(piece.dropped) for piece in pieces), Counter()
+    )
 
 
 def tokens(*values: int) -> Encoded:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers import listed, refused
 from musengine.data.filters import check_folders, part_by_folder, rules_of
-from musengine.data.manifest import SourceFile
+from musengine.data.manifest import PieceInfo, SourceFile
 from musengine.data.splits import Split, split_pieces
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Piece, SplitName, Text
@@ -34,7 +34,13 @@ def tune(number: int, name: str = "", **more) -> Piece:
 
 def split_of(pieces: list[Piece], config: CorpusConfig) -> Split:
     files = [SourceFile(0, Item(Path("/music", piece.id), piece.id), "") for piece in pieces]
-    return split_pieces(listed(pieces), files, config, rules_of(config))
+    return named(listed(pieces), files, config)
+
+
+def named(pieces: list[PieceInfo], files: list[SourceFile], config: CorpusConfig) -> Split:
+    """The split with the pieces themselves in its parts."""
+    split = split_pieces(pieces, files, config, rules_of(config))
+    return replace(split, parts={p: [pieces[i] for i in own] for p, own in split.parts.items()})
 
 
 def ids(split: Split) -> dict[str, list[str]]:
@@ -181,12 +187,12 @@ class TestShares:
         book = [replace(one, file=0) for one in listed([tune(n) for n in range(60)])]
         config = settings(valid=0.3)
         files = [SourceFile(0, Item(Path("/music/book.abc"), "book.abc"), "")]
-        parts = split_pieces(book, files, config, rules_of(config)).parts
+        parts = named(book, files, config).parts
         assert len(parts["train"]) > 20
         assert len(parts["valid"]) > 5
         # Three voices of each of twenty tunes.
         voices = [replace(one, source_id=f"tune {n // 3}") for n, one in enumerate(book)]
-        parts = split_pieces(voices, files, config, rules_of(config)).parts
+        parts = named(voices, files, config).parts
         tunes = {part: {one.source_id for one in members} for part, members in parts.items()}
         assert tunes["train"].isdisjoint(tunes["valid"])
         assert len(tunes["train"] | tunes["valid"]) == 20

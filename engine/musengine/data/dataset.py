@@ -5,30 +5,34 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from musengine.data.discovery import DiscoveryNotes, items_of, nothing_found
-from musengine.data.encode import EncodeJob, EncodeResult, TrainingPieces, encode
+from musengine.data.encode import EncodeJob, EncodeJobs, EncodeResult, TrainingPieces, encode
 from musengine.data.extraction import extraction_of
 from musengine.data.filters import PARTS, rules_of
-from musengine.data.manifest import Manifest, Skipped
+from musengine.data.manifest import Manifest, PieceInfo, Skipped
 from musengine.data.reading import read_manifest
 from musengine.data.spans import split_within
 from musengine.data.splits import Split, split_pieces
 from musengine.data.storage.cache import size_limit, trim, working_cache
+from musengine.data.storage.shards import MappedPiece, Named, Shards
 from musengine.encoding.left_out import LeftOut
 from musengine.errors import UserError
 from musengine.interfaces.encoder import EncodedPiece, Encoder
+from musengine.interfaces.reader import Item
 from musengine.music.piece import SplitName, Text
 from musengine.music.prevailing import Prevailing, most_frequent
 from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
-from musengine.plugins.registry import Registry
+from musengine.plugins.registry import Component, Registry
+from musengine.utils.arrays import IntArray
+from musengine.utils.lazy import LazySequence
 from musengine.utils.progress import SILENT, ProgressReporter
 
 
@@ -49,10 +53,9 @@ class Dataset:
         libraries: for each reader that read, the library it read through.
         files: ids of the files that were read.
         later: ids of files that are no part of the run, and were not.
-        prevailing: for a piece's id what holds for most of it; transposed copies are not there.
     """
 
-    parts: dict[SplitName, list[EncodedPiece]]
+    parts: Mapping[SplitName, Sequence[EncodedPiece]]
     skipped: list[Skipped] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -64,12 +67,10 @@ class Dataset:
     libraries: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
-    prevailing: dict[str, Prevailing] = field(default_factory=dict)
 
     def most_frequent(self) -> Prevailing:
         """Return what most pieces of the training part have."""
-        pieces = (self.prevailing.get(piece.id) for piece in self.parts["train"])
-        return most_frequent(each for each in pieces if each is not None)
+        return most_frequent(piece.prevailing for piece in self.parts["train"])
 
     @property
     def left_out(self) -> dict[str, LeftOut]:
@@ -108,27 +109,42 @@ def read_corpus(
     # A mistake in a list or a limit is reported before an hour of reading, not after it.
     rules_of(config)
     size_limit()
-    items = items_of(pipeline, registry, discovery)
-    if known is not None:
-        # By id and not by content: a changed file is read, and `check_split` then says that it
-        # changed.
-        discovery.later = [item.id for _, item in items if item.id not in known]
-        items = [(reader, item) for reader, item in items if item.id in known]
-    discovery.taken = [item.id for _, item in items]
     cache, scratch = working_cache(config)
     manifest = read_manifest(
-        items,
+        _of_the_run(items_of(pipeline, registry, discovery), discovery, known),
         discovery,
         jobs=config.jobs,
         cache=cache,
         timeout=config.read_timeout,
         scratch=scratch,
         extraction=extraction_of(pipeline.encoder),
+        # A run that leaves files out has a listing of its own.
+        listed_as=lambda: (
+            *(source.text for source in config.path),
+            *(config.styles, config.exclude),
+            sorted(known or ()) if discovery.later else None,
+        ),
         reporter=reporter,
     )
     if not manifest.pieces:
         raise UserError(nothing_found(config, manifest.skipped, discovery.ignored), code="no-music")
     return manifest
+
+
+def _of_the_run(
+    items: Iterable[tuple[Component, Item]],
+    discovery: DiscoveryNotes,
+    known: Collection[str] | None,
+) -> Iterator[tuple[Component, Item]]:
+    """Yield the files that a run is about; they and the others are noted."""
+    for reader, item in items:
+        # By id and not by content: a changed file is read, and `check_split` then says that it
+        # changed.
+        if known is None or item.id in known:
+            discovery.taken.append(item.id)
+            yield reader, item
+        else:
+            discovery.later.append(item.id)
 
 
 def prepare(
@@ -155,13 +171,17 @@ def prepare(
     # Split before anything is transposed or learned: copies in other keys belong to the training
     # part alone, and the encoder learns nothing from what is held out.
     split = split_pieces(manifest.pieces, manifest.files, config, rules_of(config))
-    jobs = _jobs(split, config)
+    jobs = _jobs(split, manifest.pieces, config)
     common = config.key == "common"
     # Most encoders have nothing to learn; then the music is not read once more for it.
     if not learned and type(encoder).fit is not Encoder.fit:
         encoder.fit(TrainingPieces(manifest, jobs["train"], common))
     result = encode(
-        [job for part in PARTS for job in jobs[part]],
+        EncodeJobs(
+            manifest.pieces,
+            np.concatenate([jobs[part].piece_J for part in PARTS]),
+            np.concatenate([jobs[part].shift_J for part in PARTS]),
+        ),
         manifest,
         pipeline.encoder,
         encoder,
@@ -185,57 +205,77 @@ def prepare(
     return dataset
 
 
-def _jobs(split: Split, config: CorpusConfig) -> dict[SplitName, list[EncodeJob]]:
+def _jobs(
+    split: Split, pieces: Sequence[PieceInfo], config: CorpusConfig
+) -> dict[SplitName, EncodeJobs]:
     """Return the pieces of each part; transposed copies follow those of the training part."""
-    jobs = {part: [EncodeJob(piece) for piece in split.parts[part]] for part in PARTS}
-    jobs["train"] += [
-        EncodeJob(piece, shift)
-        for shift in config.shifts
-        for piece in split.parts["train"]
-        if piece.kind == "score"
-    ]
+    jobs = {}
+    for part in PARTS:
+        own = split.parts[part]
+        shifts = [0, *config.shifts] if part == "train" else [0]
+        moved = own
+        if len(shifts) > 1:
+            moved = own[[pieces[index].kind == "score" for index in own.tolist()]]
+        jobs[part] = EncodeJobs(
+            pieces,
+            np.concatenate([own, *([moved] * (len(shifts) - 1))]),
+            np.repeat(shifts, [len(own), *([len(moved)] * (len(shifts) - 1))]),
+        )
     return jobs
 
 
 def _dataset(
     manifest: Manifest,
     split: Split,
-    jobs: Mapping[SplitName, Sequence[EncodeJob]],
+    jobs: Mapping[SplitName, EncodeJobs],
     result: EncodeResult,
     common: bool,
 ) -> Dataset:
     """Return what became of the pieces: encoded ones in their parts, the others with the reason."""
+    parts: dict[SplitName, Sequence[EncodedPiece]] = {}
     dataset = Dataset(
-        {part: [] for part in PARTS},
+        parts,
         list(manifest.skipped),
         manifest.discovery.notices,
         ignored=manifest.discovery.ignored,
-        warnings={piece.id: piece.warnings for piece in manifest.pieces if piece.warnings},
+        warnings=manifest.warnings,
         copies=split.copies,
         straddling=split.straddling,
         libraries=manifest.libraries,
         files=manifest.discovery.taken,
         later=manifest.discovery.later,
     )
+    start = 0
     for part in PARTS:
-        for job in jobs[part]:
-            _add(dataset, part, job, common, result)
+        keys = result.keys[start : start + len(jobs[part])]
+        start += len(keys)
+        places = result.shards.places(keys)
+        for lacking in np.flatnonzero(places < 0).tolist():
+            reason = result.reason(keys[lacking].decode())
+            dataset.skipped.append(Skipped(jobs[part][lacking].id, reason or ""))
+        # Of a piece that is also learned in other keys everything would count many times.
+        own = places[(places >= 0) & (jobs[part].shift_J == 0)]
+        dataset.dropped.update(result.shards.dropped(own))
+        parts[part] = LazySequence(
+            functools.partial(_piece, result.shards, places, jobs[part], common),
+            np.flatnonzero(places >= 0),
+        )
     dataset.keep.update(result.shards.keep)
     return dataset
 
 
-def _add(
-    dataset: Dataset, part: SplitName, job: EncodeJob, common: bool, result: EncodeResult
-) -> None:
-    key = job.key(common)
-    if (reason := result.reason(key)) is not None:
-        dataset.skipped.append(Skipped(job.id, reason))
-        return
-    # Of a piece that is also learned in other keys everything would count many times.
-    if not job.shift:
-        dataset.dropped.update(result.shards.dropped(key))
-        dataset.prevailing[job.id] = job.prevailing(common)
-    dataset.parts[part].append(result.shards.piece(job.id, job.fingerprint, key))
+def _piece(
+    shards: Shards, places: IntArray, jobs: EncodeJobs, common: bool, index: int
+) -> EncodedPiece:
+    """Return the encoded piece of a job."""
+
+    def named() -> Named:
+        job = jobs[index]
+        # What prevails is asked of the corpus, where a copy in another key would count again.
+        prevailing = Prevailing() if job.shift else job.prevailing(common)
+        return Named(job.id, job.fingerprint, prevailing)
+
+    return MappedPiece(shards, shards.at(int(places[index])), named)
 
 
 def _divided_within(

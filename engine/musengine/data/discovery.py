@@ -93,17 +93,13 @@ def music_source(path: Path, registry: Registry) -> Source | None:
 
     None for anything else, such as a pipeline file, or a path that leads nowhere.
     """
-    text = str(path)
     try:
         if path.is_dir() or (path.is_file() and _by_suffix(path, registry, ("score",))):
-            return (
-                Source.from_toml(text, Path.cwd())
-                if path.is_absolute()
-                else Source(str(Path.cwd() / path))
-            )
+            # With links followed, as where a run's own pipeline names it.
+            return Source(str(path.resolve()))
     except (OSError, ValueError):
         return None
-    source = Source(text)
+    source = Source(str(path))
     return source if source.scheme is not None and not _exists(path) else None
 
 
@@ -133,37 +129,63 @@ def _folder_items(
 ) -> Iterator[tuple[Component, Item]]:
     from musengine.interfaces.reader import Item
 
-    # Sorted, since the order of files in a folder differs between systems, and the order of pieces
-    # decides on what follows from a seed.
-    for path in sorted(_walk(folder, discovery)):
-        known = _by_suffix(path, registry, accepts)
-        if known is None:
-            discovery.ignored[path.suffix.lower() or path.name] += 1
+    readers: dict[str, Component | None] = {}
+    for path, inside in _walk(folder, discovery):
+        ending = path.suffix.lower()
+        if ending not in readers:
+            readers[ending] = _by_suffix(path, registry, accepts)
+        if (known := readers[ending]) is None:
+            discovery.ignored[ending or path.name] += 1
             continue
-        inside = path.relative_to(folder)
-        # POSIX form on Windows too: ids are part of split files, which move between machines.
-        style = inside.parent.as_posix() if inside.parent != Path() else folder.name
-        yield chosen or known, Item(path, inside.as_posix(), style)
+        style, _, _ = inside.rpartition("/")
+        yield chosen or known, Item(path, inside, style or folder.name)
 
 
-def _walk(folder: Path, discovery: DiscoveryNotes) -> Iterator[Path]:
-    """Yield the files in a folder and those within it, hidden ones left out.
+def _walk(folder: Path, discovery: DiscoveryNotes) -> Iterator[tuple[Path, str]]:
+    """Yield the files in a folder and those within it, hidden ones left out, in order.
+
+    Each comes with its path in the folder, in POSIX form on Windows too: ids are part of split
+    files, which move between machines.
 
     Raises:
         UserError: the folder cannot be read; of those within it that cannot a note is taken.
     """
 
-    def note(error: OSError) -> None:
-        reason = error.strerror or str(error)
-        if Path(error.filename) == folder:
-            raise UserError(f"cannot read {folder}: {reason}", code="cannot-read") from error
-        discovery.unreadable[str(error.filename)] = reason
+    def entries(inside: str) -> Iterator[tuple[Path, str]]:
+        within = folder / inside
+        try:
+            with os.scandir(within) as found:
+                own = [(each.name, _is_folder(each)) for each in found]
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if not inside:
+                raise UserError(f"cannot read {folder}: {reason}", code="cannot-read") from error
+            discovery.unreadable[str(within)] = reason
+            return
+        # Sorted, since the order of files in a folder differs between systems, and the order of
+        # pieces decides on what follows from a seed.
+        for name, is_folder in sorted(own, key=lambda each: os.path.normcase(each[0])):
+            if name.startswith("."):
+                continue
+            if is_folder:
+                yield from entries(f"{inside}{name}/")
+            elif is_folder is not None:
+                yield within / name, f"{inside}{name}"
 
-    for root, folders, names in os.walk(folder, onerror=note):
-        # In place, which is how `os.walk` is told where not to go. It does not follow links to
-        # folders, which may lead round in circles.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in names if not name.startswith("."))
+    return entries("")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool | None:
+    """Return whether an entry is a folder to go into, or a file; None for a link to a folder.
+
+    Such a link may lead round in circles.
+    """
+    try:
+        if not entry.is_dir():
+            return False
+        return None if entry.is_symlink() else True
+    except OSError:
+        return False
 
 
 def _readers(
@@ -239,26 +261,26 @@ def list_items(
     reader: Component | None,
     accepts: Sequence[Content],
     discovery: DiscoveryNotes,
-) -> list[tuple[Component, Item]]:
-    """Return the files of some sources with their readers; `discovery` notes the rest."""
-    return [
-        pair
-        for source in sources
-        for pair in find_items(source, registry, reader, discovery, accepts)
-    ]
+) -> Iterator[tuple[Component, Item]]:
+    """Yield the files of some sources with their readers; `discovery` notes the rest."""
+    for source in sources:
+        yield from find_items(source, registry, reader, discovery, accepts)
 
 
 def items_of(
     pipeline: Pipeline, registry: Registry, discovery: DiscoveryNotes
-) -> list[tuple[Component, Item]]:
+) -> Iterable[tuple[Component, Item]]:
     """Return the files of the corpus that its settings do not exclude, with their readers."""
     config = pipeline.corpus
     items = list_items(config.path, registry, pipeline.reader, pipeline.accepts(), discovery)
-    names = [(item.style, item.id) for _, item in items]
-    items = filter_items(items, names, config.styles, config.exclude)
+    if not (config.styles or config.exclude or config.split == "folders"):
+        return items  # one after another: as objects all of them take a kilobyte each
+    listed = list(items)
+    names = [(item.style, item.id) for _, item in listed]
+    listed = filter_items(listed, names, config.styles, config.exclude)
     if config.split == "folders":
-        check_folders(item for _, item in items)
-    return items
+        check_folders(item for _, item in listed)
+    return listed
 
 
 def check_choices(pipeline: Pipeline, registry: Registry) -> None:
@@ -271,7 +293,7 @@ def check_choices(pipeline: Pipeline, registry: Registry) -> None:
     config, discovery = pipeline.corpus, DiscoveryNotes()
     rules_of(config)
     listed = config.styles or config.exclude or config.split == "folders" or _only_paths(config)
-    if listed and not items_of(pipeline, registry, discovery):
+    if listed and not any(True for _ in items_of(pipeline, registry, discovery)):
         raise UserError(nothing_found(config, (), discovery.ignored), code="no-music")
 
 

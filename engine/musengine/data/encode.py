@@ -8,7 +8,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
 
 from musengine.config.fields import to_table
 from musengine.data.loader import PieceLoader
@@ -32,6 +34,7 @@ from musengine.music.prevailing import Prevailing
 from musengine.music.score import Score
 from musengine.plugins.registry import Component
 from musengine.plugins.sources import code_version
+from musengine.utils.arrays import Array, IntArray
 from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -45,6 +48,9 @@ _STEP_BYTES = 88
 
 _SECONDS_PER_PIECE = 5.0
 """Seconds more that a task may take for each of its pieces, before they are done one by one."""
+
+_KEY = 32
+"""Letters of a job's key."""
 
 _SERIAL_BELOW = 3
 """Fewer tasks than this are done in this process: starting workers takes longer."""
@@ -77,7 +83,7 @@ class EncodeJob:
         text = f"{self.piece.content_hash}:{common}:{self.shift}"
         # By content: a file that is moved or copied is not encoded again. 128 bits suffice against
         # chance.
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return hashlib.sha256(text.encode()).hexdigest()[:_KEY]
 
     def prevailing(self, common: bool) -> Prevailing:
         """Return what holds for most of the piece, its key once it is transposed."""
@@ -98,6 +104,37 @@ class EncodeJob:
         return content.transpose(semitones) if semitones else content
 
 
+class EncodeJobs(Sequence[EncodeJob]):
+    """Jobs in a list that keeps two numbers of each.
+
+    Args:
+        pieces: those of the corpus.
+        piece_J: (J,) for each job the index of its piece.
+        shift_J: (J,) for each job the semitones.
+    """
+
+    def __init__(self, pieces: Sequence[PieceInfo], piece_J: IntArray, shift_J: IntArray) -> None:
+        self.pieces, self.piece_J, self.shift_J = pieces, piece_J, shift_J
+
+    def __len__(self) -> int:
+        return len(self.piece_J)
+
+    @overload
+    def __getitem__(self, index: int) -> EncodeJob: ...
+    @overload
+    def __getitem__(self, index: slice) -> EncodeJobs: ...
+    def __getitem__(self, index: int | slice) -> EncodeJob | EncodeJobs:
+        if isinstance(index, slice):
+            return EncodeJobs(self.pieces, self.piece_J[index], self.shift_J[index])
+        return EncodeJob(self.pieces[int(self.piece_J[index])], int(self.shift_J[index]))
+
+    def by_piece(self) -> Iterator[tuple[PieceInfo, list[tuple[int, int]]]]:
+        """Yield each piece, in the order of the corpus, with the index and shift of its jobs."""
+        order = np.argsort(self.piece_J, kind="stable")
+        for piece, group in itertools.groupby(order.tolist(), key=self.piece_J.__getitem__):
+            yield self.pieces[int(piece)], [(job, int(self.shift_J[job])) for job in group]
+
+
 @dataclass(frozen=True)
 class TrainingPieces:
     """The pieces an encoder learns from, loaded one file at a time, as often as it iterates.
@@ -109,12 +146,12 @@ class TrainingPieces:
     """
 
     manifest: Manifest
-    jobs: Sequence[EncodeJob]
+    jobs: EncodeJobs
     common: bool
 
     def __iter__(self) -> Iterator[Piece]:
         # File by file: a file of many pieces is unpacked once.
-        for file, jobs in _by_file(self.jobs):
+        for file, group in itertools.groupby(self.jobs.by_piece(), key=lambda own: own[0].file):
             try:
                 with machine_apart():
                     pieces = self.manifest.loader.pieces(self.manifest.files[file])
@@ -122,17 +159,11 @@ class TrainingPieces:
                 raise
             except UserError:
                 continue  # encoding it gives the reason
-            for job in jobs:
-                content = job.content(pieces, self.common)
-                yield replace(pieces[job.piece.index], id=job.id, content=content)
-
-
-def _by_file(jobs: Iterable[EncodeJob]) -> Iterator[tuple[int, list[EncodeJob]]]:
-    # `groupby` joins neighbours only; the sort is stable, so that transposed copies keep their
-    # order.
-    ordered = sorted(jobs, key=lambda job: (job.piece.file, job.piece.index))
-    for file, group in itertools.groupby(ordered, key=lambda job: job.piece.file):
-        yield file, list(group)
+            for piece, jobs in group:
+                for _, shift in jobs:
+                    job = EncodeJob(piece, shift)
+                    content = job.content(pieces, self.common)
+                    yield replace(pieces[piece.index], id=job.id, content=content)
 
 
 _Chunk = list[tuple[SourceFile, list[EncodeJob]]]
@@ -144,10 +175,12 @@ class EncodeResult:
     """The result of encoding.
 
     Attributes:
+        keys: (J,) the key of each job, as bytes.
         shards: where the arrays are.
         faults: for the keys of pieces that could not be encoded, the reason.
     """
 
+    keys: Array
     shards: Shards
     faults: dict[str, str]
 
@@ -164,7 +197,7 @@ class EncodeResult:
 
 
 def encode(
-    jobs: Sequence[EncodeJob],
+    jobs: EncodeJobs,
     manifest: Manifest,
     component: Component,
     encoder: Encoder[Any],
@@ -196,59 +229,59 @@ def encode(
     name = key_of("encoded", FORMAT, component.name, code, to_table(component.config), state)
     shards = Shards(cache.folder / "encoded" / name[:32], manifest.scratch)
     shards.find()
-    chunks = _missing(_chunks(jobs, manifest, common), common, shards)
-    result = EncodeResult(shards, {})
-    if chunks:
+    key_J, size_J = _keys_and_sizes(jobs, common)
+    result = EncodeResult(key_J, shards, {})
+    if tasks := _missing(jobs, key_J, size_J, shards):
         work = _EncodeChunk(component, state, manifest.loader, shards.folder, common)
         run = functools.partial(process_map, work, workers=workers)
+        to_send = functools.partial(_chunk_of, jobs, manifest)
         with reporter.bar("encoding") as bar:
-            _run_all(chunks, run, timeout, common, result, bar.update)
+            _run_all(tasks, to_send, run, timeout, common, result, bar.update)
     return result
 
 
-def _chunks(jobs: Sequence[EncodeJob], manifest: Manifest, common: bool) -> Iterator[_Chunk]:
-    """Yield the pieces, each content once, in tasks of like size that follow from them alone."""
-    chunk: _Chunk = []
-    size = 0
-    seen: set[str] = set()
-    for file, group in _by_file(jobs):
-        of_file: list[EncodeJob] = []
-        for job in group:
-            if (key := job.key(common)) in seen:
-                continue
-            seen.add(key)
-            # Tasks are cut by size, not by number: pieces differ a thousandfold in length.
-            own_size = min(job.piece.size * _STEP_BYTES, _CHUNK)
-            if size and size + own_size > _CHUNK:
-                yield [*chunk, (manifest.files[file], of_file)] if of_file else chunk
-                chunk, of_file, size = [], [], 0
-            of_file.append(job)
-            size += own_size
-        if of_file:
-            chunk.append((manifest.files[file], of_file))
-    if chunk:
-        yield chunk
+def _keys_and_sizes(jobs: EncodeJobs, common: bool) -> tuple[Array, IntArray]:
+    """Return (J,) and (J,): the key of each job, and roughly the bytes of its arrays."""
+    key_J = np.zeros(len(jobs), dtype=f"S{_KEY}")
+    size_J = np.zeros(len(jobs), dtype=np.int64)
+    for piece, own in jobs.by_piece():
+        for job, shift in own:
+            key_J[job] = EncodeJob(piece, shift).key(common)
+            size_J[job] = min(piece.size * _STEP_BYTES, _CHUNK)
+    return key_J, size_J
 
 
-def _missing(chunks: Iterable[_Chunk], common: bool, shards: Shards) -> list[_Chunk]:
-    """Return of each task what is in no shard yet."""
-    left = (
-        [
-            (file, absent)
-            for file, jobs in chunk
-            if (absent := [job for job in jobs if job.key(common) not in shards])
-        ]
-        for chunk in chunks
-    )
-    return [chunk for chunk in left if chunk]
+def _missing(jobs: EncodeJobs, key_J: Array, size_J: IntArray, shards: Shards) -> list[IntArray]:
+    """Return the jobs of each task, those that are in no shard yet.
+
+    Each content is in one task; they are of like size and follow from the pieces alone.
+    """
+    order = np.argsort(jobs.piece_J, kind="stable")
+    _, first = np.unique(key_J[order], return_index=True)
+    order = order[np.sort(first)]
+    refused = np.array(list(shards.refused), dtype=key_J.dtype)
+    absent = (shards.places(key_J[order]) < 0) & ~np.isin(key_J[order], refused)
+    cuts, size = [], 0
+    # Tasks are cut by size, not by number: pieces differ a thousandfold in length.
+    for place, own_size in enumerate(size_J[order].tolist()):
+        if size and size + own_size > _CHUNK:
+            cuts.append(place)
+            size = 0
+        size += own_size
+    tasks = zip(np.split(order, cuts), np.split(absent, cuts), strict=True)
+    return [task[absent] for task, absent in tasks if absent.any()]
 
 
-def _count(chunk: _Chunk) -> int:
-    return sum(len(jobs) for _, jobs in chunk)
+def _chunk_of(jobs: EncodeJobs, manifest: Manifest, task: IntArray) -> _Chunk:
+    """Return the files and jobs of a task."""
+    own = [jobs[job] for job in task.tolist()]
+    by_file = itertools.groupby(own, key=lambda job: job.piece.file)
+    return [(manifest.files[file], list(group)) for file, group in by_file]
 
 
 def _run_all(
-    chunks: Sequence[_Chunk],
+    tasks: Sequence[IntArray],
+    to_send: Callable[[IntArray], _Chunk],
     run: Callable[..., Iterator[Any]],
     timeout: float,
     common: bool,
@@ -256,25 +289,26 @@ def _run_all(
     show: Callable[[float, str], None],
 ) -> None:
     """Do all tasks; where a worker fails at one, its pieces are done again one by one."""
-    total, done = sum(map(_count, chunks)), 0
+    total, done = sum(map(len, tasks)), 0
     # The time limit is meant for one piece; a task may have thousands.
-    longest = timeout + _SECONDS_PER_PIECE * max(map(_count, chunks))
-    again: list[_Chunk] = []
-    for chunk, made in zip(
-        chunks, run(tasks=chunks, timeout=longest, serial_below=_SERIAL_BELOW), strict=True
+    longest = timeout + _SECONDS_PER_PIECE * max(map(len, tasks))
+    again: list[IntArray] = []
+    sent = map(to_send, tasks)
+    for task, made in zip(
+        tasks, run(tasks=sent, timeout=longest, serial_below=_SERIAL_BELOW), strict=True
     ):
         if isinstance(made, Failure):
             # One piece may have hung or crashed its worker: alone it cannot take the others with
             # it.
-            again.extend([(file, [job])] for file, jobs in chunk for job in jobs)
+            again.extend(task.reshape(-1, 1))
         else:
             result.add(*made)
-            done += _count(chunk)
+            done += len(task)
             show(done / total, f"{done} of {counted(total, 'piece')}")
-    for chunk, made in zip(again, run(tasks=again, timeout=timeout, serial_below=0), strict=True):
+    sent = map(to_send, again)
+    for task, made in zip(again, run(tasks=sent, timeout=timeout, serial_below=0), strict=True):
         if isinstance(made, Failure):
-            ((_, (job,)),) = chunk
-            result.faults[job.key(common)] = made.reason
+            result.faults[result.keys[task[0]].decode()] = made.reason
         else:
             result.add(*made)
 

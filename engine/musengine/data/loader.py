@@ -50,7 +50,6 @@ class PieceLoader:
 
     def key(self, reader: int, item: Item) -> str:
         """Return what a file's pieces are cached under; reads all its bytes."""
-        component = self.readers[reader]
         _require_file(item)
         with item.path.open("rb") as file:
             # In blocks: a file may be larger than memory.
@@ -63,12 +62,21 @@ class PieceLoader:
             # Id and style are part of the key since they are stored with the pieces.
             item.id,
             item.style,
-            component.name,
-            code_version(component.entry),
-            self.library(reader),
-            component.config,
+            *self._read_by(reader),
             *([] if self.extraction is None else self.extraction.key()),
         )
+
+    def listing_key(self, listed_as: Sequence[object]) -> str:
+        """Return what the listing of a corpus is kept under: how it is read, and what it is."""
+        extraction = None if self.extraction is None else self.extraction.key()
+        readers = [self._read_by(reader) for reader in range(len(self.readers))]
+        return key_of("listing", readers, extraction, *listed_as)
+
+    def _read_by(self, reader: int) -> list[object]:
+        """Return what the pieces of a file depend on beside its bytes and names."""
+        component = self.readers[reader]
+        version = code_version(component.entry)
+        return [component.name, version, self.library(reader), component.config]
 
     def pieces(self, file: SourceFile) -> list[Piece]:
         """Return the pieces of a file.

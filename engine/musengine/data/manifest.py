@@ -169,6 +169,7 @@ class Manifest:
         loader: gives the pieces of its files.
         files: those that could be read.
         pieces: theirs, in order.
+        warnings: for a piece's id what was odd about it.
         skipped: what is left out, and why.
         discovery: what was found beside the files.
         libraries: for each reader that read, the library it reads through.
@@ -177,8 +178,9 @@ class Manifest:
     """
 
     loader: PieceLoader
-    files: list[SourceFile] = field(default_factory=list)
-    pieces: list[PieceInfo] = field(default_factory=list)
+    files: Sequence[SourceFile] = ()
+    pieces: Sequence[PieceInfo] = ()
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     discovery: DiscoveryNotes = field(default_factory=DiscoveryNotes)
     libraries: dict[str, str] = field(default_factory=dict)

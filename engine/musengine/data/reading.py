@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
+import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
+
+import numpy as np
 
 from musengine.data.discovery import DiscoveryNotes, list_items
 from musengine.data.extraction import Extraction
+from musengine.data.file_reading import Files, faults_explained
+from musengine.data.found_files import FoundFiles
 from musengine.data.loader import PieceLoader, read_item
 from musengine.data.manifest import Manifest, PieceInfo, Skipped, SourceFile
 from musengine.data.storage.cache import Cache, Scratch
-from musengine.errors import (
-    MachineError,
-    UnreadableError,
-    UserError,
-    is_strict,
-    machine_apart,
-)
+from musengine.data.storage.listing import Listing, ListingBuilder
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Piece
 from musengine.pipeline.values import Source
 from musengine.plugins.configs import Content
 from musengine.plugins.registry import Component, Registry
+from musengine.utils.arrays import IntArray
 from musengine.utils.format import counted
-from musengine.utils.parallel import SERIAL_BELOW, Failure, process_map
+from musengine.utils.lazy import LazySequence
+from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
 
 TIMEOUT = 120.0
@@ -78,18 +80,18 @@ def read_sources(
         UserError: a path does not exist, a file has no reader, a corpus is unknown.
     """
     result = ReadResult()
-    items = list_items(sources, registry, reader, accepts, result.discovery)
-    readers, tasks = _index_readers(items)
+    found = FoundFiles.of(list_items(sources, registry, reader, accepts, result.discovery))
     result.skipped.extend(_unlisted(result.discovery))
-    files = _Files(PieceLoader(readers, cache or Cache(None)), tasks, result.skipped)
+    loader = PieceLoader(found.readers, cache or Cache(None))
+    files = Files(loader, found, found.readable(result.skipped), result.skipped)
     seen: Counter[str] = Counter()
-    for _, pieces in files.results(PieceLoader.pieces, jobs, timeout, reporter):
-        result.pieces.extend(replace(piece, id=_unique(piece.id, seen)) for piece in pieces)
+    for pieces in files.results(PieceLoader.pieces, jobs, timeout, reporter):
+        result.pieces.extend(replace(piece, id=_unique(piece.id, seen)) for piece in pieces or ())
     return result
 
 
 def read_manifest(
-    items: Sequence[tuple[Component, Item]],
+    items: Iterable[tuple[Component, Item]],
     discovery: DiscoveryNotes,
     *,
     jobs: int,
@@ -97,9 +99,13 @@ def read_manifest(
     timeout: float = TIMEOUT,
     scratch: Scratch | None = None,
     extraction: Extraction | None = None,
+    listed_as: Callable[[], Sequence[object]] | None = None,
     reporter: ProgressReporter = SILENT,
 ) -> Manifest:
     """Read files and list their pieces; the music itself goes into the cache.
+
+    A file that is in the listing of the last time, and whose size, inode and times are as they
+    were, is not even opened.
 
     Args:
         items: readers and files.
@@ -109,25 +115,36 @@ def read_manifest(
         timeout: seconds after which a file is given up.
         scratch: what keeps the cache's folder alive where it is a temporary one.
         extraction: what an encoder makes of each piece, where it is not used as it is.
+        listed_as: says, once all files are found, what tells their listing from those of others;
+            without it none is kept.
         reporter: receives the progress.
     """
-    readers, tasks = _index_readers(items)
-    loader = PieceLoader(readers, cache, extraction)
+    found = FoundFiles.of(items)
+    loader = PieceLoader(found.readers, cache, extraction)
     manifest = Manifest(loader, discovery=discovery, scratch=scratch)
     manifest.skipped.extend(_unlisted(discovery))
-    files = _Files(loader, tasks, manifest.skipped)
-    seen: Counter[str] = Counter()
-    results = files.results(_list, jobs, timeout, reporter, cached=_list_cached)
-    for (reader, item), (key, library, infos) in results:
-        manifest.libraries[readers[reader].name] = library
-        for info in infos:
-            if isinstance(info, Skipped):
-                manifest.skipped.append(info)
-                continue
-            # Numbered in the order of files, not in the order in which workers finish.
-            unique = _unique(info.id, seen)
-            manifest.pieces.append(replace(info, id=unique, file=len(manifest.files)))
-        manifest.files.append(SourceFile(reader, item, key))
+    files = Files(loader, found, found.readable(manifest.skipped), manifest.skipped)
+    key = None if listed_as is None else _listing_key(loader, listed_as())
+    outcomes = functools.partial(
+        Files.results,
+        function=_list,
+        jobs=jobs,
+        timeout=timeout,
+        reporter=reporter,
+        cached=_list_cached,
+    )
+    listing, numbers = _listing(files, key, outcomes)
+    manifest.skipped.extend(itertools.chain.from_iterable(listing.skipped.values()))
+    manifest.warnings = {info.id: info.warnings for info in map(listing.info, listing.warned)}
+    manifest.pieces = LazySequence(listing.info, range(listing.pieces))
+    manifest.files = LazySequence(
+        lambda row: SourceFile(*found.task(int(numbers[row])), listing.key(row)),
+        range(listing.files),
+    )
+    manifest.libraries = {
+        loader.readers[reader].name: loader.library(reader)
+        for reader in dict.fromkeys(map(found.reader_of, numbers.tolist()))
+    }
     return manifest
 
 
@@ -136,17 +153,61 @@ def _unlisted(discovery: DiscoveryNotes) -> list[Skipped]:
     return [Skipped(path, reason) for path, reason in discovery.unreadable.items()]
 
 
-_Listing = tuple[str, str, "list[PieceInfo | Skipped]"]
-"""A file's key, the library its reader reads through, and the infos of its pieces."""
+def _listing_key(loader: PieceLoader, listed_as: Sequence[object]) -> str | None:
+    """Return what a corpus's listing is kept under; None where a reader cannot be made."""
+    try:
+        return loader.listing_key(listed_as)
+    # Whatever is wrong with a plugin is said for each of its files.
+    except Exception:
+        return None
 
 
-def _list(loader: PieceLoader, file: SourceFile) -> _Listing:
-    return file.key, loader.library(file.reader), loader.infos(file)
+_Outcome = tuple[str, "list[PieceInfo | Skipped]"]
+"""A file's key and the infos of its pieces."""
 
 
-def _list_cached(loader: PieceLoader, file: SourceFile) -> _Listing | None:
+def _list(loader: PieceLoader, file: SourceFile) -> _Outcome:
+    return file.key, loader.infos(file)
+
+
+def _list_cached(loader: PieceLoader, file: SourceFile) -> _Outcome | None:
     infos = loader.cached_infos(file)
-    return None if infos is None else (file.key, loader.library(file.reader), infos)
+    return None if infos is None else (file.key, infos)
+
+
+def _listing(
+    files: Files, key: str | None, outcomes: Callable[[Files], Iterator[_Outcome | None]]
+) -> tuple[Listing, IntArray]:
+    """Return the listing of some files, and for each of its rows which of the files it is.
+
+    Args:
+        files: all of them.
+        key: what the listing is kept under, if it is.
+        outcomes: reads those that the listing of the last time does not know as they are now.
+    """
+    found, cache, now = files.found, files.loader.cache, time.time_ns()
+    previous = None if key is None else Listing.in_cache(cache, key)
+    # From before anything is read: what changes while it is read is another file the next time.
+    identities = [found.identity(number, now) for number in files.numbers]
+    rows = np.full(len(identities), -1) if previous is None else previous.rows(identities)
+    numbers, known = np.array(files.numbers, dtype=np.int64), rows >= 0
+    read = outcomes(replace(files, numbers=numbers[~known].tolist()))
+    if previous is not None and np.array_equal(rows[known], np.arange(previous.files)):
+        read, ahead = itertools.tee(read)
+        if all(outcome is None for outcome in ahead):
+            return previous, numbers[known]  # nothing came, went or changed
+        del ahead
+    listing = ListingBuilder()
+    listed = []
+    for number, identity, row in zip(numbers.tolist(), identities, rows.tolist(), strict=True):
+        if previous is not None and row >= 0:
+            listing.copy(previous, row, identity)
+        elif (outcome := next(read)) is not None:
+            listing.add(identity, *outcome)
+        else:
+            continue
+        listed.append(number)
+    return listing.finish(cache, key), np.array(listed, dtype=np.int64)
 
 
 def open_file(reader: Component, item: Item) -> list[Piece]:
@@ -161,7 +222,7 @@ def open_file(reader: Component, item: Item) -> list[Piece]:
             reader's, the system's, or that of a library that is not installed. In strict mode
             (`MUSENGINE_STRICT=1`) a reader's own exception is raised as it is.
     """
-    with _faults_explained(reader):
+    with faults_explained(reader):
         return read_item(reader.create(), item)
 
 
@@ -220,148 +281,7 @@ def process_files(
             bar.update(count / len(files), f"{count} of {counted(len(files), 'file')}")
 
 
-@contextlib.contextmanager
-def _faults_explained(reader: Component) -> Iterator[None]:
-    """Turn whatever goes wrong while a reader reads a file into one line that says why.
-
-    Raises:
-        MachineError: the machine is at fault, and not the file.
-        UnreadableError: in place of any other error; in strict mode a reader's own faults stay.
-    """
-    try:
-        with machine_apart():
-            yield
-    except MachineError:
-        raise
-    except UserError as error:  # also a library that is not installed
-        raise UnreadableError(error.lines[0], code=error.code) from error
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error), code="cannot-read") from error
-    # A fault of one plugin's reader must not lose what the others read.
-    except Exception as error:
-        if is_strict():
-            raise
-        provider = f"reader {reader.name!r} of {reader.entry.origin}"
-        raise UnreadableError(
-            f"{provider} failed: {type(error).__name__}: {error}", code="plugin-failed"
-        ) from error
-
-
 def _unique(name: str, seen: Counter[str]) -> str:
     """Return a piece's id with a number where two sources hold files of one name."""
     seen[name] += 1
     return name if seen[name] == 1 else f"{name}~{seen[name]}"
-
-
-_Task = tuple[int, Item]
-"""A file with the index of its reader, which takes fewer bytes to send than the reader."""
-
-
-def _index_readers(
-    items: Iterable[tuple[Component, Item]],
-) -> tuple[list[Component], list[_Task]]:
-    """Return the different readers, and the files with the index of theirs."""
-    readers: list[Component] = []
-    tasks: list[_Task] = []
-    for component, item in items:
-        if component not in readers:
-            readers.append(component)
-        tasks.append((readers.index(component), item))
-    return readers, tasks
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Files to read; those that cannot be are added to `skipped` with the reason."""
-
-    loader: PieceLoader
-    tasks: Sequence[_Task]
-    skipped: list[Skipped]
-
-    def results(
-        self,
-        function: Callable[[PieceLoader, SourceFile], Any],
-        jobs: int,
-        timeout: float,
-        reporter: ProgressReporter,
-        cached: Callable[[PieceLoader, SourceFile], Any] | None = None,
-    ) -> Iterator[tuple[_Task, Any]]:
-        """Yield what a function returns of each file that can be read.
-
-        Args:
-            function: called in a worker process.
-            jobs: processes, 0 for one on each core.
-            timeout: seconds that a file may take.
-            reporter: receives the progress.
-            cached: looks up in this process what the function would return; None where it cannot.
-        """
-        lacking = [component.entry.missing_requirements() for component in self.loader.readers]
-        readable = [task for task in self.tasks if not lacking[task[0]]]
-        self.skipped.extend(
-            Skipped(str(item.path), lacking[reader][0])
-            for reader, item in self.tasks
-            if lacking[reader]
-        )
-        with reporter.bar("reading") as bar:
-            outcomes = self._outcomes(readable, function, jobs, timeout, cached)
-            for count, (task, outcome) in enumerate(zip(readable, outcomes, strict=True), 1):
-                bar.update(count / len(readable), f"{count} of {len(readable)} files")
-                reason = outcome.reason if isinstance(outcome, Failure) else outcome
-                if isinstance(reason, str):
-                    self.skipped.append(Skipped(str(task[1].path), reason))
-                else:
-                    yield task, outcome
-
-    def _outcomes(
-        self,
-        tasks: Sequence[_Task],
-        function: Callable[[PieceLoader, SourceFile], Any],
-        jobs: int,
-        timeout: float,
-        cached: Callable[[PieceLoader, SourceFile], Any] | None,
-    ) -> Iterator[Any]:
-        """Yield what came of each file; those that the cache has are looked up in this process.
-
-        That takes less time than starting workers, as long as only a few have to be read.
-        """
-        known: list[Any] = []
-        absent: list[_Task] = []
-        if cached is not None:
-            look_up = _Guarded(cached, self.loader)
-            for task in tasks:
-                known.append(look_up(task))
-                if known[-1] is None:
-                    absent.append(task)
-                # So many are worth the workers: the rest is not looked up here but by them.
-                if len(absent) == SERIAL_BELOW:
-                    break
-        read = process_map(
-            _Guarded(function, self.loader),
-            [*absent, *tasks[len(known) :]],
-            workers=jobs,
-            timeout=timeout,
-        )
-        # In the order of the files: what the cache lacked comes first from the workers, then the
-        # rest.
-        for outcome in known:
-            yield next(read) if outcome is None else outcome
-        yield from read
-
-
-@dataclass(frozen=True)
-class _Guarded:
-    """A function of a file that returns in words what is wrong with the file."""
-
-    function: Callable[[PieceLoader, SourceFile], Any]
-    loader: PieceLoader
-
-    def __call__(self, task: _Task) -> Any:
-        reader, item = task
-        try:
-            with _faults_explained(self.loader.readers[reader]):
-                file = SourceFile(reader, item, self.loader.key(reader, item))
-                return self.function(self.loader, file)
-        except UnreadableError as error:
-            # Returned, not raised: an exception would have to be pickled, and a plugin's own class
-            # may not be.
-            return error.lines[0]

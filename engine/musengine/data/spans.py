@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.music.piece import SplitName, Text
+from musengine.music.prevailing import Prevailing
 from musengine.music.score import Score
 from musengine.pipeline.sections import CorpusConfig
 
@@ -53,6 +54,11 @@ class PieceSpan(EncodedPiece):
         whole, steps = self.whole_piece.encoded, slice(self.start, self.stop)
         channels = {name: channel[steps] for name, channel in whole.conditioning.items()}
         return Encoded(whole.steps[steps], channels, whole.dropped)
+
+    @property
+    def prevailing(self) -> Prevailing:
+        """What holds for most of the piece; of a stretch amid it that is not known."""
+        return Prevailing() if self.start else self.whole_piece.prevailing
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from musengine.data.filters import HELD_OUT, PARTS, SplitRules, check_used, part_by_folder
+import numpy as np
+import numpy.typing as npt
+
+from musengine.data.filters import PARTS, SplitRules, check_used, part_by_folder
 from musengine.data.manifest import PieceInfo, SourceFile
 from musengine.errors import UserError
 from musengine.music.piece import SplitName
 from musengine.pipeline.sections import CorpusConfig
+from musengine.utils.arrays import FloatArray, IntArray
+
+TRAIN, VALID, TEST = range(3)
+"""The parts as numbers, their indices in `PARTS`: of several the highest counts, since it is safe
+to train on less, not to measure on what was trained on."""
+
+_NONE = -1
+_NOTES = 64
+"""Bytes of a hash of notes; longer ones are hashed."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +30,13 @@ class Split:
     """The pieces of each part.
 
     Attributes:
-        parts: the pieces of each part, in the order they were read.
+        parts: the indices of the pieces of each part, in the order they were read.
         copies: for each piece that has the notes of another, the other's id; of several one is
             no copy, a held-out one where there is one.
         straddling: the copies that are in another part than that one.
     """
 
-    parts: dict[SplitName, list[PieceInfo]]
+    parts: Mapping[SplitName, IntArray]
     copies: dict[str, str]
     straddling: list[str]
 
@@ -48,54 +60,100 @@ def split_pieces(
     Raises:
         UserError: a pattern matches no piece.
     """
-    fixed = _fixed(pieces, files, config, rules)
-    # Pieces with equal notes are one group and stay together: a copy of a training piece among the
-    # held-out ones would be measured as if it were new.
-    groups: dict[str, list[int]] = {}
-    for index, piece in enumerate(pieces):
-        groups.setdefault(piece.notes_hash, []).append(index)
-    families = _families(pieces, groups)
-    official = any(piece.part is not None for piece in pieces)
-    free = [notes for notes, group in families.items() if not any(fixed[i] for i in group)]
-    drawn = dict.fromkeys(free, PARTS[0])
-    if not official and not rules.complete:
-        filled = {part for part in fixed if part is not None}
-        drawn = _draw(free, config, filled)
-    assigned: list[SplitName] = ["train"] * len(pieces)
-    for notes, group in families.items():
-        own = {fixed[i] for i in group}
-        # Held out wins: it is safe to train on less, not to measure on what was trained on.
-        common = next((part for part in (*HELD_OUT, PARTS[0]) if part in own), None)
-        for index in group:
-            assigned[index] = fixed[index] or common or drawn[notes]
-    return _split(pieces, groups, assigned, config)
+    alike = _Alike.of(pieces, config.split_seed)
+    fixed_P = _fixed(pieces, files, config, rules, alike.official)
+    # A family has the highest of its pieces' parts, if any has one; else it is drawn.
+    family_F = np.full(alike.families, _NONE)
+    np.maximum.at(family_F, alike.family, fixed_P)
+    free_F = family_F == _NONE
+    family_F[free_F] = TRAIN
+    if (alike.official == _NONE).all() and not rules.complete:
+        family_F[free_F] = _draw(alike.position[free_F], config, set(fixed_P.tolist()))
+    part_P = np.where(fixed_P == _NONE, family_F[alike.family], fixed_P)
+    return _split(pieces, alike, part_P, config)
 
 
-def _families(
-    pieces: Sequence[PieceInfo], groups: Mapping[str, Sequence[int]]
-) -> dict[str, list[int]]:
-    """Return groups of equal notes joined where they hold parts of one piece, by one's notes.
+@dataclass(frozen=True)
+class _Alike:
+    """Which pieces have equal notes, and which are of one family.
 
-    What is extracted from one piece may be as alike as two voices of a canon.
+    Pieces with equal notes are one group and stay together: a copy of a training piece among the
+    held-out ones would be measured as if it were new. Groups that hold parts of one piece, which
+    may be as alike as two voices of a canon, are one family.
+
+    Attributes:
+        official: (P,) the official part of each piece, `_NONE` for none.
+        group: (P,) the number of its group.
+        family: (P,) the number of its family.
+        position: (F,) the number in [0, 1) that follows from one hash of a family's notes.
     """
-    # Union-find: two pieces of one file join the groups of their notes.
-    parent = {notes: notes for notes in groups}
 
-    def root(notes: str) -> str:
-        while parent[notes] != notes:
-            parent[notes] = notes = parent[parent[notes]]  # path halving
-        return notes
+    official: IntArray
+    group: IntArray
+    family: IntArray
+    position: FloatArray
 
-    first: dict[tuple[int, str], str] = {}
-    for piece in pieces:
-        one = root(piece.notes_hash)
-        other = root(first.setdefault((piece.file, piece.source_id), one))
-        # The smallest hash is the root, whatever the order of the pieces.
+    @property
+    def families(self) -> int:
+        """How many families there are."""
+        return len(self.position)
+
+    @classmethod
+    def of(cls, pieces: Sequence[PieceInfo], seed: int) -> _Alike:
+        """Look at each piece once, and keep some numbers of it."""
+        notes, position_P = bytearray(), np.zeros(len(pieces))
+        official_P, first_P = np.full(len(pieces), _NONE), np.arange(len(pieces))
+        first: dict[str, int] = {}
+        file = _NONE
+        for index, piece in enumerate(pieces):
+            hashed = piece.notes_hash.encode("utf-8", "surrogateescape")
+            if len(hashed) > _NOTES:
+                hashed = hashlib.sha256(hashed).hexdigest().encode()
+            notes += hashed.ljust(_NOTES, b"\0")
+            position_P[index] = _position(piece.notes_hash, seed)
+            if piece.part is not None:
+                official_P[index] = PARTS.index(piece.part)
+            if piece.file != file:  # a file's pieces follow one another
+                first, file = {}, piece.file
+            first_P[index] = first.setdefault(piece.source_id, index)
+        # Sorted: the lowest number stands for the smallest hash, whatever the order of the pieces.
+        _, sample_G, group_P = np.unique(
+            np.frombuffer(notes, f"S{_NOTES}"), return_index=True, return_inverse=True
+        )
+        root_G = _joined(len(sample_G), group_P, first_P)
+        root_F, family_G = np.unique(root_G, return_inverse=True)
+        return cls(official_P, group_P, family_G[group_P], position_P[sample_G[root_F]])
+
+    def copies(self) -> Iterator[list[int]]:
+        """Yield the indices of the pieces of each group of several, by the first of them."""
+        order = np.argsort(self.group, kind="stable")
+        count_G = np.bincount(self.group)
+        start_G = np.cumsum(count_G) - count_G
+        several = np.flatnonzero(count_G > 1)
+        for group in several[np.argsort(order[start_G[several]])].tolist():
+            yield order[start_G[group] : start_G[group] + count_G[group]].tolist()
+
+
+def _joined(groups: int, group_P: IntArray, first_P: IntArray) -> IntArray:
+    """Return (G,): for each group the lowest one that it is of a family with.
+
+    Args:
+        groups: G, how many there are.
+        group_P: (P,) the group of each piece.
+        first_P: (P,) the first piece that is a part of the same one.
+    """
+    # Union-find: two parts of one piece join their groups.
+    parent = list(range(groups))
+
+    def root(group: int) -> int:
+        while parent[group] != group:
+            parent[group] = group = parent[parent[group]]  # path halving
+        return group
+
+    for index in np.flatnonzero(first_P != np.arange(len(first_P))).tolist():
+        one, other = root(int(group_P[index])), root(int(group_P[first_P[index]]))
         parent[max(one, other)] = min(one, other)
-    families: dict[str, list[int]] = {}
-    for notes, group in groups.items():
-        families.setdefault(root(notes), []).extend(group)
-    return families
+    return np.array([root(group) for group in range(groups)], dtype=np.int64)
 
 
 def _fixed(
@@ -103,11 +161,14 @@ def _fixed(
     files: Sequence[SourceFile],
     config: CorpusConfig,
     rules: SplitRules,
-) -> list[SplitName | None]:
-    """Return, for each piece, the part it is named for, or its official one."""
-    fixed: list[SplitName | None] = [None if rules.complete else piece.part for piece in pieces]
+    official_P: IntArray,
+) -> IntArray:
+    """Return (P,): for each piece, the part it is named for, or its official one."""
+    fixed_P = np.full(len(pieces), _NONE) if rules.complete else official_P.copy()
     if config.split == "folders":
-        fixed = [part_by_folder(files[piece.file].item) or piece.part for piece in pieces]
+        for index, piece in enumerate(pieces):
+            if (part := part_by_folder(files[piece.file].item)) is not None:
+                fixed_P[index] = PARTS.index(part)
     for part, patterns in rules.patterns.items():
         matches = [patterns.matching(piece.id, piece.source_id, piece.style) for piece in pieces]
         if rules.strict:
@@ -118,53 +179,46 @@ def _fixed(
             raise UserError(
                 f"{rules.source}: none of its {part} pieces are here", code="split-part-empty"
             )
-        for index, match in enumerate(matches):
-            if match and fixed[index] != HELD_OUT[0]:
-                fixed[index] = part
-    return fixed
+        matching_P = np.array([bool(match) for match in matches], dtype=bool)
+        fixed_P[matching_P & (fixed_P != TEST)] = PARTS.index(part)
+    return fixed_P
 
 
-def _draw(
-    groups: Sequence[str], config: CorpusConfig, filled: Iterable[SplitName]
-) -> dict[str, SplitName]:
-    """Return the part of each group of pieces with equal notes."""
+def _draw(position_F: FloatArray, config: CorpusConfig, filled: Collection[int]) -> IntArray:
+    """Return (F,): the part of each family of pieces by its number in [0, 1).
+
+    Args:
+        position_F: (F,) the numbers.
+        config: the shares.
+        filled: parts that have pieces already.
+    """
     # Not a shuffle, in which one piece more would move all others.
-    position = {notes: _position(notes, config.split_seed) for notes in groups}
-    ranked = sorted(groups, key=lambda notes: (position[notes], notes))
     valid, test = config.share("valid"), config.share("test")
-    drawn: dict[str, SplitName] = {
-        notes: "valid"
-        if position[notes] < valid
-        else "test"
-        if position[notes] >= 1 - test
-        else "train"
-        for notes in ranked
-    }
+    drawn_F = np.where(position_F >= 1 - test, TEST, TRAIN)
+    drawn_F[position_F < valid] = VALID
+    ranked = np.argsort(position_F, kind="stable")
     # Small corpora: training comes first, then validation, then test.
-    missing = {part for part in PARTS if part not in filled and part not in drawn.values()}
-    if "train" in missing and ranked:
+    missing = {TRAIN, VALID, TEST} - set(filled) - set(drawn_F.tolist())
+    if TRAIN in missing and len(ranked):
         # From validation rather than from test, the one nearest to the border with training.
-        drawn[max(ranked, key=lambda notes: (drawn[notes] == "valid", position[notes]))] = "train"
-        missing |= {part for part in HELD_OUT if part not in drawn.values()}
-    if valid and "valid" in missing and not _move_one(ranked, drawn, "valid", "train"):
-        _move_one(ranked, drawn, "valid", "test", least=1)
-    if test and "test" in missing and not _move_one(ranked[::-1], drawn, "test", "train"):
-        _move_one(ranked[::-1], drawn, "test", "valid")
-    return drawn
+        held_out = ranked[drawn_F[ranked] == VALID]
+        drawn_F[held_out[-1] if len(held_out) else ranked[-1]] = TRAIN
+        missing |= {VALID, TEST} - set(drawn_F.tolist())
+    if valid and VALID in missing and not _move_one(ranked, drawn_F, VALID, TRAIN):
+        _move_one(ranked, drawn_F, VALID, TEST, least=1)
+    if test and TEST in missing and not _move_one(ranked[::-1], drawn_F, TEST, TRAIN):
+        _move_one(ranked[::-1], drawn_F, TEST, VALID)
+    return drawn_F
 
 
 def _move_one(
-    ranked: Sequence[str],
-    drawn: dict[str, SplitName],
-    to: SplitName,
-    source: SplitName,
-    least: int = 2,
+    ranked: npt.NDArray[np.intp], drawn_F: IntArray, to: int, source: int, least: int = 2
 ) -> bool:
-    """Give a part the nearest piece of one that has so many; returns whether it did."""
-    members = [notes for notes in ranked if drawn[notes] == source]
+    """Give a part the nearest family of one that has so many; returns whether it did."""
+    members = ranked[drawn_F[ranked] == source]
     if len(members) < least:
         return False
-    drawn[members[0]] = to
+    drawn_F[members[0]] = to
     return True
 
 
@@ -176,25 +230,20 @@ def _position(notes: str, seed: int) -> float:
 
 
 def _split(
-    pieces: Sequence[PieceInfo],
-    groups: Mapping[str, Sequence[int]],
-    assigned: Sequence[SplitName],
-    config: CorpusConfig,
+    pieces: Sequence[PieceInfo], alike: _Alike, part_P: IntArray, config: CorpusConfig
 ) -> Split:
     copies: dict[str, str] = {}
     straddling: list[str] = []
-    kept = set(range(len(pieces)))
-    for group in groups.values():
+    kept_P = np.ones(len(pieces), dtype=bool)
+    for group in alike.copies():
         # What is held out stays so: the copy to be trained on is the one to drop.
-        order = [*(part for part in HELD_OUT), PARTS[0]]
-        first, *others = sorted(group, key=lambda i: order.index(assigned[i]))
+        first, *others = sorted(group, key=lambda i: -part_P[i])
         for index in others:
-            copies[pieces[index].id] = pieces[first].id
+            name = pieces[index].id
+            copies[name] = pieces[first].id
             if config.duplicates == "drop":
-                kept.discard(index)
-            elif assigned[index] != assigned[first]:
-                straddling.append(pieces[index].id)
-    parts: dict[SplitName, list[PieceInfo]] = {part: [] for part in PARTS}
-    for index in sorted(kept):
-        parts[assigned[index]].append(pieces[index])
+                kept_P[index] = False
+            elif part_P[index] != part_P[first]:
+                straddling.append(name)
+    parts = {name: np.flatnonzero(kept_P & (part_P == number)) for number, name in enumerate(PARTS)}
     return Split(parts, copies, straddling)

@@ -57,10 +57,9 @@ class RunFolder(HeldFolder):
         self.write_split(dataset)
         held_out = [*dataset.parts["valid"], *dataset.parts["test"]]
         pieces = held_out or dataset.parts["train"]
-        wanted, prevailing = pipeline.generate, dataset.prevailing
-        known = {
-            piece.id: Known(wanted, prevailing.get(piece.id, Prevailing())) for piece in pieces
-        }
+        wanted = pipeline.generate
+        prevailing = {piece.id: piece.prevailing for piece in pieces}
+        known = {name: Known(wanted, own) for name, own in prevailing.items()}
         settings = {name: settings_of(each) for name, each in known.items()}
         offset, length = wanted.prompt_offset.length, wanted.prompt_length
         needed = steps_needed(pieces, offset, length, encoder, settings)

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,22 +195,33 @@ def trim(folder: Path, limit: int, since: float) -> None:
         limit: bytes.
         since: time in seconds; what was used after it stays in any case.
     """
-    entries, total = [], 0
-    for path in folder.glob("**/*.safetensors"):
-        try:
-            status = path.stat()
-            # The user may have named any folder as cache: only files that look like entries are
-            # deleted.
-            if _ENTRY.fullmatch(path.name):
-                entries.append((status.st_mtime, status.st_size, path))
-                total += status.st_size
-            elif _TEMPORARY.fullmatch(path.name) and is_abandoned(path):
-                path.unlink()
-        except OSError:  # another process was faster
-            continue
-    for last_use, size, path in sorted(entries):
+    total = sum(size for _, size, _ in _entries(folder))
+    if total <= limit:
+        return  # most often: as a list the entries of a large corpus would take much memory
+    for last_use, size, path in sorted(_entries(folder)):
         if total <= limit or last_use >= since:
             return
         with contextlib.suppress(OSError):
-            path.unlink()
+            Path(path).unlink()
             total -= size
+
+
+def _entries(folder: str | Path) -> Iterator[tuple[float, int, str]]:
+    """Yield the time, the size and the path of each entry; abandoned temporary files are removed.
+
+    The user may have named any folder as cache: only files that look like entries are given.
+    """
+    try:
+        with os.scandir(folder) as found:
+            own = list(found)
+    except OSError:
+        return
+    for entry in own:
+        with contextlib.suppress(OSError):  # another process was faster
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path)
+            elif _ENTRY.fullmatch(entry.name):
+                status = entry.stat()
+                yield status.st_mtime, status.st_size, entry.path
+            elif _TEMPORARY.fullmatch(entry.name) and is_abandoned(path := Path(entry.path)):
+                path.unlink()

@@ -9,30 +9,33 @@ epoch. Memory-mapped `.npy` files are one for each array, without checksums.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import mmap
 import os
-import zlib
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from musengine.data.storage.cache import Scratch
-from musengine.errors import UserError
+from musengine.data.storage.tensor_file import (
+    NAMES,
+    DamagedError,
+    Span,
+    lost,
+    read_tensors,
+    write_tensors,
+)
 from musengine.interfaces.encoder import Encoded, EncodedPiece
-from musengine.utils.arrays import Array
+from musengine.music.prevailing import Prevailing
+from musengine.utils.arrays import Array, IntArray
 from musengine.utils.files import whole_file
 
 FULL = 24 * 2**20
 """Bytes of arrays after which a shard is full; a longer piece has one to itself."""
 
-_HEADER_LIMIT = 64 * 2**20
 _OPEN = 128
 """Shards that are mapped at once: each takes one of the process's open files."""
 
@@ -43,39 +46,47 @@ ShardEntry = tuple[str, "Encoded | str"]
 """A piece's key with its arrays, or with the reason why the encoder refuses it."""
 
 
-class DamagedError(Exception):
-    """A file is no whole shard."""
+_DROPPED = 3
+"""The column of a shard's numbers that says what was dropped."""
 
-
-@dataclass(frozen=True)
-class _Span:
-    """Where in a file the array is that holds many pieces, one after another along time."""
-
-    dtype: np.dtype[Any]
-    inner: tuple[int, ...]
-    offset: int
-    steps: int
-
-    # Kept: each row of each batch asks for them.
-    @cached_property
-    def step_bytes(self) -> int:
-        return math.prod(self.inner) * self.dtype.itemsize
-
-    @cached_property
-    def end(self) -> int:
-        return self.offset + self.steps * self.step_bytes
+_ROW_BITS = 40
+"""Bits of a place that are the row in a shard; those above are the shard's number."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Location:
+class Location:
     """Where a piece is: its shard, the arrays that hold it, the first step and their number."""
 
     shard: Path
-    spans: Mapping[str, _Span]
+    spans: Mapping[str, Span]
     start: int
     steps: int
     dropped: Mapping[str, int]
     notes: int
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """Where in one shard its pieces are, in columns: an object for each would take ten times that.
+
+    Attributes:
+        path: the file.
+        groups: the arrays of each kind of piece.
+        keys: (N,) bytes, of each piece.
+        numbers: (N, 5) each piece's group, first step, steps, what was dropped of it, notes.
+        dropped: the different counts of what was dropped.
+    """
+
+    path: Path
+    groups: Sequence[Mapping[str, Span]]
+    keys: Array
+    numbers: IntArray
+    dropped: Sequence[Mapping[str, int]]
+
+    def location(self, row: int) -> Location:
+        """Return where a piece is."""
+        group, start, steps, dropped, notes = self.numbers[row].tolist()
+        return Location(self.path, self.groups[group], start, steps, self.dropped[dropped], notes)
 
 
 def write_shards(folder: Path, entries: Iterable[ShardEntry]) -> list[Path]:
@@ -134,68 +145,16 @@ def _write_shard(folder: Path, entries: Sequence[ShardEntry]) -> Path:
         for number, group in enumerate(groups.values())
         for name in group[0]
     }
-    with whole_file(path, "corpus.cache") as temporary:
-        _write_tensors(temporary, parts, {"pieces": pieces, "refused": refused, "keep": keep})
+    record = {"pieces": pieces, "refused": refused, "keep": keep}
+    with whole_file(path, "corpus.cache") as temporary, temporary.open("wb") as file:
+        write_tensors(file, parts, record)
     return path
-
-
-def _write_tensors(path: Path, parts: Mapping[str, Sequence[Array]], record: Any) -> None:
-    """Write arrays, each in parts along its first axis, as a safetensors file."""
-    # Wider numbers first, so that each stands at a multiple of its width.
-    order = sorted(parts, key=lambda name: -parts[name][0].dtype.itemsize)
-    header: dict[str, Any] = {}
-    sums: dict[str, int] = {}
-    offset = 0
-    for name in order:
-        first = parts[name][0]
-        size, crc = 0, 0
-        for array in parts[name]:
-            data = np.ascontiguousarray(array)
-            size += data.nbytes
-            # Against damage, not against malice, and much faster than a hash. `data.data` of an
-            # empty array is no buffer that crc32 takes.
-            crc = zlib.crc32(data.data, crc) if data.size else crc
-        header[name] = {
-            "dtype": _NAMES[first.dtype.str],
-            "shape": [sum(len(array) for array in parts[name]), *first.shape[1:]],
-            "data_offsets": [offset, offset + size],
-        }
-        sums[name] = crc
-        offset += size
-    text = json.dumps({**record, "sums": sums}, sort_keys=True)
-    metadata = {"musengine": f"{_digest(header, text)} {text}"}
-    head = json.dumps({"__metadata__": metadata, **header}).encode()
-    # The arrays begin at a multiple of 8, so that float64 can be mapped as it lies.
-    head += b" " * (-len(head) % 8)
-    with path.open("wb") as file:
-        file.write(len(head).to_bytes(8, "little") + head)
-        for name in order:
-            for array in parts[name]:
-                file.write(np.ascontiguousarray(array).data)
-
-
-_NAMES = {
-    "|b1": "BOOL",
-    "|u1": "U8",
-    "|i1": "I8",
-    "<u2": "U16",
-    "<i2": "I16",
-    "<u4": "U32",
-    "<i4": "I32",
-    "<u8": "U64",
-    "<i8": "I64",
-    "<f2": "F16",
-    "<f4": "F32",
-    "<f8": "F64",
-}
-"""The kinds of numbers a shard may hold, as NumPy and as safetensors calls them."""
-_DTYPES = {name: np.dtype(kind) for kind, name in _NAMES.items()}
 
 
 def storable(encoded: Encoded) -> str:
     """Return why an encoder's arrays cannot be kept, or an empty string."""
     for name, array in _arrays(encoded).items():
-        if array.dtype.str not in _NAMES:
+        if array.dtype.str not in NAMES:
             return f"its array {name!r} is of type {array.dtype}, which cannot be kept"
         if array.ndim == 0 or len(array) != len(encoded.steps):
             return f"its array {name!r} does not have one entry for each step"
@@ -214,12 +173,13 @@ class Shards:
         self.folder, self.scratch = folder, scratch
         self.refused: dict[str, str] = {}
         self.keep: dict[str, str] = {}
-        self._locations: dict[str, _Location] = {}
+        self._shards: list[_Shard] = []
+        self._index: tuple[Array, IntArray] | None = None
         self._maps: OrderedDict[Path, mmap.mmap] = OrderedDict()
         self._touched = 0
 
     def __contains__(self, key: str) -> bool:
-        return key in self._locations or key in self.refused
+        return key in self.refused or self.places(np.array([key], dtype="S"))[0] >= 0
 
     def find(self) -> None:
         """Add all shards in the folder; a damaged one is removed."""
@@ -230,31 +190,68 @@ class Shards:
     def add(self, path: Path) -> None:
         """Add the pieces of a shard; one that is damaged is removed."""
         try:
-            pieces, refused, keep = _read(path)
+            shard, refused, keep = _read(path)
             os.utime(path)  # `cache.trim` deletes the least recently used
         except (DamagedError, OSError):
             path.unlink(missing_ok=True)
             return
         self.refused.update(refused)
         self.keep.update(keep)
-        for key, location in pieces.items():
-            self._locations.setdefault(key, location)
+        self._shards.append(shard)
+        self._index = None
+
+    def places(self, keys: Array) -> IntArray:
+        """Return (N,): for each of some keys the place of its piece, -1 where there is none.
+
+        Args:
+            keys: (N,) bytes.
+        """
+        if self._index is None:
+            self._index = self._indexed()
+        known, place = self._index
+        if not len(known):
+            return np.full(len(keys), -1)
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        return np.where(known[at] == keys, place[at], -1)
+
+    def _indexed(self) -> tuple[Array, IntArray]:
+        """Return all keys, sorted, and their places: a shard's number and the row in it."""
+        keys = [np.zeros(0, dtype="S1"), *(shard.keys for shard in self._shards)]
+        places = [np.zeros(0, dtype=np.int64)]
+        places += [
+            (number << _ROW_BITS) + np.arange(len(shard.keys))
+            for number, shard in enumerate(self._shards)
+        ]
+        # Of a key that is in several shards the first is taken.
+        known, first = np.unique(np.concatenate(keys), return_index=True)
+        return known, np.concatenate(places)[first]
+
+    def at(self, place: int) -> Location:
+        """Return where the piece of a place is."""
+        return self._shards[place >> _ROW_BITS].location(place & (2**_ROW_BITS - 1))
 
     def piece(self, name: str, fingerprint: str, key: str) -> EncodedPiece:
         """Return a piece whose arrays are looked up when they are asked for."""
-        return MappedPiece(name, fingerprint, self, self._locations[key])
+        (place,) = self.places(np.array([key], dtype="S")).tolist()
+        return MappedPiece(self, self.at(place), lambda: Named(name, fingerprint))
 
-    def dropped(self, key: str) -> Mapping[str, int]:
-        """Return what did not fit into a piece's arrays, counted by a word."""
-        return self._locations[key].dropped
+    def dropped(self, places: IntArray) -> Counter[str]:
+        """Return what did not fit into the arrays of some pieces, counted by a word."""
+        counts: Counter[str] = Counter()
+        for number, shard in enumerate(self._shards):
+            rows = places[places >> _ROW_BITS == number] & (2**_ROW_BITS - 1)
+            often = np.bincount(shard.numbers[rows, _DROPPED], minlength=len(shard.dropped))
+            for each, times in zip(shard.dropped, often.tolist(), strict=True):
+                counts.update({what: count * times for what, count in each.items() if times})
+        return counts
 
-    def encoded(self, location: _Location) -> Encoded:
+    def encoded(self, location: Location) -> Encoded:
         """Return a piece's arrays as views of the file; changes to them are not written."""
         mapped = self._map(location.shard)
         end = max(span.end for span in location.spans.values())
         # Asked anew each time: reading pages that are not there any more ends the process.
         if min(mapped.size(), len(mapped)) < end:
-            raise _lost(location.shard, "it is shorter than it was")
+            raise lost(location.shard, "it is shorter than it was")
         arrays = {}
         for name, span in location.spans.items():
             first, size = location.start * span.step_bytes, location.steps * span.step_bytes
@@ -296,7 +293,7 @@ class Shards:
                 # the file.
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as error:
-            raise _lost(path, str(error)) from error
+            raise lost(path, str(error)) from error
         self._maps[path] = mapped
         if len(self._maps) > _OPEN:
             # Views that are still held keep their map alive.
@@ -304,61 +301,70 @@ class Shards:
         return mapped
 
 
-def _lost(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"cannot read {path}: {reason}; it was deleted or damaged in use: start again",
-        code="shard-lost",
-    )
-
-
-def _read(path: Path) -> tuple[dict[str, _Location], dict[str, str], dict[str, str]]:
+def _read(path: Path) -> tuple[_Shard, dict[str, str], dict[str, str]]:
     """Return where in a shard each piece is, the refused ones, and what would keep what is dropped.
-
-    All its sums are checked.
-
-    The file is read, not mapped, which leaves nothing of it in memory.
 
     Raises:
         DamagedError: it is no whole shard.
     """
-    try:
-        with path.open("rb") as file:
-            header, start = _header(file)
-            digest, text = header.pop("__metadata__")["musengine"].split(" ", 1)
-            # Header first: what it says is used to find the arrays.
-            if digest != _digest(header, text):
-                raise DamagedError
-            record = json.loads(text)
-            spans = {name: _span(entry, start) for name, entry in header.items()}
-            # In the order of the file, from its beginning to its end.
-            for name, span in sorted(spans.items(), key=lambda item: item[1].offset):
-                if _sum(file, span.offset, span.steps * span.step_bytes) != record["sums"][name]:
-                    raise DamagedError
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DamagedError from error
-    groups: dict[int, dict[str, _Span]] = {}
+    with path.open("rb") as file:
+        spans, record = read_tensors(file)
+    groups: dict[int, dict[str, Span]] = {}
     for name, span in spans.items():
         number, _, own = name.partition(".")
         groups.setdefault(int(number), {})[own] = span
-    locations = {
-        key: _Location(path, groups[group], first, steps, dropped, notes)
-        for key, group, first, steps, dropped, notes in record["pieces"]
-    }
-    return locations, record["refused"], record["keep"]
+    different: dict[tuple[tuple[str, int], ...], int] = {}
+    keys, numbers = [], []
+    for key, group, first, steps, dropped, notes in record["pieces"]:
+        keys.append(key)
+        what = different.setdefault(tuple(dropped.items()), len(different))
+        numbers.append((group, first, steps, what, notes))
+    shard = _Shard(
+        path,
+        [groups[number] for number in sorted(groups)],
+        np.array(keys, dtype="S"),
+        np.array(numbers, dtype=np.int64).reshape(len(keys), 5),
+        [dict(each) for each in different],
+    )
+    return shard, record["refused"], record["keep"]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is known of a piece beside its arrays: its id, a hash of it, and what prevails in it."""
+
+    id: str
+    fingerprint: str
+    prevailing: Prevailing = field(default_factory=Prevailing)
 
 
 class MappedPiece(EncodedPiece):
-    """A piece whose arrays stay in their file."""
+    """A piece whose arrays stay in their file; what it is called is looked up when asked for."""
 
     _shards: Shards
-    _location: _Location
+    _location: Location
+    _named: Callable[[], Named]
 
-    def __init__(self, name: str, fingerprint: str, shards: Shards, location: _Location) -> None:
-        attributes = {
-            "id": name, "fingerprint": fingerprint, "_shards": shards, "_location": location
-        }  # fmt: skip
-        for attribute, value in attributes.items():
-            object.__setattr__(self, attribute, value)
+    def __init__(self, shards: Shards, location: Location, named: Callable[[], Named]) -> None:
+        # The base class is a frozen dataclass, whose fields are properties here.
+        object.__setattr__(self, "_shards", shards)
+        object.__setattr__(self, "_location", location)
+        object.__setattr__(self, "_named", named)
+
+    @property
+    def id(self) -> str:
+        """The piece's id."""
+        return self._named().id
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what sounds."""
+        return self._named().fingerprint
+
+    @property
+    def prevailing(self) -> Prevailing:
+        """What holds for most of it."""
+        return self._named().prevailing
 
     @property
     def encoded(self) -> Encoded:
@@ -367,37 +373,3 @@ class MappedPiece(EncodedPiece):
 
     def __len__(self) -> int:
         return self._location.steps
-
-
-def _digest(header: Mapping[str, Any], text: str) -> str:
-    """Return a hash of what a shard says of its arrays and pieces: damage changes it."""
-    return hashlib.sha256(f"{json.dumps(header, sort_keys=True)}{text}".encode()).hexdigest()
-
-
-def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
-    length = int.from_bytes(file.read(8), "little")
-    # Bounded before reading: eight damaged bytes may ask for any amount of memory.
-    if not 0 < length <= _HEADER_LIMIT:
-        raise DamagedError
-    return dict(json.loads(file.read(length))), 8 + length
-
-
-def _span(entry: Mapping[str, Any], start: int) -> _Span:
-    first, last = entry["data_offsets"]
-    steps, *inner = entry["shape"]
-    span = _Span(_DTYPES[entry["dtype"]], tuple(inner), start + first, steps)
-    if last - first != steps * span.step_bytes:
-        raise DamagedError
-    return span
-
-
-def _sum(file: BinaryIO, offset: int, size: int) -> int:
-    file.seek(offset)
-    crc = 0
-    while size > 0:
-        data = file.read(min(2**20, size))
-        if not data:
-            raise DamagedError
-        crc = zlib.crc32(data, crc)
-        size -= len(data)
-    return crc
