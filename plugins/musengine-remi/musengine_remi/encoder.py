@@ -28,7 +28,7 @@ from musengine.api import (
 )
 from musengine.errors import UnreadableError, UserError
 from musengine_remi.config import MidiTokConfig
-from musengine_remi.grammar import grammar_of
+from musengine_remi.grammar import known_grammar
 
 TOKENIZERS = {"remi": miditok.REMI, "tsd": miditok.TSD, "structured": miditok.Structured}
 METERS = {2: [2, 3, 4], 4: [1, 2, 3, 4, 5, 6, 7], 8: [2, 3, 5, 6, 7, 9, 12]}
@@ -66,8 +66,9 @@ class MidiTokEncoder(Encoder[MidiTokConfig]):
         names = self.vocabulary.names
         meanings = {name: ("bar", 0) for name in names if name == "Bar_None"}
         meanings |= {f"Pitch_{pitch}": ("pitch", pitch) for pitch in range(128)}
-        types = self.tokenizer.tokens_types_graph
-        grammar = grammar_of(names, types, self.config.resolution)
+        types = self.tokenizer.tokens_types_graph.items()
+        may_follow = frozenset((kind, frozenset(those)) for kind, those in types)
+        grammar = known_grammar(names, may_follow, self.config.resolution)
         return self.vocabulary.layout(meanings=meanings, begin="BOS_None", grammar=grammar)
 
     def state(self) -> dict[str, Any]:

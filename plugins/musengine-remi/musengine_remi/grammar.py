@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
@@ -17,6 +18,14 @@ class State(NamedTuple):
     position: int = -1
     positions: int = 0
     drums: bool = False
+
+
+@functools.lru_cache(maxsize=4)
+def known_grammar(
+    names: tuple[str, ...], types: frozenset[tuple[str, frozenset[str]]], per_beat: int
+) -> Grammar:
+    """Return what `grammar_of` does, worked out once: a run makes its encoder several times."""
+    return grammar_of(names, dict(types), per_beat)
 
 
 def grammar_of(names: Sequence[str], types: Mapping[str, Set[str]], per_beat: int) -> Grammar:
@@ -39,10 +48,13 @@ def grammar_of(names: Sequence[str], types: Mapping[str, Set[str]], per_beat: in
     told = {name for name in names if name.startswith(alone) or name == "Program_-1"}
     symbols = [name if name in told else kind for name, kind in zip(names, kinds, strict=True)]
     distinct = sorted(set(symbols))
+    parts = [symbol.partition("_") for symbol in distinct]
+    allowed: dict[str, set[str]] = {kind: {*those} - {"PAD"} for kind, those in types.items()}
+    allowed["BOS"] = {first}
 
     def after(state: State, symbol: int) -> State | None:
-        kind, _, value = distinct[symbol].partition("_")
-        if kind not in (types[state.kind] - {"PAD"} if state.kind != "BOS" else {first}):
+        kind, _, value = parts[symbol]
+        if kind not in allowed[state.kind]:
             return None
         if state.kind == "Program" and (kind == "PitchDrum") != state.drums:
             return None
