@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -69,11 +70,11 @@ class Chars(Encoder[CharsConfig]):
             UnreadableError: it is no tune, or there are no notes in it.
         """
         score = abc_to_score(text.text)
-        if "Q:" not in text.text:
+        if not _has_field(text.text, "Q"):
             # As MIDI keeps a tempo, so that what is written reads back as the same.
             beat_us = round(60e6 / settings.tempo)
             score = replace(score, tempo_tick=_START, tempo_bpm=np.array([60e6 / beat_us]))
-        if "M:" not in text.text:
+        if not _has_field(text.text, "M"):
             meter = [[settings.meter.numerator, settings.meter.denominator]]
             score = replace(score, meter_tick=_START, meter=np.array(meter, dtype=np.int64))
         return score
@@ -94,3 +95,13 @@ class Chars(Encoder[CharsConfig]):
         if not isinstance(characters, str) or len(set(characters)) < len(characters):
             raise ValueError("a vocabulary is a string in which no character stands twice")
         self.characters = characters
+
+
+def _has_field(tune: str, letter: str) -> bool:
+    """Return whether a tune in ABC has a field, as a line of its own or amid the music."""
+    lines = [line.partition("%")[0] for line in tune.splitlines()]
+    # Not in a title or the like, which may hold anything.
+    music = [line for line in lines if not re.match(r"[A-Za-z+]:", line)]
+    return any(line.startswith(f"{letter}:") for line in lines) or any(
+        f"[{letter}:" in line for line in music
+    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musengine.api import DecodeSettings, Piece, Score, Text, Tokens
+from musengine.api import DecodeSettings, Meter, Piece, Score, Text, Tokens
 from musengine.testing import problem
 from musengine.testing.strategies import few
 from musengine_charrnn.chars import Chars
@@ -99,6 +99,24 @@ def test_a_tune_in_abc_is_given_as_a_score() -> None:
     assert score.pitch.tolist()[:2] == [62, 67]
     with problem("no-notes"):
         encoder.score_of(Text("X:1\nK:C\n", "abc"), DecodeSettings())
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "own"),
+    [
+        ("T:Q: and M: at the [Q:1/4=90] fair\n", "GABc|", (72.0, [5, 4])),
+        ("", "GABc| % [Q:1/4=90] [M:3/4]", (72.0, [5, 4])),
+        ("M:3/4\nQ:1/4=90\n", "GAB|", (90.0, [3, 4])),
+        ("", "[M:3/4][Q:1/4=90]GAB|", (90.0, [3, 4])),
+    ],
+    ids=["in the title", "in a comment", "as fields", "amid the music"],
+)
+def test_a_tune_has_its_own_tempo_and_meter_or_those_that_are_asked_for(
+    head: str, body: str, own: tuple[float, list[int]]
+) -> None:
+    tune = f"X:1\n{head}L:1/4\nK:C\n{body}\n"
+    score = chars(tune).score_of(Text(tune, "abc"), DecodeSettings(72.0, Meter(5, 4)))
+    assert (round(float(score.tempo_bpm[0]), 3), score.meter[0].tolist()) == own
 
 
 @pytest.mark.parametrize("characters", [None, 7, ["a", "b"], "aba"])
