@@ -27,6 +27,8 @@ GRAM = 8
 _BITS = 16
 """Of the filter for each gram."""
 _PROBES = 8
+_TOGETHER = 2**16
+"""Grams that are entered in the filter together."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _PERCENTILE = 95
 """Of the longest runs in pieces held out, beyond which none is drawn."""
@@ -115,9 +117,11 @@ class CopyIndex:
         found = [np.unique(grams_of(hashes_of(piece, layout)[0])) for piece in training]
         grams = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *found]))
         bits = np.zeros(max(1, len(grams) * _BITS // 8), dtype=np.uint8)
-        places = _places(grams, bits.size * 8)
-        # `at`, as several grams share bytes, of which a plain `|=` would keep one.
-        np.bitwise_or.at(bits, places // 8, np.left_shift(1, places % 8).astype(np.uint8))
+        # Some at a time: the places of a gram take sixteen times its memory.
+        for some in np.array_split(grams, 1 + len(grams) // _TOGETHER):
+            places = _places(some, bits.size * 8)
+            # `at`, as several grams share bytes, of which a plain `|=` would keep one.
+            np.bitwise_or.at(bits, places // 8, np.left_shift(1, places % 8).astype(np.uint8))
         index = cls(bits, np.zeros(0, dtype=np.int64))
         longest = [index.longest(piece, layout) for piece in held_out]
         return cls(bits, np.array(longest, dtype=np.int64))
