@@ -1,7 +1,8 @@
 """A process that has imported everything, and carries out each command line in a fork of itself.
 
 Run as a script it reads one JSON request a line: `arguments`, `folder`, and what shall go wrong:
-`kill_at`, the number of the file operation before which the process is killed; `list_to`, a file
+`kill_at`, the number of the file operation before which the process gets a signal, which is
+`SIGKILL` or that of the number `signal`; `list_to`, a file
 that receives every operation; `largest`, bytes past which no file can grow, as on a full disk. It
 answers each with one JSON line: `status`, as `Popen.returncode` has it, `out` and `err`.
 """
@@ -69,8 +70,8 @@ class Warm:
         self._process.communicate()
 
 
-def watch(folder: Path, list_to: str | None, kill_at: int | None) -> None:
-    """Count what is opened, made, renamed or deleted in a folder; be killed before one of them."""
+def watch(folder: Path, list_to: str | None, kill_at: int | None, number: int) -> None:
+    """Count what is opened, made, renamed or deleted in a folder; get a signal before one."""
     count = 0
     listed = None if list_to is None else os.open(list_to, os.O_WRONLY | os.O_CREAT, 0o600)
 
@@ -88,9 +89,9 @@ def watch(folder: Path, list_to: str | None, kill_at: int | None) -> None:
         whole = Path.cwd() / os.fsdecode(path)
         if not whole.is_relative_to(folder):
             return
-        if count == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
         count += 1
+        if count - 1 == kill_at:
+            os.kill(os.getpid(), number)
         if listed is not None:
             os.write(listed, f"{kind} {whole.relative_to(folder)}\n".encode())
 
@@ -129,7 +130,8 @@ def _child(request: dict[str, Any]) -> None:
 
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         if "list_to" in request or "kill_at" in request:
-            watch(Path.cwd(), request.get("list_to"), request.get("kill_at"))
+            number = request.get("signal", signal.SIGKILL)
+            watch(Path.cwd(), request.get("list_to"), request.get("kill_at"), number)
         from musengine.cli.main import main
 
         status = main(request["arguments"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 
 from musengine.cli.main import main
 from musengine.training import checkpoint
+from musengine.utils.files import is_aside
+from warm import Warm
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 ENDLESS = ("--set", "training.steps=1000000", "--set", "training.checkpoint_every=1000000")
@@ -89,3 +92,39 @@ def test_two_processes_do_not_share_a_run(folder: Path, capfd: pytest.CaptureFix
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    ("before", "saved"),
+    [
+        ("write runs/pipe/.split-", 0),
+        ("write runs/pipe/checkpoints/", 1),
+        ("write runs/pipe/samples/", 1),
+    ],
+    ids=["as it begins", "in training", "as pieces are made"],
+)
+def test_the_end_of_a_shutdown_or_a_terminal_is_tidy(
+    folder: Path,
+    warm: Warm,
+    tmp_path_factory: pytest.TempPathFactory,
+    number: str,
+    before: str,
+    saved: int,
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    request = {"environment": {"TMPDIR": str(temporary)}}
+    command = ("run", "pipe.toml", "-q", "--set", "corpus.cache=false")
+    assert warm(folder, *command, list_to=str(folder / "operations"), **request).status == 0
+    operations = (folder / "operations").read_text().splitlines()
+    at = next(n for n, each in enumerate(operations) if each.startswith(before))
+    shutil.rmtree(folder / "runs")
+    (folder / "operations").unlink()
+    ended = warm(folder, *command, kill_at=at, signal=getattr(signal, number), **request)
+    assert ended.status not in (0, 1, 99), ended
+    assert "Traceback" not in ended.err
+    assert not any(temporary.iterdir())
+    assert not [path for path in folder.rglob("*") if is_aside(path.name)]
+    assert len(list(folder.glob("runs/pipe/checkpoints/*"))) >= saved
+    assert warm(folder, *command, **request).status == 0

@@ -337,6 +337,23 @@ class TestSteps:
         assert "at step 3" in str(raised.value)
         assert store_of(task).steps() == []
 
+    def test_a_gradient_that_is_not_finite_leaves_the_checkpoint_before(
+        self, tmp_path: Path
+    ) -> None:
+        class Rooted(Parabola):
+            def forward(self, batch: Batch) -> Output:
+                # The loss is 1, 0 and 0 again; the slope of a root has no end at 0.
+                return Output(loss=(1 - self.x.clamp(max=1.0)).sqrt())
+
+        every = Period(1, "steps")
+        config = TrainingConfig(steps=9, learning_rate=2.0, checkpoint_every=every)
+        task = task_of(tmp_path, config, model=Rooted())
+        with refused("loss-not-finite", "at step 2", "learning from"):
+            trainer_of(task).train()
+        assert store_of(task).steps() == [1]
+        stored = checkpoints.load(store_of(task).checkpoint_paths()[-1])
+        assert stored.model["x"].item() == 1.0
+
     def test_a_model_without_any_loss_is_the_plugins_mistake(self, tmp_path: Path) -> None:
         class Lossless(Parabola):
             def forward(self, batch: Batch) -> Output:
