@@ -99,6 +99,27 @@ class TestOptimizers:
             assert set(factory.keywords) == used, entry.name
 
 
+@pytest.mark.parametrize(
+    ("name", "other"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+def test_weights_updated_in_one_pass_are_those_of_pytorchs_own_way(name: str, other: Any) -> None:
+    settings = TrainingConfig(learning_rate=0.01, weight_decay=0.1)
+    factory = CORE.get("optimizer", name).load()(NOTHING, settings)
+    torch.manual_seed(0)
+    start, gradients = torch.randn(7), torch.randn(20, 7)
+    ends = []
+    for make in (factory.create, lambda groups: other(groups, lr=0.01, weight_decay=0.1)):
+        weight = nn.Parameter(start.clone())
+        # An iterator: it is read once.
+        made = make([{"params": iter([weight])}])
+        for gradient in gradients:
+            weight.grad = gradient.clone()
+            made.step()
+        ends.append(weight.detach())
+    assert torch.allclose(*ends, atol=1e-6)
+    assert (ends[0] - start).abs().min() > 0.005
+
+
 def test_what_is_declared_as_used_is_a_key_of_training() -> None:
     keys = {field.name for field in dataclasses.fields(TrainingConfig)}
     for kind in (OptimizerDeclaration, ScheduleDeclaration, BatchingDeclaration):

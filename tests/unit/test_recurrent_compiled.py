@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -217,3 +218,27 @@ def test_a_deep_library_lstm_steps_as_it_reads_a_sequence(layers: int) -> None:
         step, after = deep.step(x, state)
     assert torch.allclose(step, whole[:, 0], atol=1e-6)
     assert len(after) == layers
+
+
+@pytest.mark.parametrize("settings", [{}, {"peepholes": True, "candidate": "linear"}])
+def test_tokens_are_learned_as_unit_vectors_are(processor: str, settings: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    stack = LSTMStack(7, [5, 6], **settings)
+    for weight in stack.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    # 7 is none of the unit vectors.
+    tokens = torch.randint(0, 8, (3, 11))
+    vectors = torch.cat([torch.eye(7), torch.zeros(1, 7)])[tokens]
+    state = tuple((torch.randn(3, size), torch.randn(3, size)) for size in (5, 6))
+    wanted = torch.randn(3, 11, 6)
+    found = []
+    for made in (stack.of_tokens(tokens, state), stack(vectors, state)):
+        assert made is not None
+        stack.zero_grad()
+        (made.last * wanted).sum().backward()
+        gradients = [weight.grad for weight in stack.parameters()]
+        found.append([made.last, *(each for pair in made.state for each in pair), *gradients])
+    for ours, other in zip(*found, strict=True):
+        assert torch.allclose(ours, other, atol=2e-5)
+    with torch.no_grad():
+        assert stack.of_tokens(tokens, state) is None

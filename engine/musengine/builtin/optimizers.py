@@ -32,10 +32,18 @@ class TorchOptimizer(OptimizerFactory[NoSettings]):
 class AdamFactory(TorchOptimizer):
     """Adam (Kingma and Ba 2015)."""
 
-    optimizer = torch.optim.Adam
+    optimizer: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adam
+
+    def create(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Return the optimizer; weights on a processor are updated in one pass over the memory."""
+        made = super().create(groups)
+        if all(p.device.type == "cpu" for group in made.param_groups for p in group["params"]):
+            for group in made.param_groups:
+                group["fused"] = True
+        return made
 
 
-class AdamWFactory(TorchOptimizer):
+class AdamWFactory(AdamFactory):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     optimizer = torch.optim.AdamW

@@ -21,6 +21,7 @@ struct Layer {
 struct Sequence {
     extent steps, rows;
     int keep;                   // gates and cells of all steps, else of the last
+    int given;                  // what the input adds to the gates stands in them; they are kept
     const float *x;             // (steps, rows, inputs)
     extent next_step, next_row;   // of x
     const float *start;         // (rows, units) hidden state before the first step
@@ -119,7 +120,7 @@ struct Kernels {
     void (*product)(extent, extent, extent, const float *, extent, const float *, float *, extent);
     void (*outer)(extent, extent, extent, const float *, extent, const float *, extent, float *, extent,
                   float *);
-    void (*forward)(const Layer &, const Sequence &, extent, extent);
+    bool (*forward)(const Layer &, const Sequence &, extent, extent);
     void (*backward)(const Layer &, const Sequence &, const float *, float *, float *, extent, extent);
     void (*draw_bits)(const Layer *, extent, const Loop &, extent, extent);
     void (*draw_notes)(const NoteNet &, const NoteRun &, extent, extent);

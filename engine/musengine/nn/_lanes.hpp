@@ -105,16 +105,21 @@ static void pack(const float *from, extent depth, extent columns, extent down, e
             for (extent k = 0; k < depth; k++)
                 for (extent column = 0; column < count; column++)
                     to[k * PANEL + column] = here[k * down + column];
-        } else {
+            continue;
+        }
+        // Some places at a time: what is written stays in the nearest cache until it is filled.
+        for (extent start = 0; start < depth; start += 16) {
+            extent end = depth - start < 16 ? depth : start + 16;
             for (extent column = 0; column < count; column++)
-                for (extent k = 0; k < depth; k++)
+                for (extent k = start; k < end; k++)
                     to[k * PANEL + column] = here[k * down + column * across];
         }
     }
 }
 
-// A tile of M rows and P panels: adds a row's share of `depth` inner places to its sums.
-template <int M, int P>
+// A tile of M rows and P panels: adds a row's share of `depth` inner places to its sums. With DOWN
+// the rows of the product are columns of a.
+template <int M, int P, bool DOWN>
 static inline void tile(extent depth, const float *a, extent next_a, const float *b, extent next_b,
                         float *c, extent next_c) {
     vec sums[M][P * PARTS];
@@ -129,7 +134,7 @@ static inline void tile(extent depth, const float *a, extent next_a, const float
             row[v] = load(b + v / PARTS * next_b + k * PANEL + v % PARTS * LANES);
 #pragma GCC unroll 16
         for (int m = 0; m < M; m++) {
-            float x = a[m * next_a + k];
+            float x = DOWN ? a[k * next_a + m] : a[m * next_a + k];
 #pragma GCC unroll 8
             for (int v = 0; v < P * PARTS; v++) sums[m][v] += x * row[v];
         }
@@ -141,22 +146,22 @@ static inline void tile(extent depth, const float *a, extent next_a, const float
 }
 
 // The same where so many columns of the last panel are there.
-template <int M, int P>
+template <int M, int P, bool DOWN = false>
 static void edge(extent depth, const float *a, extent next_a, const float *b, extent next_b,
                  float *c, extent next_c, extent columns) {
     const extent width = P * PANEL;
-    if (columns >= width) return tile<M, P>(depth, a, next_a, b, next_b, c, next_c);
+    if (columns >= width) return tile<M, P, DOWN>(depth, a, next_a, b, next_b, c, next_c);
     float part[M * width] = {};
     for (int m = 0; m < M; m++) memcpy(part + m * width, c + m * next_c, 4 * columns);
-    tile<M, P>(depth, a, next_a, b, next_b, part, width);
+    tile<M, P, DOWN>(depth, a, next_a, b, next_b, part, width);
     for (int m = 0; m < M; m++) memcpy(c + m * next_c, part + m * width, 4 * columns);
 }
 
-template <int M>
+template <int M, bool DOWN = false>
 static inline void tiles(extent rows, extent depth, const float *a, extent next_a, const float *b,
                          float *c, extent next_c, extent columns) {
-    if (rows == M) return edge<M, 1>(depth, a, next_a, b, 0, c, next_c, columns);
-    if constexpr (M > 1) tiles<M - 1>(rows, depth, a, next_a, b, c, next_c, columns);
+    if (rows == M) return edge<M, 1, DOWN>(depth, a, next_a, b, 0, c, next_c, columns);
+    if constexpr (M > 1) tiles<M - 1, DOWN>(rows, depth, a, next_a, b, c, next_c, columns);
 }
 
 // A row or two wait for their own sums; several panels at once keep the processor busy.
@@ -190,32 +195,18 @@ static void product(extent rows, extent depth, extent columns, const float *a, e
 }
 
 // Adds to c (rows, columns) the product of the transpose of a (depth, rows) and b (depth, columns).
-// `work` has room for DEPTH * (columns, filled up to a panel, + ROWS) numbers.
+// `work` has room for DEPTH * (columns, filled up to a panel) numbers.
 static void outer(extent rows, extent depth, extent columns, const float *a, extent next_a,
                   const float *b, extent next_b, float *c, extent next_c, float *work) {
-    extent filled = (columns + PANEL - 1) / PANEL * PANEL;
-    float *tile_of_a = work + DEPTH * filled;
     for (extent k = 0; k < depth; k += DEPTH) {
         extent part = depth - k < DEPTH ? depth - k : DEPTH;
-        for (extent column = 0; column < columns; column += PANEL)
-            for (extent j = 0; j < part; j++) {
-                float *to = work + column * part + j * PANEL;
-                const float *from = b + (k + j) * next_b + column;
-                if (columns - column >= PANEL) {
-                    memcpy(to, from, 4 * PANEL);
-                } else {
-                    memset(to, 0, 4 * PANEL);
-                    memcpy(to, from, 4 * (columns - column));
-                }
-            }
+        pack(b + k * next_b, part, columns, next_b, 1, work);
+        // Of a some neighbours of each row are read, which are next to each other.
         for (extent row = 0; row < rows; row += ROWS) {
             extent count = rows - row < ROWS ? rows - row : ROWS;
-            for (extent j = 0; j < part; j++)
-                for (extent m = 0; m < count; m++)
-                    tile_of_a[m * DEPTH + j] = a[(k + j) * next_a + row + m];
             for (extent column = 0; column < columns; column += PANEL)
-                tiles<ROWS>(count, part, tile_of_a, DEPTH, work + column * part,
-                            c + row * next_c + column, next_c, columns - column);
+                tiles<ROWS, true>(count, part, a + k * next_a + row, next_a, work + column * part,
+                                  c + row * next_c + column, next_c, columns - column);
         }
     }
 }
@@ -263,13 +254,15 @@ static void cells(extent rows, const Layer &layer, float *gates, const float *be
     }
 }
 
-static void forward(const Layer &layer, const Sequence &s, extent first, extent last) {
+// Returns false where there is no memory for the gates.
+static bool forward(const Layer &layer, const Sequence &s, extent first, extent last) {
     extent units = layer.units, sums = 4 * units, count = last - first;
     extent most = count < BLOCK ? count : BLOCK;
     // Of a few rows the input's share is one product over all steps; of many, a step's own is large
     // enough, and its sums stay in the cache.
-    bool ahead = count < 2 * ROWS && s.steps > 1;
+    bool ahead = !s.given && count < 2 * ROWS && s.steps > 1;
     float *scratch = s.keep ? 0 : (float *)malloc(4 * sums * most * (ahead ? s.steps : 1));
+    if (!s.keep && !scratch) return false;
     float *kept = s.keep ? s.gates + first * sums : scratch;
     extent next_step = (s.keep ? s.rows : ahead ? count : 0) * sums;
     for (extent row = 0; ahead && row < count; row++) {
@@ -283,7 +276,7 @@ static void forward(const Layer &layer, const Sequence &s, extent first, extent 
         for (extent t = 0; t < s.steps; t++) {
             extent at = t * s.rows + row;
             float *gates = kept + t * next_step + (s.keep ? (row - first) * sums : 0);
-            if (!ahead) {
+            if (!ahead && !s.given) {
                 for (extent r = 0; r < rows; r++) memcpy(gates + r * sums, layer.bias, 4 * sums);
                 product(rows, layer.inputs, sums, s.x + t * s.next_step + row * s.next_row,
                         s.next_row, layer.input, gates, sums);
@@ -296,6 +289,7 @@ static void forward(const Layer &layer, const Sequence &s, extent first, extent 
         }
     }
     free(scratch);
+    return true;
 }
 
 // The gradients of the sums of gates, in place of the gates: of as many units as a register holds,

@@ -1,7 +1,7 @@
 """What the compiled module holds: see `_recurrent.pyx`."""
 
 Layer = tuple[int, int, int, int, int, int, int]
-Sequence = tuple[int, int, int, int, int, int, int, int, int, int]
+Sequence = tuple[int, int, int, int, int, int, int, int, int, int, int]
 Loop = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
 
 most_layers: int

@@ -23,7 +23,7 @@ cdef extern from "_kernels.hpp" nogil:
 
     struct Sequence:
         extent steps, rows
-        int keep
+        int keep, given
         const float *x
         extent next_step, next_row
         const float *start
@@ -120,7 +120,7 @@ cdef extern from "_kernels.hpp" nogil:
             extent, extent, extent, const float *, extent, const float *, extent, float *, extent,
             float *
         ) noexcept nogil
-        void (*forward)(const Layer &, const Sequence &, extent, extent) noexcept nogil
+        bint (*forward)(const Layer &, const Sequence &, extent, extent) noexcept nogil
         void (*backward)(
             const Layer &, const Sequence &, const float *, float *, float *, extent, extent
         ) noexcept nogil
@@ -191,12 +191,12 @@ cdef Layer _layer(tuple layer):
 
 cdef Sequence _sequence(tuple sequence):
     cdef Sequence made
-    (made.steps, made.rows, made.keep, made.next_step, made.next_row) = sequence[:5]
-    made.x = <const float *><size_t>sequence[5]
-    made.start = <const float *><size_t>sequence[6]
-    made.gates = <float *><size_t>sequence[7]
-    made.hidden = <float *><size_t>sequence[8]
-    made.cell = <float *><size_t>sequence[9]
+    (made.steps, made.rows, made.keep, made.given, made.next_step, made.next_row) = sequence[:6]
+    made.x = <const float *><size_t>sequence[6]
+    made.start = <const float *><size_t>sequence[7]
+    made.gates = <float *><size_t>sequence[8]
+    made.hidden = <float *><size_t>sequence[9]
+    made.cell = <float *><size_t>sequence[10]
     return made
 
 
@@ -204,8 +204,11 @@ def forward(size_t kernels, tuple layer, tuple sequence, extent first, extent la
     """Run some rows of a sequence."""
     cdef Layer one = _layer(layer)
     cdef Sequence run = _sequence(sequence)
+    cdef bint done
     with nogil:
-        (<const Kernels *>kernels).forward(one, run, first, last)
+        done = (<const Kernels *>kernels).forward(one, run, first, last)
+    if not done:
+        raise MemoryError("no memory for the gates of a layer")
 
 
 def backward(size_t kernels, tuple layer, tuple sequence, size_t given, size_t back,
@@ -311,12 +314,13 @@ cdef class Stack:
         cdef Sequence run
         cdef extent number, row, width, below, given = self.layers[0].inputs
         cdef float *joined = <float *>work
+        cdef bint done = True
         for number in range(self.count):
             old[number] = <float *><size_t>before[number]
             hidden[number] = <float *><size_t>after[2 * number]
             cell[number] = <float *><size_t>after[2 * number + 1]
         with nogil:
-            run.steps, run.rows, run.keep = 1, rows, 0
+            run.steps, run.rows, run.keep, run.given = 1, rows, 0, 0
             run.gates = NULL
             for number in range(self.count):
                 width = self.layers[number].inputs
@@ -332,7 +336,9 @@ cdef class Stack:
                     run.x = hidden[number - 1]
                 run.next_step = run.next_row = width
                 run.start, run.hidden, run.cell = old[number], hidden[number], cell[number]
-                self.kernels.forward(self.layers[number], run, first, last)
+                done = done and self.kernels.forward(self.layers[number], run, first, last)
+        if not done:
+            raise MemoryError("no memory for the gates of a layer")
 
 
 cdef class NoteLoop:

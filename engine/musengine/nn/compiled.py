@@ -135,7 +135,7 @@ def add_outer(to: Tensor, a: Tensor, b: Tensor) -> None:
     """
     (depth, rows), columns = a.shape, b.shape[1]
     panel, deep = _recurrent.sizes(kernels)
-    room = deep * (-(-columns // panel) * panel + 12)
+    room = deep * -(-columns // panel) * panel
     addresses = (a.data_ptr(), rows, b.data_ptr(), columns, to.data_ptr(), columns)
 
     def work(first: int, last: int) -> None:
@@ -239,6 +239,7 @@ class _Run:
         gates: (T, B, 4 * units), or none of them.
         hidden: (T, B, units).
         cell: (T + 1 or 1, B, units).
+        given: what the input adds to the gates stands in them before.
     """
 
     x: Tensor
@@ -246,13 +247,15 @@ class _Run:
     gates: Tensor
     hidden: Tensor
     cell: Tensor
+    given: bool = False
 
     def addresses(self) -> Any:
         steps, rows, _ = self.x.shape
         next_step, next_row, _ = self.x.stride()
         every = len(self.cell) > 1
         tensors = (self.x, self.start, self.gates, self.hidden, self.cell)
-        return (steps, rows, int(every), next_step, next_row, *(t.data_ptr() for t in tensors))
+        flags = (int(every), int(self.given))
+        return (steps, rows, *flags, next_step, next_row, *(t.data_ptr() for t in tensors))
 
 
 def check_sizes(layer: Packed, rows: int, inputs: int, hidden: Tensor, cell: Tensor) -> None:
@@ -269,8 +272,19 @@ def check_sizes(layer: Packed, rows: int, inputs: int, hidden: Tensor, cell: Ten
         )
 
 
-def _run(x_TBI: Tensor, hidden: Tensor, cell: Tensor, layer: Packed, *, every: bool) -> _Run:
-    """Run a sequence; keeps gates and cells of every step, or of the last alone."""
+def _run(
+    x_TBI: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    layer: Packed,
+    *,
+    every: bool,
+    known_TBG: Tensor | None = None,
+) -> _Run:
+    """Run a sequence; keeps gates and cells of every step, or of the last alone.
+
+    The gates take the place of what is known of their sums, if anything.
+    """
     # Any other strides are fine: a batch (B, T, inputs) seen as (T, B, inputs) is not copied.
     if x_TBI.stride(2) != 1:
         x_TBI = x_TBI.contiguous()
@@ -280,9 +294,10 @@ def _run(x_TBI: Tensor, hidden: Tensor, cell: Tensor, layer: Packed, *, every: b
     kept = _Run(
         x_TBI,
         hidden.contiguous(),
-        new(steps if every else 0, rows, 4 * layer.units),
+        new(steps if every else 0, rows, 4 * layer.units) if known_TBG is None else known_TBG,
         new(steps, rows, layer.units),
         new(steps + 1 if every else 1, rows, layer.units),
+        known_TBG is not None,
     )
     kept.cell[0] = cell
     sequence, weights = kept.addresses(), layer.addresses()
@@ -304,11 +319,14 @@ class _Layer(torch.autograd.Function):
     """A layer along a sequence; its gradient takes the place of the gates that were kept for it."""
 
     @staticmethod
-    def forward(ctx: Any, linear: bool, *tensors: Any) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, linear: bool, known_TBG: Tensor | None, *tensors: Any
+    ) -> tuple[Tensor, Tensor]:
         x_TBI, hidden, cell, *learned = tensors
         weights = Weights(*learned)
         layer = Packed.of(weights, linear=linear)
-        kept = _run(x_TBI, hidden, cell, layer, every=True)
+        kept = _run(x_TBI, hidden, cell, layer, every=True, known_TBG=known_TBG)
+        ctx.known = kept.given
         ctx.layer, ctx.gates = layer, kept.gates
         ctx.save_for_backward(
             kept.x, kept.start, kept.hidden, kept.cell, weights.input, weights.hidden
@@ -342,10 +360,12 @@ class _Layer(torch.autograd.Function):
         )
         flat = gates.flatten(0, 1)
         d_x = None
-        if ctx.needs_input_grad[1]:
+        if ctx.needs_input_grad[2]:
             d_x = product(flat, input_weight).view(x.shape)
-        d_input, d_recurrent = torch.zeros_like(input_weight), torch.zeros_like(hidden_weight)
-        add_outer(d_input, flat, x.contiguous().flatten(0, 1))
+        d_input, d_recurrent = None, torch.zeros_like(hidden_weight)
+        if ctx.needs_input_grad[5]:
+            d_input = torch.zeros_like(input_weight)
+            add_outer(d_input, flat, x.contiguous().flatten(0, 1))
         # `gates` holds the gradients of the sums now: the first step's came from `start`, the
         # others' from the hidden state before.
         add_outer(d_recurrent, gates[0], start)
@@ -361,18 +381,25 @@ class _Layer(torch.autograd.Function):
             )
         return (
             None,
+            gates if ctx.known else None,
             d_x,
             back,
             carried,
             d_input,
             d_recurrent,
-            flat.sum(dim=0),
+            flat.sum(dim=0) if ctx.needs_input_grad[7] else None,
             d_peepholes,
         )
 
 
 def learn(
-    x_TBI: Tensor, hidden_BU: Tensor, cell_BU: Tensor, weights: Weights, *, linear: bool
+    x_TBI: Tensor,
+    hidden_BU: Tensor,
+    cell_BU: Tensor,
+    weights: Weights,
+    *,
+    linear: bool,
+    known_TBG: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run a sequence with gradients; returns hidden states (T, B, units), the last cell (B, units).
 
@@ -382,11 +409,14 @@ def learn(
         cell_BU: the cell.
         weights: of the layer.
         linear: no nonlinearity on the candidate.
+        known_TBG: the sums of the gates without the hidden state, bias and all, in the place of
+            an input, which then has no width; contiguous, written over, and to be used by nothing
+            else.
     """
     # Some versions of PyTorch give `apply` no type.
     apply: Any = _Layer.apply
     learned = (weights.input, weights.hidden, weights.bias, weights.peepholes)
-    hidden_TBU, cell = apply(linear, x_TBI, hidden_BU, cell_BU, *learned)
+    hidden_TBU, cell = apply(linear, known_TBG, x_TBI, hidden_BU, cell_BU, *learned)
     return hidden_TBU, cell
 
 

@@ -182,6 +182,32 @@ class LSTMLayer(nn.Module):
         made = run_layer(x, state, self.weights, linear=linear, packed=self.packed)
         return self._by_steps(x, state) if made is None else made
 
+    def of_tokens(self, tokens_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState] | None:
+        """As `forward` of unit vectors, of which each token is one, and `inputs` is all zeros.
+
+        While it learns, in compiled code: what the input adds to the gates is looked up, in the
+        place of a product with vectors that are nearly all zeros. None elsewhere.
+        """
+        if not torch.is_grad_enabled() or not compiled.usable(*state, self.bias):
+            return None
+        columns = self.input_weight.t()
+        table = torch.cat([columns, torch.zeros_like(columns[:1])]) + self.bias
+        known_TBG = functional.embedding(tokens_BT.t(), table)
+        weights = Weights(
+            self.input_weight.detach()[:, :0],
+            self.hidden_weight,
+            self.bias.detach(),
+            self.peephole,
+        )
+        hidden_TBU, cell = compiled.learn(
+            known_TBG[..., :0].detach(),
+            *state,
+            weights,
+            linear=self.candidate == "linear",
+            known_TBG=known_TBG,
+        )
+        return hidden_TBU.transpose(0, 1), (hidden_TBU[-1], cell)
+
     def _by_steps(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         # The input's share of all steps is one large product instead of T small ones.
         # G = 4 * units.
@@ -292,10 +318,25 @@ class LSTMStack(nn.Module):
 
     def forward(self, x: Tensor, state: StackState | None = None) -> StackOutput:
         """Run a sequence (B, T, inputs) from a state, the initial one if None."""
-        state = self.initial_state(len(x)) if state is None else state
-        hidden: list[Tensor] = []
-        states: list[LayerState] = []
-        for layer, layer_state in zip(self.typed_layers, state, strict=True):
+        return self._through(x, self.initial_state(len(x)) if state is None else state)
+
+    def of_tokens(self, tokens_BT: Tensor, state: StackState | None = None) -> StackOutput | None:
+        """As `forward` of unit vectors, of which each token is one, and `inputs` is all zeros.
+
+        None where that is not faster than `forward`, which then is to be called.
+        """
+        state = self.initial_state(len(tokens_BT)) if state is None else state
+        first = None if self.skip_inputs else self.typed_layers[0].of_tokens(tokens_BT, state[0])
+        return None if first is None else self._through(first[0], state, first)
+
+    def _through(
+        self, x: Tensor, state: StackState, first: tuple[Tensor, LayerState] | None = None
+    ) -> StackOutput:
+        """Run a sequence through the layers, but the first where that was done."""
+        hidden = [] if first is None else [first[0]]
+        states = [] if first is None else [first[1]]
+        layers = list(zip(self.typed_layers, state, strict=True))
+        for layer, layer_state in layers[len(hidden) :]:
             below = self._layer_input(x, hidden)
             # `hidden` is empty below the first layer: the input itself is not dropped.
             if hidden and self.training and self.dropout > 0:

@@ -59,9 +59,11 @@ class MelodyLSTM(Model[MelodyModelConfig]):
         if state is not None:
             state = self.stack.fresh_where(batch.reset, state)
         first_B1 = batch.inputs[:, :1].masked_fill(batch.begins[:, None], self.nothing)
-        stack: StackOutput = self.stack(
-            self._input(torch.cat([first_B1, batch.inputs[:, 1:]], dim=1)), state
-        )
+        tokens = torch.cat([first_B1, batch.inputs[:, 1:]], dim=1)
+        stack: StackOutput | None = self.stack.of_tokens(tokens, state)
+        if stack is None:
+            stack = self.stack(self._input(tokens), state)
+        assert stack is not None
         hidden_BTU, targets, mask = stack.last, batch.targets, batch.mask
         # So it is with windows: the output layer then runs for one step of twenty.
         if not mask[:, :-1].any():
