@@ -83,6 +83,9 @@ def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
 
 def _changes(entries: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     """Sort, keep the last entry at each tick, and drop those that change nothing."""
+    if len(entries) == 1:
+        ((tick, value),) = entries
+        return [(max(int(tick), 0), value)]
     # Sorting keeps the order of what stands at one tick, the default first.
     last_at = dict(sorted([(max(int(t), 0), v) for t, v in entries], key=itemgetter(0)))
     kept: list[tuple[int, Any]] = []

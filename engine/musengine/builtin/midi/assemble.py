@@ -28,6 +28,9 @@ KEPT = frozenset((NAME, MARKER, PORT, TEMPO, METER, KEY))
 LONGEST_SILENCE = 1000
 """Beats. A track that ends later than so long after the last note does so by mistake."""
 
+_SILENT = np.zeros(BEND + 1, dtype=np.bool_)
+"""Which controllers end notes, by number; 121 resets them, 122 is the local keyboard."""
+_SILENT[[120, *range(123, BEND)]] = True
 _FILM_SPEEDS = (24, 25, 29, 30)
 _LARGEST_POWER = 15
 """Of two, as the denominator of a meter."""
@@ -154,13 +157,9 @@ def is_silence(number: IntArray) -> npt.NDArray[np.bool_] | None:
 
     All sound off, all notes off, and those that change the mode, which end them, too.
     """
-    silent = number >= 120
+    silent = _SILENT.take(number)
     # `count_nonzero` is faster than `any` on small arrays.
-    if not np.count_nonzero(silent):
-        return None
-    # 121 resets controllers, 122 is the local keyboard: neither ends notes.
-    silent &= (number != 121) & (number != 122) & (number < BEND)
-    return silent if silent.any() else None
+    return silent if np.count_nonzero(silent) else None
 
 
 def _silences(events: Events) -> Silences | None:

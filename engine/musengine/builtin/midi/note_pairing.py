@@ -215,6 +215,8 @@ def _cut_at_next(onset: IntArray, duration: IntArray, key: KeyArray) -> int:
     """
     wait, again = onset[1:] - onset[:-1], key[1:] == key[:-1]
     (cut,) = (again & (wait < duration[:-1])).nonzero()
+    if not len(cut):
+        return 0
     shorter = wait.take(cut)
     if np.count_nonzero(shorter) < len(shorter):
         # Each of those that begin together waits for what follows the last of them.

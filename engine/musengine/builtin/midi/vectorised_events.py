@@ -37,6 +37,8 @@ _PROGRAM, _CONTROL, _BEND = 1, 2, 3
 _KIND = np.zeros(256, dtype=np.uint8)
 """What a status is the status of, by its byte."""
 _KIND[0xC0:0xD0], _KIND[0xB0:0xC0], _KIND[0xE0:0xF0] = _PROGRAM, _CONTROL, _BEND
+_SHIFTED = [(np.arange(256) & 127) << shift for shift in (7, 14, 21)]
+"""What a byte of a time before its last, second last and third last is worth, by its value."""
 _FEW = 16
 _NO_CONTROLS: IntArray = np.zeros((5, 0), dtype=np.int64)
 
@@ -169,8 +171,10 @@ def _lengthen(
             else:
                 break
     if len(added) <= _FEW:
-        for place, count in added:
-            before[place:] += count
+        total = 0
+        for (place, count), (stop, _) in pairwise([*added, (len(at), 0)]):
+            total += count
+            before[place:stop] += total
     else:
         places, counts = np.array(added).T
         before += np.bincount(places, counts, len(at) + 1)[: len(at)].cumsum().astype(np.int64)
@@ -217,16 +221,15 @@ def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> E
 def _ticks(high: _High, last_of_time: ByteArray) -> IntArray | None:
     """Return (E,) ticks, going on from track to track; None for a time of more than four bytes."""
     tick = last_of_time.astype(np.int64)
-    time = ~high.is_status
-    (level,) = (time & ~high.goes_on).nonzero()
-    more = time & high.goes_on
-    several = np.count_nonzero(more)  # sooner than `any`, which is Python
-    for shift in (7, 14, 21):
+    # No status goes on, so that where the two are equal, neither is so: at the last of a time.
+    (level,) = (high.is_status == high.goes_on).nonzero()
+    several = np.count_nonzero(high.goes_on)  # sooner than `any`, which is Python
+    for shifted in _SHIFTED:
         # Level by level: the second last byte of each time, then the one before it. No event has
         # two bytes of one level, so that plain indexing adds each.
-        tick[high.event.take(level)] += (high.value.take(level) & 127).astype(np.int64) << shift
+        tick[high.event.take(level)] += shifted.take(high.value.take(level))
         if several:
-            level = level[more.take(level - 1)] - 1  # the last high byte is never of a time
+            level = level[high.goes_on.take(level - 1)] - 1  # the last high byte is a status
         if not several or not len(level):
             # Over all tracks; `_by_track` takes off what the tracks before have.
             return tick.cumsum(out=tick)
@@ -280,6 +283,8 @@ def _others(
     other: IntArray, status: ByteArray, tick: IntArray, channel: KeyArray, low: ByteArray
 ) -> tuple[IntArray, list[tuple[int, int, int]]]:
     """Return the controllers and changes of program, as in Events, among events of no notes."""
+    if len(other) <= _FEW:
+        return _few_others(other, status, tick, channel, low)
     kind = _KIND.take(status.take(other))
     change = other[kind == _PROGRAM]
     columns = (change, channel.take(change), low.take(change * 3 + 2))
@@ -298,3 +303,21 @@ def _others(
         value[bend] = (value[bend] << 7 | number[bend]) - 8192
         number[bend] = BEND
     return controls, programs
+
+
+def _few_others(
+    other: IntArray, status: ByteArray, tick: IntArray, channel: KeyArray, low: ByteArray
+) -> tuple[IntArray, list[tuple[int, int, int]]]:
+    """Return what `_others` does; most files have so few that arrays take longer than a loop."""
+    controls: list[tuple[int, int, int, int, int]] = []
+    programs: list[tuple[int, int, int]] = []
+    whose = (each.take(other).tolist() for each in (status, tick, channel))
+    for event, byte, when, where in zip(other.tolist(), *whose, strict=True):
+        first, second = low[3 * event + 1 : 3 * event + 3].tolist()
+        if byte & 0xF0 == 0xC0:
+            programs.append((event, where, second))
+        elif byte & 0xF0 == 0xB0:
+            controls.append((event, when, where, first, second))
+        elif byte & 0xF0 == 0xE0:
+            controls.append((event, when, where, BEND, (second << 7 | first) - 8192))
+    return np.array(controls, dtype=np.int64).reshape(-1, 5).T.copy(), programs
