@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from musengine.cli.main import main
-from musengine.distributed.launch import leave
 
 if __name__ == "__main__":
     status = main()
     if status == 0 and "TORCHELASTIC_RUN_ID" in os.environ:
+        from musengine.distributed.launch import leave
+
         leave(status)
     raise SystemExit(status)

@@ -161,8 +161,13 @@ class ConfigError(UserError):
         return [on_one_line(str(problem)) for problem in self.problems]
 
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What acts on a terminal, changes the order of what stands there, or is no character at all."""
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What acts on a terminal, changes the order of what stands there, or is no character at all.
+
+Without the line break and the tab.
+"""
 
 
 def on_one_line(text: str) -> str:
@@ -175,6 +180,11 @@ def on_one_line(text: str) -> str:
 
 def written_out(text: str) -> str:
     r"""Return a text with line breaks and other control characters written out, as `\n`."""
+    return plain_lines(text).replace("\n", r"\n").replace("\t", r"\t")
+
+
+def plain_lines(text: str) -> str:
+    """Return a text with control characters written out, but for its line breaks and tabs."""
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from musengine.errors import MachineError, written_out
+from musengine.errors import MachineError, plain_lines
 
 
 class PlainText:
@@ -31,7 +31,7 @@ class PlainText:
             MachineError: the system refuses it, as where a disk is full.
         """
         encoding = self._stream.encoding or "utf-8"
-        plain = "".join(line if line in "\n\t" else written_out(line) for line in _pieces(text))
+        plain = plain_lines(text)
         with _refusal_told():
             # There and back: what the terminal's encoding lacks is then written out instead of an
             # error.
@@ -49,17 +49,6 @@ class PlainText:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Yield a text's line breaks and tabs each by itself, and all between them."""
-    start = 0
-    for index, character in enumerate(text):
-        if character in "\n\t":
-            yield text[start:index]
-            yield character
-            start = index + 1
-    yield text[start:]
 
 
 @contextlib.contextmanager

@@ -10,8 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from musengine.errors import UserError
 from musengine.utils.files import what_instead
 
@@ -110,6 +108,8 @@ def read(path: Path, settings: Sequence[str] = ()) -> SettingsSource:
         raise UserError(
             f"{path}: not UTF-8 text at byte {error.start}", code="not-utf-8"
         ) from error
+    import tomli  # not every command reads a file, and it takes as long as ten of our modules
+
     try:
         tables = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
@@ -236,6 +236,8 @@ def parse_value(assignment: str, text: str) -> Any:
     Raises:
         UserError: it was meant as TOML and is not; names the whole assignment.
     """
+    import tomli
+
     try:
         return tomli.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError) as error:

@@ -25,7 +25,8 @@ def declared_problems(entry: RegistryEntry, registry: Registry) -> list[Problem]
         return []
     whose = f"{entry.declaration.kind} {entry.name!r} of {entry.origin}"
     found: dict[Problem, None] = {}
-    for preset in (None, *entry.declaration.presets):
+    declared = ((None, entry.declaration.defaults), *entry.declaration.presets.items())
+    for preset in (name for name, tables in declared if tables):
         origin = whose if preset is None else f"preset {preset!r} of {whose}"
         for problem in _problems(_tables(entry, preset, registry), registry):
             # Problems of the user's tables, which are made up here, and of other declarations do

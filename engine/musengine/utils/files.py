@@ -8,7 +8,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +45,8 @@ def whole_file(path: Path, option: str = "--run-dir", *, durable: bool = True) -
     """
     with explained(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
+        import tempfile  # with what it imports, much of what a command that writes nothing takes
+
         # In the same folder: renaming is atomic within a file system only. The dot hides it from
         # `glob`.
         handle, name = tempfile.mkstemp(
