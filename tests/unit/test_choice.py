@@ -6,8 +6,10 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import tomli
 
@@ -15,11 +17,13 @@ from helpers import refused
 from musengine.builtin.configs import FrequenciesConfig
 from musengine.cli import starter
 from musengine.data.survey import survey_corpus
+from musengine.pipeline.sections import GenerateConfig
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
 from musengine.plugins.declarations import ModelDeclaration
 from musengine.plugins.registry import Distribution, Registry, RegistryEntry
 from musengine.plugins.suggestions import CorpusSurvey, SuggestedSize, Suggestion
+from musengine.runs.choice import timing
 from musengine.runs.choice.budget import Budget
 from musengine.runs.choice.candidates import Candidate, Search, candidates_for
 from musengine.runs.choice.choice import Choice, choose
@@ -314,3 +318,27 @@ def test_a_starter_says_what_every_key_does(folder: Path) -> None:
     lines = text.splitlines()
     keys = [number for number, line in enumerate(lines) if " = " in line and line[0] != "#"]
     assert [lines[number] for number in keys if lines[number - 1][:1] != "#"] == []
+
+
+@pytest.mark.parametrize(("tuning_steps", "pieces"), [(100, 32), (0, 3)])
+def test_tuning_is_timed_with_as_many_pieces_as_it_draws(
+    tuning_steps: int, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((10.0, 10.0 + pieces))
+
+    def made(model: Any, encoder: Any, samplers: Any, plan: Any, **others: Any) -> list[Any]:
+        return [SimpleNamespace(steps=np.zeros(4)) for _ in plan.prompts]
+
+    monkeypatch.setattr(timing.engine, "generate", made)
+    monkeypatch.setattr(timing.time, "monotonic", lambda: next(clock))
+    sampler = SimpleNamespace(tuning_steps=tuning_steps, tuning_pieces=32)
+    pipeline = SimpleNamespace(
+        generate=GenerateConfig(count=3),
+        samplers=[SimpleNamespace(create=lambda layout: sampler)],
+        model_declaration=SimpleNamespace(generation="steps"),
+    )
+    encoder: Any = SimpleNamespace(empty=lambda: np.zeros(0), layout=None)
+    task: Any = SimpleNamespace(model=None, device=None)
+    found = timing._generating(pipeline, task, encoder)  # type: ignore[arg-type]
+    # A second for each piece: four steps of a short stretch.
+    assert found == pytest.approx(pieces / timing._SHARE + pieces / 4 * tuning_steps)

@@ -210,6 +210,9 @@ class Sampler(ABC, Generic[C]):
     tuning_steps = 0
     """How many steps `tune` draws, about, so that the time for it can be kept free."""
 
+    tuning_pieces = 1
+    """Of how many pieces side by side."""
+
     forces = False
     """Whether `insist` forces choices; it is called after those that only forbid."""
 

@@ -16,7 +16,7 @@ from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
 from musengine_notes.copies import CopyIndex, CopyWatch
 from musengine_notes.fields import NEVER, FieldLogits
-from musengine_notes.form.copying import ROUNDS, STEPS, tried_copying
+from musengine_notes.form.copying import PIECES, ROUNDS, STEPS, tried_copying
 from musengine_notes.form.found import FoundCopying, digest_of
 from musengine_notes.layout import BAR, DELAY, FIELDS, NoteEvents
 from musengine_notes.model import NoteModel
@@ -34,6 +34,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
 
     heeds_padding = True
     reads_settings = False
+    tuning_pieces = PIECES
 
     _index: CopyIndex | None = None
     _watch: CopyWatch | None = None

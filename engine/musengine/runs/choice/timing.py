@@ -183,9 +183,13 @@ def _scoring(task: TrainingTask) -> float:
 
 def _generating(pipeline: Pipeline, task: TrainingTask, encoder: Encoder[Any]) -> float:
     """Return the seconds of making all pieces, from a short stretch of each."""
-    config, count = pipeline.generate, pipeline.generate.count
-    if not count:
+    config = pipeline.generate
+    if not config.count:
         return 0.0
+    samplers = [sampler.create(encoder.layout) for sampler in pipeline.samplers]
+    tuning = sum(sampler.tuning_steps for sampler in samplers)
+    # A step of many pieces takes longer than one of few, and tuning takes most of the time.
+    count = max(config.count, *(s.tuning_pieces for s in samplers if s.tuning_steps), 1)
     number = config.length.number * _SHARE
     whole = config.length.unit in ("steps", "tokens")
     # Steps and tokens are whole numbers; seconds, beats and bars need not be.
@@ -197,7 +201,6 @@ def _generating(pipeline: Pipeline, task: TrainingTask, encoder: Encoder[Any]) -
         length=length,
         settings=[settings_of(Known(config))] * count,
     )
-    samplers = [sampler.create(encoder.layout) for sampler in pipeline.samplers]
     began = time.monotonic()
     made = engine.generate(
         task.model,
@@ -210,5 +213,4 @@ def _generating(pipeline: Pipeline, task: TrainingTask, encoder: Encoder[Any]) -
     took = time.monotonic() - began
     # Drawn side by side, so that the longest piece tells what a step takes.
     step = took / max(1, *(len(piece.steps) for piece in made))
-    tuning = sum(sampler.tuning_steps for sampler in samplers)
     return float(took / _SHARE + step * tuning)
