@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import shutil
 import tarfile
 import tempfile
 import time
@@ -67,22 +68,26 @@ def prepared(folder: Path) -> dict[str, float]:
     }
 
 
-def measured(count: int) -> dict[str, dict[str, float]]:
-    """Return the figures of a corpus of so many files, each of a process of its own."""
+def measured(count: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Return the figures of a corpus of so many files, each of a process of its own.
+
+    Args:
+        count: how many files.
+        folder: where they are, or are made.
+    """
+    if not (folder / "music").is_dir():
+        make(folder, count)
+    shutil.rmtree(folder / "cache", ignore_errors=True)
     context = multiprocessing.get_context("spawn")
     found = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make(folder, count)
-        for what in ("read and encoded", "started again"):
-            with ProcessPoolExecutor(1, mp_context=context) as pool:
-                found[what] = pool.submit(prepared, folder).result()
-            found[what]["milliseconds per file"] = round(1000 * found[what]["seconds"] / count, 3)
-        files = [path for path in (folder / "cache").rglob("*") if path.is_file()]
-        found["cache"] = {
-            "files": len(files),
-            "MiB": round(sum(path.stat().st_size for path in files) / 2**20, 1),
-        }
+    for what in ("read and encoded", "started again"):
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            found[what] = pool.submit(prepared, folder).result()
+    files = [path for path in (folder / "cache").rglob("*") if path.is_file()]
+    found["cache"] = {
+        "files": len(files),
+        "MiB": round(sum(path.stat().st_size for path in files) / 2**20, 1),
+    }
     return found
 
 
@@ -90,10 +95,16 @@ def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--work", type=Path, help="where the files are kept for another time")
     parsed = parser.parse_args()
-    figures = stored_figures("large_corpus")
-    figures |= {f"{count:,} files": measured(count) for count in parsed.files}
-    write_result("large_corpus", "python benchmarks/large_corpus.py", figures, ("musengine",))
+    with tempfile.TemporaryDirectory() as name:
+        work = (parsed.work or Path(name)).resolve()
+        for count in parsed.files:
+            figures = stored_figures("large_corpus")
+            figures |= {f"{count:,} files": measured(count, work / str(count))}
+            write_result(
+                "large_corpus", "python benchmarks/large_corpus.py", figures, ("musengine",)
+            )
 
 
 if __name__ == "__main__":

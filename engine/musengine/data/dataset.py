@@ -35,6 +35,9 @@ from musengine.utils.arrays import IntArray
 from musengine.utils.lazy import LazySequence
 from musengine.utils.progress import SILENT, ProgressReporter
 
+_KEPT = 256
+"""Pieces of a part that are kept after they were asked for; their arrays are not."""
+
 
 @dataclass
 class Dataset:
@@ -256,9 +259,10 @@ def _dataset(
         # Of a piece that is also learned in other keys everything would count many times.
         own = places[(places >= 0) & (jobs[part].shift_J == 0)]
         dataset.dropped.update(result.shards.dropped(own))
+        piece = functools.partial(_piece, result.shards, places, jobs[part], common)
+        # Each row of each batch asks for one, most often for those of the batch before.
         parts[part] = LazySequence(
-            functools.partial(_piece, result.shards, places, jobs[part], common),
-            np.flatnonzero(places >= 0),
+            functools.lru_cache(maxsize=_KEPT)(piece), np.flatnonzero(places >= 0)
         )
     dataset.keep.update(result.shards.keep)
     return dataset

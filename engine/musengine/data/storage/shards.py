@@ -55,10 +55,15 @@ _ROW_BITS = 40
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a piece is: its shard, the arrays that hold it, the first step and their number."""
+    """Where a piece is: its shard, the arrays that hold it, the first step and their number.
 
-    shard: Path
+    Attributes:
+        end: offset in the shard at which the last of these arrays ends.
+    """
+
+    shard: str
     spans: Mapping[str, Span]
+    end: int
     start: int
     steps: int
     dropped: Mapping[str, int]
@@ -77,7 +82,7 @@ class _Shard:
         dropped: the different counts of what was dropped.
     """
 
-    path: Path
+    path: str
     groups: Sequence[Mapping[str, Span]]
     keys: Array
     numbers: IntArray
@@ -86,7 +91,9 @@ class _Shard:
     def location(self, row: int) -> Location:
         """Return where a piece is."""
         group, start, steps, dropped, notes = self.numbers[row].tolist()
-        return Location(self.path, self.groups[group], start, steps, self.dropped[dropped], notes)
+        spans = self.groups[group]
+        end = max(span.end for span in spans.values())
+        return Location(self.path, spans, end, start, steps, self.dropped[dropped], notes)
 
 
 def write_shards(folder: Path, entries: Iterable[ShardEntry]) -> list[Path]:
@@ -175,7 +182,7 @@ class Shards:
         self.keep: dict[str, str] = {}
         self._shards: list[_Shard] = []
         self._index: tuple[Array, IntArray] | None = None
-        self._maps: OrderedDict[Path, mmap.mmap] = OrderedDict()
+        self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
         self._touched = 0
 
     def __contains__(self, key: str) -> bool:
@@ -248,9 +255,8 @@ class Shards:
     def encoded(self, location: Location) -> Encoded:
         """Return a piece's arrays as views of the file; changes to them are not written."""
         mapped = self._map(location.shard)
-        end = max(span.end for span in location.spans.values())
         # Asked anew each time: reading pages that are not there any more ends the process.
-        if min(mapped.size(), len(mapped)) < end:
+        if min(mapped.size(), len(mapped)) < location.end:
             raise lost(location.shard, "it is shorter than it was")
         arrays = {}
         for name, span in location.spans.items():
@@ -283,12 +289,12 @@ class Shards:
             for mapped in self._maps.values():
                 mapped.madvise(mmap.MADV_DONTNEED)
 
-    def _map(self, path: Path) -> mmap.mmap:
+    def _map(self, path: str) -> mmap.mmap:
         if path in self._maps:
             self._maps.move_to_end(path)
             return self._maps[path]
         try:
-            with path.open("rb") as file:
+            with Path(path).open("rb") as file:
                 # Copy on write: PyTorch wants writable arrays, and what is written must not reach
                 # the file.
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -320,7 +326,7 @@ def _read(path: Path) -> tuple[_Shard, dict[str, str], dict[str, str]]:
         what = different.setdefault(tuple(dropped.items()), len(different))
         numbers.append((group, first, steps, what, notes))
     shard = _Shard(
-        path,
+        str(path),
         [groups[number] for number in sorted(groups)],
         np.array(keys, dtype="S"),
         np.array(numbers, dtype=np.int64).reshape(len(keys), 5),
