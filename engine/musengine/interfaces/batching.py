@@ -15,7 +15,7 @@ from musengine.interfaces.training import TrainingConfig
 C = TypeVar("C", bound=Config)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row of a batch: the steps `start` to `stop` of a piece, each to be predicted.
 
