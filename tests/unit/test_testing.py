@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -75,6 +76,16 @@ def test_commands_end_with_a_status(
     assert bool(done.out) == (status == 0)
     assert bool(done.err) == (status > 0)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_leaves_the_garbage_collector_as_it_was(workplace: Path) -> None:
+    usual = gc.get_threshold()
+    try:
+        gc.set_threshold(300, 7, 8)
+        assert run_command("plugins").status == 0
+        assert gc.get_threshold() == (300, 7, 8)
+    finally:
+        gc.set_threshold(*usual)
 
 
 def test_settings_of_a_command(workplace: Path) -> None:
