@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -290,6 +291,13 @@ class TestRuns:
         new = self.work(folder, registry(("other", OtherConfig)), new=True)
         assert (new.run.path, new.pipeline.model.name) == (Path("runs/lines-2"), "other")
         assert new.dataset.later == []
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="links want a right there")
+    def test_a_run_on_a_folder_behind_a_link_is_gone_on_with(self, folder: Path) -> None:
+        (folder.parent / "tunes").symlink_to(folder)
+        first = self.work(folder.parent / "tunes", registry())
+        assert first.run.path == Path("runs/tunes")
+        assert self.work(folder.parent / "tunes", registry()).run.path == first.run.path
 
     def test_a_run_of_other_music_is_left_alone(self, folder: Path) -> None:
         self.work(folder, registry())

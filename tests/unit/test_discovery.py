@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from musengine.data.discovery import DiscoveryNotes, check_sources, find_items, music_source
+from musengine.data.discovery import DiscoveryNotes, check_sources, find_items
 from musengine.data.reading import read_sources
 from musengine.errors import UserError
 from musengine.pipeline.values import Source
@@ -110,16 +110,6 @@ def test_a_file_that_nothing_reads_says_where_to_look(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links want a right there")
-def test_a_folder_behind_a_link_has_the_name_that_a_run_notes_down(tmp_path, monkeypatch):
-    (tmp_path / "real").mkdir()
-    write_midi(score_of([(0, 4, 60)]), tmp_path / "real" / "a.mid")
-    (tmp_path / "link").symlink_to("real")
-    monkeypatch.chdir(tmp_path)
-    source = music_source(Path("link"), registry_with())
-    assert source == Source(str(tmp_path.resolve() / "real"))
-    assert source == Source.from_toml(source.to_toml(), tmp_path)
-
-
 def test_files_come_in_the_order_of_their_paths_and_links_to_folders_are_not_followed(tmp_path):
     names = ["b/c.mid", "b.mid", "b/a.mid", "a/z/y.mid", "B.mid", "a.mid", ".hidden/x.mid"]
     for name in names:

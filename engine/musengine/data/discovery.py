@@ -95,8 +95,7 @@ def music_source(path: Path, registry: Registry) -> Source | None:
     """
     try:
         if path.is_dir() or (path.is_file() and _by_suffix(path, registry, ("score",))):
-            # With links followed, as where a run's own pipeline names it.
-            return Source(str(path.resolve()))
+            return Source(str(Path.cwd() / path))
     except (OSError, ValueError):
         return None
     source = Source(str(path))

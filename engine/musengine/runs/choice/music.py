@@ -96,7 +96,8 @@ def _chosen_before(
 ) -> Pipeline:
     """Return the pipeline of a run that is there; more minutes than before train on."""
     pipeline = folder.read_pipeline(registry, settings)
-    if pipeline.corpus.path != (source,):
+    # With links followed, as what a pipeline names is.
+    if pipeline.corpus.path != (Source.from_toml(source.to_toml(), Path.cwd()),):
         where = ", ".join(path.text for path in pipeline.corpus.path)
         raise UserError(
             f"{folder.path} is a run on {where}; name another folder with --run-dir, or use --new",
