@@ -79,8 +79,13 @@ def share_torch(session: nox.Session) -> None:
 
 
 def install(session: nox.Session, *what: str) -> None:
+    """Install, with the PyTorch that all sessions share.
+
+    What a library holds is compiled when it is imported: to compile all of it takes as long again
+    as to install it, and most is never imported.
+    """
     share_torch(session)
-    session.install(*what)
+    session.install("--no-compile", *what)
 
 
 @nox.session
@@ -209,7 +214,7 @@ def python(session: nox.Session) -> None:
     """What needs no torch, on the other supported versions of Python."""
     plugins = without_torch()
     extras = [library for name in plugins for library in optional(name)]
-    session.install(*group("test"), *libraries("musengine", *plugins), *extras)
+    session.install("--no-compile", *group("test"), *libraries("musengine", *plugins), *extras)
     # The core's wheel holds a module compiled for one version of Python.
     session.install("--no-deps", ".", *map(wheel, plugins))
     tests = tests_without_torch("tests/unit", *(f"{PLUGINS[name]}/tests" for name in plugins))
@@ -281,14 +286,13 @@ def minimum(session: nox.Session) -> None:
     PyTorch is the one that all sessions share; where another build of it can be had, add
     `-- "torch==2.4.*"` to install the oldest.
     """
-    share_torch(session)
     extras = [library for name in PLUGINS for library in optional(name)]
     oldest = [
         pinned
         for requirement in (*libraries("musengine", *PLUGINS), *extras)
         if (pinned := at_least(requirement)) is not None
     ]
-    session.install(*group("test"), *oldest, *session.posargs)
+    install(session, *group("test"), *oldest, *session.posargs)
     session.install("--no-deps", wheel("musengine"), *map(wheel, PLUGINS))
     session.run(*PARALLEL, "-m", "not slow", "tests", "plugins", env=ONE_THREAD)
 
