@@ -1,15 +1,16 @@
-"""Train the models `pop`, `chorales` and `tunes`, and write them as one distribution.
+"""Train the models `pop`, `chorales` and `tunes`, and write them into `plugins/musengine-models`.
 
-    python pipelines/models/train.py --data DATA [--only NAME...] [--minutes N] [--out DIR]
+    python pipelines/models/train.py --data DATA [--only NAME...] [--minutes N]
 
 DATA is a folder with `pop909/pop909-main-001-808.tar.gz` and `nottingham/nottingham-midi.tar.gz`;
 the chorales come with music21. Every model takes at most three hours of two cores (`--minutes`
 gives each so long); a command that was interrupted goes on. The runs are in `runs/models`, and a
-model that is trained is not trained again. It takes musengine-notes, -evaluation, -tools and
--notation.
+model that is trained is not trained again; the distribution is written when all three are. It takes
+musengine-notes, -evaluation, -tools and -notation.
 
-What each was trained on, and under which terms, is written into its model card. No beginnings of
-songs come with `pop` and `tunes`; those with `chorales` are Bach's.
+What each was trained on, and under which terms, is written into its model card, with what stands in
+the Markdown file of its name beside this one. No beginnings of songs come with `pop` and `tunes`;
+those with `chorales` are Bach's.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
-from musengine_tools.export.distribution import ModelToShare, write_distribution
+from musengine_tools.export.distribution import ModelToShare, write_models
 
 HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parents[1] / "plugins" / "musengine-models" / "musengine_models"
 RUNS = Path("runs", "models")
 MOST_BYTES, MOST_ALL = 8_000_000, 25_000_000
 
@@ -39,7 +42,7 @@ MODELS = {
         run=RUNS / "chorales",
         name="chorales",
         summary="Chorales in four voices",
-        trained_on="Bach's chorales as they come with music21 (see its corpus/license.txt)",
+        trained_on="J. S. Bach's chorales, in the public domain, as they come with music21",
         licence="MIT",
         prompts=16,
     ),
@@ -59,17 +62,19 @@ ARCHIVES = {
 
 
 def main() -> None:
-    """Train what is asked for, and write the distribution where all of it is there."""
+    """Train what is asked for, and write the models where all of them are there."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the collections")
     parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--minutes", type=float, help="of each (as its pipeline says)")
-    parser.add_argument("--out", type=Path, default=Path("musengine-models"))
     given = parser.parse_args()
     for name in given.only:
         train(name, given.data, given.minutes)
-    write_distribution([MODELS[name] for name in given.only], "musengine-models", given.out)
-    tell_sizes(given.out / "musengine_models")
+    if all((RUNS / name / "evaluation.json").is_file() for name in MODELS):
+        remarks = {name: (HERE / f"{name}.md").read_text(encoding="utf-8") for name in MODELS}
+        models = [replace(model, remarks=remarks[name]) for name, model in MODELS.items()]
+        write_models(models, PACKAGE)
+        tell_sizes()
 
 
 def train(name: str, data: Path, minutes: float | None) -> None:
@@ -99,12 +104,11 @@ def music_of(name: str, data: Path) -> Path | None:
     return target.resolve()
 
 
-def tell_sizes(package: Path) -> None:
+def tell_sizes() -> None:
     """Say how large each model is; end with an error where one is too large."""
     sizes = {
-        name: sum(path.stat().st_size for path in (package / name).rglob("*") if path.is_file())
+        name: sum(path.stat().st_size for path in (PACKAGE / name).rglob("*") if path.is_file())
         for name in MODELS
-        if (package / name).is_dir()
     }
     for name, size in sizes.items():
         print(f"{name}: {size / 1e6:.2f} MB")

@@ -22,11 +22,13 @@ def model_card(run: Path, pipeline: Pipeline, said: Mapping[str, str]) -> str:
     Args:
         run: the run's folder.
         pipeline: the run's.
-        said: what its maker says: `name`, `summary`, `trained_on`, `licence`, and `prompts`.
+        said: what its maker says: `name`, `summary`, `trained_on`, `licence`, `prompts`, and
+            `remarks` for a section of their own, if there are any.
     """
     evaluation, split = _table(run / "evaluation.json"), _table(run / "split.json")
     sections = {
         "Use": _use(said["name"]),
+        "What it sounds like": [said["remarks"].strip()] if said["remarks"].strip() else [],
         "Trained on": _trained_on(said["trained_on"], split, said["prompts"]),
         "Licence": [f"{said['licence']}, for the weights and everything else in this folder."],
         "Figures": _figures(evaluation),
@@ -36,7 +38,8 @@ def model_card(run: Path, pipeline: Pipeline, said: Mapping[str, str]) -> str:
     }
     lines = [f"# {said['name']}", "", said["summary"], ""]
     for title, section in sections.items():
-        lines += [f"## {title}", "", *section, ""]
+        if shown := [*section]:
+            lines += [f"## {title}", "", *shown, ""]
     return "\n".join(lines)
 
 
@@ -47,7 +50,8 @@ def _table(path: Path) -> Mapping[str, Any]:
 
 def _use(name: str) -> Iterator[str]:
     yield "```sh"
-    yield f"musengine generate {name} --count 4"
+    yield f"musengine listen {name}               # four pieces that come with it"
+    yield f"musengine generate {name} --count 4   # new ones"
     yield f"musengine run my-midi-files --from {name}"
     yield "```"
 

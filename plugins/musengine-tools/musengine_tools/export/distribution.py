@@ -77,6 +77,7 @@ class ModelToShare:
         trained_on: which music, a phrase.
         licence: under which it is passed on.
         prompts: how many beginnings of held-out pieces come with it.
+        remarks: Markdown for the model card: what its music is like, to who heard it.
     """
 
     run: Path
@@ -85,6 +86,7 @@ class ModelToShare:
     trained_on: str
     licence: str
     prompts: int = 0
+    remarks: str = ""
 
 
 def write_distribution(
@@ -110,9 +112,8 @@ def write_distribution(
             whole = Path(aside) / out.name
             home = whole / package
             home.mkdir(parents=True)
-            declared = "".join(_model(model, package, home) for model in models)
+            write_models(models, home)
             needed = sorted({each for model in models for each in _needed(home / model.name)})
-            _text(home / "plugin.py", _PLUGIN.format(declarations=declared))
             _text(
                 home / "__init__.py",
                 f'"""Trained models of {name}."""\n\n__version__ = "{number}"\n',
@@ -124,6 +125,22 @@ def write_distribution(
             shutil.move(whole, out)
     except OSError as error:
         raise UserError(f"{out}: {error.strerror or error}", code="cannot-write") from error
+
+
+def write_models(models: Sequence[ModelToShare], home: Path) -> None:
+    """Write the folders of some trained models into a package, and the module that declares them.
+
+    Args:
+        models: one at least; a folder that is there of one of them is written anew.
+        home: the package's folder, whose name is the package's.
+
+    Raises:
+        UserError: a run cannot be shared.
+    """
+    for model in models:
+        shutil.rmtree(home / model.name, ignore_errors=True)
+    declared = "".join(_model(model, home.name, home) for model in models)
+    _text(home / "plugin.py", _PLUGIN.format(declarations=declared))
 
 
 def _model(model: ModelToShare, package: str, home: Path) -> str:
