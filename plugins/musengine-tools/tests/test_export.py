@@ -92,6 +92,24 @@ def test_the_metadata_and_the_card_say_what_it_is(run: Path, workplace: Path) ->
     )
 
 
+def test_models_go_into_a_package_that_is_there(run: Path, workplace: Path) -> None:
+    from musengine_tools.export.distribution import ModelToShare, write_models
+
+    home = workplace / "musengine_ours"
+    home.mkdir()
+    model = ModelToShare(
+        run=run, name="two", summary="Two notes", trained_on="tunes", licence="MIT", remarks="Dull."
+    )
+    write_models([model], home)
+    (home / "two" / "left-over").touch()
+    write_models([model], home)
+    assert not (home / "two" / "left-over").exists()
+    assert "## What it sounds like\n\nDull.\n" in (home / "two" / "model-card.md").read_text("utf-8")
+    assert 'target="musengine_ours:two"' in (home / "plugin.py").read_text("utf-8")
+    pieces = {path.name for path in (home / "two" / "samples").glob("piece-*")}
+    assert pieces == {f"piece-00{number}.mid" for number in range(1, 5)}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,0 +1,71 @@
+"""A hundred pieces of each trained model beside pieces by people that were held out.
+
+    python benchmarks/models.py [--runs runs/models] [--models pop chorales tunes]
+
+`--runs` is where `pipelines/models/train.py` left its runs. Each model makes a hundred pieces as
+it is by default, from nothing. Told are how many are empty or stuck, how alike their bars are that
+lie some bars apart, and the longest run of notes copied from the training part, the latter two
+beside held-out pieces cut to as many bars, with the 95 % interval of the mean over a hundred.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import stored_figures, write_result
+from notes_pieces import PIECES, copy_figures, form_figures, made
+
+from musengine.api import Run, Score, read_scores
+from musengine_evaluation.features.form import first_bars
+
+BARS = {"pop": 32, "chorales": 12, "tunes": 32}
+"""To which pieces are cut: what most of the collection's have."""
+
+
+def held_out(run: Path) -> list[Score]:
+    """Return the pieces that a run did not learn from."""
+    parts = json.loads((run / "split.json").read_text("utf-8"))["parts"]
+    names = {*parts["valid"], *parts["test"]}
+    (music,) = Run(run).pipeline().corpus.path
+    scores = read_scores(str(music))
+    return [score for name, score in scores.items() if name in names and len(score)]
+
+
+def measured(run: Path, bars: int) -> dict[str, Any]:
+    """Return the figures of a model's pieces."""
+    folder = made(run, bars)
+    lines = (folder / "generated.jsonl").read_text("utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    scores = read_scores(*sorted(folder.glob("*.mid")))
+    pieces = [first_bars(score, bars) for score in scores.values()]
+    human = [first_bars(score, bars) for score in held_out(run)]
+    return {
+        "bars": bars,
+        "held-out pieces": len(human),
+        "empty or stuck": f"{sum(bool(each['faults']) for each in records)} of {PIECES}",
+        "drawn again": f"{sum(each['attempts'] > 1 for each in records)} of {PIECES}",
+        "notes a piece": round(float(np.mean([len(piece) for piece in pieces])), 1),
+        **form_figures(pieces, human),
+        **copy_figures(run, records, human),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("runs", "models"))
+    parser.add_argument("--models", nargs="+", default=list(BARS), choices=BARS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in given.models:
+        figures = stored_figures("models")
+        figures[name] = measured((given.runs / name).resolve(), BARS[name])
+        write_result("models", "python benchmarks/models.py", figures)
+
+
+if __name__ == "__main__":
+    main()
