@@ -32,7 +32,7 @@ def held_out(run: Path) -> list[Score]:
     parts = json.loads((run / "split.json").read_text("utf-8"))["parts"]
     names = {*parts["valid"], *parts["test"]}
     (music,) = Run(run).pipeline().corpus.path
-    scores = read_scores(str(music))
+    scores = read_scores(music.text)
     return [score for name, score in scores.items() if name in names and len(score)]
 
 
