@@ -2,8 +2,9 @@
 
     python benchmarks/models.py [--runs runs/models] [--models pop chorales tunes]
 
-`--runs` is where `pipelines/models/train.py` left its runs. Each model makes a hundred pieces as
-it is by default, from nothing. Told are how many are empty or stuck, how alike their bars are that
+`--runs` is where `pipelines/models/train.py` left its runs, which name the held-out pieces. Each
+model, as it is installed, makes a hundred pieces from nothing, those of `chorales` from Bach's
+beginnings. Told are how many are empty or stuck, how alike their bars are that
 lie some bars apart, and the longest run of notes copied from the training part, the latter two
 beside held-out pieces cut to as many bars, with the 95 % interval of the mean over a hundred.
 """
@@ -20,7 +21,7 @@ import torch
 from common import stored_figures, write_result
 from notes_pieces import PIECES, copy_figures, form_figures, made
 
-from musengine.api import Run, Score, read_scores
+from musengine.api import Run, Score, find_run, load_registry, read_scores
 from musengine_evaluation.features.form import first_bars
 
 BARS = {"pop": 32, "chorales": 12, "tunes": 32}
@@ -38,7 +39,8 @@ def held_out(run: Path) -> list[Score]:
 
 def measured(run: Path, bars: int) -> dict[str, Any]:
     """Return the figures of a model's pieces."""
-    folder = made(run, bars)
+    model = find_run(run.name, load_registry()).folder.path
+    folder = made(model, bars, run.parent / f"{run.name}-pieces")
     lines = (folder / "generated.jsonl").read_text("utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     scores = read_scores(*sorted(folder.glob("*.mid")))
@@ -51,7 +53,7 @@ def measured(run: Path, bars: int) -> dict[str, Any]:
         "drawn again": f"{sum(each['attempts'] > 1 for each in records)} of {PIECES}",
         "notes a piece": round(float(np.mean([len(piece) for piece in pieces])), 1),
         **form_figures(pieces, human),
-        **copy_figures(run, records, human),
+        **copy_figures(model, records, human),
     }
 
 

@@ -56,9 +56,8 @@ TOKENS = 600
 TURNS = 3
 
 
-def made(run: Path, bars: int) -> Path:
+def made(run: Path, bars: int, out: Path) -> Path:
     """Return the folder of a hundred pieces of so many bars, made where that was not done."""
-    out = run.parent / f"{run.name}-pieces"
     if not (out / "generated.jsonl").is_file():
         words = ["--count", str(PIECES), "--length", f"{bars} bars", "--seed", "0"]
         musengine("generate", str(run), "--out", str(out), "--format", "midi", *words)
@@ -181,7 +180,7 @@ def speed(run: Path, baseline: Path) -> dict[str, Any]:
 def measured(collection: str, model: str, minutes: float, seed: int, work: Path) -> dict[str, Any]:
     """Return the figures of one run's pieces."""
     run = folder_of(cell_of(collection, model, minutes, seed), work)
-    folder = made(run, BARS)
+    folder = made(run, BARS, run.parent / f"{run.name}-pieces")
     lines = (folder / "generated.jsonl").read_text("utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     files = sorted(folder.glob("*.mid"))

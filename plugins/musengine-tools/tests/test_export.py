@@ -104,7 +104,8 @@ def test_models_go_into_a_package_that_is_there(run: Path, workplace: Path) -> N
     (home / "two" / "left-over").touch()
     write_models([model], home)
     assert not (home / "two" / "left-over").exists()
-    assert "## What it sounds like\n\nDull.\n" in (home / "two" / "model-card.md").read_text("utf-8")
+    card = (home / "two" / "model-card.md").read_text("utf-8")
+    assert "## What it sounds like\n\nDull.\n" in card
     assert 'target="musengine_ours:two"' in (home / "plugin.py").read_text("utf-8")
     pieces = {path.name for path in (home / "two" / "samples").glob("piece-*")}
     assert pieces == {f"piece-00{number}.mid" for number in range(1, 5)}

@@ -8,9 +8,10 @@ notes, and r_l that of the training part, a damped Gauss-Newton step (Levenberg 
 
     x <- x + g_n (M'M + I)^-1 M' d,    d_l = log(r_l / s_l)
 
-and so again, some rounds, the first two whole and the n-th with g_n = 2 / n of it, since each s_l is
-an estimate from a few pieces (Robbins and Monro 1951). M_kl is how far log s_k moves with x_l: what comes back after l
-bars comes back after each multiple of l, too, so that it is larger where k is a multiple of l.
+and so again, some rounds, the first two whole and the n-th with g_n = 2 / n of it, since each s_l
+is an estimate from a few pieces (Robbins and Monro 1951). M_kl is how far log s_k moves with x_l:
+what comes back after l bars comes back after each multiple of l, too, so that it is larger where k
+is a multiple of l.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ AT_ONCE = 16
 """Steps that are drawn in one call."""
 _MULTIPLE, _OTHER = 1.2, 0.4
 """M's entries. A model of pop songs, each number moved by 0.2 alone, had 1.5 to 2.0 on the
-diagonal, 0.4 to 2.3 at multiples, and 0 to 0.8 elsewhere; less without the pieces that got stuck."""
+diagonal, 0.4 to 2.3 at multiples, and 0 to 0.8 elsewhere, pieces that got stuck among them; without
+these it is less."""
 _LARGEST = 0.4
 """No round moves a number further."""
 _LITTLE = 0.01
@@ -84,7 +86,7 @@ def tried_copying(model: NoteModel, chooser: Nucleus, bar: int) -> Tensor:
 
 
 def of_those_that_go_on(alike_NL: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Return (lags,): the mean over pieces, those that got stuck left out; NaN where there are none.
+    """Return (lags,): the mean over pieces, those that got stuck left out; NaN where none are.
 
     A piece that repeats one bar to its end is drawn again later, and a few of them would be most of
     a mean. It is nearer to that than to the music at more than half of the lags.
