@@ -35,6 +35,7 @@ from musengine_notes.encoder import Notes
 from musengine_notes.form import copying
 from musengine_notes.form.found import FoundCopying
 from musengine_notes.form.lookback import Bars, channels
+from musengine_notes.form.similarity import mean_of_unstuck
 from musengine_notes.layout import NoteEvents, Part
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
@@ -363,11 +364,11 @@ class TestCopying:
         assert (found[0.9] > found[0.0] + 0.3).all()
 
     def test_pieces_that_got_stuck_do_not_count_unless_all_did(self) -> None:
-        wanted = np.array([0.2, 0.2])
+        wanted = (0.2, 0.2)
         tried = np.array([[0.1, 0.3], [0.95, 0.9], [0.3, np.nan], [0.7, 0.5]])
         # The second is nearer to 1 than to 0.2 at both lags, the last at one of two.
-        assert np.allclose(copying.of_those_that_go_on(tried, wanted), [1.1 / 3, 0.8 / 2])
-        assert np.allclose(copying.of_those_that_go_on(tried[1:2], wanted), [0.95, 0.9])
+        assert np.allclose(mean_of_unstuck(tried, wanted), [1.1 / 3, 0.8 / 2])
+        assert np.allclose(mean_of_unstuck(tried[1:2], wanted), [0.95, 0.9])
 
     def test_it_is_found_once_for_weights_and_a_way_of_drawing(
         self, monkeypatch: pytest.MonkeyPatch

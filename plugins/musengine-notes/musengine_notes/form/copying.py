@@ -9,9 +9,9 @@ notes, and r_l that of the training part, a damped Gauss-Newton step (Levenberg 
     x <- x + g_n (M'M + I)^-1 M' d,    d_l = log(r_l / s_l)
 
 and so again, some rounds, the first two whole and the n-th with g_n = 2 / n of it, since each s_l
-is an estimate from a few pieces (Robbins and Monro 1951). M_kl is how far log s_k moves with x_l:
-what comes back after l bars comes back after each multiple of l, too, so that it is larger where k
-is a multiple of l.
+is an estimate from a few pieces (Robbins and Monro 1951); their later values are averaged. M_kl is
+how far log s_k moves with x_l: what comes back after l bars comes back after each multiple of l,
+too, so that it is larger where k is a multiple of l.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from musengine.api import FloatArray, IntArray
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.fields import NEVER, FieldLogits
 from musengine_notes.form.lookback import KEY, keys_of
-from musengine_notes.form.similarity import BARS
+from musengine_notes.form.similarity import BARS, mean_of_unstuck
 from musengine_notes.layout import (
     BAR,
     DELAY,
@@ -74,33 +74,19 @@ def tried_copying(model: NoteModel, chooser: Nucleus, bar: int) -> Tensor:
     lags = torch.tensor(model.notes.lags, device=device)
     response = torch.where(lags[:, None] % lags == 0, _MULTIPLE, _OTHER)
     damped = response.T @ response + torch.eye(len(lags), device=device)
+    found = []
     # Fixed seeds: what is found depends on the weights alone.
     for seed in range(ROUNDS):
         tried = alike(_tried(model, chooser, bar, more, seed), model.notes, bar)
-        heard = torch.from_numpy(of_those_that_go_on(tried, wanted.cpu().numpy())).to(more)
+        heard = torch.tensor(mean_of_unstuck(tried, model.notes.returns)).to(more)
         # NaN where no two bars were so far apart: then nothing is known to be lacking.
         lacking = torch.log((wanted + _LITTLE) / (heard + _LITTLE)).nan_to_num(0.0)
         step = torch.linalg.solve(damped, response.T @ lacking) * min(1.0, 2 / (seed + 1))
         more = more + step.clamp(-_LARGEST, _LARGEST)
-    return more
-
-
-def of_those_that_go_on(alike_NL: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Return (lags,): the mean over pieces, those that got stuck left out; NaN where none are.
-
-    A piece that repeats one bar to its end is drawn again later, and a few of them would be most of
-    a mean. It is nearer to that than to the music at more than half of the lags.
-
-    Args:
-        alike_NL: of each piece how alike bars are that lie so far apart.
-        wanted: (lags,) that of the music.
-    """
-    stuck = (alike_NL > (1 + wanted) / 2).mean(axis=1) > 0.5
-    kept = alike_NL[~stuck] if not stuck.all() else alike_NL
-    there = np.isfinite(kept)
-    with np.errstate(invalid="ignore"):
-        mean: FloatArray = np.where(there, kept, 0).sum(axis=0) / there.sum(axis=0)
-    return mean
+        found.append(more)
+    # Each is off by what its few pieces happened to be; their mean is by less (Polyak and Juditsky
+    # 1992).
+    return torch.stack(found[ROUNDS // 3 :]).mean(dim=0)
 
 
 def _tried(model: NoteModel, chooser: Nucleus, bar: int, more: Tensor, seed: int) -> IntArray:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from musengine.api import Score
+from musengine.api import FloatArray, Score
 from musengine.errors import UnreadableError
 from musengine_notes.events import bars_of
 from musengine_notes.form.lookback import KEY, keys_of
@@ -24,7 +25,7 @@ class Returns:
 
     def __init__(self, layout: NoteEvents) -> None:
         self.layout = layout
-        self.shares: list[list[float]] = [[] for _ in layout.lags]
+        self.shares: list[list[float]] = []
         self.together = np.zeros(_MOST + 1, dtype=np.int64)
 
     def add(self, score: Score) -> None:
@@ -52,14 +53,16 @@ class Returns:
         bar = content // (KEY * _LONGEST)
         count = int(bar[-1]) + 1
         size = np.bincount(bar, minlength=count)
-        for lag, shares in zip(self.layout.lags, self.shares, strict=True):
+        shares = [math.nan] * len(self.layout.lags)
+        for k, lag in enumerate(self.layout.lags):
             # Moved back by so many bars the note must be there: bars are the highest digit of the
             # number.
             later = content[np.isin(content - lag * KEY * _LONGEST, content)]
             shared = np.bincount(later // (KEY * _LONGEST), minlength=count)[lag:]
             union = size[lag:] + size[: max(count - lag, 0)] - shared
             if (union > 0).any():
-                shares.append(float((shared[union > 0] / union[union > 0]).mean()))
+                shares[k] = float((shared[union > 0] / union[union > 0]).mean())
+        self.shares.append(shares)
 
     def at_once(self) -> int:
         """Return than how many events hardly ever more begin together: one time in a thousand."""
@@ -68,5 +71,31 @@ class Returns:
 
     def means(self) -> tuple[float, ...]:
         """Return the mean of the pieces for each lag, 0 where no piece is long enough."""
-        # Added up exactly, so that the order of the pieces does not matter.
-        return tuple(math.fsum(each) / len(each) if each else 0.0 for each in self.shares)
+        rows = np.array(self.shares).reshape(len(self.shares), len(self.layout.lags))
+        means = mean_of_unstuck(rows, _means(rows))
+        return tuple(0.0 if math.isnan(mean) else mean for mean in means)
+
+
+def mean_of_unstuck(alike_NL: FloatArray, typical: Sequence[float]) -> tuple[float, ...]:
+    """Return for each lag the mean of pieces, without those that repeat some bars to their end.
+
+    A new piece that got stuck so is drawn again later, and a few of them would be most of a mean.
+    Its bars are nearer to all being the same than to what is typical, at most of the lags.
+
+    Args:
+        alike_NL: (N, lags) for each piece how alike bars are that lie so far apart, NaN where none
+            do.
+        typical: for each lag how alike they are in music.
+
+    Returns:
+        Of all pieces where all got stuck; NaN where no bars lie so far apart.
+    """
+    beyond = alike_NL > (1 + np.array(typical)) / 2
+    stuck = 2 * beyond.sum(axis=1) > len(typical)
+    return _means(alike_NL if stuck.all() else alike_NL[~stuck])
+
+
+def _means(alike_NL: FloatArray) -> tuple[float, ...]:
+    # Added up exactly, so that the order of the pieces does not matter.
+    columns = [column[np.isfinite(column)] for column in alike_NL.T]
+    return tuple(math.fsum(each) / len(each) if len(each) else math.nan for each in columns)
