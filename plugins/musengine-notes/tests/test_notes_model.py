@@ -365,10 +365,10 @@ class TestCopying:
 
     def test_pieces_that_got_stuck_do_not_count_unless_all_did(self) -> None:
         wanted = (0.2, 0.2)
-        tried = np.array([[0.1, 0.3], [0.95, 0.9], [0.3, np.nan], [0.7, 0.5]])
-        # The second is nearer to 1 than to 0.2 at both lags, the last at one of two.
-        assert np.allclose(mean_of_unstuck(tried, wanted), [1.1 / 3, 0.8 / 2])
-        assert np.allclose(mean_of_unstuck(tried[1:2], wanted), [0.95, 0.9])
+        tried = np.array([[0.1, 0.3], [0.95, 0.93], [0.3, np.nan], [0.95, 0.79]])
+        # The second is beyond 0.8 at both lags, the last at one of two.
+        assert np.allclose(mean_of_unstuck(tried, wanted), [1.35 / 3, 1.09 / 2])
+        assert np.allclose(mean_of_unstuck(tried[1:2], wanted), [0.95, 0.93])
 
     def test_it_is_found_once_for_weights_and_a_way_of_drawing(
         self, monkeypatch: pytest.MonkeyPatch
