@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import musengine_models
-from musengine.api import Run, load_registry, read_scores
+from musengine.api import Run, TrainedDeclaration, load_registry, read_scores
 from musengine.testing import run_command
 
 pytest.importorskip("torch")
@@ -65,7 +65,8 @@ def test_it_keeps_the_contract(name: str) -> None:
     from musengine.testing.conformance import check_trained
 
     (entry,) = [each for each in load_registry().of_kind("trained") if each.name == name]
-    assert check_trained(entry.folder(), entry.size) == []
+    declared = entry.declared(TrainedDeclaration)
+    assert check_trained(entry.folder(), declared.size) == []
 
 
 def test_a_name_is_all_that_is_needed(workplace: Path) -> None:
