@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,8 +36,8 @@ def held_out(run: Path) -> list[Score]:
     return [score for name, score in scores.items() if name in names and len(score)]
 
 
-def measured(run: Path, bars: int) -> dict[str, Any]:
-    """Return the figures of a model's pieces."""
+def measured(run: Path, bars: int) -> dict[str, str]:
+    """Return the figures of a model's pieces, the human interval in brackets."""
     model = find_run(run.name, load_registry()).folder.path
     folder = made(model, bars, run.parent / f"{run.name}-pieces")
     lines = (folder / "generated.jsonl").read_text("utf-8").splitlines()
@@ -46,15 +45,24 @@ def measured(run: Path, bars: int) -> dict[str, Any]:
     scores = read_scores(*sorted(folder.glob("*.mid")))
     pieces = [first_bars(score, bars) for score in scores.values()]
     human = [first_bars(score, bars) for score in held_out(run)]
+    beside = {**form_figures(pieces, human), **copy_figures(model, records, human)}
     return {
-        "bars": bars,
-        "held-out pieces": len(human),
+        "bars": str(bars),
+        "held-out pieces": str(len(human)),
         "empty or stuck": f"{sum(bool(each['faults']) for each in records)} of {PIECES}",
         "drawn again": f"{sum(each['attempts'] > 1 for each in records)} of {PIECES}",
-        "notes a piece": round(float(np.mean([len(piece) for piece in pieces])), 1),
-        **form_figures(pieces, human),
-        **copy_figures(model, records, human),
+        "notes a piece": f"{np.mean([len(piece) for piece in pieces]):.0f}",
+        **{
+            name: shown(beside[name], *beside[f"{name}, human interval"])
+            for name in beside
+            if f"{name}, human interval" in beside
+        },
     }
+
+
+def shown(value: float, low: float, high: float) -> str:
+    """Return a figure with the interval of human pieces; empty where none are long enough."""
+    return "" if np.isnan(low) else f"{value:.3g} ({low:.3g} to {high:.3g})"
 
 
 def main() -> None:
@@ -64,8 +72,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     for name in given.models:
+        found = measured((given.runs / name).resolve(), BARS[name])
         figures = stored_figures("models")
-        figures[name] = measured((given.runs / name).resolve(), BARS[name])
+        for figure, value in found.items():
+            figures.setdefault(figure, {})[name] = value
         write_result("models", "python benchmarks/models.py", figures)
 
 
