@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from musengine.testing.models import generate_steps as generate_steps
     from musengine.testing.models import train_steps as train_steps
     from musengine.testing.problems import problem as problem
+    from musengine.testing.processors import compiled_way as compiled_way
+    from musengine.testing.processors import compiled_ways as compiled_ways
     from musengine.testing.scores import Note as Note
     from musengine.testing.scores import read_midi as read_midi
     from musengine.testing.scores import rows_of as rows_of
@@ -38,6 +40,7 @@ _NAMES = {
     "components": "create declarations only_plugins",
     "models": "batch_of batches_of generate_steps train_steps",
     "problems": "problem",
+    "processors": "compiled_way compiled_ways",
     "scores": "Note read_midi rows_of score_of write_midi",
     "site_packages": "SitePackages",
     "surveys": "SURVEYS suggested_pipelines",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,8 @@ import pytest
 import torch
 from test_notes_model import HUNDREDTHS, band, encoder, model
 
-from musengine.api import DecodeSettings, Encoded, History, PieceRandom
-from musengine.config.quantities import Length
-from musengine.generation import engine
-from musengine.nn import compiled
+from musengine.api import Array, History, PieceRandom
+from musengine.testing import compiled_way, compiled_ways, generate_steps
 from musengine_notes import stepping
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
@@ -25,39 +23,32 @@ from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.sampler import NotesSampler
 
-pytestmark = pytest.mark.skipif(not compiled.kernels, reason="no compiled code here")
-CPU = torch.device("cpu")
+pytestmark = pytest.mark.skipif(not compiled_ways(), reason="no compiled code here")
 
 
-@pytest.fixture(params=[name for name in compiled.NAMES if compiled.kernels_of(name)])
-def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(compiled, "kernels", compiled.kernels_of(request.param))
-    return str(request.param)
+@pytest.fixture(params=compiled_ways())
+def processor(request: pytest.FixtureRequest) -> Iterator[str]:
+    with compiled_way(request.param):
+        yield request.param
 
 
 def pieces(
-    made: NoteModel, drawn: NotesSampler, encoder: Notes, prompts: list[Encoded], steps: int = 70
-) -> list[engine.GeneratedPiece]:
-    plan = engine.GenerationPlan(
-        prompts=prompts,
-        first=[0] * len(prompts),
-        seeds=engine.piece_seeds(0, len(prompts)),
-        length=Length(float(steps), "steps"),
-        settings=[DecodeSettings()] * len(prompts),
+    network: NoteModel, drawn: NotesSampler, made: Notes, prompts: list[Array], steps: int = 70
+) -> list[Array]:
+    seeds = range(len(prompts))
+    length = f"{steps} steps"
+    return generate_steps(
+        network, [drawn], length=length, seeds=seeds, encoder=made, prompts=prompts
     )
-    return engine.generate(made, encoder, [drawn], plan, device=CPU, keep_logits=True)
 
 
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NoteModel, "choose_ahead", lambda *given: None)
 
 
-def same(ours: list[engine.GeneratedPiece], others: list[engine.GeneratedPiece]) -> None:
+def same(ours: list[Array], others: list[Array]) -> None:
     for one, other in zip(ours, others, strict=True):
-        assert np.array_equal(one.steps, other.steps)
-        assert one.logits is not None
-        assert other.logits is not None
-        assert np.abs(one.logits - other.logits).max() < 1e-4
+        assert np.array_equal(one, other)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
@@ -84,7 +75,7 @@ def test_the_same_notes_as_step_by_step(
     drawn = NotesSampler(NotesSamplerConfig(copy=0.7, temperature=0.9), made.layout)
     whole = made.encode(band(6)).steps
     # Nothing, the beginning of a piece, and one that has ended.
-    prompts = [Encoded(made.empty()), *(Encoded(whole[:n]) for n in (1, 30, len(whole)))]
+    prompts = [made.empty(), *(whole[:n] for n in (1, 30, len(whole)))]
     steps = counted(monkeypatch)
     ours = pieces(network, drawn, made, prompts)
     assert steps() == 2 * 70  # those without a prompt, and those with one
@@ -97,23 +88,23 @@ def test_what_is_forgotten_is_forgotten_by_both(monkeypatch: pytest.MonkeyPatch)
     made = encoder(lags=(1, 2))
     network = model(made.layout)
     drawn = NotesSampler(NotesSamplerConfig(copy=3.0), made.layout)
-    ours = pieces(network, drawn, made, [Encoded(made.empty())] * 2)
+    ours = pieces(network, drawn, made, [made.empty()] * 2)
     one_by_one(monkeypatch)
-    same(ours, pieces(network, drawn, made, [Encoded(made.empty())] * 2))
+    same(ours, pieces(network, drawn, made, [made.empty()] * 2))
 
 
 def test_runs_are_copied_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
     made = encoder()
     network = model(made.layout)
-    prompts = [Encoded(made.empty())] * 3
-    free = NotesSampler(NotesSamplerConfig(longest_copy=0), made.layout)
-    music = [piece.steps for piece in pieces(network, free, made, prompts)]
+    prompts = [made.empty()] * 3
+    free = NotesSampler(NotesSamplerConfig(copy=0.0, longest_copy=0), made.layout)
+    music = pieces(network, free, made, prompts)
     # With the same numbers the pieces would be those of the training part to the end.
-    bounded = NotesSampler(NotesSamplerConfig(longest_copy=12), made.layout)
+    bounded = NotesSampler(NotesSamplerConfig(copy=0.0, longest_copy=12), made.layout)
     bounded.fit(music, [])
     assert bounded._index is not None
     ours = pieces(network, bounded, made, prompts)
-    longest = [bounded._index.longest(piece.steps, made.layout) for piece in ours]
+    longest = [bounded._index.longest(piece, made.layout) for piece in ours]
     assert max(bounded._index.longest(piece, made.layout) for piece in music) > 20
     assert max(longest) == 12
     one_by_one(monkeypatch)
@@ -161,30 +152,29 @@ def test_tuning_finds_what_it_finds_step_by_step(monkeypatch: pytest.MonkeyPatch
     assert torch.allclose(ours, copying.tried_copying(network, Nucleus(1.0, 0.9), 16), atol=1e-6)
 
 
-def test_pieces_are_the_same_however_they_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_are_the_same_however_they_are_shared_out() -> None:
     made = encoder()
     network = model(made.layout)
-    drawn = NotesSampler(NotesSamplerConfig(), made.layout)
-    prompts = [Encoded(made.empty())] * 5
+    drawn = NotesSampler(NotesSamplerConfig(copy=0.0), made.layout)
+    prompts = [made.empty()] * 5
     alone = pieces(network, drawn, made, prompts)
-    monkeypatch.setattr(compiled, "LEAST_WORK", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    same(alone, pieces(network, drawn, made, prompts))
-    same(alone[:1], pieces(network, drawn, made, prompts[:1]))
+    with compiled_way(compiled_ways()[0], threads=3):
+        same(alone, pieces(network, drawn, made, prompts))
+        same(alone[:1], pieces(network, drawn, made, prompts[:1]))
 
 
 def test_changed_weights_are_used_and_a_copy_reads_its_own() -> None:
     made = encoder()
     network = model(made.layout)
-    drawn = NotesSampler(NotesSamplerConfig(), made.layout)
-    prompts = [Encoded(made.empty())]
+    drawn = NotesSampler(NotesSamplerConfig(copy=0.0), made.layout)
+    prompts = [made.empty()]
     first = pieces(network, drawn, made, prompts)
     other = copy.deepcopy(network)
     with torch.no_grad():
         for weight in other.parameters():
             weight += 0.05
     changed = pieces(other, drawn, made, prompts)
-    assert not np.array_equal(changed[0].logits, first[0].logits)
+    assert not np.array_equal(changed[0], first[0])
     same(pieces(network, drawn, made, prompts), first)
     network.load_state_dict(other.state_dict())
     same(pieces(network, drawn, made, prompts), changed)
@@ -200,11 +190,11 @@ class Lowest(NotesSampler):
 def test_another_sampler_is_asked_at_each_step() -> None:
     made = encoder()
     (piece,) = pieces(
-        model(made.layout), Lowest(NotesSamplerConfig(), made.layout), made, [Encoded(made.empty())]
+        model(made.layout), Lowest(NotesSamplerConfig(copy=0.0), made.layout), made, [made.empty()]
     )
     # Time moves on where as many have begun at once as may.
-    assert piece.steps[:, 0].max() <= 1
-    assert not piece.steps[:, 3:].any()
+    assert piece[:, 0].max() <= 1
+    assert not piece[:, 3:].any()
 
 
 @pytest.mark.parametrize("settings", [{"trunk": "transformer"}, {}], ids=["transformer", "float64"])
@@ -214,10 +204,10 @@ def test_other_models_go_step_by_step(settings: Any, monkeypatch: pytest.MonkeyP
     if not settings:
         network.double()
     steps = counted(monkeypatch)
-    drawn = NotesSampler(NotesSamplerConfig(), made.layout)
-    (piece,) = pieces(network, drawn, made, [Encoded(made.empty())], steps=20)
+    drawn = NotesSampler(NotesSamplerConfig(copy=0.0), made.layout)
+    (piece,) = pieces(network, drawn, made, [made.empty()], steps=20)
     assert steps() == 0
-    assert len(piece.steps) == 20
+    assert len(piece) == 20
 
 
 def test_what_does_not_fit_is_refused() -> None:
