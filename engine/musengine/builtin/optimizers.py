@@ -40,7 +40,18 @@ class AdamFactory(TorchOptimizer):
         if all(p.device.type == "cpu" for group in made.param_groups for p in group["params"]):
             for group in made.param_groups:
                 group["fused"] = True
+            made.register_step_post_hook(_count_change)
         return made
+
+
+def _count_change(optimizer: torch.optim.Optimizer, _: Any, __: Any) -> None:
+    """Count up the version of each weight, which the step in one pass leaves out.
+
+    By it compiled layers know that what they keep of a weight is out of date.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            torch.autograd.graph.increment_version(weight)
 
 
 class AdamWFactory(AdamFactory):
