@@ -33,11 +33,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     """Restore an optimizer's moments, by the order of the parameters.
 
     Its settings, and how the parameters are grouped, stay the pipeline's, which may have changed;
-    the rates are those of the last step until there is a next one.
+    with as many groups the rates are those of the last step until there is a next one.
     """
     groups = optimizer.state_dict()["param_groups"]
-    for group, before in zip(groups, state["param_groups"], strict=False):
-        group["lr"] = float(before["lr"])
+    if len(groups) == len(state["param_groups"]):
+        for group, before in zip(groups, state["param_groups"], strict=True):
+            group["lr"] = float(before["lr"])
     optimizer.load_state_dict({**state, "param_groups": groups})
 
 
