@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,9 +26,17 @@ from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.interfaces.reader import Item, Reader
 from musengine.music.piece import Piece
 from musengine.music.score import Score
-from musengine.testing import write_midi
+from musengine.testing import only_plugins, write_midi
 
 Thing = TypeVar("Thing")
+
+
+@contextlib.contextmanager
+def no_model_but(*names: str) -> Iterator[None]:
+    """Leave out the trained models that come with the engine; `names` are entry points beside."""
+    there = {each.name for each in entry_points(group="musengine")} | {*names}
+    with only_plugins(*sorted(there - {"models"})):
+        yield
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import refused
+from helpers import no_model_but, refused
 from musengine.testing import (
     CommandResult,
     SitePackages,
@@ -107,9 +107,8 @@ def installed(folder: Path, site_packages: SitePackages) -> Iterator[Path]:
     (package / "__init__.py").touch()
     (package / "plugin.py").write_text(PLUGIN)
     site_packages.add("musengine-tiny", {"tiny": "musengine_tiny.plugin"})
-    manager.load.cache_clear()
-    yield package / "tiny"
-    manager.load.cache_clear()
+    with no_model_but("tiny"):
+        yield package / "tiny"
 
 
 def test_it_has_the_model_and_the_encoder_and_begins_with_the_weights(folder: Path) -> None:

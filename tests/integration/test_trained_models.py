@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import refused
-from musengine.plugins import manager
+from helpers import no_model_but, refused
 from musengine.testing import CommandResult, SitePackages, load_checkpoint, read_midi
 
 pytest.importorskip("torch")
@@ -77,9 +76,8 @@ def tiny(run: Path, site_packages: SitePackages) -> Iterator[Path]:
     folder = site_packages.folder / "musengine_tiny" / "tiny"
     folder.mkdir()
     Run(run).pack(folder, name="tiny", settings=['output=[{type="midi"}]'])
-    manager.load.cache_clear()
-    yield folder
-    manager.load.cache_clear()
+    with no_model_but("tiny"):
+        yield folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

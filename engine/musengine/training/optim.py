@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -34,12 +35,29 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
     Its settings, and how the parameters are grouped, stay the pipeline's, which may have changed;
     with as many groups the rates are those of the last step until there is a next one.
+
+    Raises:
+        ValueError: moments that one pass over the memory would read have another shape.
     """
     groups = optimizer.state_dict()["param_groups"]
     if len(groups) == len(state["param_groups"]):
         for group, before in zip(groups, state["param_groups"], strict=True):
             group["lr"] = float(before["lr"])
     optimizer.load_state_dict({**state, "param_groups": groups})
+    for group in optimizer.param_groups:
+        if group.get("fused"):
+            for weight in group["params"]:
+                _refuse_other_shapes(weight, optimizer.state[weight])
+
+
+def _refuse_other_shapes(weight: torch.Tensor, moments: Mapping[str, Any]) -> None:
+    # PyTorch does not look: a file from a stranger would have it read, and write, what lies behind.
+    for name, moment in moments.items():
+        if name != "step" and (
+            not isinstance(moment, torch.Tensor)
+            or (moment.shape, moment.dtype) != (weight.shape, weight.dtype)
+        ):
+            raise ValueError(f"{name} does not fit a weight of shape {tuple(weight.shape)}")
 
 
 def scale_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
