@@ -55,10 +55,14 @@ def test_one_version() -> None:
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_the_metadata_are_of_one_kind(file: str | Path) -> None:
     folder, own, core = (ROOT / file).parent, project(file), project("pyproject.toml")
-    for key in ("requires-python", "license-files", "authors"):
+    for key in ("requires-python", "authors"):
         assert own[key] == core[key], key
-    # A trained model has the licence that its music allows, beside the code's.
-    assert core["license"] in own["license"].split(" AND ")
+    # A trained model has the licence that its music allows, beside the code's, and with its text.
+    first, *others = own["license"].split(" AND ")
+    assert first == core["license"]
+    texts = {path.stem for path in folder.glob("LICENSES/*.txt")}
+    assert texts == {*others}
+    assert own["license-files"] == [*core["license-files"], *(["LICENSES/*.txt"] if others else [])]
     assert "Typing :: Typed" in own["classifiers"]
     assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert (folder / own["readme"]).is_file()
