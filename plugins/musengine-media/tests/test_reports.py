@@ -184,6 +184,22 @@ def test_a_piece_stands_beside_the_range_of_the_training_music(folder: Path) -> 
     assert page.data["pieces"]["piece-1-0"]["parts"][0]["len"] == [500, 1000]
 
 
+def test_what_a_run_is_at_is_told_where_it_is_known(folder: Path) -> None:
+    assert run(command="train").status == 0
+    state = folder / "runs" / "pipe" / "state.json"
+
+    def told() -> str:
+        assert run_command("report", "pipe").status == 0
+        return " ".join(report(folder).texts["p"])
+
+    assert "still in training" not in told()
+    # As a run is that was stopped, and a trained model in a package, which has no such file.
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"trained": ""}))
+    assert "still in training" in told()
+    state.unlink()
+    assert "still in training" not in told()
+
+
 def test_several_runs_stand_side_by_side(folder: Path) -> None:
     run()
     other = run_command("run", "pipe.toml", "--run-dir", "other", settings=["generate.tempo=90"])

@@ -25,7 +25,7 @@ def summary(run: RunRecord, problem: str = "") -> Iterator[Markup]:
     told = [f"model {_type(run, 'model')}", f"encoder {_type(run, 'encoder')}"]
     if run.state.get("trained"):
         told.append(str(run.state["trained"]))
-    elif not problem:
+    elif run.state and not problem:  # a trained model in a package has none
         told.append("still in training")
     if seconds := training_seconds(run):
         told.append(f"{duration(seconds)} of training")
