@@ -236,6 +236,20 @@ def test_moments_are_restored_whatever_the_groups_are() -> None:
     assert moments == pytest.approx([0.1, 0.2, 0.3])
 
 
+def test_in_one_pass_moments_must_fit_and_a_weight_without_stays_without() -> None:
+    moved, frozen = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    moved.grad = torch.ones(3)
+    stored = torch.optim.Adam([moved, frozen], fused=True)
+    stored.step()
+    state = stored.state_dict()
+    again = torch.optim.Adam([moved, frozen], fused=True)
+    load_optimizer(again, state)
+    assert again.state_dict()["state"].keys() == state["state"].keys() == {0}
+    state["state"][0]["exp_avg"] = torch.ones(1)
+    with pytest.raises(ValueError, match="exp_avg"):
+        load_optimizer(again, state)
+
+
 def test_clipping_by_value_then_by_norm() -> None:
     made = optimizer(0.1)
     (parameter,) = made.param_groups[0]["params"]

@@ -47,7 +47,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     for group in optimizer.param_groups:
         if group.get("fused"):
             for weight in group["params"]:
-                _refuse_other_shapes(weight, optimizer.state[weight])
+                # Asked for with `[]`, a weight that has none would get an empty entry.
+                _refuse_other_shapes(weight, optimizer.state.get(weight, {}))
 
 
 def _refuse_other_shapes(weight: torch.Tensor, moments: Mapping[str, Any]) -> None:
