@@ -229,15 +229,21 @@ cdef extent fitting(list layers) except? 0:
     return len(layers)
 
 
+cdef extent gathered(list layers, list cells, Layer *stack, float **kept) except? 0:
+    """Write layers and their cells into arrays of MOST_LAYERS; returns how many there are."""
+    cdef extent count = fitting(layers)
+    for number in range(count):
+        stack[number] = _layer(layers[number])
+        kept[number] = <float *><size_t>cells[number]
+    return count
+
+
 def draw_bits(size_t kernels, list layers, list cells, tuple loop, extent first, extent last):
     """Draw the bits of some rows."""
     cdef Layer stack[MOST_LAYERS]
     cdef float *kept[MOST_LAYERS]
     cdef Loop made
-    cdef extent count = fitting(layers)
-    for number in range(count):
-        stack[number] = _layer(layers[number])
-        kept[number] = <float *><size_t>cells[number]
+    cdef extent count = gathered(layers, cells, stack, kept)
     (made.steps, made.rows, made.bits, made.width, made.widest) = loop[:5]
     made.known = <const float *><size_t>loop[5]
     made.shared = <float *><size_t>loop[6]
@@ -256,10 +262,7 @@ def draw_tokens(size_t kernels, list layers, list cells, tuple loop, extent firs
     cdef Layer stack[MOST_LAYERS]
     cdef float *kept[MOST_LAYERS]
     cdef TokenLoop made
-    cdef extent count = fitting(layers)
-    for number in range(count):
-        stack[number] = _layer(layers[number])
-        kept[number] = <float *><size_t>cells[number]
+    cdef extent count = gathered(layers, cells, stack, kept)
     (made.steps, made.rows, made.size, made.width, made.widest) = loop[:5]
     made.known = <const float *><size_t>loop[5]
     made.output = <const float *><size_t>loop[6]

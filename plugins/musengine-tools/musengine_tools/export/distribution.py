@@ -139,11 +139,11 @@ def write_models(models: Sequence[ModelToShare], home: Path) -> None:
     """
     for model in models:
         shutil.rmtree(home / model.name, ignore_errors=True)
-    declared = "".join(_model(model, home.name, home) for model in models)
+    declared = "".join(_model(model, home) for model in models)
     _text(home / "plugin.py", _PLUGIN.format(declarations=declared))
 
 
-def _model(model: ModelToShare, package: str, home: Path) -> str:
+def _model(model: ModelToShare, home: Path) -> str:
     """Write a model's folder; returns its declaration."""
     run, folder = Run(model.run), home / model.name
     run.pack(folder, name=model.name, prompts=model.prompts, settings=_AS_MIDI)
@@ -153,7 +153,7 @@ def _model(model: ModelToShare, package: str, home: Path) -> str:
     texts = {
         "name": model.name,
         "summary": model.summary,
-        "target": f"{package}:{model.name}",
+        "target": f"{home.name}:{model.name}",
         "licence": model.licence,
         "trained_on": model.trained_on,
     }
