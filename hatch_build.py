@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import tempfile
 from pathlib import Path
@@ -52,10 +53,13 @@ def compiled(module: str, root: Path, folder: Path) -> Path:
     from setuptools import Distribution, Extension
 
     source = Path(root, "engine", *module.split(".")).with_suffix(".pyx")
+    # By its path: the package, which is being built, cannot be imported.
+    checksum = runpy.run_path(str(Path(root, "engine/musengine/utils/built.py")))["checksum"]
     extension = Extension(
         module,
         [str(source)],
         include_dirs=[str(source.parent)],
+        define_macros=[("MADE_OF", str(checksum(source)))],
         extra_compile_args=["/std:c++17"] if os.name == "nt" else ["-g0"],
     )
     modules = cythonize([extension], build_dir=str(folder / "c"), quiet=True)

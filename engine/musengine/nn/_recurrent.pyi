@@ -4,6 +4,7 @@ Layer = tuple[int, int, int, int, int, int, int]
 Sequence = tuple[int, int, int, int, int, int, int, int, int, int, int]
 Loop = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
 
+made_of: int
 most_layers: int
 most_lags: int
 

@@ -9,6 +9,17 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+cdef extern from *:
+    """
+    #ifndef MADE_OF
+    #define MADE_OF 0
+    #endif
+    """
+    const long long MADE_OF
+
+made_of = MADE_OF
+"""The checksum of the sources, as `musengine.utils.built` computes it."""
+
 
 cdef extern from "_kernels.hpp" nogil:
     ctypedef int64_t extent

@@ -17,11 +17,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from musengine.nn.weights import Weights
+from musengine.utils.built import current
 
 try:
-    from musengine.nn import _recurrent
+    from musengine.nn import _recurrent as _recurrent
 except ImportError:  # built without a compiler
     _recurrent = None  # type: ignore[assignment]
+else:
+    if not current(_recurrent):
+        _recurrent = None  # type: ignore[assignment]
 
 T = TypeVar("T")
 

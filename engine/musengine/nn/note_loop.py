@@ -19,10 +19,7 @@ from torch import Tensor
 from musengine.nn import compiled
 from musengine.nn.lstm import LSTMStack, StackState
 
-try:
-    from musengine.nn import _recurrent
-except ImportError:  # built without a compiler
-    _recurrent = None  # type: ignore[assignment]
+_recurrent = compiled._recurrent
 
 FIELDS = 5
 _GRAM = 8

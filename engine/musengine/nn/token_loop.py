@@ -13,10 +13,7 @@ from musengine.nn import compiled
 from musengine.nn.library import LibraryLSTM
 from musengine.nn.lstm import LSTMStack, StackState
 
-try:
-    from musengine.nn import _recurrent
-except ImportError:  # built without a compiler
-    _recurrent = None  # type: ignore[assignment]
+_recurrent = compiled._recurrent
 
 MOST_KNOWN = 2**24
 """Numbers that are kept of what the first layer makes of each token."""

@@ -2,6 +2,8 @@
 
 from musengine.utils.arrays import IntArray
 
+made_of: int
+
 class Scan:
     def __init__(
         self,

@@ -5,6 +5,17 @@ The bytes are a stranger's: every index into the file and the tables is looked a
 an IndexError. Those into `keys` and `programs` are made of four and seven bits.
 """
 
+cdef extern from *:
+    """
+    #ifndef MADE_OF
+    #define MADE_OF 0
+    #endif
+    """
+    const long long MADE_OF
+
+made_of = MADE_OF
+"""The checksum of the sources, as `musengine.utils.built` computes it."""
+
 cdef enum:
     ONSET, DURATION, PITCH, VELOCITY, PART_OF, NEXT, LIMIT
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from musengine.builtin.midi._scan import Scan
+from musengine.builtin.midi import _scan
 from musengine.builtin.midi.assemble import MAX_NOTES, Part, Song, is_silence
 from musengine.builtin.midi.chunks import Chunks
 from musengine.builtin.midi.drums import may_move
 from musengine.music.note_tables import LAST_TICK
 from musengine.utils.arrays import IntArray
+from musengine.utils.built import current
+
+if not current(_scan):
+    raise ImportError("the compiled reader is not of these sources")
 
 _MOST_PARTS = 2**8
 _MOST_METAS = 2**12
@@ -35,7 +39,7 @@ def song_of(chunks: Chunks) -> Song | None:
     metas_5M = np.empty((5, _MOST_METAS), dtype=np.int64)
     found = np.zeros(6, dtype=np.int64)
     try:
-        Scan(data, notes_7N, parts_2P, controls_4C, metas_5M, found).read(chunks.tracks)
+        _scan.Scan(data, notes_7N, parts_2P, controls_4C, metas_5M, found).read(chunks.tracks)
     except (IndexError, ValueError):
         return None
     n_notes, n_parts, n_controls, n_metas, length, cut = found.tolist()

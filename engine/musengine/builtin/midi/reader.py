@@ -19,7 +19,7 @@ from musengine.plugins.configs import NoSettings
 
 try:
     from musengine.builtin.midi import native_reader
-except ImportError:  # built without a C compiler
+except ImportError:  # built without a C compiler, or of other sources
     native_reader = None  # type: ignore[assignment]
 
 MAX_BYTES = 64 * 2**20
