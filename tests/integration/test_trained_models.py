@@ -137,7 +137,6 @@ class TestListed:
                 "name": "tiny",
                 "summary": "A tiny one",
                 "missing": [],
-                "faults": [],
                 "licence": "MIT",
                 "size": 1000,
                 "trained_on": "six tunes",
@@ -251,7 +250,10 @@ class TestHostile:
         result = musengine("generate", "tiny")
         assert result.status == 1
         assert "there is no folder 'tiny' in musengine_tiny" in result.err
-        assert "fault of its author: trained 'tiny'" in musengine("plugins").out
+        assert musengine("plugins").status == 0
+        checked = musengine("check-plugin", "tiny")
+        assert checked.status == 1
+        assert "there is no folder 'tiny' in musengine_tiny" in checked.err
 
     def test_a_folder_that_is_a_link_out_of_the_package(
         self, tiny: Path, run: Path, musengine: Command

@@ -412,10 +412,8 @@ class TestABrokenPlugin:
             (f"preset 'old' of {whose}", "training", "batch_size", "out-of-range"),
             (f"preset 'old' of {whose}", "", "generte", "unknown-table"),
         }
-        (listed,) = [plugin for plugin in as_json(loaded) if plugin["name"] == "bad"]
-        assert len(listed["components"][0]["faults"]) == 3
         # A user may set another value over them, so the plugin can be used.
-        assert listed["status"] == "ok"
+        assert by_name(loaded, "bad").status == "ok"
 
     @pytest.mark.parametrize(
         ("target", "source", "broken"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from musengine.pipeline.declared import declared_problems
 from musengine.plugins.declarations import Declaration, TrainedDeclaration
 from musengine.plugins.manager import Plugins
 
@@ -26,7 +25,6 @@ def as_json(loaded: Plugins) -> list[dict[str, Any]]:
                     "name": declaration.name,
                     "summary": declaration.summary,
                     "missing": _missing(declaration),
-                    "faults": _faults(declaration, loaded),
                     **_of_trained(declaration),
                 }
                 for declaration in plugin.declarations
@@ -49,7 +47,6 @@ def as_lines(loaded: Plugins) -> list[str]:
             offered[declaration.kind].append(_shown(declaration) + (" (*)" if missing else ""))
             if missing:
                 offered["(*) needs"] = missing
-            offered["fault of its author"] += _faults(declaration, loaded)
         lines.extend(f"  {kind}: {', '.join(names)}" for kind, names in offered.items() if names)
     return lines
 
@@ -71,13 +68,3 @@ def _shown(declaration: Declaration) -> str:
 
 def _missing(declaration: Declaration) -> list[str]:
     return [need.install for need in declaration.requires if not need.installed()]
-
-
-def _faults(declaration: Declaration, loaded: Plugins) -> list[str]:
-    """Return what is wrong with a component that is usable all the same, until it is used."""
-    entry = loaded.registry.entries.get((declaration.kind, declaration.name))
-    if entry is None:  # of a name that clashes
-        return []
-    broken = entry.broken_target()
-    problems = declared_problems(entry, loaded.registry)
-    return [*([broken] if broken else []), *map(str, problems)]

@@ -69,7 +69,7 @@ def _decimal(number: float) -> str:
     return str(int(number)) if number == int(number) else format(Decimal(repr(number)), "f")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Length(Quantity):
     """A musical length: a non-negative number of steps, beats, bars, seconds or tokens.
 
@@ -109,7 +109,7 @@ class Length(Quantity):
         return _written(self.number, self.unit)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Period(Quantity):
     """How often something happens during training: every so many steps, epochs or minutes."""
 
@@ -145,7 +145,7 @@ class Period(Quantity):
         return int(self.number) if self.unit == "steps" else _written(self.number, self.unit)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class GridStep(Quantity):
     """The length of one time step: a fraction of a beat (a quarter note), or seconds."""
 
@@ -192,7 +192,7 @@ class GridStep(Quantity):
         return f"{self.size} beat"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Meter(Quantity):
     """A time signature such as 3/4."""
 
@@ -227,7 +227,7 @@ _TONICS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 """The sharps of the major keys of the white keys."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Key(Quantity):
     """A key signature, from seven flats to seven sharps, such as that of G major or E minor."""
 
@@ -265,7 +265,7 @@ class Key(Quantity):
         return "FCGDAEB"[fifths % 7] + accidental + "m" * self.minor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Instrument(Quantity):
     """A General MIDI program, 0 to 127, given by number or by name."""
 

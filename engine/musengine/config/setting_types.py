@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from musengine.errors import did_you_mean
+from musengine.utils.by_value import ByValue
 
 Schema = dict[str, Any]
 """A JSON Schema, draft 7."""
 
 
-class Quantity:
+class Quantity(ByValue):
     """A value type with a notation of its own in TOML, such as `"64 steps"`.
 
     A subclass is a frozen dataclass and implements `from_toml` and `to_toml`, and `schema` so that
@@ -53,8 +54,8 @@ class Quantity:
         return {}
 
 
-@dataclass(frozen=True)
-class SettingType:
+@dataclass(frozen=True, repr=False, eq=False)
+class SettingType(ByValue):
     """What the TOML value of a setting may be.
 
     Attributes:
@@ -187,8 +188,8 @@ class OutOfRangeError(ValueError):
     """A number that is of the right type, and outside its key's bounds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Bounds(ByValue):
     """Between what a number lies, or each number of a list; None where there is no bound."""
 
     low: float | None = None

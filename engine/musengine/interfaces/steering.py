@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from musengine.utils.by_value import ByValue
+
 if TYPE_CHECKING:
     from musengine.config.quantities import Key
     from musengine.interfaces.encoder import Encoded
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from musengine.utils.arrays import Array
 
 
-@dataclass(frozen=True)
-class Steering:
+@dataclass(frozen=True, repr=False, eq=False)
+class Steering(ByValue):
     """What is asked of the notes that are drawn.
 
     Attributes:
@@ -32,8 +34,8 @@ class Steering:
         return self != Steering()
 
 
-@dataclass(frozen=True)
-class Infill:
+@dataclass(frozen=True, repr=False, eq=False)
+class Infill(ByValue):
     """A passage of a piece that is made anew.
 
     Attributes:
@@ -54,8 +56,8 @@ class Infill:
     steering: Steering = field(default_factory=Steering)
 
 
-@dataclass(frozen=True)
-class Passage:
+@dataclass(frozen=True, repr=False, eq=False)
+class Passage(ByValue):
     """A passage as it was drawn, and what it stands among.
 
     Attributes:

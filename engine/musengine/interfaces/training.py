@@ -17,7 +17,7 @@ DEFAULT_STEPS = 2000
 """Optimizer steps where a pipeline sets no limit at all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Origin(Quantity):
     """Whose weights a run starts from: a path, or the name of a run or of a trained model."""
 

@@ -9,10 +9,8 @@ from typing import Any
 from musengine.config.toml import SettingsSource
 from musengine.errors import ConfigError, Problem
 from musengine.pipeline.resolve import resolve_pipeline
+from musengine.pipeline.sections import LAYERED
 from musengine.plugins.registry import Registry, RegistryEntry
-
-LAYERED = ("model", "encoder")
-"""Kinds of components whose defaults and presets for other tables count."""
 
 
 def declared_problems(entry: RegistryEntry, registry: Registry) -> list[Problem]:

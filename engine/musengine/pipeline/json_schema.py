@@ -20,8 +20,7 @@ from urllib.parse import quote
 from musengine.config.fields import Config, settings_of
 from musengine.config.setting_types import Schema, any_of
 from musengine.config.toml import UNSET
-from musengine.pipeline.declared import LAYERED
-from musengine.pipeline.sections import INSIDE, LISTS, ORDER, SECTIONS, SINGLE
+from musengine.pipeline.sections import INSIDE, LAYERED, LISTS, ORDER, SECTIONS, SINGLE
 from musengine.plugins.registry import Registry, RegistryEntry
 
 DRAFT = "http://json-schema.org/draft-07/schema#"

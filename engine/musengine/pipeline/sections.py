@@ -310,6 +310,8 @@ SECTIONS: dict[str, type[Config]] = {
     "report": ReportConfig,
 }
 """Tables with keys of the core's own."""
+LAYERED = ("model", "encoder")
+"""Kinds of components whose defaults and presets for other tables count."""
 SINGLE = {"encoder": "encoder", "model": "model", "loss": "loss"}
 """Tables that hold one component, and its kind."""
 LISTS = {"sampler": "sampler", "metric": "metric", "output": "writer", "callback": "callback"}

@@ -17,7 +17,7 @@ _DIGITS = 15
 """Of a step's number at the most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Source(Quantity):
     """Where music comes from: an absolute path, or `SCHEME:NAME` of a built-in corpus."""
 
@@ -55,7 +55,7 @@ class Source(Quantity):
         return self.text.partition(":")[2] if self.scheme else self.text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Offset(Quantity):
     """Where something begins: a length from the start, or a place drawn at random."""
 
@@ -83,7 +83,7 @@ class Offset(Quantity):
         return "random" if self.length is None else self.length.to_toml()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class BarRange(Quantity):
     """Bars of a piece, counted from 1, both ends included."""
 
@@ -115,7 +115,7 @@ class BarRange(Quantity):
         return f"{self.first}-{self.last}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Prompt(Quantity):
     """What a generated piece starts from: `corpus`, `none`, or a music file or folder."""
 
@@ -142,7 +142,7 @@ class Prompt(Quantity):
         return str(self.path) if self.path is not None else self.kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class CheckpointChoice(Quantity):
     """Which weights of a run: `best`, `last`, those after a step, or those in a file."""
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from musengine.config.fields import ByValue, Config
+from musengine.config.fields import Config
 from musengine.plugins.configs import Content, NoSettings
+from musengine.utils.by_value import ByValue
 
 Capability = Literal["likelihood"]
 """What a model may offer that not every model has."""

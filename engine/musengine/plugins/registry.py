@@ -15,6 +15,7 @@ from musengine.config.fields import Config, build_config, to_table
 from musengine.errors import UserError, did_you_mean
 from musengine.plugins.configs import Content
 from musengine.plugins.declarations import Declaration, TrainedDeclaration, WriterDeclaration
+from musengine.utils.by_value import ByValue
 
 D = TypeVar("D", bound=Declaration)
 
@@ -50,8 +51,8 @@ def _bound_names(source: str) -> set[str]:
     return names
 
 
-@dataclass(frozen=True)
-class Distribution:
+@dataclass(frozen=True, repr=False, eq=False)
+class Distribution(ByValue):
     """The distribution a component comes from."""
 
     distribution: str
@@ -61,8 +62,8 @@ class Distribution:
         return f"{self.distribution} {self.version}".strip()
 
 
-@dataclass(frozen=True)
-class RegistryEntry:
+@dataclass(frozen=True, repr=False, eq=False)
+class RegistryEntry(ByValue):
     """A declared component and where it comes from."""
 
     declaration: Declaration
@@ -176,8 +177,8 @@ class RegistryEntry:
         return Component(self, config)
 
 
-@dataclass(frozen=True)
-class Component:
+@dataclass(frozen=True, repr=False, eq=False)
+class Component(ByValue):
     """A component chosen by a pipeline, with its settings."""
 
     entry: RegistryEntry

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from musengine.utils.by_value import ByValue
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusSurvey:
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class CorpusSurvey(ByValue):
     """What a corpus is like, told from a sample of its files; whole amounts are estimates.
 
     Attributes:
@@ -75,8 +77,8 @@ class CorpusSurvey:
         return int(time / Fraction(size))
 
 
-@dataclass(frozen=True, kw_only=True)
-class SuggestedSize:
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class SuggestedSize(ByValue):
     """One size of a model for some music.
 
     Attributes:
@@ -94,8 +96,8 @@ class SuggestedSize:
     steps: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suggestion:
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Suggestion(ByValue):
     """What a model proposes for some music.
 
     Attributes:
