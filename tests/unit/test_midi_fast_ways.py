@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 
 from midi_ways import END, Reading, by_compiled, by_tolerant, by_vectorised, midi
 from musengine.builtin.midi import vectorised_events
+from musengine.builtin.midi.assemble import Song
+from musengine.builtin.midi.chunks import split_chunks
+from musengine.builtin.midi.warnings import Warnings
 from musengine.builtin.midi.writer import quantity
 from musengine.testing import rows_of
 from musengine.testing.strategies import few
@@ -181,6 +185,26 @@ def test_more_than_its_tables_hold_is_left_to_others():
     assert by_compiled(midi(names + END)) is None
     strikes = [bytes((0, 0xC0, program, 0, 0x90, 60, 80, 1, 0x80, 60, 0)) for program in range(90)]
     assert by_compiled(midi(*[b"".join(strikes) + END] * 3)) is None
+
+
+def one_note(pitch: int) -> bytes:
+    """A file of one note, and a controller of the same value."""
+    struck = bytes([0, 0xB0, 7, pitch, 0, 0x90, pitch, 90, 24, 0x80, pitch, 64])
+    return midi(struck + END)
+
+
+def test_songs_of_one_thread_and_of_several_share_no_memory():
+    native_reader = pytest.importorskip("musengine.builtin.midi.native_reader")
+
+    def song_of(pitch: int) -> Song:
+        found = native_reader.song_of(split_chunks(one_note(pitch), Warnings()))
+        assert found is not None
+        return found
+
+    with ThreadPoolExecutor(4) as threads:
+        songs = [*map(song_of, range(60)), *threads.map(song_of, range(60, 120))]
+    assert [song.notes[2].tolist() for song in songs] == [[pitch] for pitch in range(120)]
+    assert [song.controls[3].tolist() for song in songs] == [[pitch] for pitch in range(120)]
 
 
 def test_large_files_are_not_read_all_at_once(monkeypatch):

@@ -33,6 +33,17 @@ def test_seconds_lead_back_to_ticks():
     assert float(score.ticks(0.0001)) == pytest.approx(0.096)
 
 
+def test_maps_cannot_be_written_into_since_pieces_share_them():
+    first, second = (score_of([(0, 24, 60)], meters=[(0, 3, 4)]) for _ in range(2))
+    assert first.meter is second.meter
+    several = score_of(
+        [(0, 24, 60)], meters=[(0, 3, 4), (24, 4, 4)], tempos=TEMPOS, keys=[(0, 2, 1)]
+    )
+    for score in (first, several):
+        for column in (score.tempo_tick, score.tempo_bpm, score.meter, score.key_tick, score.key):
+            assert not column.flags.writeable
+
+
 tempo_maps = st.lists(st.tuples(st.integers(0, 5000), st.floats(4.0, 1000.0)), max_size=5)
 
 

@@ -186,7 +186,11 @@ class Score:
         meter_tick, meter = timing.meter_map(meters)
         key_tick, key = timing.key_map(keys)
         controls_4C = _NO_CONTROLS if controls_4C is None else controls_4C
-        return cls(
+        last = int(np.maximum.reduce(onset + duration, initial=0))
+        score = object.__new__(cls)
+        # All fields at once: the initialiser of a frozen dataclass sets them one by one, which
+        # takes as long as sorting the notes of a small file.
+        vars(score).update(
             onset=onset,
             duration=duration,
             pitch=pitch,
@@ -200,11 +204,12 @@ class Score:
             meter=meter,
             key_tick=key_tick,
             key=key,
-            length=max(int((onset + duration).max(initial=0)), int(length or 0)),
+            length=max(last, int(length or 0)),
             control_tick=controls_4C[0],
             control=controls_4C[1:].T,
             texts=texts_module.in_order(texts) if texts else (),
         )
+        return score
 
     def __len__(self) -> int:
         return len(self.onset)

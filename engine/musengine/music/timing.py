@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from operator import itemgetter
@@ -23,11 +24,27 @@ LARGEST_METER = 2**15
 
 
 def tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
-    """Return (K,) ticks and (K,) quarter notes per minute, the first at tick 0.
+    """Return (K,) ticks and (K,) quarter notes per minute, the first at tick 0, both read-only.
 
     A tempo is kept as MIDI keeps it, in whole microseconds per quarter note, so that a written
     file reads back as the same; 120 where none is given at tick 0, nonsense is left out.
     """
+    return _usual_tempos(tuple(tempos)) if len(tempos) < 2 else _read_only(*_tempos(tempos))
+
+
+def _read_only(ticks: IntArray, values: Array) -> tuple[IntArray, Array]:
+    ticks.flags.writeable = values.flags.writeable = False
+    return ticks, values
+
+
+# Most pieces have one tempo, one meter and one key, and those of a collection the same ones: one
+# array then serves them all, and none is made for each.
+@functools.lru_cache(maxsize=1024)
+def _usual_tempos(tempos: tuple[tuple[int, float], ...]) -> tuple[IntArray, FloatArray]:
+    return _read_only(*_tempos(tempos))
+
+
+def _tempos(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
     entries: list[tuple[int, Any]] = [(0, DEFAULT_BPM)]
     if len(tempos) <= _FEW:
         entries += [(tick, _whole_beat(bpm)) for tick, bpm in tempos if 0 < bpm < np.inf]
@@ -52,10 +69,19 @@ def _whole_beat(bpm: float) -> float:
 
 
 def meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
-    """Return (M,) ticks and (M, 2) numerators and denominators, the first at tick 0.
+    """Return (M,) ticks and (M, 2) numerators and denominators, the first at tick 0, read-only.
 
     4/4 where none is given at tick 0; nonsense (0/4) is left out.
     """
+    return _usual_meters(tuple(meters)) if len(meters) < 2 else _read_only(*_meters(meters))
+
+
+@functools.lru_cache(maxsize=256)
+def _usual_meters(meters: tuple[tuple[int, int, int], ...]) -> tuple[IntArray, IntArray]:
+    return _read_only(*_meters(meters))
+
+
+def _meters(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
     entries: list[tuple[int, Any]] = [
         (tick, (num, den))
         for tick, num, den in meters
@@ -67,10 +93,19 @@ def meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArra
 
 
 def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
-    """Return (J,) ticks and (J, 2) sharps (flats negative) and 0 major or 1 minor.
+    """Return (J,) ticks and (J, 2) sharps (flats negative) and 0 major or 1 minor, read-only.
 
     Empty where no key is given; more than 7 sharps or flats are left out.
     """
+    return _usual_keys(tuple(keys)) if len(keys) < 2 else _read_only(*_keys(keys))
+
+
+@functools.lru_cache(maxsize=256)
+def _usual_keys(keys: tuple[tuple[int, int, bool], ...]) -> tuple[IntArray, IntArray]:
+    return _read_only(*_keys(keys))
+
+
+def _keys(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
     entries: list[tuple[int, Any]] = [
         (tick, (sharps, int(minor))) for tick, sharps, minor in keys if -7 <= sharps <= 7
     ]

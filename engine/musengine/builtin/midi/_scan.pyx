@@ -23,7 +23,7 @@ cdef enum:
     SOUNDS, FIRST, LAST, PART
 
 cdef enum:
-    N_NOTES, N_PARTS, N_CONTROLS, N_METAS, END_TICK, N_CUT
+    N_NOTES, N_PARTS, N_CONTROLS, N_METAS, END_TICK, N_CUT, N_BANKS, N_SILENCES, N_EXCLUSIVE
 
 cdef enum:
     NONE = -1
@@ -53,9 +53,10 @@ cdef class Scan:
             128. The part is that of the next note on the channel in the track, else of the last; -1
             less the channel where there is none.
         metas: (5, M) with track, tick, kind, and where its data begin and end in the file.
-        found: (6,) with how many notes, parts, controls and metas there are, where the longest
-            track ends, and how many notes are cut where their pitch is struck again; to be 0
-            beforehand.
+        found: (9,) with how many notes, parts, controls and metas there are, where the longest
+            track ends, how many notes are cut where their pitch is struck again, how many of the
+            controllers choose a bank and how many end all notes, and how many exclusive messages
+            there are; to be 0 beforehand.
     """
 
     cdef const unsigned char[::1] data
@@ -68,9 +69,12 @@ cdef class Scan:
     # the last of those struck last at one time; of each program on each channel its part.
     cdef long long keys[4][KEYS]
     cdef long long programs[16]
-    # Of each channel the part of the last note, and how many controllers wait for the next one.
-    cdef long long sounding[16]
+    # Of each channel the part of the last note, how many controllers wait for the next one, how
+    # many notes sound, and whether its `keys` are of this track yet: most tracks use one channel.
+    cdef long long last[16]
     cdef long long waiting[16]
+    cdef long long sounding[16]
+    cdef bint used[16]
     cdef Py_ssize_t position
     cdef Py_ssize_t stop
 
@@ -113,12 +117,11 @@ cdef class Scan:
 
     cdef int track(self, int track) except -1:
         cdef long long tick = 0
-        cdef int byte, first, second, channel, status = 0, key
-        for key in range(KEYS):
-            self.keys[SOUNDS][key] = self.keys[LAST][key] = self.keys[PART][key] = NONE
+        cdef int byte, first, second, channel, status = 0
         for channel in range(16):
-            self.programs[channel] = self.waiting[channel] = 0
-            self.sounding[channel] = NONE
+            self.programs[channel] = self.waiting[channel] = self.sounding[channel] = 0
+            self.last[channel] = NONE
+            self.used[channel] = False
         while True:
             tick += self.number()
             byte = self.byte()
@@ -136,6 +139,8 @@ cdef class Scan:
                 raise ValueError("a byte of no event, or a data byte above 127")
             channel = status & 15
             if status < 0xA0:
+                if not self.used[channel]:
+                    self.begin(channel)
                 if status >= 0x90 and second:
                     self.strike(tick, channel << 7 | first, second, self.part(track, channel))
                 else:
@@ -147,14 +152,20 @@ cdef class Scan:
                     self.programs[channel] = first
             elif status >= 0xB0:
                 self.control(tick, channel, first, second)
-        for key in range(KEYS):
-            if self.keys[SOUNDS][key] != NONE:
-                raise ValueError("a note is never released")
         for channel in range(16):
-            if self.sounding[channel] != NONE:
-                self.assign(channel, self.sounding[channel])
+            if self.sounding[channel]:
+                raise ValueError("a note is never released")
+            if self.last[channel] != NONE:
+                self.assign(channel, self.last[channel])
         self.found[END_TICK] = max(self.found[END_TICK], tick)
         return 0
+
+    cdef void begin(self, int channel) noexcept:
+        """Let no note have been struck on a channel."""
+        cdef int key
+        for key in range(channel << 7, (channel + 1) << 7):
+            self.keys[SOUNDS][key] = self.keys[LAST][key] = self.keys[PART][key] = NONE
+        self.used[channel] = True
 
     cdef int system(self, int byte, int track, long long tick) except -1:
         """Pass over an event of the system, or keep it; returns whether the track ends."""
@@ -164,6 +175,8 @@ cdef class Scan:
             kind = self.byte()
         elif byte != 0xF0 and byte != 0xF7:
             raise ValueError("an event that files do not have")
+        else:
+            self.found[N_EXCLUSIVE] += 1
         length = self.number()
         if tick > LAST_TICK or length > self.stop - self.position:
             raise IndexError
@@ -185,11 +198,12 @@ cdef class Scan:
         self, long long tick, int channel, int number, int value
     ) except -1:
         cdef long long place = self.found[N_CONTROLS]
-        cdef int key
         if number == 120 or 123 <= number <= 127:
-            for key in range(channel << 7, (channel + 1) << 7):
-                if self.keys[SOUNDS][key] != NONE:
-                    raise ValueError("all notes are ended at once")
+            if self.sounding[channel]:
+                raise ValueError("all notes are ended at once")
+            self.found[N_SILENCES] += 1
+        elif number == 0:
+            self.found[N_BANKS] += 1
         self.controls[0, place] = tick
         self.controls[1, place] = NONE - channel
         self.controls[2, place] = number
@@ -226,7 +240,8 @@ cdef class Scan:
         cdef long long earlier
         if self.waiting[key >> 7]:
             self.assign(key >> 7, part)
-        self.sounding[key >> 7] = part
+        self.last[key >> 7] = part
+        self.sounding[key >> 7] += 1
         self.notes[ONSET, note] = tick
         self.notes[PITCH, note] = key & 127
         self.notes[VELOCITY, note] = velocity
@@ -254,6 +269,7 @@ cdef class Scan:
         if note != NONE:
             self.notes[DURATION, note] = tick - self.notes[ONSET, note]
             self.keys[SOUNDS][key] = self.notes[NEXT, note]
+            self.sounding[key >> 7] -= 1
         return 0
 
     cdef int cut(self) except -1:

@@ -25,6 +25,8 @@ MAX_CHANGES = 2**18
 NAME, MARKER, PORT, END, TEMPO, METER, KEY = 0x03, 0x06, 0x21, 0x2F, 0x51, 0x58, 0x59
 KEPT = frozenset((NAME, MARKER, PORT, TEMPO, METER, KEY))
 """The meta events that a Score can hold, and what says whose channels a track has."""
+_FEW = 16
+"""Controllers; arrays pay for themselves only where there are more."""
 LONGEST_SILENCE = 1000
 """Beats. A track that ends later than so long after the last note does so by mistake."""
 
@@ -187,12 +189,16 @@ def _divide(
     """
     counts = np.bincount(channel_N)
     (channels,) = counts.nonzero()
-    place_of = np.zeros_like(counts)
-    place_of[channels] = np.arange(len(channels))
-    place_of.take(channel_N, out=part_N, mode="clip")
-    first = np.empty(len(channels), dtype=np.int64)
-    first[part_N[::-1]] = note_on[::-1]  # of several values for one place the last one stays
-    begins = dict(zip(channels.tolist(), first.tolist(), strict=True))
+    if len(channels) == 1:  # half of what people have
+        part_N.fill(0)
+        begins = {int(channels[0]): int(note_on[0])}
+    else:
+        place_of = np.zeros_like(counts)
+        place_of[channels] = np.arange(len(channels))
+        place_of.take(channel_N, out=part_N, mode="clip")
+        first = np.empty(len(channels), dtype=np.int64)
+        first[part_N[::-1]] = note_on[::-1]  # of several values for one place the last one stays
+        begins = dict(zip(channels.tolist(), first.tolist(), strict=True))
     programs = dict.fromkeys(begins, 0)
     for position, channel, program in changes:
         if channel in begins:
@@ -251,8 +257,12 @@ def _assign(
     One belongs to the part of its channel in its track; where several programs make several parts,
     to that of the next note, else of the last. The other arguments are as for `_divide`.
     """
-    order_C, _, channel_C, _, _ = controls
     channels = [part.channel for part in parts]
+    order_C, _, channel_C, _, _ = controls
+    if len(order_C) <= _FEW and len(set(channels)) == len(channels):
+        place_of = {channel: place for place, channel in enumerate(channels)}
+        controls[2] = [place_of.get(each, -1 - each % 16) for each in channel_C.tolist()]
+        return controls[1:]
     part_of = np.full(16 * n_tracks, -1)
     part_of[channels] = range(len(channels))
     part_C = part_of.take(channel_C)

@@ -39,6 +39,7 @@ _KIND = np.zeros(256, dtype=np.uint8)
 _KIND[0xC0:0xD0], _KIND[0xB0:0xC0], _KIND[0xE0:0xF0] = _PROGRAM, _CONTROL, _BEND
 _SHIFTED = [(np.arange(256) & 127) << shift for shift in (7, 14, 21)]
 """What a byte of a time before its last, second last and third last is worth, by its value."""
+_HIGH = bytes(range(128, 256))
 _FEW = 16
 _NO_CONTROLS: IntArray = np.zeros((5, 0), dtype=np.int64)
 
@@ -90,19 +91,18 @@ def _divide(data: bytes, metas: MetaEvents) -> tuple[_High, ByteArray, int | Non
         metas: the meta events.
     """
     every = np.frombuffer(data, dtype=np.uint8)
-    is_low = every < 128
-    (at,) = (~is_low).nonzero()
+    (at,) = (every > 127).nonzero()
     value = every.take(at)
     # Place in the file less the number of high bytes before it: the low bytes before it.
     before = at - np.arange(len(at))
     meta = at.searchsorted(metas.place)
-    low = every.take(is_low.nonzero()[0])  # without a branch, which a mask of bytes has
+    lows = data.translate(None, _HIGH)
     (short,) = ((value & 0xE0) == 0xC0).nonzero()
     if len(short):
         missing = _lengthen(short, value, at, before, meta, metas.after)
-        pieces = pairwise([0, *missing, len(low)])
-        lengthened = b"\0".join([low[begin:stop].tobytes() for begin, stop in pieces])
-        low = np.frombuffer(lengthened, dtype=np.uint8)
+        pieces = pairwise([0, *missing, len(lows)])
+        lows = b"\0".join([lows[begin:stop] for begin, stop in pieces])
+    low = np.frombuffer(lows, dtype=np.uint8)
     event = before // 3
     place = before - event * 3
     # After a time's last byte, one low byte of the event has come.
@@ -186,15 +186,14 @@ def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> E
     last_of_time, first, second = low.reshape(-1, 3).T
     tick = _ticks(high, last_of_time)
     meta = high.event.take(high.meta)
-    bounds = np.zeros(len(metas.after) + 1, dtype=np.int64)
-    np.add(meta.take(np.array(metas.after) - 1), 1, out=bounds[1:])
-    status = _statuses(high, meta, bounds[:-1], len(first))
+    bounds = [0, *(int(meta[after - 1]) + 1 for after in metas.after)]
+    status = _statuses(high, meta, np.array(bounds[:-1]), len(first))
     if tick is None or status is None:
         return None
     channel: KeyArray = (status & 15).astype(
         np.uint16 if len(metas.after) <= _MOST_SHORT_KEYS else np.uint32
     )
-    ends = _by_track(bounds.tolist(), tick, channel)
+    ends = _by_track(bounds, tick, channel)
     key = channel << 7
     key |= first
     (others,) = ((status & 0xE0) != 0x80).nonzero()
@@ -313,6 +312,8 @@ def _few_others(
     programs: list[tuple[int, int, int]] = []
     whose = (each.take(other).tolist() for each in (status, tick, channel))
     for event, byte, when, where in zip(other.tolist(), *whose, strict=True):
+        if byte == 0xFF:
+            continue
         first, second = low[3 * event + 1 : 3 * event + 3].tolist()
         if byte & 0xF0 == 0xC0:
             programs.append((event, where, second))
