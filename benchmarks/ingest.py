@@ -64,15 +64,25 @@ def symusic_reads(path: Path) -> None:
 
 
 def symusic_reads_arrays(path: Path) -> Any:
-    """Read one file with symusic, and put the notes of all its tracks into one array."""
+    """Read one file with symusic, and put the notes and controllers of its tracks into arrays."""
     import numpy as np
     import symusic
 
-    tables = [track.notes.numpy() for track in symusic.Score(str(path)).tracks]
-    names = ("time", "duration", "pitch", "velocity")
-    rows = [np.stack([table[name].astype(np.int64) for name in names]) for table in tables]
-    part = np.repeat(np.arange(len(tables)), [row.shape[1] for row in rows])
-    return np.vstack([np.concatenate(rows, axis=1), part]) if rows else None
+    tracks = symusic.Score(str(path)).tracks
+    notes = _columns([track.notes for track in tracks], "time", "duration", "pitch", "velocity")
+    controls = _columns([track.controls for track in tracks], "time", "number", "value")
+    bends = _columns([track.pitch_bends for track in tracks], "time", "value")
+    part = [np.repeat(np.arange(len(tracks)), counts) for _, counts in (notes, controls, bends)]
+    return notes[0], controls[0], bends[0], part
+
+
+def _columns(lists: Sequence[Any], *names: str) -> tuple[Any, list[int]]:
+    """Return the events of some tracks in one table, and how many each has."""
+    import numpy as np
+
+    columns = [each.numpy() for each in lists if len(each)]
+    tables = [np.stack([each[name].astype(np.int64) for name in names]) for each in columns]
+    return np.concatenate(tables, axis=1) if tables else None, [len(each) for each in lists]
 
 
 class Ours:
@@ -130,7 +140,7 @@ def side_by_side(paths: Sequence[Path]) -> dict[str, float]:
         "pretty_midi and get_piano_roll(fs=8)": (pretty_midi_encodes, paths[::SLOW]),
         "miditoolkit": (miditoolkit_reads, paths[::SLOW]),
         "symusic": (symusic_reads, paths),
-        "symusic, and its notes as arrays": (symusic_reads_arrays, paths),
+        "symusic, and its notes and controllers as arrays": (symusic_reads_arrays, paths),
         "musengine to Score, compiled": (compiled.read, paths),
         "musengine to piano-roll, compiled": (compiled.encode, paths),
         "musengine to Score, without a compiler": (plain.read, paths),
