@@ -17,7 +17,7 @@ import pytest
 from musengine.builtin.configs import PianoRollConfig
 from musengine.builtin.encoders.piano_roll import PianoRoll
 from musengine.config.quantities import GridStep
-from musengine.data.loader import PieceLoader
+from musengine.data.files.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.storage.cache import Cache, key_of
 from musengine.data.storage.serialization import pack_pieces

@@ -14,7 +14,7 @@ import pytest
 from helpers import refused
 from musengine.data.dataset import prepare, read_corpus
 from musengine.data.discovery import DiscoveryNotes
-from musengine.data.loader import PieceLoader
+from musengine.data.files.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, Skipped
 from musengine.data.reading import read_manifest
 from musengine.data.storage import listing

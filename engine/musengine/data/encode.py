@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from musengine.config.fields import to_table
-from musengine.data.loader import PieceLoader
+from musengine.data.files.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.storage.cache import key_of
 from musengine.data.storage.shards import ShardEntry, Shards, storable, write_shards

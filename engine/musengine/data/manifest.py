@@ -14,7 +14,7 @@ from musengine.music.prevailing import Prevailing
 from musengine.music.score import CONTROLS, MAPS
 
 if TYPE_CHECKING:
-    from musengine.data.loader import PieceLoader
+    from musengine.data.files.loader import PieceLoader
     from musengine.data.storage.cache import Scratch
     from musengine.interfaces.reader import Item
 

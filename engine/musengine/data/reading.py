@@ -14,9 +14,9 @@ import numpy as np
 
 from musengine.data.discovery import DiscoveryNotes, list_items
 from musengine.data.extraction import Extraction
-from musengine.data.file_reading import Files, faults_explained
-from musengine.data.found_files import FoundFiles
-from musengine.data.loader import PieceLoader, read_item
+from musengine.data.files.found import FoundFiles
+from musengine.data.files.loader import PieceLoader, read_item
+from musengine.data.files.reading import Files, faults_explained
 from musengine.data.manifest import Manifest, PieceInfo, Skipped, SourceFile
 from musengine.data.storage.cache import Cache, Scratch
 from musengine.data.storage.listing import Listing, ListingBuilder

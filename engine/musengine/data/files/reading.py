@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from musengine.data.found_files import FoundFiles, Task
-from musengine.data.loader import PieceLoader
+from musengine.data.files.found import FoundFiles, Task
+from musengine.data.files.loader import PieceLoader
 from musengine.data.manifest import Skipped, SourceFile
 from musengine.errors import (
     MachineError,
