@@ -10,6 +10,7 @@ another. Where a high byte stands elsewhere the file is odd, and left to others.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -187,7 +188,7 @@ def _events(chunks: Chunks, metas: MetaEvents, high: _High, low: ByteArray) -> E
     tick = _ticks(high, last_of_time)
     meta = high.event.take(high.meta)
     bounds = [0, *(int(meta[after - 1]) + 1 for after in metas.after)]
-    status = _statuses(high, meta, np.array(bounds[:-1]), len(first))
+    status = _statuses(high, meta, bounds[:-1], len(first))
     if tick is None or status is None:
         return None
     channel: KeyArray = (status & 15).astype(
@@ -235,10 +236,11 @@ def _ticks(high: _High, last_of_time: ByteArray) -> IntArray | None:
     return None
 
 
-def _statuses(high: _High, meta: IntArray, begin: IntArray, total: int) -> ByteArray | None:
+def _statuses(high: _High, meta: IntArray, begins: list[int], total: int) -> ByteArray | None:
     """Return (E,) the status of each event, its own or the running one; None where one has none.
 
-    That of a meta event is 255. The first event of a track, `begin` (T,), ends any running one.
+    That of a meta event is 255. The first event of a track, of which `begins` has the numbers, ends
+    any running one.
     """
     own = high.is_status.copy()
     own[high.meta] = False
@@ -251,11 +253,11 @@ def _statuses(high: _High, meta: IntArray, begin: IntArray, total: int) -> ByteA
     length[-1] = total - first[-1]
     # Before the first status of the file stand only meta events, whose status is put in below.
     length[0] += first[0]
-    following = np.concatenate([first, [total]]).take(first.searchsorted(begin))
-    if np.count_nonzero(
-        meta.searchsorted(following) - meta.searchsorted(begin) < following - begin
-    ):
-        return None  # before the first status of a track there are not only meta events
+    metas = meta.tolist()
+    for begin, place in zip(begins, first.searchsorted(begins).tolist(), strict=True):
+        following = int(first[place]) if place < len(first) else total
+        if bisect_left(metas, following) - bisect_left(metas, begin) < following - begin:
+            return None  # before the first status of a track there are not only meta events
     # Running status: each holds until the next.
     status = high.value.take(changes).repeat(length)
     status[meta] = 0xFF
