@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 typedef int64_t extent;
 
 struct Layer {
@@ -114,10 +119,13 @@ struct NoteRun {
     float *logits;            // (rows, steps, all sizes)
 };
 
+// rows, depth, columns, a, how far its rows are apart, packed b, c, how far its rows are apart
+typedef void (*Product)(extent, extent, extent, const float *, extent, const float *, float *, extent);
+
 struct Kernels {
     extent panel, depth;
     void (*pack)(const float *, extent, extent, extent, extent, float *);
-    void (*product)(extent, extent, extent, const float *, extent, const float *, float *, extent);
+    Product product;
     void (*outer)(extent, extent, extent, const float *, extent, const float *, extent, float *, extent,
                   float *);
     bool (*forward)(const Layer &, const Sequence &, extent, extent);
@@ -156,6 +164,20 @@ namespace avx512 {
 #define ROWS 12
 #define PARTS 2
 #include "_lanes.hpp"
+#if defined(__clang__)
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma")
+#endif
+#include "_low.hpp"
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
 #undef LANES
 #undef ROWS
 #undef PARTS
@@ -181,12 +203,29 @@ namespace plain {
 #undef PARTS
 }
 
-// The kernels of the names "avx512", "avx2" and "plain"; null where the processor lacks them.
+#if defined(__x86_64__) && defined(__GNUC__)
+// Whether there are products in bfloat16 of registers, and none of whole matrices (AMX): those are
+// faster still, and PyTorch's own library has them.
+static bool pairs_alone() {
+    unsigned a, b, c, d, pairs, matrices;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
+    pairs = a >> 5 & 1;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    matrices = d >> 22 & 1;
+    return pairs && !matrices && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+// The kernels of the names "avx512", "avx2" and "plain", and of "avx512_bf16" for learning alone; null
+// where the processor lacks them.
 static const Kernels *kernels_of(const char *name) {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (!strcmp(name, "avx512") && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512dq"))
         return &avx512::KERNELS;
+    if (!strcmp(name, "avx512_bf16") && kernels_of("avx512") && pairs_alone())
+        return &avx512::LOW_KERNELS;
     if (!strcmp(name, "avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return &avx2::KERNELS;
 #endif

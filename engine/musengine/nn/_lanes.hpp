@@ -194,6 +194,17 @@ static void product(extent rows, extent depth, extent columns, const float *a, e
     }
 }
 
+// Ask the memory for as many columns as a tile has rows, before they are needed: in rows that lie far
+// apart the processor does not guess what comes next.
+static inline void ask_for(extent depth, const float *from, extent next) {
+#if defined(__GNUC__)
+    for (extent k = 0; k < depth; k++, from += next) {
+        __builtin_prefetch(from, 0, 2);
+        __builtin_prefetch(from + ROWS - 1, 0, 2);
+    }
+#endif
+}
+
 // Adds to c (rows, columns) the product of the transpose of a (depth, rows) and b (depth, columns).
 // `work` has room for DEPTH * (columns, filled up to a panel) numbers.
 static void outer(extent rows, extent depth, extent columns, const float *a, extent next_a,
@@ -204,6 +215,7 @@ static void outer(extent rows, extent depth, extent columns, const float *a, ext
         // Of a some neighbours of each row are read, which are next to each other.
         for (extent row = 0; row < rows; row += ROWS) {
             extent count = rows - row < ROWS ? rows - row : ROWS;
+            ask_for(part, a + k * next_a + row + ROWS, next_a);
             for (extent column = 0; column < columns; column += PANEL)
                 tiles<ROWS, true>(count, part, a + k * next_a + row, next_a, work + column * part,
                                   c + row * next_c + column, next_c, columns - column);
@@ -254,7 +266,8 @@ static void cells(extent rows, const Layer &layer, float *gates, const float *be
     }
 }
 
-// Returns false where there is no memory for the gates.
+// By this product, or by another. Returns false where there is no memory for the gates.
+template <Product multiply>
 static bool forward(const Layer &layer, const Sequence &s, extent first, extent last) {
     extent units = layer.units, sums = 4 * units, count = last - first;
     extent most = count < BLOCK ? count : BLOCK;
@@ -268,7 +281,7 @@ static bool forward(const Layer &layer, const Sequence &s, extent first, extent 
     for (extent row = 0; ahead && row < count; row++) {
         for (extent t = 0; t < s.steps; t++)
             memcpy(kept + t * next_step + row * sums, layer.bias, 4 * sums);
-        product(s.steps, layer.inputs, sums, s.x + (first + row) * s.next_row, s.next_step,
+        multiply(s.steps, layer.inputs, sums, s.x + (first + row) * s.next_row, s.next_step,
                 layer.input, kept + row * sums, next_step);
     }
     for (extent row = first; row < last; row += BLOCK) {
@@ -278,11 +291,11 @@ static bool forward(const Layer &layer, const Sequence &s, extent first, extent 
             float *gates = kept + t * next_step + (s.keep ? (row - first) * sums : 0);
             if (!ahead && !s.given) {
                 for (extent r = 0; r < rows; r++) memcpy(gates + r * sums, layer.bias, 4 * sums);
-                product(rows, layer.inputs, sums, s.x + t * s.next_step + row * s.next_row,
-                        s.next_row, layer.input, gates, sums);
+                multiply(rows, layer.inputs, sums, s.x + t * s.next_step + row * s.next_row,
+                         s.next_row, layer.input, gates, sums);
             }
             const float *old = t ? s.hidden + (at - s.rows) * units : s.start + row * units;
-            product(rows, units, sums, old, units, layer.recurrent, gates, sums);
+            multiply(rows, units, sums, old, units, layer.recurrent, gates, sums);
             float *before = s.cell + (s.keep ? at : row) * units;
             float *after = before + (s.keep ? s.rows * units : 0);
             cells(rows, layer, gates, before, after, s.hidden + at * units, units);
@@ -339,6 +352,7 @@ static void back_through_cells(extent rows, const Layer &layer, float *gates, co
     }
 }
 
+template <Product multiply>
 static void backward(const Layer &layer, const Sequence &s, const float *given, float *back,
                      float *carried, extent first, extent last) {
     extent units = layer.units, sums = 4 * units;
@@ -350,8 +364,8 @@ static void backward(const Layer &layer, const Sequence &s, const float *given, 
                                s.cell + (at + s.rows) * units, given + at * units,
                                back + row * units, carried + row * units);
             memset(back + row * units, 0, 4 * rows * units);
-            product(rows, sums, units, s.gates + at * sums, sums, layer.recurrent,
-                    back + row * units, units);
+            multiply(rows, sums, units, s.gates + at * sums, sums, layer.recurrent,
+                     back + row * units, units);
         }
     }
 }
@@ -408,4 +422,5 @@ static void draw_bits(const Layer *layers, extent count, const Loop &loop, exten
 #include "_notes.hpp"
 #include "_tokens.hpp"
 
-static const Kernels KERNELS = {PANEL, DEPTH, pack, product, outer, forward, backward, draw_bits, draw_notes, draw_tokens};
+static const Kernels KERNELS = {PANEL, DEPTH, pack, product, outer, forward<product>, backward<product>,
+                                draw_bits, draw_notes, draw_tokens};

@@ -1,5 +1,7 @@
 """Recurrent layers through code compiled when the package was built: float32 on a processor.
 
+Learning in mixed precision too, where the processor has products in bfloat16 (`usable_low`).
+
 Where that code is not there, or the numbers are others, `usable` says so, and a layer runs through
 PyTorch, to the same results but for rounding.
 """
@@ -44,6 +46,9 @@ def kernels_of(name: str) -> int:
 kernels = next((found for found in map(kernels_of, NAMES) if found), 0)
 """The code for this processor; 0 for none, and all goes through PyTorch."""
 
+low_kernels = kernels_of("avx512_bf16")
+"""The code that learns with products in bfloat16; 0 where PyTorch is to do that."""
+
 
 def usable(*tensors: Tensor) -> bool:
     """Return whether the compiled code computes with tensors: float32, on a processor.
@@ -54,6 +59,18 @@ def usable(*tensors: Tensor) -> bool:
         bool(kernels)
         and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
         and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def usable_low(x: Tensor, weight: Tensor) -> bool:
+    """Return whether the compiled code learns from an input under autocast to bfloat16."""
+    return (
+        bool(low_kernels)
+        and torch.is_grad_enabled()
+        and torch.is_autocast_enabled("cpu")
+        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        and weight.dtype == torch.float32
+        and x.device.type == weight.device.type == "cpu"
     )
 
 
@@ -108,43 +125,44 @@ def by_rows(work: Callable[[int, int], object], rows: int, multiplications: int)
         other.result()
 
 
-def packed(matrix: Tensor) -> Tensor:
-    """Return a matrix (depth, columns), of any strides, in panels."""
+def packed(matrix: Tensor, code: int | None = None) -> Tensor:
+    """Return a matrix (depth, columns), of any strides, in panels for some code, or `kernels`."""
+    code = kernels if code is None else code
     depth, columns = matrix.shape
-    panel, _ = _recurrent.sizes(kernels)
+    panel, _ = _recurrent.sizes(code)
     made = torch.empty(-(-columns // panel) * panel * depth, dtype=torch.float32)
     down, across = matrix.stride()
-    _recurrent.pack(kernels, matrix.data_ptr(), depth, columns, down, across, made.data_ptr())
+    _recurrent.pack(code, matrix.data_ptr(), depth, columns, down, across, made.data_ptr())
     return made
 
 
-def product(a: Tensor, matrix: Tensor) -> Tensor:
+def product(a: Tensor, matrix: Tensor, code: int) -> Tensor:
     """Return the product of a (rows, depth), contiguous, with a matrix (depth, columns)."""
     (rows, depth), columns = a.shape, matrix.shape[1]
     # Zeros, as the compiled code adds to what is there.
-    made, b = a.new_zeros(rows, columns), packed(matrix)
+    made, b = a.new_zeros(rows, columns), packed(matrix, code)
     addresses = (a.data_ptr(), depth, b.data_ptr(), made.data_ptr(), columns)
     by_rows(
-        lambda first, last: _recurrent.product(kernels, first, last, depth, columns, *addresses),
+        lambda first, last: _recurrent.product(code, first, last, depth, columns, *addresses),
         rows,
         rows * depth * columns,
     )
     return made
 
 
-def add_outer(to: Tensor, a: Tensor, b: Tensor) -> None:
+def add_outer(to: Tensor, a: Tensor, b: Tensor, code: int) -> None:
     """Add to a matrix (rows, columns) the transpose of a (depth, rows) times b (depth, columns).
 
     All three are contiguous.
     """
     (depth, rows), columns = a.shape, b.shape[1]
-    panel, deep = _recurrent.sizes(kernels)
+    panel, deep = _recurrent.sizes(code)
     room = deep * -(-columns // panel) * panel
     addresses = (a.data_ptr(), rows, b.data_ptr(), columns, to.data_ptr(), columns)
 
     def work(first: int, last: int) -> None:
         space = torch.empty(room, dtype=torch.float32)
-        _recurrent.outer(kernels, first, last, depth, columns, *addresses, space.data_ptr())
+        _recurrent.outer(code, first, last, depth, columns, *addresses, space.data_ptr())
 
     by_rows(work, rows, rows * depth * columns)
 
@@ -161,6 +179,7 @@ class Packed:
         bias: (4 * units,).
         peepholes: (3, units), or None.
         linear: no nonlinearity on the candidate.
+        code: that they are packed for; None for `kernels`.
     """
 
     inputs: int
@@ -170,18 +189,20 @@ class Packed:
     bias: Tensor
     peepholes: Tensor | None
     linear: bool
+    code: int | None = None
 
     @classmethod
-    def of(cls, weights: Weights, *, linear: bool) -> Packed:
+    def of(cls, weights: Weights, *, linear: bool, code: int | None = None) -> Packed:
         """Return a layer's weights packed."""
         return cls(
             weights.input.shape[1],
             weights.hidden.shape[1],
-            packed(weights.input.detach().t()),
-            packed(weights.hidden.detach().t()),
+            packed(weights.input.detach().t(), code),
+            packed(weights.hidden.detach().t(), code),
             weights.bias.detach().contiguous(),
             None if weights.peepholes is None else weights.peepholes.detach().contiguous(),
             linear,
+            code,
         )
 
     @classmethod
@@ -305,8 +326,9 @@ def _run(
     )
     kept.cell[0] = cell
     sequence, weights = kept.addresses(), layer.addresses()
+    code = kernels if layer.code is None else layer.code
     by_rows(
-        lambda first, last: _recurrent.forward(kernels, weights, sequence, first, last),
+        lambda first, last: _recurrent.forward(code, weights, sequence, first, last),
         rows,
         steps * rows * 4 * layer.units * (layer.inputs + layer.units),
     )
@@ -324,14 +346,14 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, linear: bool, known_TBG: Tensor | None, *tensors: Any
+        ctx: Any, linear: bool, code: int, known_TBG: Tensor | None, *tensors: Any
     ) -> tuple[Tensor, Tensor]:
         x_TBI, hidden, cell, *learned = tensors
         weights = Weights(*learned)
-        layer = Packed.of(weights, linear=linear)
+        layer = Packed.of(weights, linear=linear, code=code)
         kept = _run(x_TBI, hidden, cell, layer, every=True, known_TBG=known_TBG)
         ctx.known = kept.given
-        ctx.layer, ctx.gates = layer, kept.gates
+        ctx.layer, ctx.gates, ctx.code = layer, kept.gates, code
         ctx.save_for_backward(
             kept.x, kept.start, kept.hidden, kept.cell, weights.input, weights.hidden
         )
@@ -346,34 +368,32 @@ class _Layer(torch.autograd.Function):
             raise RuntimeError("the gradient of a recurrent layer is computed once")
         # The gates are overwritten by their gradients, the largest array of all; so there is no
         # second time.
-        gates, ctx.gates = ctx.gates, None
+        gates, ctx.gates, code = ctx.gates, None, ctx.code
         given, carried = d_hidden_TBU.contiguous(), d_cell.clone()
         back = torch.zeros_like(carried)
         kept = _Run(x, start, gates, hidden, cell)
         # Packed the other way round than for going forward: the gradient passes through the
         # transpose.
-        recurrent = packed(hidden_weight)
+        recurrent = packed(hidden_weight, code)
         weights, sequence = ctx.layer.addresses(recurrent), kept.addresses()
         others = (given.data_ptr(), back.data_ptr(), carried.data_ptr())
         by_rows(
-            lambda first, last: _recurrent.backward(
-                kernels, weights, sequence, *others, first, last
-            ),
+            lambda first, last: _recurrent.backward(code, weights, sequence, *others, first, last),
             x.shape[1],
             gates.numel() * ctx.layer.units,
         )
         flat = gates.flatten(0, 1)
         d_x = None
-        if ctx.needs_input_grad[2]:
-            d_x = product(flat, input_weight).view(x.shape)
+        if ctx.needs_input_grad[3]:
+            d_x = product(flat, input_weight, code).view(x.shape)
         d_input, d_recurrent = None, torch.zeros_like(hidden_weight)
-        if ctx.needs_input_grad[5]:
+        if ctx.needs_input_grad[6]:
             d_input = torch.zeros_like(input_weight)
-            add_outer(d_input, flat, x.contiguous().flatten(0, 1))
+            add_outer(d_input, flat, x.contiguous().flatten(0, 1), code)
         # `gates` holds the gradients of the sums now: the first step's came from `start`, the
         # others' from the hidden state before.
-        add_outer(d_recurrent, gates[0], start)
-        add_outer(d_recurrent, gates[1:].flatten(0, 1), hidden[:-1].flatten(0, 1))
+        add_outer(d_recurrent, gates[0], start, code)
+        add_outer(d_recurrent, gates[1:].flatten(0, 1), hidden[:-1].flatten(0, 1), code)
         d_peepholes = None
         if ctx.layer.peepholes is not None:
             i, f, _, o = gates.chunk(4, dim=-1)
@@ -385,13 +405,14 @@ class _Layer(torch.autograd.Function):
             )
         return (
             None,
+            None,
             gates if ctx.known else None,
             d_x,
             back,
             carried,
             d_input,
             d_recurrent,
-            flat.sum(dim=0) if ctx.needs_input_grad[7] else None,
+            flat.sum(dim=0) if ctx.needs_input_grad[8] else None,
             d_peepholes,
         )
 
@@ -404,6 +425,7 @@ def learn(
     *,
     linear: bool,
     known_TBG: Tensor | None = None,
+    low: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Run a sequence with gradients; returns hidden states (T, B, units), the last cell (B, units).
 
@@ -416,11 +438,13 @@ def learn(
         known_TBG: the sums of the gates without the hidden state, bias and all, in the place of
             an input, which then has no width; contiguous, written over, and to be used by nothing
             else.
+        low: products are in bfloat16, all else in float32.
     """
     # Some versions of PyTorch give `apply` no type.
     apply: Any = _Layer.apply
     learned = (weights.input, weights.hidden, weights.bias, weights.peepholes)
-    hidden_TBU, cell = apply(linear, known_TBG, x_TBI, hidden_BU, cell_BU, *learned)
+    code = low_kernels if low else kernels
+    hidden_TBU, cell = apply(linear, code, known_TBG, x_TBI, hidden_BU, cell_BU, *learned)
     return hidden_TBU, cell
 
 

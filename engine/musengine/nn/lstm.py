@@ -70,6 +70,11 @@ def run_layer(
             layer = packed() if packed else compiled.Packed.of(weights, linear=linear)
             hidden_TBU, cell = compiled.run(x_TBI, *state, layer)
         return hidden_TBU.transpose(0, 1), (hidden_TBU[-1], cell)
+    if compiled.usable_low(x_BTI, weights.bias):
+        # What other layers gave may be in bfloat16; here only the products are.
+        x_TBI, hidden, cell = (t.float() for t in (x_BTI.transpose(0, 1), *state))
+        hidden_TBU, cell = compiled.learn(x_TBI, hidden, cell, weights, linear=linear, low=True)
+        return hidden_TBU.transpose(0, 1), (hidden_TBU[-1], cell)
     if weights.peepholes is not None:
         return None
     # No library has a layer with a linear candidate.
