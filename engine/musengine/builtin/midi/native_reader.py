@@ -7,9 +7,10 @@ import threading
 import numpy as np
 
 from musengine.builtin.midi import _scan
-from musengine.builtin.midi.assemble import MAX_NOTES, Part, Song, is_silence
+from musengine.builtin.midi.assemble import MAX_NOTES, Song, is_silence
 from musengine.builtin.midi.chunks import Chunks
 from musengine.builtin.midi.drums import may_move
+from musengine.builtin.midi.parts import Part
 from musengine.music.note_tables import LAST_TICK
 from musengine.utils.arrays import IntArray
 from musengine.utils.built import current
