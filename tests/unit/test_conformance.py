@@ -23,7 +23,7 @@ from musengine.interfaces.callback import Callback
 from musengine.interfaces.encoder import Encoded, Encoder
 from musengine.interfaces.loss import Loss, negative_log_likelihood
 from musengine.interfaces.metric import Evidence, Metric
-from musengine.interfaces.model import Batch, Model, Output
+from musengine.interfaces.model import Batch, Model, Output, Proposal
 from musengine.interfaces.reader import Item, Reader
 from musengine.interfaces.sampler import TokenSampler
 from musengine.interfaces.writer import Writer
@@ -138,6 +138,43 @@ class ReadTwice(Right):
         return self.step(prompt[:, -1], state, {})[1]
 
 
+class Ahead(Right):
+    """Chooses several tokens in one call, step by step."""
+
+    off = 0.0
+    """Added to the logits that tokens are drawn from."""
+    steps_read = 0
+    """How many steps too many are read."""
+
+    def choose_ahead(
+        self, last: Tensor | None, state: Any, conditioning: Mapping[str, Tensor], draw: Any
+    ) -> tuple[Proposal, Any] | None:
+        choices, said = [], []
+        for noise in draw.noise(self.layout.size).unbind(1):  # type: ignore[attr-defined]
+            out, state = self.step(last, state, {})
+            last = (out + self.off * torch.arange(5) + noise).argmax(dim=-1)
+            choices.append(last)
+            said.append(out)
+        for _ in range(self.steps_read):
+            _, state = self.step(last, state, {})
+        return Proposal(torch.stack(choices, dim=1), torch.stack(said, dim=1)), state
+
+
+class OtherTokensAhead(Ahead):
+    off = 1.0
+
+
+class ReadAhead(Ahead):
+    steps_read = 1
+
+
+class OtherLogitsAhead(Ahead):
+    def choose_ahead(self, *given: Any) -> tuple[Proposal, Any] | None:
+        made = super().choose_ahead(*given)
+        assert made is not None
+        return Proposal(made[0].choice, made[0].logits * 1.1), made[1]
+
+
 class Narrow(Right):
     def forward(self, batch: Batch) -> Output:
         out = super().forward(batch)
@@ -176,6 +213,9 @@ MODEL_FAULTS: dict[str, tuple[type[Right], str]] = {
     "a parameter in no group": (Ungrouped, "gradient"),
     "another answer step by step": (OtherStep, "stepping"),
     "a prompt's last step read twice": (ReadTwice, "prefill"),
+    "other tokens at once": (OtherTokensAhead, "ahead"),
+    "other logits at once": (OtherLogitsAhead, "ahead"),
+    "the last of several tokens read": (ReadAhead, "ahead"),
     "no state to carry": (
         changed(lambda out, _: Output(out.logits, out.targets, out.mask)),
         "carried-state",
@@ -200,6 +240,10 @@ def model_findings(model: type[Model[Any]], *, deep: bool = False) -> set[str]:
 
 def test_a_model_that_is_right() -> None:
     assert model_findings(Right, deep=True) == set()
+
+
+def test_a_model_that_rightly_chooses_several_tokens_at_once() -> None:
+    assert model_findings(Ahead) == set()
 
 
 @pytest.mark.parametrize("fault", MODEL_FAULTS)

@@ -16,6 +16,7 @@ from musengine.interfaces.loss import negative_log_likelihood
 from musengine.interfaces.model import Batch, Model, Output
 from musengine.interfaces.sampler import Draw, GridDraw
 from musengine.plugins.declarations import ModelDeclaration
+from musengine.testing.conformance.ahead import faults_ahead
 from musengine.testing.conformance.report import Finding, findings
 from musengine.training.device import mixed_precision, supports_bfloat16
 
@@ -58,6 +59,7 @@ class ModelCheck:
             checks.append(("leak", self._leak))
             if self.declaration.generation == "stepping":
                 checks += [("stepping", self._stepping), ("prefill", self._prefill)]
+                checks.append(("ahead", self._ahead))
             if self.declaration.stateful:
                 checks.append(("carried-state", self._carried))
         if deep and self.declaration.training == "gradient":
@@ -279,6 +281,14 @@ class ModelCheck:
                 "after prefill it says something else than after the same steps one by one; the "
                 "prompt's last step is given to the next `step`, and must not be read twice"
             )
+
+    def _ahead(self) -> Iterator[str]:
+        """Several tokens chosen in one call are those that it would choose one by one."""
+        if isinstance(self.layout, Tokens):
+            batch = _between(self.batch, 0, self._shortest())
+            known = _ForcedToken(batch.targets[:, 0])
+            for fault in faults_ahead(self.model(), self.layout, batch, known, TOLERANCE):
+                yield f"choose_ahead: {fault}"
 
     def _carried(self) -> Iterator[str]:
         """Two halves with the state carried along give what the whole gives."""
