@@ -26,8 +26,8 @@ from torch import Tensor
 from musengine.api import FloatArray, IntArray
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.fields import NEVER, FieldLogits
-from musengine_notes.form.lookback import KEY, keys_of
-from musengine_notes.form.similarity import BARS, mean_of_unstuck
+from musengine_notes.form.lookback import keys_of
+from musengine_notes.form.similarity import BARS, likeness, mean_of_unstuck
 from musengine_notes.layout import (
     BAR,
     DELAY,
@@ -167,12 +167,5 @@ def alike(events_NTF: IntArray, layout: NoteEvents, bar: int) -> FloatArray:
         begun = begun[begun < BARS]
         notes = events[:, PART] >= FIRST_PART
         there = np.unique(keys_of(time, events[:, PART], events[:, PITCH])[notes])
-        size = np.bincount(there // (KEY * bar), minlength=BARS)
-        for k, lag in enumerate(layout.lags):
-            later = there[np.isin(there - lag * bar * KEY, there)]
-            shared = np.bincount(later // (KEY * bar), minlength=BARS)
-            now = begun[begun >= lag]
-            union = size[now] + size[now - lag] - shared[now]
-            if (union > 0).any():
-                means[k] = (shared[now] / np.maximum(union, 1)).sum() / (union > 0).sum()
+        means[:] = likeness(there, begun, bar, layout.lags)
     return found

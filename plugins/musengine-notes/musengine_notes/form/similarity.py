@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musengine.api import FloatArray, Score
+from musengine.api import FloatArray, IntArray, Score
 from musengine.errors import UnreadableError
 from musengine_notes.events import bars_of
 from musengine_notes.form.lookback import KEY, keys_of
@@ -50,19 +50,8 @@ class Returns:
         content = np.unique(content[number < BARS])
         if not len(content):
             return
-        bar = content // (KEY * _LONGEST)
-        count = int(bar[-1]) + 1
-        size = np.bincount(bar, minlength=count)
-        shares = [math.nan] * len(self.layout.lags)
-        for k, lag in enumerate(self.layout.lags):
-            # Moved back by so many bars the note must be there: bars are the highest digit of the
-            # number.
-            later = content[np.isin(content - lag * KEY * _LONGEST, content)]
-            shared = np.bincount(later // (KEY * _LONGEST), minlength=count)[lag:]
-            union = size[lag:] + size[: max(count - lag, 0)] - shared
-            if (union > 0).any():
-                shares[k] = float((shared[union > 0] / union[union > 0]).mean())
-        self.shares.append(shares)
+        every = np.arange(content[-1] // (KEY * _LONGEST) + 1)
+        self.shares.append(likeness(content, every, _LONGEST, self.layout.lags))
 
     def at_once(self) -> int:
         """Return than how many events hardly ever more begin together: one time in a thousand."""
@@ -74,6 +63,33 @@ class Returns:
         rows = np.array(self.shares).reshape(len(self.shares), len(self.layout.lags))
         means = mean_of_unstuck(rows, _means(rows))
         return tuple(0.0 if math.isnan(mean) else mean for mean in means)
+
+
+def likeness(content: IntArray, bars: IntArray, length: int, lags: Sequence[int]) -> list[float]:
+    """Return for each lag the mean Jaccard index of bars that lie so far apart; NaN for none.
+
+    Args:
+        content: a number for each note, in ascending order, as `keys_of` makes them of the place in
+            the bar plus `length` for each bar before it.
+        bars: the numbers of the bars that are looked at, in ascending order.
+        length: grid steps of a bar, or more.
+        lags: bars.
+    """
+    bar = content // (KEY * length)
+    count = int(max(bar.max(initial=0), bars.max(initial=0))) + 1
+    size = np.bincount(bar, minlength=count)
+    means = [math.nan] * len(lags)
+    for k, lag in enumerate(lags):
+        # Moved back by so many bars the note must be there: bars are the highest digit of the
+        # number.
+        later = bar[np.isin(content - lag * KEY * length, content)]
+        shared = np.bincount(later, minlength=count)
+        now = bars[bars >= lag]
+        union = size[now] + size[now - lag] - shared[now]
+        now, union = now[union > 0], union[union > 0]
+        if len(now):
+            means[k] = float((shared[now] / union).mean())
+    return means
 
 
 def mean_of_unstuck(alike_NL: FloatArray, typical: Sequence[float]) -> tuple[float, ...]:
