@@ -96,6 +96,13 @@ def test_an_unknown_command_names_the_nearest_and_what_is_not_loaded(
     assert "no luck" in done.stderr
 
 
+def test_who_names_no_command_is_told_which_there_are(site_packages: SitePackages) -> None:
+    plugin(site_packages, "say-hello", "greet")
+    bare, asked = call(site_packages), call(site_packages, "--help")
+    assert (bare.returncode, bare.stdout) == (0, asked.stdout)
+    assert "says hello" in bare.stdout
+
+
 def test_a_core_command_looks_for_no_plugins_of_its_own_accord(site_packages: SitePackages) -> None:
     # `schema --help` needs no component, so that a plugin that breaks is not even imported.
     site_packages.add("sad-plugin", {"sad": "sad"}, sad="print('imported')")

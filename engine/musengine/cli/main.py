@@ -73,7 +73,8 @@ def _main(words: Sequence[str]) -> int:
     try:
         # argparse prints usage and errors itself, with whatever stood on the command line.
         with contextlib.redirect_stderr(cast("TextIO", PlainText(sys.stderr))):
-            parsed = _parsed(words)
+            # Who names no command wants to know which there are.
+            parsed = _parsed(words or ["--help"])
     except UserError as error:
         return _told_plainly(error)
     # After parsing: `rich` takes longer to import than `--version` to answer.
@@ -164,7 +165,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         UserError: the named command's plugin is broken.
     """
     parser = argparse.ArgumentParser(
-        prog="musengine", description="From a folder of music to a trained model and new pieces."
+        prog="musengine",
+        description="From a folder of music to a trained model and new pieces.",
+        epilog="To begin: musengine run FOLDER",
     )
     parser.add_argument("--version", action="version", version=f"musengine {__version__}")
     # Found without argparse, which would need all commands: adding the arguments of one imports its
