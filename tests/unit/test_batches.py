@@ -18,6 +18,7 @@ from musengine.builtin.batching import (
     WholePieceBatching,
     WindowBatching,
 )
+from musengine.data import batching as module
 from musengine.data.batching import Batches, collate, windows
 from musengine.interfaces.batching import IDLE_ROW, BatchingStrategy, Row
 from musengine.interfaces.encoder import Encoded, EncodedPiece
@@ -365,6 +366,28 @@ def test_an_epoch_can_be_taken_up_at_any_batch(batching):
             assert torch.equal(again.steps, batch.steps)
             assert torch.equal(again.mask, batch.mask)
             assert torch.equal(again.reset, batch.reset)
+
+
+@pytest.mark.parametrize(("bytes_ahead", "taken"), [(2**19, 16), (3 * 192, 3), (1, 1)])
+def test_small_batches_are_put_together_several_at_once(monkeypatch, bytes_ahead, taken):
+    batches = batches_of(tokens(200), "segments", sequence_length=5, batch_size=4)
+    plain, made = [collate(rows, batches.pieces) for rows in batches.plan(0)], []
+    monkeypatch.setattr(module, "_AHEAD_BYTES", bytes_ahead)
+    monkeypatch.setattr(module, "collate", lambda *given: made.append(given) or collate(*given))
+    found = batches.epoch(0)
+    # Four rows of six whole numbers of eight bytes.
+    assert next(found).steps.nbytes == 192 == plain[0].steps.nbytes
+    assert len(made) == min(taken, len(plain))
+    rest = list(found)
+    assert len(rest) + 1 == len(made) == len(plain) == 10
+    assert all(torch.equal(a.steps, b.steps) for a, b in zip(rest, plain[1:], strict=True))
+
+
+def test_what_is_not_to_be_learned_from_is_masked():
+    rows = [Row(0, 0, 4), Row(0, 2, 5, context=2), Row(-1, 0, 4), IDLE_ROW]
+    batch = collate(rows, tokens(6))
+    assert batch.mask.int().tolist() == [[1, 1, 1, 1], [0, 0, 1, 0], [0] * 4, [0] * 4]
+    assert batch.pieces.tolist() == [0, 0, -1, -1]
 
 
 def test_a_batch_may_be_used_several_times_in_a_row():

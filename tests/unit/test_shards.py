@@ -179,6 +179,8 @@ def test_many_shards_need_few_open_files_and_little_memory(tmp_path, monkeypatch
         [n, n + 1] for n in range(19, -1, -1)
     ]
     assert len(shards._maps) == 3
+    # None of a map that is let go, whose pages nobody would release any more.
+    assert len(shards._views) <= 3
     assert all(isinstance(whole, mmap.mmap) for whole in shards._maps.values())
 
 
@@ -207,6 +209,19 @@ def test_a_shard_cut_short_in_use_is_told(tmp_path: Path, mapped_before: bool) -
     os.truncate(path, 4096)
     with refused("shard-lost", "shorter"):
         _ = piece.encoded
+
+
+def test_arrays_are_made_once_for_a_piece_that_is_asked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_VIEWS", 2)
+    write_shards(tmp_path, [(name, tokens(*range(n))) for n, name in enumerate("abc")])
+    shards = Shards(tmp_path)
+    shards.find()
+    # Pieces of no steps begin where the next one does.
+    empty, one, two = (shards.piece(name, "", name) for name in "abc")
+    assert [len(each.encoded.steps) for each in (empty, one)] == [0, 1]
+    assert one.encoded is one.encoded
+    assert two.encoded.steps.tolist() == [0, 1]
+    assert list(shards._views) == [two._location]
 
 
 def test_changes_to_an_array_are_not_written(tmp_path):

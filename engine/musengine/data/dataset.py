@@ -35,7 +35,7 @@ from musengine.utils.arrays import IntArray
 from musengine.utils.lazy import LazySequence
 from musengine.utils.progress import SILENT, ProgressReporter
 
-_KEPT = 256
+_KEPT = 4096
 """Pieces of a part that are kept after they were asked for; their arrays are not."""
 
 

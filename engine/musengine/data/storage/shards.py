@@ -39,6 +39,9 @@ FULL = 24 * 2**20
 _OPEN = 128
 """Shards that are mapped at once: each takes one of the process's open files."""
 
+_VIEWS = 4096
+"""Pieces whose arrays are kept after they were asked for: views, which hold no page in memory."""
+
 _RESIDENT = 12 * 2**20
 """Bytes that may be touched before the pages in memory are released."""
 
@@ -53,17 +56,19 @@ _ROW_BITS = 40
 """Bits of a place that are the row in a shard; those above are the shard's number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Location:
     """Where a piece is: its shard, the arrays that hold it, the first step and their number.
 
     Attributes:
         end: offset in the shard at which the last of these arrays ends.
+        size: bytes of the piece.
     """
 
     shard: str
     spans: Mapping[str, Span]
     end: int
+    size: int
     start: int
     steps: int
     dropped: Mapping[str, int]
@@ -93,7 +98,8 @@ class _Shard:
         group, start, steps, dropped, notes = self.numbers[row].tolist()
         spans = self.groups[group]
         end = max(span.end for span in spans.values())
-        return Location(self.path, spans, end, start, steps, self.dropped[dropped], notes)
+        size = steps * sum(span.step_bytes for span in spans.values())
+        return Location(self.path, spans, end, size, start, steps, self.dropped[dropped], notes)
 
 
 def write_shards(folder: Path, entries: Iterable[ShardEntry]) -> list[Path]:
@@ -183,6 +189,7 @@ class Shards:
         self._shards: list[_Shard] = []
         self._index: tuple[Array, IntArray] | None = None
         self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
+        self._views: dict[Location, Encoded] = {}
         self._touched = 0
 
     def __contains__(self, key: str) -> bool:
@@ -258,25 +265,15 @@ class Shards:
         # Asked anew each time: reading pages that are not there any more ends the process.
         if min(mapped.size(), len(mapped)) < location.end:
             raise lost(location.shard, "it is shorter than it was")
-        arrays = {}
-        for name, span in location.spans.items():
-            first, size = location.start * span.step_bytes, location.steps * span.step_bytes
-            shape = (location.steps, *span.inner)
-            self._touched += size  # at most: often a part of it is read
-            if not size:
-                # `frombuffer` refuses to give an empty array at the end of a file.
-                arrays[name] = np.zeros(shape, dtype=span.dtype)
-                continue
-            count = size // span.dtype.itemsize
-            flat = np.frombuffer(mapped, span.dtype, count, span.offset + first)
-            arrays[name] = flat.reshape(shape)
+        self._touched += location.size  # at most: often a part of it is read
         if self._touched > _RESIDENT:
             self._release_pages()
-        steps = arrays.pop("steps")
-        conditioning = {
-            name.removeprefix("conditioning."): channel for name, channel in arrays.items()
-        }
-        return Encoded(steps, conditioning, location.dropped, notes=location.notes)
+        # Each row of each batch asks for one, most often for those of the batch before.
+        if (encoded := self._views.get(location)) is None:
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            encoded = self._views[location] = _viewed(mapped, location)
+        return encoded
 
     def _release_pages(self) -> None:
         """Let go of the pages in memory; they are read from the file again when they are needed.
@@ -302,9 +299,28 @@ class Shards:
             raise lost(path, str(error)) from error
         self._maps[path] = mapped
         if len(self._maps) > _OPEN:
-            # Views that are still held keep their map alive.
+            # Views that are still held keep their map alive, and its pages are not released.
             self._maps.popitem(last=False)
+            self._views.clear()
         return mapped
+
+
+def _viewed(mapped: mmap.mmap, location: Location) -> Encoded:
+    """Return a piece's arrays as views of its file."""
+    arrays = {}
+    for name, span in location.spans.items():
+        first, size = location.start * span.step_bytes, location.steps * span.step_bytes
+        shape = (location.steps, *span.inner)
+        if not size:
+            # `frombuffer` refuses to give an empty array at the end of a file.
+            arrays[name] = np.zeros(shape, dtype=span.dtype)
+            continue
+        count = size // span.dtype.itemsize
+        flat = np.frombuffer(mapped, span.dtype, count, span.offset + first)
+        arrays[name] = flat.reshape(shape)
+    steps = arrays.pop("steps")
+    conditioning = {name.removeprefix("conditioning."): channel for name, channel in arrays.items()}
+    return Encoded(steps, conditioning, location.dropped, notes=location.notes)
 
 
 def _read(path: Path) -> tuple[_Shard, dict[str, str], dict[str, str]]:
