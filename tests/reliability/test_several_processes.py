@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -13,51 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from same_training import EXACT, assert_same_training, weights, write_tunes
 from torch.distributed import HashStore
 
 from conftest import PIPELINE
 from helpers import refused
+from musengine.distributed import meeting
 from musengine.distributed.launch import Place, place
-from musengine.distributed.ranks import ALONE, ProcessLostError, Ranks, _backend, _own_gpu
+from musengine.distributed.meeting import _backend, _own_gpu
+from musengine.distributed.ranks import ALONE, ProcessLostError, Ranks
 from musengine.plugins import manager
 from musengine.runs.folder import find_folder
 from musengine.runs.processes.ranks import work_together
 from musengine.training import checkpoint
 
 TOGETHER = Path(__file__).with_name("together.py")
-EXACT = """
-[corpus]
-path = "tunes.json"
-cache = "cache"
-
-[encoder]
-step = "1 beat"
-lowest = 60
-highest = 72
-
-[model]
-type = "lstm3"
-layers = [8]
-dropout = 0.0
-
-[training]
-steps = 50
-batch_size = 5
-sequence_length = 8
-checkpoint_every = 20
-log_every = 5
-threads = 1
-device = "cpu"
-precision = "float64"
-optimizer = "sgd"
-learning_rate = 0.5
-clip_norm = 0.8
-
-[generate]
-count = 3
-length = "8 steps"
-prompt_length = "4 steps"
-"""
 
 
 def torchrun(
@@ -77,37 +48,10 @@ def torchrun(
     )
 
 
-def weights(run: Path) -> dict[str, Any]:
-    """The weights of a run's last checkpoint."""
-    return checkpoint.load(sorted((run / "checkpoints").glob("*"))[-1]).model
-
-
-def losses(run: Path) -> list[tuple[int, Any]]:
-    """What a run's log says of losses, and of the validation part."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], line.get("loss", line.get("valid"))) for line in lines if "step" in line]
-
-
-def assert_same_training(one: Path, other: Path) -> None:
-    """Compare two runs of one pipeline: weights and losses are the same but for rounding."""
-    here, there = weights(one), weights(other)
-    assert here.keys() == there.keys()
-    for name, values in here.items():
-        assert float((there[name] - values).abs().max()) < 1e-9, name
-    assert len(losses(one)) == len(losses(other)) > 10
-    for (step, loss), (same, figure) in zip(losses(one), losses(other), strict=True):
-        assert same == step
-        assert figure == pytest.approx(loss, abs=1e-9), step
-
-
 @pytest.fixture
 def music(folder: Path) -> Path:
     """A folder with tunes of different length and two pipelines for them."""
-    tunes = {
-        "train": [[[60 + t * k % 7, 67] for t in range(40 + k)] for k in range(1, 9)],
-        "valid": [[[60 + t % k, 67] for t in range(40)] for k in range(4, 7)],
-    }
-    (folder / "tunes.json").write_text(json.dumps(tunes))
+    write_tunes(folder)
     (folder / "pipe.toml").write_text(EXACT)
     (folder / "drop.toml").write_text(PIPELINE.replace("layers", "dropout = 0.3\nlayers"))
     model = 'type = "lstm3"\nlayers = [8]\ndropout = 0.0'
@@ -211,7 +155,7 @@ def test_a_mistake_is_told_once(music: Path) -> None:
 
 def test_a_process_that_is_told_to_end_says_that_another_was_lost(monkeypatch) -> None:
     monkeypatch.setattr(
-        "musengine.runs.processes.ranks.joined", lambda _: contextlib.nullcontext(ALONE)
+        "musengine.runs.processes.ranks.joined", lambda _: contextlib.nullcontext(Ranks(0, 2))
     )
     here, registry = Place(0, 2), manager.load().registry
     lost = ProcessLostError("the other one", code="process-lost")
@@ -249,17 +193,18 @@ def test_every_row_is_one_process_s(size: int, count: int) -> None:
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_what_is_started_again_goes_on_with_its_new_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_started_again_goes_on_with_its_new_folder(tmp_path: Path) -> None:
     for name in ("run", "run-2"):
         (tmp_path / name).mkdir()
-    assert find_folder("run", tmp_path / "run", new=True).path.name == "run-3"
-    for name, value in {"MASTER_ADDR": "localhost", "WORLD_SIZE": "2", "RANK": "0"}.items():
-        monkeypatch.setenv(name, value)
-    assert find_folder("run", tmp_path / "run", new=True).path.name == "run-3"
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert find_folder("run", tmp_path / "run", new=True).path.name == "run-2"
+    named = {"run_dir": tmp_path / "run", "new": True}
+    assert find_folder("run", **named).path.name == "run-3"
+    store = HashStore()
+    assert find_folder("run", **named, ranks=Ranks(0, 2, store)).path.name == "run-3"
+    # It may be started again before there is a folder, or after; and be the only one left.
+    assert find_folder("run", **named, ranks=Ranks(0, 2, store)).path.name == "run-3"
+    (tmp_path / "run-3").mkdir()
+    assert find_folder("run", **named, ranks=Ranks(0, 1, store)).path.name == "run-3"
+    assert find_folder("run", **named, ranks=Ranks(0, 2, HashStore())).path.name == "run-4"
     assert find_folder("run", tmp_path / "run", new=False).path.name == "run"
 
 
@@ -287,10 +232,26 @@ def test_over_nccl_where_every_process_has_a_gpu(
         assert list(found) == [backend, backend]
 
 
+def test_a_pytorch_without_nccl_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter([(HashStore(), 0, 2)])
+    # A function of the package has the module's name.
+    module = importlib.import_module("torch.distributed.rendezvous")
+    monkeypatch.setattr(module, "rendezvous", lambda *_, **__: found)
+    monkeypatch.setattr(meeting, "_life", lambda *_: "life")
+    monkeypatch.setattr(meeting, "_backend", lambda *_, **__: "cpu:gloo,cuda:nccl")
+
+    def refuse(backend: str, **_: Any) -> None:
+        raise RuntimeError(f"{backend}: Distributed package doesn't have NCCL built in\nand more")
+
+    monkeypatch.setattr("torch.distributed.init_process_group", refuse)
+    with refused("processes-apart", "2 processes", "NCCL"), meeting.joined(Place(0, 2)):
+        pass
+
+
 def test_the_place_in_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert place() is None
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert place() is None  # no address: something else's variable
@@ -299,12 +260,15 @@ def test_the_place_in_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
         place()
     monkeypatch.setenv("RANK", "3")
     assert place() == Place(3, 4, local_rank=3)
-    assert Place(3, 4).on_one_machine
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
-    assert place() == (found := Place(3, 4, local_rank=1, local_size=2, restarts=2))
-    assert not found.on_one_machine
+    assert place() == Place(3, 4, local_rank=1, local_size=2)
     monkeypatch.setenv("WORLD_SIZE", "many")
     with refused("environment-value", "WORLD_SIZE", "'many'"):
         place()
+    # The only one that `torchrun` has left may be started again, and others with it.
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("RANK", "0")
+    assert place() is None
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "7")
+    assert place() == Place(0, 1, local_rank=1, local_size=2)

@@ -1,7 +1,7 @@
 """Command lines, one after the other, in each of the processes that `torchrun` starts.
 
 The arguments are JSON: a list of command lines, and the rank and the step at which a process is
-killed in the first life of its job, if any.
+killed in the first life of its job, if any; then the rank of one that is late in its second.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 
@@ -33,7 +34,10 @@ if __name__ == "__main__":
     from musengine.distributed.launch import leave
 
     if len(sys.argv) > 2:
-        die_at(*json.loads(sys.argv[2]))
+        rank, step, *late = json.loads(sys.argv[2])
+        die_at(rank, step)
+        if late == [int(os.environ["RANK"])] and os.environ["TORCHELASTIC_RESTART_COUNT"] != "0":
+            time.sleep(6)
     for line in json.loads(sys.argv[1]):
         if status := main(line):
             raise SystemExit(status)

@@ -20,30 +20,25 @@ class Place:
         size: how many there are.
         local_rank: its number among those on its machine.
         local_size: how many there are on its machine; 0 where nothing says so.
-        restarts: how often the job was started again after one of them had failed.
     """
 
     rank: int
     size: int
     local_rank: int = 0
     local_size: int = 0
-    restarts: int = 0
-
-    @property
-    def on_one_machine(self) -> bool:
-        """Whether all of them are on this machine."""
-        return self.local_size in (0, self.size)
 
 
 def place() -> Place | None:
-    """Return this process's place in its job; None where it is alone.
+    """Return this process's place in its job; None where nothing has started it as one of several.
+
+    What `torchrun` has started has one also where it is the only one that is left.
 
     Raises:
         UserError: the environment variables that say so are no numbers that go together.
     """
     size = _number("WORLD_SIZE", 1)
     # Other programs set WORLD_SIZE too; only with an address there is somebody to meet.
-    if size < 2 or "MASTER_ADDR" not in os.environ:
+    if "MASTER_ADDR" not in os.environ or (size < 2 and not started_by_torchrun()):
         return None
     rank = _number("RANK", size)
     if rank >= size:
@@ -57,8 +52,12 @@ def place() -> Place | None:
         size,
         local_rank=_number("LOCAL_RANK", rank),
         local_size=_number("LOCAL_WORLD_SIZE", 0),
-        restarts=_number("TORCHELASTIC_RESTART_COUNT", 0),
     )
+
+
+def started_by_torchrun() -> bool:
+    """Return whether PyTorch's launcher has started this process, and starts it again."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def leave(status: int) -> NoReturn:

@@ -6,12 +6,9 @@ Imports torch only where there are several.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from musengine.distributed.launch import Place
 from musengine.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,13 +16,6 @@ if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
 T = TypeVar("T")
-
-_PATIENCE = timedelta(days=1)
-"""How long a process waits for the others: the first may encode a large corpus. One that ends is
-noticed at once."""
-
-_meetings = itertools.count()
-"""How often this process has met others: the number is the same at all of them."""
 
 
 class ProcessLostError(UserError):
@@ -40,10 +30,12 @@ class Ranks:
     Args:
         rank: its number.
         size: how many there are.
+        store: that they share, and that is still there when the job is started again by itself.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
+    def __init__(self, rank: int = 0, size: int = 1, store: Store | None = None) -> None:
         self.rank, self.size = rank, size
+        self._store = store
 
     @property
     def first(self) -> bool:
@@ -59,6 +51,12 @@ class Ranks:
         """Return at every process what the first one gives."""
         agreed: T = value if self.alone else self._told(value, 0)
         return agreed
+
+    def settled(self, name: str, value: str) -> str:
+        """Return what was given under a name first, now or before the job was started again."""
+        if self._store is None:
+            return value
+        return self._store.compare_set(f"settled/{name}", "", value).decode()
 
     def gathered(self, value: T) -> list[T]:
         """Return at every process what each one gives, by rank."""
@@ -103,72 +101,6 @@ class Ranks:
 
 
 ALONE = Ranks()
-
-
-@contextlib.contextmanager
-def joined(place: Place | None) -> Iterator[Ranks]:
-    """Meet the other processes of a job, over gloo, and over NCCL what is on GPUs.
-
-    Args:
-        place: of this one; None where it is alone.
-
-    Raises:
-        UserError: they do not meet.
-    """
-    if place is None:
-        yield ALONE
-        return
-    import torch
-    from torch.distributed import destroy_process_group, init_process_group
-    from torch.distributed.distributed_c10d import PrefixStore
-    from torch.distributed.rendezvous import rendezvous
-
-    own_gpu = _own_gpu(place)
-    if torch.cuda.is_available():
-        torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
-    try:
-        store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
-        # On one machine the store outlives a job that is started again: what the processes that
-        # are gone have left in it is not to be found.
-        life = place.restarts if place.on_one_machine else 0
-        store = PrefixStore(f"musengine/{life}/{next(_meetings)}", store)
-        backend = _backend(store, place, own_gpu=own_gpu)
-        init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
-    except (RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"the {place.size} processes of this job do not meet ({reason}): start them with "
-            "torchrun, and look whether they reach MASTER_ADDR and MASTER_PORT",
-            code="processes-apart",
-        ) from error
-    yield Ranks(place.rank, place.size)
-    # After a fault the others may be gone; the end of the process is the end of it all.
-    destroy_process_group()
-
-
-def _own_gpu(place: Place) -> bool:
-    """Return whether this process can send over NCCL, which takes one GPU for one process."""
-    import torch
-    from torch.distributed import is_nccl_available
-
-    if not torch.cuda.is_available() or not is_nccl_available():
-        return False
-    return (place.local_size or place.size) <= torch.cuda.device_count()
-
-
-def _backend(store: Store, place: Place, *, own_gpu: bool) -> str:
-    """Return over what all processes send, agreed on: NCCL for what is on GPUs where all can.
-
-    Gloo sends what is on either, more slowly.
-
-    Args:
-        store: that all of them share.
-        place: of this one.
-        own_gpu: this one can send over NCCL.
-    """
-    store.set(f"own_gpu/{place.rank}", str(int(own_gpu)))
-    able = [store.get(f"own_gpu/{rank}") == b"1" for rank in range(place.size)]
-    return "cpu:gloo,cuda:nccl" if all(able) else "gloo"
 
 
 @contextlib.contextmanager

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from musengine.config.toml import SettingsSource, apply, read
 from musengine.data.dataset import Dataset
-from musengine.distributed.launch import place
 from musengine.errors import ConfigError, UserError
 from musengine.generation.prompts import steps_needed, store_prompts
 from musengine.generation.written import Known, settings_of
@@ -36,6 +36,9 @@ from musengine.utils.files import (
     write_text,
 )
 from musengine.utils.format import counted
+
+if TYPE_CHECKING:
+    from musengine.distributed.ranks import Ranks
 
 RUNS = Path("runs")
 
@@ -337,19 +340,32 @@ def is_run_folder(path: Path) -> bool:
     return RunFolder(path).exists
 
 
-def find_folder(name: str, run_dir: Path | None, *, new: bool) -> RunFolder:
-    """Return the folder of a pipeline's run: named, or `runs/NAME`, or the next free `NAME-N`."""
+def find_folder(
+    name: str, run_dir: Path | None, *, new: bool, ranks: Ranks | None = None
+) -> RunFolder:
+    """Return the folder of a pipeline's run: named, or `runs/NAME`, or the next free `NAME-N`.
+
+    Args:
+        name: of the pipeline.
+        run_dir: the folder that was named, if any.
+        new: take the next free one.
+        ranks: the processes of a job, if it is one: started again by itself, it goes on with the
+            folder that it took before.
+    """
     path = run_dir if run_dir is not None else RUNS / name
     if not new:
         return RunFolder(path)
-    first, number = path, 2
-    latest = path
-    while path.exists():
-        latest, path = path, first.with_name(f"{first.name}-{number}")
+    number = 1
+    while _numbered(path, number).exists():
         number += 1
-    # What is started again by itself goes on with the folder that it began.
-    here = place()
-    return RunFolder(latest if here is not None and here.restarts else path)
+    if ranks is not None:
+        # The number alone: a store takes text, and a name need not be UTF-8.
+        number = int(ranks.settled(f"folder/{os.fsencode(path).hex()}", str(number)))
+    return RunFolder(_numbered(path, number))
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.name}-{number}")
 
 
 def newest_run() -> RunFolder:

@@ -131,7 +131,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
 
 
-def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
+def _session(parsed: argparse.Namespace, context: CommandContext, ranks: Ranks) -> Session:
     from musengine.data.discovery import check_sources, music_source
     from musengine.pipeline.resolve import load_pipeline
 
@@ -151,6 +151,7 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
             start=parsed.start,
             settings=parsed.settings,
             reporter=context.reporter,
+            ranks=ranks,
         )
     if parsed.start is not None:
         from musengine.runs.named import find_run
@@ -163,7 +164,7 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
         from musengine.runs.folder import find_folder
         from musengine.runs.needed_plugins import with_needed
 
-        run = find_folder(parsed.file.stem, parsed.run_dir, new=parsed.new)
+        run = find_folder(parsed.file.stem, parsed.run_dir, new=parsed.new, ranks=ranks)
         # The run that is there may have been made with a plugin that is missing now: it says which.
         raise with_needed(error, run.path, registry) from error
     # What needs PyTorch comes after the mistakes that can be found without.
@@ -171,7 +172,7 @@ def _session(parsed: argparse.Namespace, context: CommandContext) -> Session:
     from musengine.runs.folder import find_folder
     from musengine.runs.session import Session
 
-    folder = find_folder(loaded.name, parsed.run_dir, new=parsed.new)
+    folder = find_folder(loaded.name, parsed.run_dir, new=parsed.new, ranks=ranks)
     session = Session(loaded, folder, registry, reporter=context.reporter)
     named = any(setting.startswith("training.minutes") for setting in parsed.settings)
     if parsed.minutes is None or named:
@@ -215,7 +216,7 @@ def _work(
 ) -> int:
     profile: Profiler = Profile() if parsed.profile else UNPROFILED
     with profile.stage("setting up"):
-        session = _session(parsed, context)
+        session = _session(parsed, context, ranks)
     session.ranks, session.profile = ranks, profile
     from musengine.runs.session import Interrupted
 

@@ -19,6 +19,7 @@ from musengine.runs.named import find_run
 from musengine.utils.progress import SILENT, ProgressReporter
 
 if TYPE_CHECKING:
+    from musengine.distributed.ranks import Ranks
     from musengine.runs.choice.candidates import Start
     from musengine.runs.session import Session
 
@@ -37,6 +38,7 @@ def begin_or_go_on(
     start: str | None = None,
     settings: Sequence[str] = (),
     reporter: ProgressReporter = SILENT,
+    ranks: Ranks | None = None,
 ) -> Session:
     """Return the work on a corpus: a new choice, or the one that its run folder holds.
 
@@ -51,12 +53,13 @@ def begin_or_go_on(
         start: a run or a trained model to go on from.
         settings: `TABLE.KEY=VALUE` each, laid over the choice.
         reporter: receives the progress.
+        ranks: the processes of the job, if it is one.
 
     Raises:
         UserError: there is no music, no model for it, or the folder is another run's.
     """
     name = name_of(source)
-    folder = find_folder(name, run_dir, new=new)
+    folder = find_folder(name, run_dir, new=new, ranks=ranks)
     wanted = _start(start, registry, minutes or default)
     if folder.exists:
         pipeline = _chosen_before(folder, source, registry, minutes, settings)

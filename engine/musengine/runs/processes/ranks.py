@@ -19,7 +19,8 @@ import torch
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
 from musengine.distributed.launch import Place
-from musengine.distributed.ranks import ProcessLostError, Ranks, joined
+from musengine.distributed.meeting import joined
+from musengine.distributed.ranks import ProcessLostError, Ranks
 from musengine.errors import UserError
 from musengine.interfaces.command import ExitStatus
 from musengine.interfaces.contracts.values import check_state
@@ -164,6 +165,8 @@ def work_together(place: Place, registry: Registry, work: Callable[[Ranks], int]
         work: what the first process does.
     """
     with joined(place) as ranks:
+        if ranks.alone:
+            return work(ranks)
         if not ranks.first:
             return _help(place, registry, ranks)
         try:
