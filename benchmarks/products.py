@@ -1,6 +1,7 @@
 """Matrix products of recurrent layers, ways to compute them: GFLOP a second of one thread.
 
-By the thread's own processor time, the best of several turns, since others may run.
+By the thread's own processor time, the best of several turns, since others may run. In bfloat16
+where we have code for it; the factors of ours are in float32 and rounded on the way.
 """
 
 from __future__ import annotations
@@ -55,6 +56,20 @@ def main() -> None:
             "oneDNN, packed": lambda a=a, w=turned: ONE_DNN(a, w, None, "none", [], ""),
             "NumPy (OpenBLAS)": lambda a=a_numpy, b=b_numpy, c=c_numpy: a.dot(b, out=c),
         }
+        if compiled.low_kernels:
+            low = compiled.packed(b, compiled.low_kernels)
+            at = (
+                compiled.low_kernels,
+                *sizes[1:],
+                a.data_ptr(),
+                depth,
+                low.data_ptr(),
+                *addresses[3:],
+            )
+            ways["compiled, bfloat16"] = lambda at=at: compiled._recurrent.product(*at)
+            a_low, b_low = a.bfloat16(), b.bfloat16()
+            c_low = c.bfloat16()
+            ways["torch.mm, bfloat16"] = lambda a=a_low, b=b_low, c=c_low: torch.mm(a, b, out=c)
         operations = 2.0 * rows * depth * columns
         figures[f"{name}: {rows} x {depth} x {columns}"] = {
             way: rate(work, operations) for way, work in ways.items()
