@@ -10,6 +10,10 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 #include <immintrin.h>
+// Older compilers know no products in bfloat16, and make all the rest.
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 10
+#define HAS_PAIRS
+#endif
 #endif
 
 typedef int64_t extent;
@@ -164,6 +168,7 @@ namespace avx512 {
 #define ROWS 12
 #define PARTS 2
 #include "_lanes.hpp"
+#if defined(HAS_PAIRS)
 #if defined(__clang__)
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma"))), \
@@ -177,6 +182,7 @@ namespace avx512 {
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
+#endif
 #endif
 #undef LANES
 #undef ROWS
@@ -203,7 +209,7 @@ namespace plain {
 #undef PARTS
 }
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(HAS_PAIRS)
 // Whether there are products in bfloat16 of registers, and none of whole matrices (AMX): those are
 // faster still, and PyTorch's own library has them.
 static bool pairs_alone() {
@@ -224,8 +230,10 @@ static const Kernels *kernels_of(const char *name) {
     if (!strcmp(name, "avx512") && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512dq"))
         return &avx512::KERNELS;
+#if defined(HAS_PAIRS)
     if (!strcmp(name, "avx512_bf16") && kernels_of("avx512") && pairs_alone())
         return &avx512::LOW_KERNELS;
+#endif
     if (!strcmp(name, "avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return &avx2::KERNELS;
 #endif
