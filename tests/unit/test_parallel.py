@@ -148,6 +148,20 @@ def test_the_kind_of_crash_is_told():
     ]
 
 
+def say(task: int) -> int:
+    print("\x1b[31mto the output", flush=True)
+    print("\x1b]0;title\x07to the errors", file=sys.stderr)
+    return task
+
+
+def test_what_a_worker_prints_is_shown_and_not_done(capfd):
+    assert list(process_map(say, [1], workers=1, timeout=60, serial_below=0)) == [1]
+    shown = capfd.readouterr()
+    assert "\\x1b[31mto the output" in shown.out
+    assert "\\x1b]0;title" in shown.err
+    assert "\x1b" not in shown.out + shown.err
+
+
 def test_a_task_that_hangs_is_given_up_while_others_go_on():
     tasks: list[int | str] = [1, "hang", *range(2, 30), "hang", 30]
     results = list(process_map(act, tasks, workers=2, timeout=0.4, serial_below=0))

@@ -15,11 +15,12 @@ from typing import TextIO, cast
 
 from musengine import __version__
 from musengine.builtin.commands import COMMANDS
-from musengine.cli.streams import PlainText, plain_output
+from musengine.cli.streams import plain_output
 from musengine.errors import UserError, did_you_mean, is_strict
 from musengine.interfaces.command import CommandContext, ExitStatus
 from musengine.plugins.declarations import CommandDeclaration
 from musengine.plugins.registry import Distribution, RegistryEntry
+from musengine.utils.plain_text import PlainText
 from musengine.utils.signals import ended_by_signals
 
 logger = logging.getLogger(__name__)

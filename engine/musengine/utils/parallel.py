@@ -14,6 +14,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -27,6 +28,7 @@ from typing import Any, Generic, TypeVar
 
 from musengine.errors import MachineError, UserError, is_strict, machines_fault
 from musengine.utils.format import shown_number
+from musengine.utils.plain_text import PlainText
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -323,6 +325,10 @@ def _work(function: Callable[[T], R], pipe: connection.Connection) -> None:
     # Ctrl-C reaches the whole process group; it is the parent that ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # What a library prints about a stranger's file may have escape sequences in it.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is not None:
+            setattr(sys, name, PlainText(getattr(sys, name)))
     with contextlib.suppress(EOFError, OSError):
         pipe.send(None)
         while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +45,8 @@ def scores_in(
     """
     from music21 import stream
 
-    with warnings.catch_warnings():
+    # music21 prints warnings of its own, with the file's text in them as it stands.
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             parsed = parse()

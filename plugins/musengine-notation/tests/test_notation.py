@@ -173,6 +173,12 @@ def test_humdrum_is_read(tmp_path):
     assert (score.meter.tolist(), score.key.tolist()) == ([[2, 4]], [[1, 0]])
 
 
+def test_what_music21_warns_of_does_not_reach_the_terminal(tmp_path, capfd):
+    (piece,) = read(tmp_path, "a.krn", "**kern\n*M\x1b[31m4/4\n4c\n2e\n*-\n")
+    assert len(piece.content) == 2
+    assert capfd.readouterr() == ("", "")
+
+
 def test_old_humdrum_files_need_not_be_utf8(tmp_path):
     (piece,) = read(tmp_path, "a.krn", ("!!!COM: Dvořák\n" + KERN).encode("iso-8859-2"))
     assert len(piece.content) == 7
