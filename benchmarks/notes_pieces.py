@@ -7,9 +7,9 @@ sampler as it is by default. Told are how many are empty or stuck; how alike the
 lie some bars apart, and the longest run of notes copied from the training part, both beside
 held-out human pieces cut to as many bars, with the 95 % interval of the mean over a hundred of
 them; what the bound on copied runs costs, in nats a note of the model's own pieces; how many files
-miditoolkit or symusic read otherwise than they were written; and notes made in a second of one
-thread's processor time, one piece alone and sixteen side by side, beside a plain loop over the
-baseline of `notes.py`, which reads its context anew for each token.
+miditoolkit or symusic read otherwise than they were written; and notes of one piece made in a
+second of one thread's processor time, beside a plain loop over the baseline of `notes.py`, which
+reads its context anew for each token.
 
 A cell that is there is not measured again (`--again` does).
 """
@@ -158,23 +158,16 @@ def speed(run: Path, baseline: Path) -> dict[str, Any]:
     model.eval()
     rates: dict[str, list[float]] = {}
     for _ in range(TURNS):
-        for count in (1, 16):
-            began = time.process_time()
-            scores = trained.generate(count=count, length=f"{BARS} bars", seed=1)
-            notes = sum(len(score) for score in scores)
-            rates.setdefault(f"notes, {count}", []).append(notes / (time.process_time() - began))
-            began = time.process_time()
-            notes = drawn(model, remi, count, TOKENS, seed=1)
-            rates.setdefault(f"remi, {count}", []).append(notes / (time.process_time() - began))
-    median = {name: statistics.median(values) for name, values in rates.items()}
-    return {
-        f"notes a second, {count} side by side": {
-            "ours": round(median[f"notes, {count}"], 1),
-            "plain loop": round(median[f"remi, {count}"], 1),
-            "times": round(median[f"notes, {count}"] / median[f"remi, {count}"], 1),
-        }
-        for count in (1, 16)
-    }
+        began = time.process_time()
+        scores = trained.generate(count=1, length=f"{BARS} bars", seed=1)
+        notes = sum(len(score) for score in scores)
+        rates.setdefault("ours", []).append(notes / (time.process_time() - began))
+        began = time.process_time()
+        notes = drawn(model, remi, 1, TOKENS, seed=1)
+        rates.setdefault("plain loop", []).append(notes / (time.process_time() - began))
+    median = {name: round(statistics.median(values), 1) for name, values in rates.items()}
+    times = round(median["ours"] / median["plain loop"], 1)
+    return {"notes a second": {**median, "times": times}}
 
 
 def measured(collection: str, model: str, minutes: float, seed: int, work: Path) -> dict[str, Any]:
