@@ -231,6 +231,11 @@ class RunFolder(HeldFolder):
                 _look_at_best(**best)
         return state
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a run that goes on, and no trained model, which is read alone."""
+        return (self.path / "state.json").is_file()
+
     def write_state(self, **values: Any) -> None:
         """Change some values of the run's state."""
         write_json(self.path / "state.json", {**self.state(), **values})

@@ -21,7 +21,7 @@ from musengine.runs import evaluate, trained
 from musengine.runs.evaluate import Figures
 from musengine.runs.folder import RunFolder, find_folder, without_nan
 from musengine.runs.packing import pack
-from musengine.runs.pieces import generate
+from musengine.runs.pieces import generate, samplers
 from musengine.runs.session import Interrupted, Session
 from musengine.runs.trained import Trained
 from musengine.utils.files import read_table
@@ -161,6 +161,7 @@ class Run:
         pipeline, registry = self.pipeline([*settings, *own]), load_registry()
         seed = generate.fresh_seed(pipeline)
         made = generate.make_pieces(pipeline, self._folder, registry, seed=seed, reporter=reporter)
+        samplers.keep_found(pipeline, made.samplers, self._folder)
         if folder is not None:
             target = Path(folder)
             generate.write_pieces(made, pipeline, self._folder, seed=seed, folder=target, name=name)

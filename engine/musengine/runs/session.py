@@ -262,7 +262,6 @@ class Session:
             self.run,
             self.registry,
             seed=seed,
-            learned=self.run.samplers,
             reporter=self.reporter,
             ranks=self.ranks,
         )

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from musengine.api import Score, Track, midi_bytes, read_scores
-from musengine.testing import run_command
+from musengine.api import Run, Score, Track, midi_bytes, read_scores
+from musengine.testing import rows_of, run_command
+from musengine_notes import sampler as sampler_module
 
 PIPELINE = """
 [corpus]
@@ -99,3 +101,32 @@ def test_a_width_that_heads_do_not_divide(folder: Path) -> None:
     done = run_command("check", "p.toml", *settings)
     assert done.status == 1
     assert "must be a multiple of 2 * model.heads = 6" in done.err
+
+
+def test_what_is_added_to_copying_is_tried_once_for_each_temperature(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def once(network: object, chooser: object, bar: int) -> torch.Tensor:
+        tried.append(bar)
+        return torch.zeros(5)
+
+    monkeypatch.setattr(sampler_module, "tried_copying", once)
+    (folder / "p.toml").write_text(PIPELINE)
+    assert run_command("train", "p.toml", "--run-dir", "r").status == 0
+    learned = (folder / "r" / "samplers.safetensors").read_bytes()
+    auto, warm = "sampler.0.copy=auto", "sampler.0.temperature=1.5"
+    first = Run("r").generate([auto], count=1, seed=1)
+    assert tried == [16]  # sixteenths of a bar
+    assert len((folder / "r" / "samplers.safetensors").read_bytes()) > len(learned)
+    again = Run("r").generate([auto], count=1, seed=1)
+    assert rows_of(again[0]) == rows_of(first[0])
+    assert run_command("generate", "r", "--set", auto).status == 0
+    assert tried == [16]
+    for _ in range(2):
+        Run("r").generate([auto, warm], count=1, seed=1)
+    assert tried == [16, 16]
+    # The index of runs is there still, and what was found for the temperature before.
+    Run("r").generate([auto], count=1, seed=1)
+    assert tried == [16, 16]

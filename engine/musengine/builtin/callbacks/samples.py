@@ -56,6 +56,7 @@ class SamplesCallback(Callback[SamplesConfig]):
                     seed=generation.run_seed(pipeline),
                     folder=self._run.samples / "training",
                     name=f"step-{progress.step:09}",
+                    keep_found=False,
                 )
                 write_run(self._run, pipeline, registry, underway=True)
             except UserError as error:

@@ -138,14 +138,14 @@ def generate(
     folder: Path | None = None,
     name: str = "piece",
     record: Path | None = None,
-    learned: Path | None = None,
+    keep_found: bool = True,
     reporter: ProgressReporter = SILENT,
     ranks: Ranks = ALONE,
 ) -> list[outputs.WrittenPiece]:
     """Generate the pieces a pipeline asks for from its run's weights, and write them.
 
-    What went on inside the model while it made the first piece goes into the file `record`, and
-    what the samplers know when all are made into the file `learned`.
+    What went on inside the model while it made the first piece goes into the file `record`; what
+    samplers found out of the weights is kept with the run, unless these change still.
 
     Raises:
         UserError: what the user can mend.
@@ -161,8 +161,8 @@ def generate(
         recorder = activations.check_record(record, pipeline.model.name, model_records, registry)
     made = make_pieces(pipeline, run, registry, seed=seed, reporter=reporter, ranks=ranks)
     written = write_pieces(made, pipeline, run, seed=seed, folder=folder, name=name)
-    if learned is not None:
-        samplers.keep(pipeline, made.samplers, learned)
+    if keep_found:
+        samplers.keep_found(pipeline, made.samplers, run)
     if record is not None and recorder is not None and made.kept:
         model, encoder, device = made.trained.model, made.trained.encoder, made.trained.device
         prompt, steps = made.prompts[0], made.kept[0].piece.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from musengine.interfaces.contracts.values import check_figures
 from musengine.interfaces.sampler import Sampler
 from musengine.pipeline.resolve import Pipeline
 from musengine.plugins.blame import broken, phase
+from musengine.runs.folder import RunFolder
 from musengine.utils.arrays import Array
 from musengine.utils.files import whole_file
 from musengine.utils.safetensors_header import ordered
@@ -43,15 +45,38 @@ def learn(pipeline: Pipeline, layout: Layout, dataset: Dataset, path: Path) -> N
 
 def keep(pipeline: Pipeline, chain: Sequence[Sampler[Any]], path: Path) -> None:
     """Write what a pipeline's samplers have learned into a file, where there is anything."""
+    _write(_arrays_of(pipeline, chain), path)
+
+
+def _arrays_of(pipeline: Pipeline, chain: Sequence[Sampler[Any]]) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     for component, sampler in zip(pipeline.samplers, chain, strict=True):
         for name, array in sampler.state().items():
             if not isinstance(array, np.ndarray):
                 raise broken(sampler, "state", f"{name!r} is no array")
             arrays.setdefault(f"{component.name}/{name}", np.ascontiguousarray(array))
+    return arrays
+
+
+def _write(arrays: Mapping[str, Array], path: Path) -> None:
     if arrays:
         with whole_file(path) as aside:
-            aside.write_bytes(ordered(tensors.save(arrays, metadata={"of": "samplers"})))
+            aside.write_bytes(ordered(tensors.save(dict(arrays), metadata={"of": "samplers"})))
+
+
+def keep_found(pipeline: Pipeline, chain: Sequence[Sampler[Any]], run: RunFolder) -> None:
+    """Keep what samplers found out of a run's weights, so that the next pieces need not wait.
+
+    What others have in the run's file stays. Nothing is kept in a folder that is read alone, such
+    as that of a trained model.
+    """
+    if not run.is_own or not os.access(run.path, os.W_OK):
+        return
+    known = _states(run.samplers)
+    found = _arrays_of(pipeline, chain)
+    there = {f"{name}/{key}": each for name, own in known.items() for key, each in own.items()}
+    if any(not np.array_equal(array, there.get(key, ())) for key, array in found.items()):
+        _write({**there, **found}, run.samplers)
 
 
 def samplers_of(pipeline: Pipeline, layout: Layout, path: Path) -> list[Sampler[Any]]:
