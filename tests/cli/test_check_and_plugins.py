@@ -207,7 +207,6 @@ class TestUsage:
             (["chek", "pipe.toml"], "chek"),
             (["check"], "PIPELINE.toml"),
             (["check", "pipe.toml", "--set"], "--set"),
-            ([], "COMMAND"),
         ],
     )
     def test_mistakes_exit_with_2(
@@ -255,7 +254,7 @@ class TestBrokenPlugins:
         }
         assert (listed["good"]["version"], listed["good"]["status"]) == ("3.1", "ok")
         assert listed["good"]["components"] == [
-            {"kind": "model", "name": "good-model", "summary": "", "missing": [], "faults": []}
+            {"kind": "model", "name": "good-model", "summary": "", "missing": []}
         ]
         done = musengine("plugins", env=site_packages.environment())
         assert "bad: bad-plugin 0.2  [failed: SystemExit: moon]\n" in done.stdout
