@@ -168,9 +168,9 @@ def figures(
     rows = random.integers(0, len(sums), (RESAMPLES, len(sums)))
     low, high = np.quantile(sums[rows].sum(axis=1) / counts[rows].sum(axis=1), (0.025, 0.975))
     return {
-        "nats_per_note": float(sums.sum() / counts.sum()),
-        "low": float(low),
-        "high": float(high),
+        "nats_per_note": round(float(sums.sum() / counts.sum()), 3),
+        "low": round(float(low), 3),
+        "high": round(float(high), 3),
         "pieces": len(sums),
         "notes": int(counts.sum()),
         "updates": updates,
