@@ -197,15 +197,17 @@ def _cosines(
     # The sum for window `j` lies at `last + j` for the first row and one further left with each
     # row, so that sums stay where they are as both windows move on by one.
     sums = np.zeros(last + windows, dtype=np.float32)
+    first = np.zeros(last + 1, dtype=np.float32)
     for step in range(size):
         sums[last:] += products[step, step : step + windows]
+        first += products[step : step + last + 1, step]
     for row in range(last + 1):
         at = last - row
         if row:
             came, went = products[row + size - 1], products[row - 1]
-            # All windows but the block's first slide on by a step; that one is summed anew.
+            # All windows but the block's first slide on by a step; that one is summed by itself.
             sums[at + 1 : at + windows] += came[size:] - went[: windows - 1]
-            sums[at] = np.trace(products[row : row + size, :size])
+            sums[at] = first[row]
         if chosen[row]:
             dots = sums[at : at + windows]
             yield row, dots * scale / own[row] + barred if own[row] else silent
