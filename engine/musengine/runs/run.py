@@ -6,12 +6,14 @@ Nothing is printed: messages are log records, and a reporter receives the progre
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from musengine.data.dataset import Dataset, prepare, read_corpus
+from musengine.errors import MachineError
 from musengine.interfaces.callback import Callback
 from musengine.music.piece import SplitName, Text
 from musengine.music.score import Score
@@ -26,6 +28,8 @@ from musengine.runs.session import Interrupted, Session
 from musengine.runs.trained import Trained
 from musengine.utils.files import read_table
 from musengine.utils.progress import SILENT, ProgressReporter
+
+logger = logging.getLogger(__name__)
 
 
 def read_dataset(pipeline: Pipeline, *, reporter: ProgressReporter = SILENT) -> Dataset:
@@ -161,7 +165,10 @@ class Run:
         pipeline, registry = self.pipeline([*settings, *own]), load_registry()
         seed = generate.fresh_seed(pipeline)
         made = generate.make_pieces(pipeline, self._folder, registry, seed=seed, reporter=reporter)
-        samplers.keep_found(pipeline, made.samplers, self._folder)
+        try:
+            samplers.keep_found(pipeline, made.samplers, self._folder)
+        except MachineError as error:  # what was made is not lost for that
+            logger.warning(f"what was found for the pieces is not kept: {error}")
         if folder is not None:
             target = Path(folder)
             generate.write_pieces(made, pipeline, self._folder, seed=seed, folder=target, name=name)

@@ -130,3 +130,15 @@ def test_what_is_added_to_copying_is_tried_once_for_each_temperature(
     # The index of runs is there still, and what was found for the temperature before.
     Run("r").generate([auto], count=1, seed=1)
     assert tried == [16, 16]
+
+
+def test_pieces_are_not_lost_where_what_was_found_cannot_be_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sampler_module, "tried_copying", lambda *_: torch.zeros(5))
+    (folder / "p.toml").write_text(PIPELINE)
+    assert run_command("train", "p.toml", "--run-dir", "r").status == 0
+    (folder / "r" / "samplers.safetensors").unlink()
+    (folder / "r" / "samplers.safetensors").mkdir()
+    assert len(Run("r").generate(["sampler.0.copy=auto"], count=2, seed=1)) == 2
+    assert "is not kept" in caplog.text
