@@ -212,12 +212,12 @@ def test_a_shard_cut_short_in_use_is_told(tmp_path: Path, mapped_before: bool) -
 
 
 def test_arrays_are_made_once_for_a_piece_that_is_asked_for_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_VIEWS", 2)
     write_shards(tmp_path, [(name, tokens(*range(n))) for n, name in enumerate("abc")])
     shards = Shards(tmp_path)
     shards.find()
     # Pieces of no steps begin where the next one does.
     empty, one, two = (shards.piece(name, "", name) for name in "abc")
+    monkeypatch.setattr(module, "_VIEWED", two._location.size)
     assert [len(each.encoded.steps) for each in (empty, one)] == [0, 1]
     assert one.encoded is one.encoded
     assert two.encoded.steps.tolist() == [0, 1]

@@ -39,8 +39,9 @@ FULL = 24 * 2**20
 _OPEN = 128
 """Shards that are mapped at once: each takes one of the process's open files."""
 
-_VIEWS = 4096
-"""Pieces whose arrays are kept after they were asked for: views, which hold no page in memory."""
+_VIEWED = 2**20
+"""Bytes of the pieces whose arrays are kept after they were asked for: a thousand melodies, but few
+piano-rolls, beside which making an array anew is no cost."""
 
 _RESIDENT = 12 * 2**20
 """Bytes that may be touched before the pages in memory are released."""
@@ -190,6 +191,7 @@ class Shards:
         self._index: tuple[Array, IntArray] | None = None
         self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
         self._views: dict[Location, Encoded] = {}
+        self._viewed = 0
         self._touched = 0
 
     def __contains__(self, key: str) -> bool:
@@ -270,8 +272,10 @@ class Shards:
             self._release_pages()
         # Each row of each batch asks for one, most often for those of the batch before.
         if (encoded := self._views.get(location)) is None:
-            if len(self._views) >= _VIEWS:
+            self._viewed += location.size
+            if self._viewed > _VIEWED:
                 self._views.clear()
+                self._viewed = location.size
             encoded = self._views[location] = _viewed(mapped, location)
         return encoded
 
@@ -302,6 +306,7 @@ class Shards:
             # Views that are still held keep their map alive, and its pages are not released.
             self._maps.popitem(last=False)
             self._views.clear()
+            self._viewed = 0
         return mapped
 
 
