@@ -239,8 +239,9 @@ class TestTrimming:
         dataset = prepare(pipeline, manifest, pipeline.encoder.create())
         assert not any(path.exists() for path in old)
         assert dataset.parts["train"][0].encoded.steps.any()
-        kept = {path.parent.name for path in (tmp_path / "cache").rglob("*.safetensors")}
-        assert len(kept - {"listings"}) == 4  # 3 files and a shard
+        kept = [path.parent.name for path in (tmp_path / "cache").rglob("*.safetensors")]
+        # 3 files and a shard; folders are named by two digits of a hash, which may be the same.
+        assert len([name for name in kept if name != "listings"]) == 4
 
     @pytest.mark.parametrize(("text", "size"), [("0.5", 2**29), ("2", 2**31), ("0", 0)])
     def test_its_size_is_the_users_choice(self, text, size, monkeypatch):
