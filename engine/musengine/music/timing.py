@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from musengine.utils.arrays import Array, FloatArray, IntArray
 
+_Change = TypeVar("_Change")
+_Values = TypeVar("_Values", bound=Array)
 DEFAULT_BPM = 120.0
 """Quarter notes to a minute where a piece has no tempo."""
 LONGEST_BEAT_US = 2**24 - 1
@@ -23,27 +25,39 @@ LARGEST_METER = 2**15
 """Larger numerators and denominators mean nothing and would overflow."""
 
 
+def _shared(
+    make: Callable[[Sequence[_Change]], tuple[IntArray, _Values]],
+) -> Callable[[Sequence[_Change]], tuple[IntArray, _Values]]:
+    """Let maps be read-only, and those of one change at most be made once.
+
+    Most pieces have one tempo, one meter and one key, and those of a collection the same ones: one
+    array then serves them all.
+    """
+
+    def made(changes: Sequence[_Change]) -> tuple[IntArray, _Values]:
+        ticks, values = make(changes)
+        ticks.flags.writeable = values.flags.writeable = False
+        return ticks, values
+
+    usual = functools.lru_cache(maxsize=1024)(made)
+
+    @functools.wraps(make)
+    def shared(changes: Sequence[_Change]) -> tuple[IntArray, _Values]:
+        return usual(tuple(changes)) if len(changes) < 2 else made(changes)
+
+    return shared
+
+
 def tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
     """Return (K,) ticks and (K,) quarter notes per minute, the first at tick 0, both read-only.
 
     A tempo is kept as MIDI keeps it, in whole microseconds per quarter note, so that a written
     file reads back as the same; 120 where none is given at tick 0, nonsense is left out.
     """
-    return _usual_tempos(tuple(tempos)) if len(tempos) < 2 else _read_only(*_tempos(tempos))
+    return _tempos(tempos)
 
 
-def _read_only(ticks: IntArray, values: Array) -> tuple[IntArray, Array]:
-    ticks.flags.writeable = values.flags.writeable = False
-    return ticks, values
-
-
-# Most pieces have one tempo, one meter and one key, and those of a collection the same ones: one
-# array then serves them all, and none is made for each.
-@functools.lru_cache(maxsize=1024)
-def _usual_tempos(tempos: tuple[tuple[int, float], ...]) -> tuple[IntArray, FloatArray]:
-    return _read_only(*_tempos(tempos))
-
-
+@_shared
 def _tempos(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
     entries: list[tuple[int, Any]] = [(0, DEFAULT_BPM)]
     if len(tempos) <= _FEW:
@@ -73,14 +87,10 @@ def meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArra
 
     4/4 where none is given at tick 0; nonsense (0/4) is left out.
     """
-    return _usual_meters(tuple(meters)) if len(meters) < 2 else _read_only(*_meters(meters))
+    return _meters(meters)
 
 
-@functools.lru_cache(maxsize=256)
-def _usual_meters(meters: tuple[tuple[int, int, int], ...]) -> tuple[IntArray, IntArray]:
-    return _read_only(*_meters(meters))
-
-
+@_shared
 def _meters(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
     entries: list[tuple[int, Any]] = [
         (tick, (num, den))
@@ -97,14 +107,10 @@ def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
 
     Empty where no key is given; more than 7 sharps or flats are left out.
     """
-    return _usual_keys(tuple(keys)) if len(keys) < 2 else _read_only(*_keys(keys))
+    return _keys(keys)
 
 
-@functools.lru_cache(maxsize=256)
-def _usual_keys(keys: tuple[tuple[int, int, bool], ...]) -> tuple[IntArray, IntArray]:
-    return _read_only(*_keys(keys))
-
-
+@_shared
 def _keys(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
     entries: list[tuple[int, Any]] = [
         (tick, (sharps, int(minor))) for tick, sharps, minor in keys if -7 <= sharps <= 7
