@@ -29,7 +29,7 @@ _TEXT = 64
 """Bytes of a hash of notes; longer ones are hashed."""
 _DIGEST = 16
 """Bytes that are kept of one in hexadecimal digits: 128 bits suffice against chance."""
-_HEXADECIMAL = re.compile("[0-9a-f]{64}")
+_HEXADECIMAL = re.compile(b"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -147,15 +147,14 @@ class _NoteHashes:
 
     def add(self, notes: str) -> None:
         """Add the hash of the next piece."""
-        if _HEXADECIMAL.fullmatch(notes):
-            self._digests += bytes.fromhex(notes[: 2 * _DIGEST])
-            return
-        # A plugin's own, which may be any text.
         text = notes.encode("utf-8", "surrogateescape")
         if len(text) > _TEXT:
             text = hashlib.sha256(text).hexdigest().encode()
-        self._texts[len(self._digests) // _DIGEST] = text
-        self._digests += bytes(_DIGEST)
+        if _HEXADECIMAL.fullmatch(text):
+            self._digests += bytes.fromhex(text[: 2 * _DIGEST].decode())
+        else:  # a plugin's own, which may be any text
+            self._texts[len(self._digests) // _DIGEST] = text
+            self._digests += bytes(_DIGEST)
 
     def column(self) -> Array:
         """Return (P,): the hash of each piece, as bytes."""

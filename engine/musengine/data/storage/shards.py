@@ -215,12 +215,10 @@ class Shards:
         places, rows = self._places(packed_keys(key for key, *_ in record["pieces"]))
         # A piece that is in several shards is taken from the first.
         new = ~self.there(places)
-        numbers = []
-        for row in rows[new].tolist():
+        for place, row in zip(places[new].tolist(), rows[new].tolist(), strict=True):
             _, group, first, steps, dropped, notes = record["pieces"][row]
-            what = self._number_of(dropped)
-            numbers.append((len(self._groups) + group, first, steps, what, notes))
-        self._numbers_K5[places[new]] = np.array(numbers, dtype=np.int32).reshape(-1, 5)
+            numbers = (len(self._groups) + group, first, steps, self._number_of(dropped), notes)
+            self._numbers_K5[place] = numbers
         self._groups += groups
 
     def _number_of(self, dropped: Mapping[str, int]) -> int:
