@@ -13,6 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = {
     "musengine.builtin.midi._scan": "MIDI files will be read more slowly",
+    "musengine.music._order": "notes will be sorted more slowly",
     "musengine.nn._recurrent": "recurrent models will learn and generate more slowly",
 }
 """Each module, and what becomes of its users where it is not there."""

@@ -22,6 +22,7 @@ from common import data_folder, peak_memory, write_result
 
 from musengine.data.reading import read_sources
 from musengine.data.storage.cache import Cache
+from musengine.music import compiled as compiled_module
 from musengine.pipeline.values import Source
 from musengine.plugins import manager
 
@@ -99,6 +100,7 @@ class Ours:
         from musengine.plugins.configs import NoSettings
 
         self.compiled = reader.native_reader if compiled else None
+        self.order = compiled_module.order if compiled else None
         self.reader = reader.MidiReader(NoSettings())
         self.encoder = PianoRoll(PianoRollConfig())
 
@@ -109,6 +111,7 @@ class Ours:
         from musengine.interfaces.reader import Item
 
         reader.native_reader = self.compiled
+        compiled_module.order = self.order
         try:
             (piece,) = self.reader.read(Item(path, path.name))
         except UnreadableError:

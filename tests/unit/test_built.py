@@ -53,7 +53,9 @@ def test_a_module_without_sources_is_that_of_its_release(tmp_path: Path) -> None
     assert current(module_beside(tmp_path, made_of=5))
 
 
-@pytest.mark.parametrize("name", ["musengine.nn._recurrent", "musengine.builtin.midi._scan"])
+@pytest.mark.parametrize(
+    "name", ["musengine.nn._recurrent", "musengine.builtin.midi._scan", "musengine.music._order"]
+)
 def test_ours_say_what_they_are_made_of(name: str) -> None:
     module = pytest.importorskip(name)
     source = Path(module.__file__ or "").with_name(f"{name.rpartition('.')[2]}.pyx")
@@ -66,8 +68,10 @@ STALE = """
 import musengine.utils.built
 musengine.utils.built.checksum = lambda source: -1
 from musengine.builtin.midi import reader
+from musengine.music.compiled import order
 from musengine.nn import LSTMLayer, compiled, note_loop, token_loop
 assert reader.native_reader is None
+assert order is None
 assert (compiled._recurrent, note_loop._recurrent, token_loop._recurrent) == (None, None, None)
 assert not compiled.kernels
 import torch

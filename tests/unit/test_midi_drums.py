@@ -172,6 +172,13 @@ def test_a_bank_that_would_make_drums_of_notes_is_not_written(tmp_path):
     assert again.content.control.tolist() == [[0, 0, 8], [0, 7, 100]]
 
 
+def test_drums_without_notes_are_no_notes(tmp_path):
+    path = tmp_path / "piece.mid"
+    path.write_bytes(midi(bank(0, 126) + END))
+    with pytest.raises(UnreadableError, match="no notes"):
+        MidiReader(NoSettings()).read(Item(path, path.name))
+
+
 def test_more_changes_than_a_file_has_are_refused(tmp_path):
     with pytest.raises(UnreadableError):
         read(tmp_path, message("43 10 4c 08 03 07 01") * 5000 + note(3))

@@ -7,6 +7,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from musengine.music import compiled
 from musengine.utils.arrays import IntArray
 
 COLUMNS = ("onset", "duration", "pitch", "velocity", "track")
@@ -15,6 +16,28 @@ LAST_TICK = 2**40
 """No note begins later or lasts longer: quantising multiplies ticks and must not overflow."""
 BEND = 128
 """The number that pitch bends have among controllers, whose own are 0 to 127."""
+
+
+def sorted_notes(notes_5N: IntArray, n_tracks: int) -> tuple[IntArray, int]:
+    """Return notes (5, N) by onset, then pitch, track, duration and velocity, and the last's end.
+
+    Args:
+        notes_5N: onset, duration, pitch, velocity and track.
+        n_tracks: how many tracks there are.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+    order = compiled.order
+    if order is not None and notes_5N.dtype == np.int64 and notes_5N.flags.c_contiguous:
+        ordered_5N = np.empty(notes_5N.shape, dtype=np.int64)
+        last = order.sort_notes(notes_5N, LAST_TICK, n_tracks, ordered_5N)
+        if last >= 0:
+            return ordered_5N, last
+    largest = largest_values(notes_5N, n_tracks)
+    ordered_5N = notes_5N.take(sorted_order(notes_5N, largest), axis=1)
+    onset, duration, *_ = ordered_5N
+    return ordered_5N, int(np.maximum.reduce(onset + duration, initial=0))
 
 
 def sorted_order(notes_5N: IntArray, largest: list[int]) -> IntArray:

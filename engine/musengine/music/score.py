@@ -13,7 +13,7 @@ import numpy.typing as npt
 from musengine.config.quantities import GridStep
 from musengine.music import texts as texts_module
 from musengine.music import timing
-from musengine.music.note_tables import COLUMNS, LAST_TICK, by_tick, largest_values, sorted_order
+from musengine.music.note_tables import COLUMNS, LAST_TICK, by_tick, sorted_notes, sorted_order
 from musengine.music.texts import TextEvent
 from musengine.utils.arrays import FloatArray, IntArray
 
@@ -152,7 +152,7 @@ class Score:
         *,
         ticks_per_beat: int,
         tracks: Sequence[Track],
-        tempos: Sequence[tuple[int, float]] = (),
+        tempos: timing.Tempos = (),
         meters: Sequence[tuple[int, int, int]] = (),
         keys: Sequence[tuple[int, int, bool]] = (),
         controls_4C: IntArray | None = None,
@@ -165,7 +165,7 @@ class Score:
             notes_5N: onset, duration of at least 1, pitch, velocity and track, a row each.
             ticks_per_beat: this and all others as `from_notes` has them.
             tracks: the parts.
-            tempos: (tick, quarter notes per minute).
+            tempos: (tick, quarter notes per minute), pairs or an array (K, 2).
             meters: (tick, numerator, denominator).
             keys: (tick, sharps with flats negative, whether minor).
             controls_4C: tick, track, number and value, a row each, not looked at.
@@ -177,16 +177,12 @@ class Score:
         """
         if ticks_per_beat < 1:
             raise ValueError(f"ticks_per_beat must be at least 1, got {ticks_per_beat}")
-        largest = largest_values(notes_5N, len(tracks))
         # The columns are views of one array (5, N).
-        onset, duration, pitch, velocity, track = notes_5N.take(
-            sorted_order(notes_5N, largest), axis=1
-        )
+        (onset, duration, pitch, velocity, track), last = sorted_notes(notes_5N, len(tracks))
         tempo_tick, tempo_bpm = timing.tempo_map(tempos)
         meter_tick, meter = timing.meter_map(meters)
         key_tick, key = timing.key_map(keys)
         controls_4C = _NO_CONTROLS if controls_4C is None else controls_4C
-        last = int(np.maximum.reduce(onset + duration, initial=0))
         score = object.__new__(cls)
         # All fields at once: the initialiser of a frozen dataclass sets them one by one, which
         # takes as long as sorting the notes of a small file.

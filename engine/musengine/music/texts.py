@@ -67,11 +67,18 @@ def text_at(tick: int, text: str) -> TextEvent:
 
 def in_order(texts: Iterable[TextEvent]) -> tuple[TextEvent, ...]:
     """Return texts as a Score has them: by tick, a title first, each once, none empty, bounded."""
-    # Bounded, as files hold whole books of text. Stripped twice: the cut may leave blanks at the
-    # end.
-    whole = (each._replace(text=each.text.strip()[:MAX_CHARACTERS].strip()) for each in texts)
-    kept = dict.fromkeys(each for each in whole if each.text)
-    return tuple(sorted(kept, key=lambda each: (each.tick, each.kind != "title"))[:MAX_TEXTS])
+    kept: dict[TextEvent, None] = {}
+    for each in texts:
+        # Bounded, as files hold whole books of text. Stripped twice: the cut may leave blanks at
+        # the end.
+        text = each.text.strip()[:MAX_CHARACTERS].strip()
+        if text:
+            kept[each if text == each.text else each._replace(text=text)] = None
+    return tuple(sorted(kept, key=_place)[:MAX_TEXTS])
+
+
+def _place(text: TextEvent) -> tuple[int, bool]:
+    return text.tick, text.kind != "title"
 
 
 def transpose_chord(text: str, semitones: int) -> str:

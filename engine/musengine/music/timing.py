@@ -11,50 +11,76 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from musengine.music import compiled
 from musengine.utils.arrays import Array, FloatArray, IntArray
 
-_Change = TypeVar("_Change")
+_Change = TypeVar("_Change", tuple[int, float], tuple[int, int, int], tuple[int, int, bool])
 _Values = TypeVar("_Values", bound=Array)
+Tempos = Sequence[tuple[int, float]] | FloatArray
+"""Tick and quarter notes per minute of some tempos; pairs, or an array (K, 2)."""
 DEFAULT_BPM = 120.0
 """Quarter notes to a minute where a piece has no tempo."""
 LONGEST_BEAT_US = 2**24 - 1
 """The slowest tempo that MIDI can write, in microseconds per quarter note; the fastest is 1."""
+_SAID_AGAIN = 5
+"""Changes, of which so many are hardly the same one in several tracks."""
 _FEW = 20
 """Changes of tempo, of which more take less time as arrays; played music has a thousand."""
 LARGEST_METER = 2**15
 """Larger numerators and denominators mean nothing and would overflow."""
 
 
+def _read_only(ticks: IntArray, values: _Values) -> tuple[IntArray, _Values]:
+    ticks.flags.writeable = values.flags.writeable = False
+    return ticks, values
+
+
 def _shared(
     make: Callable[[Sequence[_Change]], tuple[IntArray, _Values]],
 ) -> Callable[[Sequence[_Change]], tuple[IntArray, _Values]]:
-    """Let maps be read-only, and those of one change at most be made once.
+    """Let maps be read-only, and those of few changes at the beginning alone be made once.
 
-    Most pieces have one tempo, one meter and one key, and those of a collection the same ones: one
-    array then serves them all.
+    Most pieces have one tempo, one meter and one key, perhaps said once in each track, and those of
+    a collection the same ones: one array then serves them all.
     """
 
     def made(changes: Sequence[_Change]) -> tuple[IntArray, _Values]:
-        ticks, values = make(changes)
-        ticks.flags.writeable = values.flags.writeable = False
-        return ticks, values
+        return _read_only(*make(changes))
 
     usual = functools.lru_cache(maxsize=1024)(made)
 
     @functools.wraps(make)
     def shared(changes: Sequence[_Change]) -> tuple[IntArray, _Values]:
-        return usual(tuple(changes)) if len(changes) < 2 else made(changes)
+        few = len(changes) < 2 or (len(changes) < _SAID_AGAIN and not changes[-1][0])
+        return usual(tuple(changes)) if few else made(changes)
 
     return shared
 
 
-def tempo_map(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
+def tempo_map(tempos: Tempos) -> tuple[IntArray, FloatArray]:
     """Return (K,) ticks and (K,) quarter notes per minute, the first at tick 0, both read-only.
 
     A tempo is kept as MIDI keeps it, in whole microseconds per quarter note, so that a written
     file reads back as the same; 120 where none is given at tick 0, nonsense is left out.
     """
-    return _tempos(tempos)
+    if not isinstance(tempos, np.ndarray):
+        return _tempos(tempos)
+    if len(tempos) < 2:
+        return _tempos([(int(tick), bpm) for tick, bpm in tempos.tolist()])
+    return _tempos_of_array(tempos)
+
+
+def _tempos_of_array(tempos_K2: FloatArray) -> tuple[IntArray, FloatArray]:
+    if compiled.order is not None:
+        tick_K = np.empty(len(tempos_K2) + 1, dtype=np.int64)
+        bpm_K = np.empty(len(tick_K))
+        count = compiled.order.tempo_changes(tempos_K2, DEFAULT_BPM, LONGEST_BEAT_US, tick_K, bpm_K)
+        if count >= 0:
+            if count < len(tick_K):
+                # Not views, which would hold what is left out.
+                tick_K, bpm_K = tick_K[:count].copy(), bpm_K[:count].copy()
+            return _read_only(tick_K, bpm_K)
+    return _without_nonsense(tempos_K2[:, 0].astype(np.int64), tempos_K2[:, 1])
 
 
 @_shared
@@ -65,15 +91,20 @@ def _tempos(tempos: Sequence[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
         kept = _changes(entries)
         ticks = np.array([tick for tick, _ in kept], dtype=np.int64)
         return ticks, np.array([bpm for _, bpm in kept], dtype=np.float64)
-    entries += tempos
-    tick_K = np.maximum(np.array([tick for tick, _ in entries], dtype=np.int64), 0)
-    bpm_K = np.array([bpm for _, bpm in entries], dtype=np.float64)
+    tick_K = np.array([tick for tick, _ in tempos], dtype=np.int64)
+    return _without_nonsense(tick_K, np.array([bpm for _, bpm in tempos], dtype=np.float64))
+
+
+def _without_nonsense(tick_K: IntArray, bpm_K: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Return the tempo map of many tempos."""
+    tick_K = np.maximum(np.append(0, tick_K), 0)
+    bpm_K = np.append(DEFAULT_BPM, bpm_K)
     sound_K = (bpm_K > 0) & (bpm_K < np.inf)
     tick_K, bpm_K = tick_K[sound_K], bpm_K[sound_K]
     with np.errstate(over="ignore"):  # the slowest of tempos has an endless beat
         beat_us_K = np.rint(np.clip(60e6 / bpm_K, 1, LONGEST_BEAT_US))
     order = tick_K.argsort(kind="stable")  # what stands at one tick keeps its order
-    return without_idle_changes(tick_K[order], (60e6 / beat_us_K)[order])
+    return _read_only(*without_idle_changes(tick_K[order], (60e6 / beat_us_K)[order]))
 
 
 def _whole_beat(bpm: float) -> float:
@@ -82,16 +113,12 @@ def _whole_beat(bpm: float) -> float:
     return 60e6 / round(min(max(60e6 / float(bpm), 1), LONGEST_BEAT_US))
 
 
+@_shared
 def meter_map(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
     """Return (M,) ticks and (M, 2) numerators and denominators, the first at tick 0, read-only.
 
     4/4 where none is given at tick 0; nonsense (0/4) is left out.
     """
-    return _meters(meters)
-
-
-@_shared
-def _meters(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
     entries: list[tuple[int, Any]] = [
         (tick, (num, den))
         for tick, num, den in meters
@@ -102,16 +129,12 @@ def _meters(meters: Sequence[tuple[int, int, int]]) -> tuple[IntArray, IntArray]
     return ticks, np.array([meter for _, meter in kept], dtype=np.int64)
 
 
+@_shared
 def key_map(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
     """Return (J,) ticks and (J, 2) sharps (flats negative) and 0 major or 1 minor, read-only.
 
     Empty where no key is given; more than 7 sharps or flats are left out.
     """
-    return _keys(keys)
-
-
-@_shared
-def _keys(keys: Sequence[tuple[int, int, bool]]) -> tuple[IntArray, IntArray]:
     entries: list[tuple[int, Any]] = [
         (tick, (sharps, int(minor))) for tick, sharps, minor in keys if -7 <= sharps <= 7
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from musengine.builtin.midi.drums import DrumChange, drums_of
 from musengine.builtin.midi.note_pairing import KeyArray, Silences, pair
 from musengine.builtin.midi.parts import Part, assign_controls, divide_drums, divide_notes
 from musengine.builtin.midi.warnings import Warnings
+from musengine.music import timing
 from musengine.music.note_tables import BEND
 from musengine.music.score import Score, Track
 from musengine.music.texts import TextEvent, text_at
@@ -29,6 +31,8 @@ KEPT = frozenset((NAME, MARKER, PORT, TEMPO, METER, KEY))
 LONGEST_SILENCE = 1000
 """Beats. A track that ends later than so long after the last note does so by mistake."""
 
+_USUAL_NAME = 64
+"""Characters of the names of tracks that are kept; others may be as large as their files."""
 _SILENT = np.zeros(BEND + 1, dtype=np.bool_)
 """Which controllers end notes, by number; 121 resets them, 122 is the local keyboard."""
 _SILENT[[120, *range(123, BEND)]] = True
@@ -79,11 +83,14 @@ class Song(NamedTuple):
             of the file.
         parts: in the order that the Score's tracks will have.
         controls: (4, C) tick, part, number and value of each controller or bend. Where its track
-            has no notes on its channel, the part is -1 less the MIDI channel.
+            has no notes on its channel, the part is -1 less the MIDI channel, unless `whole`.
         metas: as in Events.
         length: ticks; where the longest track ends.
         hanging: how many notes have no note-off.
         cut: how many notes end because their pitch is struck again before their note-off.
+        empty: how many notes have no length; None where they were not counted.
+        whole: whether all controllers have parts.
+        tempos: all of them, if they are not among `metas`, in the order of the file.
     """
 
     notes: IntArray
@@ -93,6 +100,9 @@ class Song(NamedTuple):
     length: int
     hanging: int = 0
     cut: int = 0
+    empty: int | None = None
+    whole: bool = False
+    tempos: timing.Tempos = ()
 
 
 class _Maps(NamedTuple):
@@ -168,24 +178,29 @@ def score_of(song: Song, division: int, warnings: Warnings) -> Score:
     """
     ticks_per_beat, tempo = _time_division(division, warnings)
     maps = _read(song.metas, warnings)
+    tempos = song.tempos if len(song.tempos) else maps.tempos
     if tempo is not None:
-        warnings.count("tempo change", "ignored, since times are in frames", len(maps.tempos))
-    warnings.count("note", "never released", song.hanging)
-    warnings.count("note", "struck again before release, and cut there", song.cut)
+        warnings.count("tempo change", "ignored, since times are in frames", len(tempos))
+    if song.hanging:
+        warnings.count("note", "never released", song.hanging)
+    if song.cut:
+        warnings.count("note", "struck again before release, and cut there", song.cut)
     length = _length(song, ticks_per_beat, warnings)
     # The first track of most files has no notes, and its name is that of the piece.
-    # `channel >> 4` is the track: none of the parts is of the first.
-    if 0 in maps.names and all(part.channel >> 4 for part in song.parts):
+    # `channel >> 4` is the track, by which the parts are in order: none of them is of the first.
+    if 0 in maps.names and not (song.parts and song.parts[0].channel < 16):
         maps.texts.append(TextEvent(0, "title", maps.names[0]))
-    duration_N = song.notes[1]
-    if empty := int(np.count_nonzero(duration_N < 1)):
+    duration_N, empty = song.notes[1], song.empty
+    if empty is None:
+        empty = int(np.count_nonzero(duration_N < 1))
+    if empty:
         warnings.count("note", "without length, made one tick long", empty)
         np.maximum(duration_N, 1, out=duration_N)
     return Score.from_table(
         song.notes,
         ticks_per_beat=ticks_per_beat,
         tracks=[_track(part, maps.names) for part in song.parts],
-        tempos=maps.tempos if tempo is None else [(0, tempo)],
+        tempos=tempos if tempo is None else [(0, tempo)],
         meters=maps.meters,
         keys=maps.keys,
         controls_4C=_controls(song) if song.controls.size else None,
@@ -195,8 +210,13 @@ def score_of(song: Song, division: int, warnings: Warnings) -> Score:
 
 
 def _track(part: Part, names: dict[int, str]) -> Track:
-    source, channel = divmod(part.channel, 16)
-    return Track(names.get(source, ""), part.program, part.is_drum, channel)
+    name = names.get(part.channel >> 4, "")
+    make = _usual_track if len(name) <= _USUAL_NAME else Track
+    return make(name, part.program, part.is_drum, part.channel & 15)
+
+
+# Tracks of one collection are often called alike, and one object then serves them all.
+_usual_track = lru_cache(maxsize=1024)(Track)
 
 
 def _time_division(division: int, warnings: Warnings) -> tuple[int, float | None]:
@@ -237,8 +257,7 @@ def _controls(song: Song) -> IntArray:
     none has, they are left out.
     """
     part_C = song.controls[1]
-    absent = part_C < 0
-    if not np.count_nonzero(absent):
+    if song.whole or not np.count_nonzero(absent := part_C < 0):
         return song.controls
     part_of = np.full(16, -1)
     channels = [part.channel % 16 for part in song.parts]

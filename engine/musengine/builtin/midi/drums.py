@@ -40,6 +40,8 @@ _ON = {
 """Messages that put everything as a standard has it."""
 _GS_PART = re.compile(rb"\x41.\x42\x12\x40([\x10-\x1f])\x15([\0-\x02])", re.DOTALL)
 _XG_PART = re.compile(rb"\x43[\x10-\x1f]\x4c\x08([\0-\x0f])([\x01\x07])([\0-\x7f])", re.DOTALL)
+_MEANT = re.compile(b"|".join(form.pattern for form in (*_ON, _GS_PART, _XG_PART)), re.DOTALL)
+"""Any of these messages; there may be hundreds of others."""
 _Ordered = tuple[int, int, bool]
 """The tick and place of a change, and whether it makes drums."""
 _SPEAKS_OF_PARTS = re.compile(
@@ -62,17 +64,28 @@ def may_move(data: bytes, channel_B: IntArray | None, bank_B: IntArray | None) -
         channel_B: on which channel each bank is chosen, any multiple of 16 added; None for none.
         bank_B: their numbers.
     """
+    if channel_B is None or bank_B is None:
+        return messages_may_move(data, tenth=False)
+    if np.count_nonzero(_IS_DRUM_BANK.take(bank_B)):  # `isin` takes as long as a small file
+        return True
+    return messages_may_move(data, tenth=bool((channel_B & 15 == DRUM_CHANNEL).any()))
+
+
+def messages_may_move(data: bytes, tenth: bool) -> bool:
+    """Return whether exclusive messages may move the drums of a file without banks of drums.
+
+    Args:
+        data: the file.
+        tenth: whether a bank is chosen on the tenth channel.
+    """
     # Most files have no exclusive message, and a byte is found sooner than a pattern.
-    has_messages = b"\xf0" in data
-    if channel_B is not None and bank_B is not None:
-        if np.count_nonzero(_IS_DRUM_BANK.take(bank_B)):  # `isin` takes as long as a small file
-            return True
-        # A bank on the tenth channel takes its drums away only under some standards, which messages
-        # set.
-        tenth = (channel_B & 15 == DRUM_CHANNEL).any()
-        if has_messages and tenth and _TAKES_FROM_TENTH.search(data):
-            return True
-    return has_messages and _SPEAKS_OF_PARTS.search(data) is not None
+    if b"\xf0" not in data:
+        return False
+    # A bank on the tenth channel takes its drums away only under some standards, which messages
+    # set.
+    if tenth and _TAKES_FROM_TENTH.search(data):
+        return True
+    return _SPEAKS_OF_PARTS.search(data) is not None
 
 
 class DrumChanges:
@@ -104,6 +117,8 @@ class DrumChanges:
 
     def message(self, tick: int, content: bytes) -> None:
         """Take an exclusive message, without its first byte."""
+        if not _MEANT.match(content):
+            return
         for form, standard in _ON.items():
             if form.match(content):
                 self._standard = standard
@@ -141,6 +156,8 @@ def drums_of(rows: Sequence[DrumChange], channel_N: IntArray, onset_N: IntArray)
         channel_N: of each note its track, the first being 0, × 16 + its channel.
         onset_N: ticks.
     """
+    if not len(channel_N):
+        return np.zeros(0, dtype=np.bool_)
     # Notes grouped by channel: the indices of each are one slice of the order.
     order = channel_N.argsort(kind="stable")
     channels, begins = np.unique(channel_N[order], return_index=True)

@@ -23,6 +23,7 @@ except ImportError:  # built without a C compiler, or of other sources
     native_reader = None  # type: ignore[assignment]
 
 MAX_BYTES = 64 * 2**20
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 class MidiReader(Reader[NoSettings]):
@@ -54,7 +55,7 @@ class MidiReader(Reader[NoSettings]):
 
 def _bytes_of(path: Path) -> bytes:
     # Most files are small: opening them in Python's own ways takes longer than reading them.
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    file = os.open(path, _FLAGS)
     try:
         size = os.fstat(file).st_size
         if size > MAX_BYTES:
