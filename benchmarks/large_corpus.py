@@ -40,6 +40,7 @@ def make(folder: Path, count: int) -> None:
         shift, start = turn % 11 - 5, turn // 11 * 4
         cut = excerpt(scores[index], start, start + BEATS)
         write_midi(cut.transpose(shift), folder / "music" / f"{number // 1000}/{number:06}.mid")
+    time.sleep(3)  # files of the last two seconds are not known again
 
 
 def prepared(folder: Path) -> dict[str, float]:

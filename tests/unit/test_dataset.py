@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import manifest_of, refused
+from musengine.data import encode
 from musengine.data.dataset import (
     Dataset,
     prepare,
@@ -15,6 +17,7 @@ from musengine.data.dataset import (
     total_steps,
 )
 from musengine.data.discovery import check_choices
+from musengine.data.storage import listing
 from musengine.data.storage.cache import corpus_cache
 from musengine.errors import UserError
 from musengine.interfaces.encoder import Encoded, EncodedPiece
@@ -296,6 +299,38 @@ class TestTransposing:
             ("a", {60, 64, 67, 62, 65, 71}),
             ("a+1", {61, 65, 68, 63, 66, 72}),
         ]
+
+
+def test_a_file_more_takes_little_memory_when_a_corpus_is_started_again(tmp_path, monkeypatch):
+    # Files that were just made are known, and a shard holds the pieces of a small task.
+    monkeypatch.setattr(listing, "_SETTLED", -(10**9))
+    monkeypatch.setattr(encode, "_CHUNK", 2**14)
+    registry = manager.load_from([]).registry
+
+    def prepared(pipeline: Pipeline) -> int:
+        dataset = prepare(pipeline, read_corpus(pipeline, registry), pipeline.encoder.create())
+        return sum(map(len, dataset.parts.values()))
+
+    def most_memory(pipeline: Pipeline) -> int:
+        tracemalloc.start()
+        try:
+            prepared(pipeline)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # Some hundred bytes, and those of what small shards and tasks have in common.
+    peaks = []
+    for count in (100, 700):
+        folder = tmp_path / str(count)
+        for number in range(count):
+            score = score_of([(0, 1, 48 + number % 36), (1, 1, 48 + number // 36)])
+            write_midi(score, folder / "music" / str(number // 100) / f"{number:05}.mid")
+        pipeline = pipeline_of(folder)
+        assert prepared(pipeline) == count
+        # Now and then a table of the interpreter grows, and not with the corpus.
+        peaks.append(min(most_memory(pipeline) for _ in range(3)))
+    assert (peaks[1] - peaks[0]) / 600 < 250
 
 
 class TestTelling:

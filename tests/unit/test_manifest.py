@@ -418,6 +418,6 @@ class TestListing:
         tracemalloc.stop()
         assert found is not None
         assert found.info(2999).id == "folder/2999.mid"
-        # Three numbers of eight bytes each, and the buffer of the open file.
-        assert after < 3000 * 24 + 2**17
+        # Three numbers of four bytes or fewer, and the buffer of the open file.
+        assert after < 3000 * 12 + 2**17
         assert peak < 3000 * 300 + 2**20

@@ -4,6 +4,7 @@ import mmap
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file
 
 from helpers import refused
 from musengine.data.storage import shards as module
-from musengine.data.storage.shards import Shards, storable, write_shards
+from musengine.data.storage.shards import Shards, packed_keys, storable, write_shards
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.testing.strategies import few
 
@@ -52,13 +53,25 @@ def alike(one: Encoded, other: Encoded) -> bool:
     )
 
 
+def key(name: object) -> str:
+    """A key of 32 hexadecimal digits."""
+    return f"{name:0>32}"
+
+
+def opened(folder: Path, names: Iterable[object]) -> Shards:
+    """The shards in a folder, in which pieces of these names are looked for."""
+    shards = Shards(folder, np.sort(packed_keys(map(key, names))))
+    shards.find()
+    return shards
+
+
 @given(pieces=st.lists(encoded(), min_size=1, max_size=6), full=st.sampled_from([1, 60, 10**6]))
 @few(80)
 def test_pieces_come_back_as_they_were(pieces, full, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FULL", full)
-        paths = write_shards(folder, [(f"key {n}", piece) for n, piece in enumerate(pieces)])
+        paths = write_shards(folder, [(key(n), piece) for n, piece in enumerate(pieces)])
     # No two pieces of more than a byte share a shard that one byte fills.
     sizes = [
         piece.steps.nbytes + sum(s.nbytes for s in piece.conditioning.values()) for piece in pieces
@@ -67,17 +80,15 @@ def test_pieces_come_back_as_they_were(pieces, full, tmp_path_factory):
         assert len(paths) >= sum(size > 0 for size in sizes)
     elif full == 10**6:
         assert len(paths) == 1
-    shards = Shards(folder)
-    shards.find()
+    shards = opened(folder, range(len(pieces)))
     for number, piece in enumerate(pieces):
-        found = shards.piece(f"piece {number}", "print", f"key {number}")
+        found = shards.piece(f"piece {number}", "print", key(number))
         assert isinstance(found, EncodedPiece)
         assert (found.id, found.fingerprint) == (f"piece {number}", "print")
         assert len(found) == len(piece.steps)
         assert alike(found.encoded, piece)
         assert found.encoded.dropped == piece.dropped
-    keys = np.array([f"key {number}" for number in range(len(pieces))], dtype="S")
-    assert shards.dropped(shards.places(keys)) == sum(
+    assert shards.dropped(np.arange(len(pieces), dtype=np.int32)) == sum(
         (Counter(piece.dropped) for piece in pieces), Counter()
     )
 
@@ -91,9 +102,12 @@ def test_any_safetensors_library_opens_a_shard(tmp_path):
     (path,) = write_shards(
         tmp_path,
         [
-            ("a", Encoded(steps=np.array([[1], [2]], dtype=np.float32), conditioning=conditioning)),
-            ("b", tokens(1, 2)),
-            ("c", tokens(3)),
+            (
+                key("a"),
+                Encoded(steps=np.array([[1], [2]], dtype=np.float32), conditioning=conditioning),
+            ),
+            (key("b"), tokens(1, 2)),
+            (key("c"), tokens(3)),
         ],
     )
     found = load_file(path)
@@ -105,17 +119,16 @@ def test_any_safetensors_library_opens_a_shard(tmp_path):
 
 
 def test_refusals_are_kept_with_their_reason(tmp_path):
-    write_shards(tmp_path, [("a", tokens(1)), ("b", "no notes")])
-    shards = Shards(tmp_path)
-    shards.find()
-    assert shards.refused == {"b": "no notes"}
-    assert "a" in shards
-    assert "b" in shards
-    assert "c" not in shards
+    write_shards(tmp_path, [(key("a"), tokens(1)), (key("b"), "no notes")])
+    shards = opened(tmp_path, "abc")
+    assert shards.refused == {key("b"): "no notes"}
+    assert key("a") in shards
+    assert key("b") in shards
+    assert key("c") not in shards
 
 
 def test_the_same_pieces_make_the_same_bytes_under_the_same_name(tmp_path):
-    entries = [(name, Encoded(np.arange(5), dropped={"x": 1})) for name in "abc"]
+    entries = [(key(name), Encoded(np.arange(5), dropped={"x": 1})) for name in "abc"]
     (one,) = write_shards(tmp_path / "one", entries)
     (other,) = write_shards(tmp_path / "other", iter(entries))
     assert one.name == other.name
@@ -128,15 +141,14 @@ def test_the_same_pieces_make_the_same_bytes_under_the_same_name(tmp_path):
 @few(150)
 def test_a_flipped_byte_is_noticed(place, change, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
-    (path,) = write_shards(folder, [("a", tokens(*range(50)))])
+    (path,) = write_shards(folder, [(key("a"), tokens(*range(50)))])
     data = bytearray(path.read_bytes())
     data[int(place * len(data))] ^= change
     path.write_bytes(data)
-    shards = Shards(folder)
-    shards.find()
+    shards = opened(folder, "abc")
     # A blank or a letter of a field that is not looked at may change; what is found is right.
-    if "a" in shards:
-        found = shards.piece("", "", "a").encoded.steps
+    if key("a") in shards:
+        found = shards.piece("", "", key("a")).encoded.steps
         assert found.tolist() == list(range(50))
     else:
         assert not path.exists()
@@ -144,22 +156,20 @@ def test_a_flipped_byte_is_noticed(place, change, tmp_path_factory):
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.1, 0.5, 0.99])
 def test_a_shard_cut_short_is_as_none(share, tmp_path):
-    (path,) = write_shards(tmp_path, [("a", tokens(*range(50)))])
+    (path,) = write_shards(tmp_path, [(key("a"), tokens(*range(50)))])
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    shards = Shards(tmp_path)
-    shards.find()
-    assert "a" not in shards
+    shards = opened(tmp_path, "abc")
+    assert key("a") not in shards
     assert not path.exists()
 
 
 def test_a_file_still_being_written_is_not_looked_at(tmp_path):
-    (path,) = write_shards(tmp_path, [("a", tokens(1))])
+    (path,) = write_shards(tmp_path, [(key("a"), tokens(1))])
     aside = path.with_name(f".{path.stem}-abc.safetensors")
     path.rename(aside)
-    shards = Shards(tmp_path)
-    shards.find()
-    assert "a" not in shards
+    shards = opened(tmp_path, "abc")
+    assert key("a") not in shards
     assert aside.exists()
 
 
@@ -167,11 +177,10 @@ def test_many_shards_need_few_open_files_and_little_memory(tmp_path, monkeypatch
     monkeypatch.setattr(module, "FULL", 1)
     monkeypatch.setattr(module, "_OPEN", 3)
     monkeypatch.setattr(module, "_RESIDENT", 20)
-    write_shards(tmp_path, [(str(n), tokens(n, n + 1)) for n in range(20)])
+    write_shards(tmp_path, [(key(n), tokens(n, n + 1)) for n in range(20)])
     assert len(list(tmp_path.iterdir())) == 20
-    shards = Shards(tmp_path)
-    shards.find()
-    pieces = [shards.piece(str(n), "", str(n)) for n in range(20)]
+    shards = opened(tmp_path, range(20))
+    pieces = [shards.piece(str(n), "", key(n)) for n in range(20)]
     held = [piece.encoded.steps for piece in pieces]
     # Views outlive the map they were made of, and pages given back come again.
     assert [view.tolist() for view in held] == [[n, n + 1] for n in range(20)]
@@ -187,10 +196,9 @@ def test_many_shards_need_few_open_files_and_little_memory(tmp_path, monkeypatch
 def test_a_shard_that_vanishes_in_use_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "FULL", 1)
     monkeypatch.setattr(module, "_OPEN", 1)
-    paths = write_shards(tmp_path, [(str(n), tokens(n)) for n in range(2)])
-    shards = Shards(tmp_path)
-    shards.find()
-    pieces = [shards.piece(str(n), "", str(n)) for n in range(2)]
+    paths = write_shards(tmp_path, [(key(n), tokens(n)) for n in range(2)])
+    shards = opened(tmp_path, range(2))
+    pieces = [shards.piece(str(n), "", key(n)) for n in range(2)]
     for path in paths:
         Path(path).unlink()
     with refused("shard-lost"):
@@ -200,10 +208,9 @@ def test_a_shard_that_vanishes_in_use_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize("mapped_before", [False, True])
 @pytest.mark.skipif(sys.platform == "win32", reason="a mapped file cannot be cut there")
 def test_a_shard_cut_short_in_use_is_told(tmp_path: Path, mapped_before: bool) -> None:
-    (path,) = write_shards(tmp_path, [("a", tokens(*range(5000)))])
-    shards = Shards(tmp_path)
-    shards.find()
-    piece = shards.piece("", "", "a")
+    (path,) = write_shards(tmp_path, [(key("a"), tokens(*range(5000)))])
+    shards = opened(tmp_path, "abc")
+    piece = shards.piece("", "", key("a"))
     if mapped_before:
         assert len(piece.encoded.steps) == 5000
     os.truncate(path, 4096)
@@ -212,11 +219,10 @@ def test_a_shard_cut_short_in_use_is_told(tmp_path: Path, mapped_before: bool) -
 
 
 def test_arrays_are_made_once_for_a_piece_that_is_asked_for_again(tmp_path, monkeypatch):
-    write_shards(tmp_path, [(name, tokens(*range(n))) for n, name in enumerate("abc")])
-    shards = Shards(tmp_path)
-    shards.find()
+    write_shards(tmp_path, [(key(name), tokens(*range(n))) for n, name in enumerate("abc")])
+    shards = opened(tmp_path, "abc")
     # Pieces of no steps begin where the next one does.
-    empty, one, two = (shards.piece(name, "", name) for name in "abc")
+    empty, one, two = (shards.piece(name, "", key(name)) for name in "abc")
     monkeypatch.setattr(module, "_VIEWED", two._location.size)
     assert [len(each.encoded.steps) for each in (empty, one)] == [0, 1]
     assert one.encoded is one.encoded
@@ -225,11 +231,10 @@ def test_arrays_are_made_once_for_a_piece_that_is_asked_for_again(tmp_path, monk
 
 
 def test_changes_to_an_array_are_not_written(tmp_path):
-    (path,) = write_shards(tmp_path, [("a", tokens(1, 2))])
+    (path,) = write_shards(tmp_path, [(key("a"), tokens(1, 2))])
     before = path.read_bytes()
-    shards = Shards(tmp_path)
-    shards.find()
-    shards.piece("", "", "a").encoded.steps[:] = 9
+    shards = opened(tmp_path, "abc")
+    shards.piece("", "", key("a")).encoded.steps[:] = 9
     assert path.read_bytes() == before
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +197,34 @@ class TestShares:
         tunes = {part: {one.source_id for one in members} for part, members in parts.items()}
         assert tunes["train"].isdisjoint(tunes["valid"])
         assert len(tunes["train"] | tunes["valid"]) == 20
+
+    @pytest.mark.parametrize("mixed", [False, True])
+    def test_of_the_parts_of_a_piece_the_smallest_hash_draws(self, mixed):
+        def sha(text: str) -> str:
+            return hashlib.sha256(text.encode()).hexdigest()
+
+        def hashes(number: int) -> list[str]:
+            own = [sha(f"{number}"), sha(f"{number} again")]
+            # A plugin's own hash may be any text; one of more than 64 bytes is hashed first.
+            return [*own, own[1][:9], f"ü{own[0]}"[:40], 2 * own[1]][number % 4 :] if mixed else own
+
+        def sortable(text: str) -> bytes:
+            return text.encode() if len(text.encode()) <= 64 else sha(text).encode()
+
+        (plain,) = listed([tune(0)])
+        pieces, held_out = [], set()
+        for number in range(60):
+            own = hashes(number)
+            pieces += [
+                replace(plain, id=f"{number} {n}", source_id=f"{number}", notes_hash=h, file=number)
+                for n, h in enumerate(own)
+            ]
+            # Below a half of all numbers of 256 bits: the first digit is at most 7.
+            if int(sha(f"0:{min(own, key=sortable)}")[0], 16) < 8:
+                held_out.add(f"{number}")
+        split = named(pieces, [], settings(valid=0.5, test=0.0, split_seed=0))
+        assert {piece.source_id for piece in split.parts["valid"]} == held_out
+        assert {piece.source_id for piece in split.parts["train"]}.isdisjoint(held_out)
 
 
 class TestNames:

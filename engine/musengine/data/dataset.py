@@ -31,7 +31,7 @@ from musengine.music.score import Score
 from musengine.pipeline.resolve import Pipeline
 from musengine.pipeline.sections import CorpusConfig
 from musengine.plugins.registry import Component, Registry
-from musengine.utils.arrays import IntArray
+from musengine.utils.arrays import Int32Array
 from musengine.utils.lazy import LazySequence
 from musengine.utils.progress import SILENT, ProgressReporter
 
@@ -68,7 +68,7 @@ class Dataset:
     copies: dict[str, str] = field(default_factory=dict)
     straddling: list[str] = field(default_factory=list)
     libraries: dict[str, str] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
+    files: Sequence[str] = ()
     later: list[str] = field(default_factory=list)
 
     def most_frequent(self) -> Prevailing:
@@ -139,12 +139,11 @@ def _of_the_run(
     discovery: DiscoveryNotes,
     known: Collection[str] | None,
 ) -> Iterator[tuple[Component, Item]]:
-    """Yield the files that a run is about; they and the others are noted."""
+    """Yield the files that a run is about; the others are noted."""
     for reader, item in items:
         # By id and not by content: a changed file is read, and `check_split` then says that it
         # changed.
         if known is None or item.id in known:
-            discovery.taken.append(item.id)
             yield reader, item
         else:
             discovery.later.append(item.id)
@@ -174,17 +173,13 @@ def prepare(
     # Split before anything is transposed or learned: copies in other keys belong to the training
     # part alone, and the encoder learns nothing from what is held out.
     split = split_pieces(manifest.pieces, manifest.files, config, rules_of(config))
-    jobs = _jobs(split, manifest.pieces, config)
+    every, jobs = _jobs(split, manifest.pieces, config)
     common = config.key == "common"
     # Most encoders have nothing to learn; then the music is not read once more for it.
     if not learned and type(encoder).fit is not Encoder.fit:
         encoder.fit(TrainingPieces(manifest, jobs["train"], common))
     result = encode(
-        EncodeJobs(
-            manifest.pieces,
-            np.concatenate([jobs[part].piece_J for part in PARTS]),
-            np.concatenate([jobs[part].shift_J for part in PARTS]),
-        ),
+        every,
         manifest,
         pipeline.encoder,
         encoder,
@@ -210,21 +205,23 @@ def prepare(
 
 def _jobs(
     split: Split, pieces: Sequence[PieceInfo], config: CorpusConfig
-) -> dict[SplitName, EncodeJobs]:
-    """Return the pieces of each part; transposed copies follow those of the training part."""
-    jobs = {}
+) -> tuple[EncodeJobs, dict[SplitName, EncodeJobs]]:
+    """Return the pieces of all parts, and of each; transposed copies follow the training part's."""
+    numbers, semitones, ends = [], [], []
     for part in PARTS:
         own = split.parts[part]
         shifts = [0, *config.shifts] if part == "train" else [0]
         moved = own
         if len(shifts) > 1:
-            moved = own[[pieces[index].kind == "score" for index in own.tolist()]]
-        jobs[part] = EncodeJobs(
-            pieces,
-            np.concatenate([own, *([moved] * (len(shifts) - 1))]),
-            np.repeat(shifts, [len(own), *([len(moved)] * (len(shifts) - 1))]),
-        )
-    return jobs
+            moved = own[[pieces[int(index)].kind == "score" for index in own]]
+        numbers += [own, *([moved] * (len(shifts) - 1))]
+        lengths = [len(own), *([len(moved)] * (len(shifts) - 1))]
+        semitones.append(np.repeat(np.array(shifts, dtype=np.int8), lengths))
+        ends.append(sum(map(len, numbers)))
+    every = EncodeJobs(pieces, np.concatenate(numbers), np.concatenate(semitones))
+    # Views: what is kept of each job is kept once.
+    starts = [0, *ends]
+    return every, {part: every[starts[n] : ends[n]] for n, part in enumerate(PARTS)}
 
 
 def _dataset(
@@ -245,31 +242,31 @@ def _dataset(
         copies=split.copies,
         straddling=split.straddling,
         libraries=manifest.libraries,
-        files=manifest.discovery.taken,
+        files=manifest.taken,
         later=manifest.discovery.later,
     )
     start = 0
     for part in PARTS:
-        keys = result.keys[start : start + len(jobs[part])]
-        start += len(keys)
-        places = result.shards.places(keys)
-        for lacking in np.flatnonzero(places < 0).tolist():
-            reason = result.reason(keys[lacking].decode())
-            dataset.skipped.append(Skipped(jobs[part][lacking].id, reason or ""))
+        places = result.places[start : start + len(jobs[part])]
+        start += len(places)
+        there = result.shards.there(places)
+        for lacking in np.flatnonzero(~there).tolist():
+            job = jobs[part][lacking]
+            dataset.skipped.append(Skipped(job.id, result.reason(job.key(common)) or ""))
         # Of a piece that is also learned in other keys everything would count many times.
-        own = places[(places >= 0) & (jobs[part].shift_J == 0)]
+        own = places[there & (jobs[part].shift_J == 0)]
         dataset.dropped.update(result.shards.dropped(own))
         piece = functools.partial(_piece, result.shards, places, jobs[part], common)
         # Each row of each batch asks for one, most often for those of the batch before.
         parts[part] = LazySequence(
-            functools.lru_cache(maxsize=_KEPT)(piece), np.flatnonzero(places >= 0)
+            functools.lru_cache(maxsize=_KEPT)(piece), np.flatnonzero(there).astype(np.int32)
         )
     dataset.keep.update(result.shards.keep)
     return dataset
 
 
 def _piece(
-    shards: Shards, places: IntArray, jobs: EncodeJobs, common: bool, index: int
+    shards: Shards, places: Int32Array, jobs: EncodeJobs, common: bool, index: int
 ) -> EncodedPiece:
     """Return the encoded piece of a job."""
 

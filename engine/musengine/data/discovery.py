@@ -31,14 +31,12 @@ class DiscoveryNotes:
     Attributes:
         notices: terms that come with the music.
         ignored: files that no reader reads, counted by suffix.
-        taken: ids of the files that are read.
         unreadable: folders whose files cannot be listed, and why.
         later: ids of files that are no part of the run, such as those that came later.
     """
 
     notices: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
-    taken: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
 
@@ -154,7 +152,8 @@ def _walk(folder: Path, discovery: DiscoveryNotes) -> Iterator[tuple[Path, str]]
         within = folder / inside
         try:
             with os.scandir(within) as found:
-                own = [(each.name, _is_folder(each)) for each in found]
+                # As text alone, the names of folders with a slash: one folder may hold all files.
+                own = [each.name + mark for each in found if (mark := _mark(each)) is not None]
         except OSError as error:
             reason = error.strerror or str(error)
             if not inside:
@@ -163,28 +162,29 @@ def _walk(folder: Path, discovery: DiscoveryNotes) -> Iterator[tuple[Path, str]]
             return
         # Sorted, since the order of files in a folder differs between systems, and the order of
         # pieces decides on what follows from a seed.
-        for name, is_folder in sorted(own, key=lambda each: os.path.normcase(each[0])):
+        own.sort(key=lambda name: os.path.normcase(name.rstrip("/")))
+        for name in own:
             if name.startswith("."):
                 continue
-            if is_folder:
-                yield from entries(f"{inside}{name}/")
-            elif is_folder is not None:
+            if name.endswith("/"):
+                yield from entries(f"{inside}{name}")
+            else:
                 yield within / name, f"{inside}{name}"
 
     return entries("")
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool | None:
-    """Return whether an entry is a folder to go into, or a file; None for a link to a folder.
+def _mark(entry: os.DirEntry[str]) -> str | None:
+    """Return a slash for a folder to go into, nothing for a file; None for a link to a folder.
 
     Such a link may lead round in circles.
     """
     try:
         if not entry.is_dir():
-            return False
-        return None if entry.is_symlink() else True
+            return ""
+        return None if entry.is_symlink() else "/"
     except OSError:
-        return False
+        return ""
 
 
 def _readers(

@@ -16,7 +16,7 @@ from musengine.config.fields import to_table
 from musengine.data.files.loader import PieceLoader
 from musengine.data.manifest import Manifest, PieceInfo, SourceFile
 from musengine.data.storage.cache import key_of
-from musengine.data.storage.shards import ShardEntry, Shards, storable, write_shards
+from musengine.data.storage.shards import KEY, ShardEntry, Shards, storable, write_shards
 from musengine.encoding.left_out import LeftOut
 from musengine.errors import (
     MachineError,
@@ -34,7 +34,7 @@ from musengine.music.prevailing import Prevailing
 from musengine.music.score import Score
 from musengine.plugins.registry import Component
 from musengine.plugins.sources import code_version
-from musengine.utils.arrays import Array, IntArray
+from musengine.utils.arrays import Array, Int32Array, IntArray, distinct
 from musengine.utils.format import counted
 from musengine.utils.parallel import Failure, process_map
 from musengine.utils.progress import SILENT, ProgressReporter
@@ -48,9 +48,6 @@ _STEP_BYTES = 88
 
 _SECONDS_PER_PIECE = 5.0
 """Seconds more that a task may take for each of its pieces, before they are done one by one."""
-
-_KEY = 32
-"""Letters of a job's key."""
 
 _SERIAL_BELOW = 3
 """Fewer tasks than this are done in this process: starting workers takes longer."""
@@ -83,7 +80,7 @@ class EncodeJob:
         text = f"{self.piece.content_hash}:{common}:{self.shift}"
         # By content: a file that is moved or copied is not encoded again. 128 bits suffice against
         # chance.
-        return hashlib.sha256(text.encode()).hexdigest()[:_KEY]
+        return hashlib.sha256(text.encode()).hexdigest()[: 2 * KEY.itemsize]
 
     def prevailing(self, common: bool) -> Prevailing:
         """Return what holds for most of the piece, its key once it is transposed."""
@@ -113,7 +110,7 @@ class EncodeJobs(Sequence[EncodeJob]):
         shift_J: (J,) for each job the semitones.
     """
 
-    def __init__(self, pieces: Sequence[PieceInfo], piece_J: IntArray, shift_J: IntArray) -> None:
+    def __init__(self, pieces: Sequence[PieceInfo], piece_J: Int32Array, shift_J: Array) -> None:
         self.pieces, self.piece_J, self.shift_J = pieces, piece_J, shift_J
 
     def __len__(self) -> int:
@@ -130,8 +127,8 @@ class EncodeJobs(Sequence[EncodeJob]):
 
     def by_piece(self) -> Iterator[tuple[PieceInfo, list[tuple[int, int]]]]:
         """Yield each piece, in the order of the corpus, with the index and shift of its jobs."""
-        order = np.argsort(self.piece_J, kind="stable")
-        for piece, group in itertools.groupby(order.tolist(), key=self.piece_J.__getitem__):
+        order = map(int, np.argsort(self.piece_J, kind="stable"))
+        for piece, group in itertools.groupby(order, key=self.piece_J.__getitem__):
             yield self.pieces[int(piece)], [(job, int(self.shift_J[job])) for job in group]
 
 
@@ -175,12 +172,12 @@ class EncodeResult:
     """The result of encoding.
 
     Attributes:
-        keys: (J,) the key of each job, as bytes.
+        places: (J,) the place of each job in the shards.
         shards: where the arrays are.
         faults: for the keys of pieces that could not be encoded, the reason.
     """
 
-    keys: Array
+    places: Int32Array
     shards: Shards
     faults: dict[str, str]
 
@@ -227,11 +224,11 @@ def encode(
     code, state = code_version(component.entry), check_state(encoder, encoder.state())
     # All that the arrays depend on beside the music: another setting or version has its own folder.
     name = key_of("encoded", FORMAT, component.name, code, to_table(component.config), state)
-    shards = Shards(cache.folder / "encoded" / name[:32], manifest.scratch)
+    key_K, place_J, size_J = _keys_and_sizes(jobs, common)
+    shards = Shards(cache.folder / "encoded" / name[:32], key_K, manifest.scratch)
     shards.find()
-    key_J, size_J = _keys_and_sizes(jobs, common)
-    result = EncodeResult(key_J, shards, {})
-    if tasks := _missing(jobs, key_J, size_J, shards):
+    result = EncodeResult(place_J, shards, {})
+    if tasks := _missing(jobs, size_J, result):
         work = _EncodeChunk(component, state, manifest.loader, shards.folder, common)
         run = functools.partial(process_map, work, workers=workers)
         to_send = functools.partial(_chunk_of, jobs, manifest)
@@ -240,32 +237,34 @@ def encode(
     return result
 
 
-def _keys_and_sizes(jobs: EncodeJobs, common: bool) -> tuple[Array, IntArray]:
-    """Return (J,) and (J,): the key of each job, and roughly the bytes of its arrays."""
-    key_J = np.zeros(len(jobs), dtype=f"S{_KEY}")
-    size_J = np.zeros(len(jobs), dtype=np.int64)
+def _keys_and_sizes(jobs: EncodeJobs, common: bool) -> tuple[Array, Int32Array, Int32Array]:
+    """Return (K,) the different keys, sorted; (J,) which is each job's; (J,) bytes, roughly."""
+    key_J, size_J = np.zeros(len(jobs), KEY), np.zeros(len(jobs), np.int32)
     for piece, own in jobs.by_piece():
         for job, shift in own:
-            key_J[job] = EncodeJob(piece, shift).key(common)
+            key_J[job] = bytes.fromhex(EncodeJob(piece, shift).key(common))
             size_J[job] = min(piece.size * _STEP_BYTES, _CHUNK)
-    return key_J, size_J
+    first_K, place_J = distinct(key_J)
+    return key_J[first_K], place_J, size_J
 
 
-def _missing(jobs: EncodeJobs, key_J: Array, size_J: IntArray, shards: Shards) -> list[IntArray]:
+def _missing(jobs: EncodeJobs, size_J: Int32Array, result: EncodeResult) -> list[IntArray]:
     """Return the jobs of each task, those that are in no shard yet.
 
     Each content is in one task; they are of like size and follow from the pieces alone.
     """
+    absent_K = result.shards.absent()
+    if not absent_K.any():
+        return []
     order = np.argsort(jobs.piece_J, kind="stable")
-    _, first = np.unique(key_J[order], return_index=True)
+    first, _ = distinct(result.places[order])
     order = order[np.sort(first)]
-    refused = np.array(list(shards.refused), dtype=key_J.dtype)
-    absent = (shards.places(key_J[order]) < 0) & ~np.isin(key_J[order], refused)
+    absent = absent_K[result.places[order]]
     cuts, size = [], 0
     # Tasks are cut by size, not by number: pieces differ a thousandfold in length.
-    for place, own_size in enumerate(size_J[order].tolist()):
+    for index, own_size in enumerate(map(int, size_J[order])):
         if size and size + own_size > _CHUNK:
-            cuts.append(place)
+            cuts.append(index)
             size = 0
         size += own_size
     tasks = zip(np.split(order, cuts), np.split(absent, cuts), strict=True)
@@ -308,7 +307,8 @@ def _run_all(
     sent = map(to_send, again)
     for task, made in zip(again, run(tasks=sent, timeout=timeout, serial_below=0), strict=True):
         if isinstance(made, Failure):
-            result.faults[result.keys[task[0]].decode()] = made.reason
+            ((_, (job,)),) = to_send(task)
+            result.faults[job.key(common)] = made.reason
         else:
             result.add(*made)
 

@@ -167,6 +167,7 @@ class Manifest:
 
     Attributes:
         loader: gives the pieces of its files.
+        taken: ids of its files, whether they could be read or not.
         files: those that could be read.
         pieces: theirs, in order.
         warnings: for a piece's id what was odd about it.
@@ -178,6 +179,7 @@ class Manifest:
     """
 
     loader: PieceLoader
+    taken: Sequence[str] = ()
     files: Sequence[SourceFile] = ()
     pieces: Sequence[PieceInfo] = ()
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)

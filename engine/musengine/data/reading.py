@@ -19,13 +19,13 @@ from musengine.data.files.loader import PieceLoader, read_item
 from musengine.data.files.reading import Files, faults_explained
 from musengine.data.manifest import Manifest, PieceInfo, Skipped, SourceFile
 from musengine.data.storage.cache import Cache, Scratch
-from musengine.data.storage.listing import Listing, ListingBuilder
+from musengine.data.storage.listing import IDENTITY, Listing, ListingBuilder
 from musengine.interfaces.reader import Item
 from musengine.music.piece import Piece
 from musengine.pipeline.values import Source
 from musengine.plugins.configs import Content
 from musengine.plugins.registry import Component, Registry
-from musengine.utils.arrays import IntArray
+from musengine.utils.arrays import Int32Array
 from musengine.utils.format import counted
 from musengine.utils.lazy import LazySequence
 from musengine.utils.parallel import Failure, process_map
@@ -121,7 +121,7 @@ def read_manifest(
     """
     found = FoundFiles.of(items)
     loader = PieceLoader(found.readers, cache, extraction)
-    manifest = Manifest(loader, discovery=discovery, scratch=scratch)
+    manifest = Manifest(loader, taken=found.ids, discovery=discovery, scratch=scratch)
     manifest.skipped.extend(_unlisted(discovery))
     files = Files(loader, found, found.readable(manifest.skipped), manifest.skipped)
     key = None if listed_as is None else _listing_key(loader, listed_as())
@@ -143,7 +143,7 @@ def read_manifest(
     )
     manifest.libraries = {
         loader.readers[reader].name: loader.library(reader)
-        for reader in dict.fromkeys(map(found.reader_of, numbers.tolist()))
+        for reader in dict.fromkeys(found.reader_of(int(number)) for number in numbers)
     }
     return manifest
 
@@ -177,7 +177,7 @@ def _list_cached(loader: PieceLoader, file: SourceFile) -> _Outcome | None:
 
 def _listing(
     files: Files, key: str | None, outcomes: Callable[[Files], Iterator[_Outcome | None]]
-) -> tuple[Listing, IntArray]:
+) -> tuple[Listing, Int32Array]:
     """Return the listing of some files, and for each of its rows which of the files it is.
 
     Args:
@@ -188,26 +188,29 @@ def _listing(
     found, cache, now = files.found, files.loader.cache, time.time_ns()
     previous = None if key is None else Listing.in_cache(cache, key)
     # From before anything is read: what changes while it is read is another file the next time.
-    identities = [found.identity(number, now) for number in files.numbers]
-    rows = np.full(len(identities), -1) if previous is None else previous.rows(identities)
-    numbers, known = np.array(files.numbers, dtype=np.int64), rows >= 0
-    read = outcomes(replace(files, numbers=numbers[~known].tolist()))
+    identities = bytearray()
+    for number in files.numbers:
+        identities += found.identity(number, now)
+    numbers = np.fromiter(files.numbers, np.int32, len(files.numbers))
+    rows = np.full(len(numbers), -1) if previous is None else previous.rows(identities)
+    known = rows >= 0
+    read = outcomes(replace(files, numbers=LazySequence(int, numbers[~known])))
     if previous is not None and np.array_equal(rows[known], np.arange(previous.files)):
         read, ahead = itertools.tee(read)
         if all(outcome is None for outcome in ahead):
             return previous, numbers[known]  # nothing came, went or changed
         del ahead
     listing = ListingBuilder()
-    listed = []
-    for number, identity, row in zip(numbers.tolist(), identities, rows.tolist(), strict=True):
+    listed = np.ones(len(numbers), dtype=bool)
+    for index, row in enumerate(rows):
+        identity = bytes(identities[index * IDENTITY : (index + 1) * IDENTITY])
         if previous is not None and row >= 0:
-            listing.copy(previous, row, identity)
+            listing.copy(previous, int(row), identity)
         elif (outcome := next(read)) is not None:
             listing.add(identity, *outcome)
         else:
-            continue
-        listed.append(number)
-    return listing.finish(cache, key), np.array(listed, dtype=np.int64)
+            listed[index] = False
+    return listing.finish(cache, key), numbers[listed]
 
 
 def open_file(reader: Component, item: Item) -> list[Piece]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,15 +16,20 @@ from musengine.data.manifest import PieceInfo, SourceFile
 from musengine.errors import UserError
 from musengine.music.piece import SplitName
 from musengine.pipeline.sections import CorpusConfig
-from musengine.utils.arrays import FloatArray, IntArray
+from musengine.utils.arrays import Array, FloatArray, Int32Array, distinct
+
+PartArray = npt.NDArray[np.int8]
 
 TRAIN, VALID, TEST = range(3)
 """The parts as numbers, their indices in `PARTS`: of several the highest counts, since it is safe
 to train on less, not to measure on what was trained on."""
 
 _NONE = -1
-_NOTES = 64
+_TEXT = 64
 """Bytes of a hash of notes; longer ones are hashed."""
+_DIGEST = 16
+"""Bytes that are kept of one in hexadecimal digits: 128 bits suffice against chance."""
+_HEXADECIMAL = re.compile(b"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Split:
         straddling: the copies that are in another part than that one.
     """
 
-    parts: Mapping[SplitName, IntArray]
+    parts: Mapping[SplitName, Int32Array]
     copies: dict[str, str]
     straddling: list[str]
 
@@ -63,12 +70,12 @@ def split_pieces(
     alike = _Alike.of(pieces, config.split_seed)
     fixed_P = _fixed(pieces, files, config, rules, alike.official)
     # A family has the highest of its pieces' parts, if any has one; else it is drawn.
-    family_F = np.full(alike.families, _NONE)
+    family_F = np.full(alike.families, _NONE, dtype=np.int8)
     np.maximum.at(family_F, alike.family, fixed_P)
     free_F = family_F == _NONE
     family_F[free_F] = TRAIN
     if (alike.official == _NONE).all() and not rules.complete:
-        family_F[free_F] = _draw(alike.position[free_F], config, set(fixed_P.tolist()))
+        family_F[free_F] = _draw(alike.position[free_F], config, _present(fixed_P))
     part_P = np.where(fixed_P == _NONE, family_F[alike.family], fixed_P)
     return _split(pieces, alike, part_P, config)
 
@@ -88,9 +95,9 @@ class _Alike:
         position: (F,) the number in [0, 1) that follows from one hash of a family's notes.
     """
 
-    official: IntArray
-    group: IntArray
-    family: IntArray
+    official: PartArray
+    group: Int32Array
+    family: Int32Array
     position: FloatArray
 
     @property
@@ -101,15 +108,13 @@ class _Alike:
     @classmethod
     def of(cls, pieces: Sequence[PieceInfo], seed: int) -> _Alike:
         """Look at each piece once, and keep some numbers of it."""
-        notes, position_P = bytearray(), np.zeros(len(pieces))
-        official_P, first_P = np.full(len(pieces), _NONE), np.arange(len(pieces))
+        notes, position_P = _NoteHashes(), np.zeros(len(pieces))
+        official_P = np.full(len(pieces), _NONE, dtype=np.int8)
+        first_P = np.arange(len(pieces), dtype=np.int32)
         first: dict[str, int] = {}
         file = _NONE
         for index, piece in enumerate(pieces):
-            hashed = piece.notes_hash.encode("utf-8", "surrogateescape")
-            if len(hashed) > _NOTES:
-                hashed = hashlib.sha256(hashed).hexdigest().encode()
-            notes += hashed.ljust(_NOTES, b"\0")
+            notes.add(piece.notes_hash)
             position_P[index] = _position(piece.notes_hash, seed)
             if piece.part is not None:
                 official_P[index] = PARTS.index(piece.part)
@@ -117,11 +122,11 @@ class _Alike:
                 first, file = {}, piece.file
             first_P[index] = first.setdefault(piece.source_id, index)
         # Sorted: the lowest number stands for the smallest hash, whatever the order of the pieces.
-        _, sample_G, group_P = np.unique(
-            np.frombuffer(notes, f"S{_NOTES}"), return_index=True, return_inverse=True
-        )
+        sample_G, group_P = distinct(notes.column())
+        del notes
         root_G = _joined(len(sample_G), group_P, first_P)
-        root_F, family_G = np.unique(root_G, return_inverse=True)
+        root_F, family_G = distinct(root_G)
+        # The lowest group of each family is its root.
         return cls(official_P, group_P, family_G[group_P], position_P[sample_G[root_F]])
 
     def copies(self) -> Iterator[list[int]]:
@@ -134,7 +139,34 @@ class _Alike:
             yield order[start_G[group] : start_G[group] + count_G[group]].tolist()
 
 
-def _joined(groups: int, group_P: IntArray, first_P: IntArray) -> IntArray:
+class _NoteHashes:
+    """The hashes of pieces' notes in a column that sorts as they do."""
+
+    def __init__(self) -> None:
+        self._digests, self._texts = bytearray(), dict[int, bytes]()
+
+    def add(self, notes: str) -> None:
+        """Add the hash of the next piece."""
+        text = notes.encode("utf-8", "surrogateescape")
+        if len(text) > _TEXT:
+            text = hashlib.sha256(text).hexdigest().encode()
+        if _HEXADECIMAL.fullmatch(text):
+            self._digests += bytes.fromhex(text[: 2 * _DIGEST].decode())
+        else:  # a plugin's own, which may be any text
+            self._texts[len(self._digests) // _DIGEST] = text
+            self._digests += bytes(_DIGEST)
+
+    def column(self) -> Array:
+        """Return (P,): the hash of each piece, as bytes."""
+        digest_P = np.frombuffer(self._digests, f"S{_DIGEST}")
+        if not self._texts:
+            return digest_P
+        text_P = np.array([bytes(each).hex() for each in digest_P.view(f"V{_DIGEST}")], f"S{_TEXT}")
+        text_P[list(self._texts)] = list(self._texts.values())
+        return text_P
+
+
+def _joined(groups: int, group_P: Int32Array, first_P: Int32Array) -> Int32Array:
     """Return (G,): for each group the lowest one that it is of a family with.
 
     Args:
@@ -143,7 +175,7 @@ def _joined(groups: int, group_P: IntArray, first_P: IntArray) -> IntArray:
         first_P: (P,) the first piece that is a part of the same one.
     """
     # Union-find: two parts of one piece join their groups.
-    parent = list(range(groups))
+    parent = array("i", range(groups))
 
     def root(group: int) -> int:
         while parent[group] != group:
@@ -153,7 +185,10 @@ def _joined(groups: int, group_P: IntArray, first_P: IntArray) -> IntArray:
     for index in np.flatnonzero(first_P != np.arange(len(first_P))).tolist():
         one, other = root(int(group_P[index])), root(int(group_P[first_P[index]]))
         parent[max(one, other)] = min(one, other)
-    return np.array([root(group) for group in range(groups)], dtype=np.int64)
+    root_G = np.frombuffer(parent, np.int32)
+    while (root_G[root_G] != root_G).any():
+        root_G = root_G[root_G]
+    return root_G
 
 
 def _fixed(
@@ -161,10 +196,10 @@ def _fixed(
     files: Sequence[SourceFile],
     config: CorpusConfig,
     rules: SplitRules,
-    official_P: IntArray,
-) -> IntArray:
+    official_P: PartArray,
+) -> PartArray:
     """Return (P,): for each piece, the part it is named for, or its official one."""
-    fixed_P = np.full(len(pieces), _NONE) if rules.complete else official_P.copy()
+    fixed_P = np.full_like(official_P, _NONE) if rules.complete else official_P.copy()
     if config.split == "folders":
         for index, piece in enumerate(pieces):
             if (part := part_by_folder(files[piece.file].item)) is not None:
@@ -184,7 +219,7 @@ def _fixed(
     return fixed_P
 
 
-def _draw(position_F: FloatArray, config: CorpusConfig, filled: Collection[int]) -> IntArray:
+def _draw(position_F: FloatArray, config: CorpusConfig, filled: Collection[int]) -> PartArray:
     """Return (F,): the part of each family of pieces by its number in [0, 1).
 
     Args:
@@ -194,16 +229,17 @@ def _draw(position_F: FloatArray, config: CorpusConfig, filled: Collection[int])
     """
     # Not a shuffle, in which one piece more would move all others.
     valid, test = config.share("valid"), config.share("test")
-    drawn_F = np.where(position_F >= 1 - test, TEST, TRAIN)
+    drawn_F = np.full(len(position_F), TRAIN, dtype=np.int8)
+    drawn_F[position_F >= 1 - test] = TEST
     drawn_F[position_F < valid] = VALID
     ranked = np.argsort(position_F, kind="stable")
     # Small corpora: training comes first, then validation, then test.
-    missing = {TRAIN, VALID, TEST} - set(filled) - set(drawn_F.tolist())
+    missing = {TRAIN, VALID, TEST} - set(filled) - _present(drawn_F)
     if TRAIN in missing and len(ranked):
         # From validation rather than from test, the one nearest to the border with training.
         held_out = ranked[drawn_F[ranked] == VALID]
         drawn_F[held_out[-1] if len(held_out) else ranked[-1]] = TRAIN
-        missing |= {VALID, TEST} - set(drawn_F.tolist())
+        missing |= {VALID, TEST} - _present(drawn_F)
     if valid and VALID in missing and not _move_one(ranked, drawn_F, VALID, TRAIN):
         _move_one(ranked, drawn_F, VALID, TEST, least=1)
     if test and TEST in missing and not _move_one(ranked[::-1], drawn_F, TEST, TRAIN):
@@ -211,8 +247,12 @@ def _draw(position_F: FloatArray, config: CorpusConfig, filled: Collection[int])
     return drawn_F
 
 
+def _present(part_N: PartArray) -> set[int]:
+    return {part for part in (TRAIN, VALID, TEST) if (part_N == part).any()}
+
+
 def _move_one(
-    ranked: npt.NDArray[np.intp], drawn_F: IntArray, to: int, source: int, least: int = 2
+    ranked: npt.NDArray[np.intp], drawn_F: PartArray, to: int, source: int, least: int = 2
 ) -> bool:
     """Give a part the nearest family of one that has so many; returns whether it did."""
     members = ranked[drawn_F[ranked] == source]
@@ -230,7 +270,7 @@ def _position(notes: str, seed: int) -> float:
 
 
 def _split(
-    pieces: Sequence[PieceInfo], alike: _Alike, part_P: IntArray, config: CorpusConfig
+    pieces: Sequence[PieceInfo], alike: _Alike, part_P: PartArray, config: CorpusConfig
 ) -> Split:
     copies: dict[str, str] = {}
     straddling: list[str] = []
@@ -245,5 +285,8 @@ def _split(
                 kept_P[index] = False
             elif part_P[index] != part_P[first]:
                 straddling.append(name)
-    parts = {name: np.flatnonzero(kept_P & (part_P == number)) for number, name in enumerate(PARTS)}
+    parts = {
+        name: np.flatnonzero(kept_P & (part_P == number)).astype(np.int32)
+        for number, name in enumerate(PARTS)
+    }
     return Split(parts, copies, straddling)

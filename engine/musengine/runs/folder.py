@@ -88,7 +88,7 @@ class RunFolder(HeldFolder):
                 "warnings": {name: list(lines) for name, lines in dataset.warnings.items()},
                 "copies": dataset.copies,
                 "straddling": dataset.straddling,
-                "files": dataset.files,
+                "files": list(dataset.files),
             },
         )
 

@@ -1,4 +1,4 @@
-"""The types of arrays that annotations name."""
+"""The types of arrays that annotations name, and which of an array's values are equal."""
 
 from __future__ import annotations
 
@@ -11,5 +11,28 @@ Array = npt.NDArray[Any]
 """A NumPy array of any type of element."""
 IntArray = npt.NDArray[np.int64]
 """A NumPy array of whole numbers of 64 bits."""
+Int32Array = npt.NDArray[np.int32]
+"""A NumPy array of whole numbers of 32 bits: what a corpus has one of for each file or piece."""
 FloatArray = npt.NDArray[np.float64]
 """A NumPy array of real numbers of 64 bits."""
+
+_BLOCK = 2**12
+
+
+def distinct(values: Array) -> tuple[Int32Array, Int32Array]:
+    """Return (D,) and (N,): where each different value is first, and which of them each value is.
+
+    The different values are sorted. `numpy.unique` finds the same, and sorts a copy of them.
+
+    Args:
+        values: (N,) anything that can be sorted.
+    """
+    order = np.argsort(values, kind="stable")
+    new = np.ones(len(values), dtype=bool)
+    for start in range(1, len(values), _BLOCK):
+        block = values[order[start - 1 : start + _BLOCK]]
+        new[start : start + _BLOCK] = block[1:] != block[:-1]
+    number = np.empty(len(values), dtype=np.int32)
+    number[order] = np.cumsum(new, dtype=np.int32)
+    number -= 1
+    return order[new].astype(np.int32), number

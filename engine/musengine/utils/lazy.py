@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
-from musengine.utils.arrays import IntArray
+from musengine.utils.arrays import Int32Array, IntArray
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class LazySequence(Sequence[T], Generic[T]):
         numbers: of the elements, in order.
     """
 
-    def __init__(self, make: Callable[[int], T], numbers: range | IntArray) -> None:
+    def __init__(self, make: Callable[[int], T], numbers: range | IntArray | Int32Array) -> None:
         self._make, self._numbers = make, numbers
 
     def __len__(self) -> int:

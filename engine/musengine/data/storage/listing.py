@@ -2,11 +2,12 @@
 
 As objects the pieces of a hundred thousand files would take some hundred megabytes, and each of
 their cache entries would be opened at every start. Here all are texts in a row, of which one is
-read when it is asked for; in memory are three numbers for each piece.
+read when it is asked for; in memory are three small numbers for each piece.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import io
@@ -33,7 +34,7 @@ from musengine.data.storage.tensor_file import (
 )
 from musengine.errors import UserError
 from musengine.music.prevailing import Prevailing
-from musengine.utils.arrays import Array, IntArray
+from musengine.utils.arrays import Array, Int32Array
 from musengine.utils.files import whole_file
 
 IDENTITY = 16
@@ -44,6 +45,9 @@ _KEY = 32
 
 UNKNOWN = bytes(IDENTITY)
 """The identity of a file that is to be looked at anew the next time."""
+
+_BLOCK = 2**12
+"""Files that are looked up at once: what this takes does not grow with the corpus."""
 
 _SETTLED = 2 * 10**9
 """Nanoseconds after a file's last change during which it may change again unnoticed: file systems
@@ -90,8 +94,8 @@ class Listing:
                 for row, those in record["skipped"].items()
             }
             self.warned: list[int] = record["warned"]
-            self._text_ends, self._numbers = self._column("text_ends"), self._column("numbers")
-            self._piece_ends = self._column("piece_ends")
+            names = ("text_ends", "numbers", "piece_ends")
+            self._text_ends, self._numbers, self._piece_ends = map(self._narrow, names)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError from error
 
@@ -120,16 +124,22 @@ class Listing:
         """How many pieces there are."""
         return len(self._text_ends)
 
-    def rows(self, identities: Sequence[bytes]) -> IntArray:
-        """Return (N,): the row of each file by what it is recognised by, -1 where it has none."""
-        dtype = f"S{IDENTITY}"
-        own = self._column("identities").reshape(-1).view(dtype)
-        wanted = np.array(identities, dtype=dtype)
-        if not len(own):
-            return np.full(len(wanted), -1)
+    def rows(self, identities: bytes | bytearray) -> Int32Array:
+        """Return (N,): the row of each file, -1 where it has none.
+
+        Args:
+            identities: N times `IDENTITY` bytes, what each file is recognised by.
+        """
+        own = self._column("identities").reshape(-1).view(f"S{IDENTITY}")
+        wanted = np.frombuffer(identities, own.dtype)
+        rows = np.full(len(wanted), -1, dtype=np.int32)
         order = np.argsort(own, kind="stable")
-        at = order[np.minimum(np.searchsorted(own, wanted, sorter=order), len(own) - 1)]
-        return np.where((own[at] == wanted) & (wanted != np.bytes_(UNKNOWN)), at, -1)
+        for start in range(0, len(wanted) if len(own) else 0, _BLOCK):
+            some = wanted[start : start + _BLOCK]
+            at = order[np.minimum(np.searchsorted(own, some, sorter=order), len(own) - 1)]
+            same = (own[at] == some) & (some != np.bytes_(UNKNOWN))
+            rows[start : start + _BLOCK] = np.where(same, at, -1)
+        return rows
 
     def key(self, row: int) -> str:
         """Return what a file's pieces are cached under."""
@@ -149,8 +159,13 @@ class Listing:
         """Return the info of a piece; its id is unique, and `file` the row of its file."""
         info, number = unpacked(self.text(piece)), int(self._numbers[piece])
         # Pieces without a note of their own have a row, too: the first that ends behind this one.
-        file = int(np.searchsorted(self._piece_ends, piece, side="right"))
+        file = bisect.bisect_right(self._piece_ends, piece)
         return replace(info, id=info.id if number == 1 else f"{info.id}~{number}", file=file)
+
+    def _narrow(self, name: str) -> Array:
+        """Return a column of numbers, each in no more bytes than the largest needs."""
+        column = self._column(name)
+        return column.astype(np.min_scalar_type(int(column.max(initial=0))))
 
     def _column(self, name: str) -> Array:
         span = self._spans[name]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from musengine.data.storage.cache import Scratch
 from musengine.data.storage.tensor_file import (
@@ -30,7 +31,7 @@ from musengine.data.storage.tensor_file import (
 )
 from musengine.interfaces.encoder import Encoded, EncodedPiece
 from musengine.music.prevailing import Prevailing
-from musengine.utils.arrays import Array, IntArray
+from musengine.utils.arrays import Array, Int32Array, IntArray
 from musengine.utils.files import whole_file
 
 FULL = 24 * 2**20
@@ -50,11 +51,12 @@ ShardEntry = tuple[str, "Encoded | str"]
 """A piece's key with its arrays, or with the reason why the encoder refuses it."""
 
 
-_DROPPED = 3
-"""The column of a shard's numbers that says what was dropped."""
+KEY = np.dtype("S16")
+"""A piece's key, of 32 hexadecimal digits, in an array."""
 
-_ROW_BITS = 40
-"""Bits of a place that are the row in a shard; those above are the shard's number."""
+_GROUP, _DROPPED = 0, 3
+"""Columns of a piece's numbers: which group it is in, -1 where it was not found, and which of the
+different counts of what was dropped is its."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,31 +78,17 @@ class Location:
     notes: int
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """Where in one shard its pieces are, in columns: an object for each would take ten times that.
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The arrays in a shard that hold pieces of one kind, one after another."""
 
-    Attributes:
-        path: the file.
-        groups: the arrays of each kind of piece.
-        keys: (N,) bytes, of each piece.
-        numbers: (N, 5) each piece's group, first step, steps, what was dropped of it, notes.
-        dropped: the different counts of what was dropped.
-    """
+    shard: str
+    spans: Mapping[str, Span]
 
-    path: str
-    groups: Sequence[Mapping[str, Span]]
-    keys: Array
-    numbers: IntArray
-    dropped: Sequence[Mapping[str, int]]
 
-    def location(self, row: int) -> Location:
-        """Return where a piece is."""
-        group, start, steps, dropped, notes = self.numbers[row].tolist()
-        spans = self.groups[group]
-        end = max(span.end for span in spans.values())
-        size = steps * sum(span.step_bytes for span in spans.values())
-        return Location(self.path, spans, end, size, start, steps, self.dropped[dropped], notes)
+def packed_keys(keys: Iterable[str]) -> Array:
+    """Return (N,): pieces' keys as `KEY`."""
+    return np.frombuffer(b"".join(map(bytes.fromhex, keys)), KEY)
 
 
 def write_shards(folder: Path, entries: Iterable[ShardEntry]) -> list[Path]:
@@ -176,26 +164,37 @@ def storable(encoded: Encoded) -> str:
 
 
 class Shards:
-    """The shards of one encoder, and where in them each piece is.
+    """The shards of one encoder, and where in them each piece of a corpus is.
+
+    Of pieces of other corpora, which may be in the same shards, nothing is kept.
 
     Args:
         folder: where they are.
+        key_K: (K,) the pieces' different keys, as `KEY`, sorted.
         scratch: what keeps the folder alive where it is a temporary one.
     """
 
-    def __init__(self, folder: Path, scratch: Scratch | None = None) -> None:
+    def __init__(self, folder: Path, key_K: Array, scratch: Scratch | None = None) -> None:
         self.folder, self.scratch = folder, scratch
         self.refused: dict[str, str] = {}
         self.keep: dict[str, str] = {}
-        self._shards: list[_Shard] = []
-        self._index: tuple[Array, IntArray] | None = None
+        self._key_K, self._groups = key_K, list[_Group]()
+        # The different counts of what was dropped, and the number of each.
+        self._dropped: list[Mapping[str, int]] = []
+        self._numbers: dict[tuple[tuple[str, int], ...], int] = {}
+        # Of each piece its group, first step, steps, what was dropped of it and notes: an object
+        # would take ten times that.
+        self._numbers_K5 = np.full((len(key_K), 5), -1, dtype=np.int32)
         self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
         self._views: dict[Location, Encoded] = {}
         self._viewed = 0
         self._touched = 0
 
     def __contains__(self, key: str) -> bool:
-        return key in self.refused or self.places(np.array([key], dtype="S"))[0] >= 0
+        if key in self.refused:
+            return True
+        places, _ = self._places(packed_keys([key]))
+        return bool(self.there(places).any())
 
     def find(self) -> None:
         """Add all shards in the folder; a damaged one is removed."""
@@ -206,59 +205,68 @@ class Shards:
     def add(self, path: Path) -> None:
         """Add the pieces of a shard; one that is damaged is removed."""
         try:
-            shard, refused, keep = _read(path)
+            groups, record = _read(path)
             os.utime(path)  # `cache.trim` deletes the least recently used
         except (DamagedError, OSError):
             path.unlink(missing_ok=True)
             return
-        self.refused.update(refused)
-        self.keep.update(keep)
-        self._shards.append(shard)
-        self._index = None
+        self.refused.update(record["refused"])
+        self.keep.update(record["keep"])
+        places, rows = self._places(packed_keys(key for key, *_ in record["pieces"]))
+        # A piece that is in several shards is taken from the first.
+        new = ~self.there(places)
+        for place, row in zip(places[new].tolist(), rows[new].tolist(), strict=True):
+            _, group, first, steps, dropped, notes = record["pieces"][row]
+            numbers = (len(self._groups) + group, first, steps, self._number_of(dropped), notes)
+            self._numbers_K5[place] = numbers
+        self._groups += groups
 
-    def places(self, keys: Array) -> IntArray:
-        """Return (N,): for each of some keys the place of its piece, -1 where there is none.
+    def _number_of(self, dropped: Mapping[str, int]) -> int:
+        """Return the number of counts of what was dropped."""
+        number = self._numbers.setdefault(tuple(dropped.items()), len(self._dropped))
+        if number == len(self._dropped):
+            self._dropped.append(dropped)
+        return number
 
-        Args:
-            keys: (N,) bytes.
-        """
-        if self._index is None:
-            self._index = self._indexed()
-        known, place = self._index
-        if not len(known):
-            return np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[at] == keys, place[at], -1)
+    def _places(self, keys: Array) -> tuple[IntArray, IntArray]:
+        """Return the places of those of some keys that are pieces', and which of them these are."""
+        if not len(self._key_K):
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self._key_K, keys), len(self._key_K) - 1)
+        known = np.flatnonzero(self._key_K[at] == keys)
+        return at[known], known
 
-    def _indexed(self) -> tuple[Array, IntArray]:
-        """Return all keys, sorted, and their places: a shard's number and the row in it."""
-        keys = [np.zeros(0, dtype="S1"), *(shard.keys for shard in self._shards)]
-        places = [np.zeros(0, dtype=np.int64)]
-        places += [
-            (number << _ROW_BITS) + np.arange(len(shard.keys))
-            for number, shard in enumerate(self._shards)
-        ]
-        # Of a key that is in several shards the first is taken.
-        known, first = np.unique(np.concatenate(keys), return_index=True)
-        return known, np.concatenate(places)[first]
+    def there(self, places: IntArray | Int32Array) -> npt.NDArray[np.bool_]:
+        """Return (N,): whether the piece of each place, its index in `key_K`, is in a shard."""
+        there: npt.NDArray[np.bool_] = self._numbers_K5[places, _GROUP] >= 0
+        return there
+
+    def absent(self) -> npt.NDArray[np.bool_]:
+        """Return (K,): whether each piece is in no shard, nor refused by the encoder."""
+        absent_K = self._numbers_K5[:, _GROUP] < 0
+        refused, _ = self._places(packed_keys(self.refused))
+        absent_K[refused] = False
+        return absent_K
 
     def at(self, place: int) -> Location:
         """Return where the piece of a place is."""
-        return self._shards[place >> _ROW_BITS].location(place & (2**_ROW_BITS - 1))
+        number, start, steps, what, notes = self._numbers_K5[place].tolist()
+        shard, spans = self._groups[number].shard, self._groups[number].spans
+        end = max(span.end for span in spans.values())
+        size = steps * sum(span.step_bytes for span in spans.values())
+        return Location(shard, spans, end, size, start, steps, self._dropped[what], notes)
 
     def piece(self, name: str, fingerprint: str, key: str) -> EncodedPiece:
         """Return a piece whose arrays are looked up when they are asked for."""
-        (place,) = self.places(np.array([key], dtype="S")).tolist()
-        return MappedPiece(self, self.at(place), lambda: Named(name, fingerprint))
+        (place,), _ = self._places(packed_keys([key]))
+        return MappedPiece(self, self.at(int(place)), lambda: Named(name, fingerprint))
 
-    def dropped(self, places: IntArray) -> Counter[str]:
+    def dropped(self, places: Int32Array) -> Counter[str]:
         """Return what did not fit into the arrays of some pieces, counted by a word."""
         counts: Counter[str] = Counter()
-        for number, shard in enumerate(self._shards):
-            rows = places[places >> _ROW_BITS == number] & (2**_ROW_BITS - 1)
-            often = np.bincount(shard.numbers[rows, _DROPPED], minlength=len(shard.dropped))
-            for each, times in zip(shard.dropped, often.tolist(), strict=True):
-                counts.update({what: count * times for what, count in each.items() if times})
+        often = np.bincount(self._numbers_K5[places, _DROPPED], minlength=len(self._dropped))
+        for each, times in zip(self._dropped, often.tolist(), strict=True):
+            counts.update({what: count * times for what, count in each.items() if times})
         return counts
 
     def encoded(self, location: Location) -> Encoded:
@@ -328,8 +336,8 @@ def _viewed(mapped: mmap.mmap, location: Location) -> Encoded:
     return Encoded(steps, conditioning, location.dropped, notes=location.notes)
 
 
-def _read(path: Path) -> tuple[_Shard, dict[str, str], dict[str, str]]:
-    """Return where in a shard each piece is, the refused ones, and what would keep what is dropped.
+def _read(path: Path) -> tuple[list[_Group], dict[str, Any]]:
+    """Return the groups of pieces in a shard, and its record.
 
     Raises:
         DamagedError: it is no whole shard.
@@ -340,20 +348,7 @@ def _read(path: Path) -> tuple[_Shard, dict[str, str], dict[str, str]]:
     for name, span in spans.items():
         number, _, own = name.partition(".")
         groups.setdefault(int(number), {})[own] = span
-    different: dict[tuple[tuple[str, int], ...], int] = {}
-    keys, numbers = [], []
-    for key, group, first, steps, dropped, notes in record["pieces"]:
-        keys.append(key)
-        what = different.setdefault(tuple(dropped.items()), len(different))
-        numbers.append((group, first, steps, what, notes))
-    shard = _Shard(
-        str(path),
-        [groups[number] for number in sorted(groups)],
-        np.array(keys, dtype="S"),
-        np.array(numbers, dtype=np.int64).reshape(len(keys), 5),
-        [dict(each) for each in different],
-    )
-    return shard, record["refused"], record["keep"]
+    return [_Group(str(path), groups[number]) for number in sorted(groups)], record
 
 
 @dataclass(frozen=True)

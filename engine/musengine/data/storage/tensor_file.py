@@ -155,7 +155,7 @@ def _sum(file: BinaryIO, offset: int, size: int) -> int:
     file.seek(offset)
     crc = 0
     while size > 0:
-        data = file.read(min(2**20, size))
+        data = file.read(min(2**16, size))
         if not data:
             raise DamagedError
         crc = zlib.crc32(data, crc)
