@@ -46,12 +46,14 @@ ROWS: dict[str, tuple[str, ...]] = {
     "nothing": (),
     FRESH: ("training.learning_rate=0.002",),
     "as it is": ("training.steps=0",),
-    "half the rate": (),
     "the same rate": ("training.learning_rate=0.002",),
-    "a quarter of the rate": ("training.learning_rate=0.0005",),
+    "half the rate": ("training.learning_rate=0.001",),
+    "a quarter of the rate": (),
     "a tenth of the rate": ("training.learning_rate=0.0002",),
-    "half the rate, trunk frozen": ('training.frozen="trunk.*"',),
-    "half the rate, dropout 0.3": ("model.dropout=0.3",),
+    "half the rate, trunk frozen": (
+        "training.learning_rate=0.001",
+        'training.frozen="trunk.*"',
+    ),
 }
 """What is set beside what is chosen; of the model that is gone on from but for the first."""
 

@@ -108,7 +108,7 @@ struct NoteRun {
     const int64_t *start;     // (rows, steps), or null for 0
     const int64_t *ago;       // (rows, steps, lags), or null where bars are alike
     const float *numbers;     // (rows, steps, FIELDS) in [0, 1)
-    const float *more;        // (rows, steps, lags)
+    const float *more;        // (rows, steps, lags + 1), the last for copied runs
     float *shared;            // (rows, shared_width)
     float *gates;             // (rows, widest_gates)
     float *const *cells;      // of each layer (rows, units)

@@ -193,9 +193,13 @@ static inline uint64_t polynomial(const NoteRun &run, extent row, extent from) {
     return sum;
 }
 
-// Forbids the pitches with which a copied run would be too long, where others are left.
-static void forbid_copies(const NoteNet &net, const NoteRun &run, extent row, const int64_t *drawn,
-                          float *logits) {
+// Adds to the pitches that go on with a copied run. Where it would be too long they are forbidden, if
+// others are left.
+static void quote(const NoteNet &net, const NoteRun &run, extent row, const int64_t *drawn, float added,
+                  float *logits) {
+    bool too_long = run.run[row] >= run.longest;
+    // Before the eighth note there is no run.
+    if (!too_long && (added == 0 || run.known[row] < GRAM - 1)) return;
     uint64_t before = polynomial(run, row, 1) * FACTOR;
     int64_t waited = run.waited[row] + net.delays[drawn[DELAY]];
     bool copied[PITCHES], others = false;
@@ -204,8 +208,11 @@ static void forbid_copies(const NoteNet &net, const NoteRun &run, extent row, co
                     holds(run, before + note_hash(net, run, row, drawn[PART], v, waited));
         others |= !copied[v] && logits[v] > NEVER / 2;
     }
-    for (int64_t v = 0; others && v < PITCHES; v++)
-        if (copied[v]) logits[v] = NEVER;
+    for (int64_t v = 0; v < PITCHES; v++) {
+        if (!copied[v]) continue;
+        if (!too_long) logits[v] += added;
+        else if (others) logits[v] = NEVER;
+    }
 }
 
 static void follow_copies(const NoteNet &net, const NoteRun &run, extent row, const int64_t *event) {
@@ -277,10 +284,10 @@ static void draw_field(const NoteNet &net, const NoteRun &run, extent row, exten
         all += net.sizes[f];
     }
     memcpy(run.logits + at * all + offset, scores, 4 * size);
-    if (field == PITCH && run.bits && run.run[row] >= run.longest)
-        forbid_copies(net, run, row, drawn, scores);
+    const float *more = run.more + at * (net.lags + 1);
+    if (run.bits && field == PITCH) quote(net, run, row, drawn, more[net.lags], scores);
     for (extent l = 0; l < net.lags; l++)
-        if (agrees[l]) scores[expected[l * LOOKBACK + field]] += run.more[at * net.lags + l];
+        if (agrees[l]) scores[expected[l * LOOKBACK + field]] += more[l];
     drawn[field] = nucleus(scores, size, run.temperature, run.top_p, run.numbers[at * FIELDS + field],
                            work);
 }

@@ -152,10 +152,10 @@ class NoteDraws:
 
     Attributes:
         numbers: (N, T, 5) in [0, 1).
-        more: (N, T, lags) added to copying.
+        more: (N, T, lags + 1) added to copying, and to pitches that go on with a copied run.
         temperature: what logits are divided by.
         top_p: the share of the likeliest values that are drawn from.
-        copies: what bounds copied runs, if anything.
+        copies: what follows and bounds copied runs, if anything.
         endless: no piece ends.
     """
 
@@ -410,7 +410,7 @@ def _check_draws(rules: NoteRules, bars: NoteBars, draws: NoteDraws) -> None:
         (bars.start, (rows, steps), torch.int64),
         (bars.ago, (rows, steps, lags), torch.int64),
         (draws.numbers, (rows, steps, FIELDS), torch.float32),
-        (draws.more, (rows, steps, lags), torch.float32),
+        (draws.more, (rows, steps, lags + 1), torch.float32),
     ]
     _require(
         all(

@@ -21,7 +21,7 @@ from musengine.api import (
     NoteWeights,
     Proposal,
 )
-from musengine_notes.copies import CopyWatch
+from musengine_notes.copies import ANY_LENGTH, CopyWatch
 from musengine_notes.layout import BAR, FIELDS, PART
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.steering.slots import asked_in
@@ -39,7 +39,8 @@ class NotesAhead:
     Attributes:
         chooser: draws each field.
         numbers: returns (N, T, 5) in [0, 1), taken once the steps are drawn.
-        more: returns (N, T, lags) added to copying in bars of (N, T) grid steps, for so many lags.
+        more: returns (N, T, lags + 1) added in bars of (N, T) grid steps: to copying, for so many
+            lags, and to quoting.
         watch: what follows copied runs, if anything.
         longest: of the runs that may be copied.
         endless: no piece ends.
@@ -49,7 +50,7 @@ class NotesAhead:
     numbers: Callable[[], Tensor]
     more: Callable[[Tensor, int], Tensor]
     watch: CopyWatch | None = None
-    longest: int = 0
+    longest: int = ANY_LENGTH
     endless: bool = False
 
 

@@ -228,6 +228,13 @@ class NotesSamplerConfig(Config):
         "below less, 0 leaves it to the model. `auto` finds for each lag what makes as much come "
         "back as in the training part.",
     )
+    quote: float | Literal["auto"] = setting(
+        "auto",
+        doc="What is added to the logit of a pitch with which the last eight notes stand in the "
+        "training part: above 0 more of its turns are heard, below fewer, 0 leaves it to the "
+        "model. `auto` finds what makes the longest such runs of notes as long as in pieces of "
+        "the validation part.",
+    )
     longest_copy: int | Literal["auto"] = setting(
         "auto",
         doc="So many notes in a row at the most are drawn as they stand in the training part, from "

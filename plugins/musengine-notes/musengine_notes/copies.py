@@ -32,6 +32,10 @@ _TOGETHER = 2**16
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _PERCENTILE = 95
 """Of the longest runs in pieces held out, beyond which none is drawn."""
+ANY_LENGTH = 2**62
+"""Of runs that may be copied as long as they come."""
+BEGINNING = 720
+"""Notes of each piece that are compared with new pieces: some thirty bars of most music."""
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -103,10 +107,12 @@ class CopyIndex:
     Attributes:
         bits: (bytes,) the filter.
         held_out: (pieces,) notes.
+        begun: (pieces, 2) of their beginnings: how many notes, and the longest run in those.
     """
 
     bits: npt.NDArray[np.uint8]
     held_out: IntArray
+    begun: IntArray
 
     @classmethod
     def of(
@@ -114,17 +120,22 @@ class CopyIndex:
     ) -> CopyIndex:
         """Return the index of encoded pieces (T, 5)."""
         # Unique within each piece first: loops would else fill memory before they are thrown out.
-        found = [np.unique(grams_of(hashes_of(piece, layout)[0])) for piece in training]
-        grams = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *found]))
+        each = [np.unique(grams_of(hashes_of(piece, layout)[0])) for piece in training]
+        grams = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *each]))
         bits = np.zeros(max(1, len(grams) * _BITS // 8), dtype=np.uint8)
         # Some at a time: the places of a gram take sixteen times its memory.
         for some in np.array_split(grams, 1 + len(grams) // _TOGETHER):
             places = _places(some, bits.size * 8)
             # `at`, as several grams share bytes, of which a plain `|=` would keep one.
             np.bitwise_or.at(bits, places // 8, np.left_shift(1, places % 8).astype(np.uint8))
-        index = cls(bits, np.zeros(0, dtype=np.int64))
-        longest = [index.longest(piece, layout) for piece in held_out]
-        return cls(bits, np.array(longest, dtype=np.int64))
+        index = cls(bits, np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
+        found = [index.runs(piece, layout)[0] for piece in held_out]
+        begun = [runs[:BEGINNING] for runs in found if len(runs)]
+        return cls(
+            bits,
+            np.array([runs.max(initial=0) for runs in found], dtype=np.int64),
+            np.array([(len(runs), runs.max()) for runs in begun], dtype=np.int64).reshape(-1, 2),
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> CopyIndex:
@@ -134,19 +145,34 @@ class CopyIndex:
             ValueError: they are not of one.
         """
         bits, held_out = arrays["bits"], arrays["held_out"]
-        if bits.dtype != np.uint8 or bits.ndim != 1 or not bits.size or held_out.ndim != 1:
+        # Runs of earlier versions have none.
+        begun = arrays.get("begun", np.zeros((0, 2), dtype=np.int64))
+        if (
+            (bits.dtype != np.uint8 or bits.ndim != 1 or not bits.size)
+            or held_out.ndim != 1
+            or (begun.ndim != 2 or begun.shape[1] != 2)
+        ):
             raise ValueError("no index of runs of notes")
-        return cls(bits, held_out.astype(np.int64))
+        return cls(bits, held_out.astype(np.int64), begun.astype(np.int64))
 
     def as_arrays(self) -> dict[str, Array]:
         """Return the arrays that `from_arrays` makes the index of."""
-        return {"bits": self.bits, "held_out": self.held_out}
+        return {"bits": self.bits, "held_out": self.held_out, "begun": self.begun}
 
     def holds(self, grams: Hashes) -> npt.NDArray[np.bool_]:
         """Return whether each gram is one of the training music's."""
-        places = _places(grams.reshape(-1), self.bits.size * 8)
+        flat = grams.reshape(-1)
+        result = self._set(flat, slice(0, 2))
+        # Most are not there, which two of the bits tell nearly always.
+        left = np.flatnonzero(result)
+        result[left] = self._set(flat[left], slice(2, _PROBES))
+        return result.reshape(grams.shape)
+
+    def _set(self, grams: Hashes, probes: slice) -> npt.NDArray[np.bool_]:
+        """Return (M,): whether some of each gram's bits are set."""
+        places = _places(grams, self.bits.size * 8, probes)
         found = (self.bits[places // 8] >> (places % 8).astype(np.uint8)) & 1
-        result: npt.NDArray[np.bool_] = np.all(found, axis=-1).reshape(grams.shape)
+        result: npt.NDArray[np.bool_] = np.all(found, axis=-1)
         return result
 
     def runs(self, events: Array, layout: NoteEvents) -> tuple[IntArray, IntArray]:
@@ -163,6 +189,21 @@ class CopyIndex:
         runs, place = self.runs(events, layout)
         return int(runs[place >= first].max(initial=0))
 
+    def lacking(self, events_NTF: IntArray, layout: NoteEvents) -> float:
+        """Return log(r / s): r is the mean of the longest runs in beginnings of pieces held out.
+
+        And s that of pieces, of each as many notes as one of those has; both are 1 more. 0 where no
+        piece was held out.
+        """
+        if not len(self.begun):
+            return 0.0
+        notes = np.resize(self.begun[:, 0], len(events_NTF))
+        heard = [
+            self.runs(events, layout)[0][:count].max(initial=0)
+            for events, count in zip(events_NTF, notes.tolist(), strict=True)
+        ]
+        return float(np.log((1 + self.begun[:, 1].mean()) / (1 + np.mean(heard))))
+
     def bound(self) -> int | None:
         """Return the 95th percentile of the longest runs of pieces held out; None without any."""
         if not len(self.held_out):
@@ -170,13 +211,14 @@ class CopyIndex:
         return max(GRAM, int(np.percentile(self.held_out, _PERCENTILE, method="higher")))
 
 
-def _places(grams: Hashes, size: int) -> IntArray:
-    """Return (M, 8) the bits of each gram, by double hashing (Kirsch and Mitzenmacher 2006)."""
+def _places(grams: Hashes, size: int, probes: slice = slice(0, _PROBES)) -> IntArray:
+    """Return (M, probes) bits of each gram, by double hashing (Kirsch and Mitzenmacher 2006)."""
     # Two hashes stand for eight. The second is odd, so that its multiples do not meet too soon.
     first, second = mixed(grams), mixed(grams ^ _FACTOR) | np.uint64(1)
-    steps = np.arange(_PROBES, dtype=np.uint64)
+    steps = np.arange(probes.start, probes.stop, dtype=np.uint64)
     places = (first[:, None] + steps * second[:, None]) % np.uint64(size)
-    return places.astype(np.int64)
+    result: IntArray = places.astype(np.int64)
+    return result
 
 
 class CopyWatch:
@@ -189,13 +231,13 @@ class CopyWatch:
         self._last_NG = np.stack([each[0] for each in begun])
         self._waited_N = np.array([each[1] for each in begun], dtype=np.int64)
         self._pitch_N = np.array([each[2] for each in begun], dtype=np.int64)
-        self._known_N = np.array([each[3] for each in begun], dtype=np.int64)
+        self.known_N = np.array([each[3] for each in begun], dtype=np.int64)
         self.run_N = np.array([each[4] for each in begun], dtype=np.int64)
 
     def _begun(self, prompt: Array) -> tuple[Hashes, int, int, int, int]:
         """Return the last notes, the time since, the last pitch, how many notes, and the run."""
         hashes, place = hashes_of(prompt, self.layout)
-        # Padded in front with zeros; `_known_N` says whether a whole gram is there.
+        # Padded in front with zeros; `known_N` says whether a whole gram is there.
         last = np.zeros(GRAM, dtype=np.uint64)
         if not len(hashes):
             return last, 0, -1, 0, 0
@@ -217,23 +259,27 @@ class CopyWatch:
         new = self._hashes(part[:, None], pitch[:, None], self._waited_N[:, None])[:, 0]
         moved = np.concatenate([self._last_NG[:, 1:], new[:, None]], axis=1)
         self._last_NG = np.where(note[:, None], moved, self._last_NG)
-        self._known_N += note
+        self.known_N += note
         gram = (self._last_NG * _POWERS).sum(axis=1, dtype=np.uint64)
-        there = self.index.holds(gram) & (self._known_N >= GRAM)
+        there = self.index.holds(gram) & (self.known_N >= GRAM)
         longer = np.where(self.run_N > 0, self.run_N + 1, GRAM)
         self.run_N = np.where(note, np.where(there, longer, 0), self.run_N)
         self._pitch_N = np.where(note & (pitch < DRUM_PITCHES), pitch, self._pitch_N)
         self._waited_N[note] = 0
 
     def runs(self, longest: int) -> CopiedRuns:
-        """Return what the compiled loop follows the notes by, in the place of `observe`."""
+        """Return what the compiled loop follows the notes by, in the place of `observe`.
+
+        Args:
+            longest: of the runs that may be copied.
+        """
         return CopiedRuns(
             self.index.bits,
             longest,
             self._last_NG,
             self._waited_N,
             self._pitch_N,
-            self._known_N,
+            self.known_N,
             self.run_N,
         )
 
@@ -252,6 +298,6 @@ class CopyWatch:
         self, part: IntArray, pitch: IntArray, waited: IntArray, rows: IntArray | None = None
     ) -> Hashes:
         previous = self._pitch_N[:, None] if rows is None else self._pitch_N[rows, None]
-        known = self._known_N[:, None] if rows is None else self._known_N[rows, None]
+        known = self.known_N[:, None] if rows is None else self.known_N[rows, None]
         waits = np.where(self.layout.in_beats & (known > 0), waited, 0)
         return note_hashes(waits, part, pitch, np.where(previous < 0, pitch, previous))

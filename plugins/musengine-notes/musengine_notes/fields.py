@@ -37,7 +37,7 @@ class FieldLogits:
         expected: (N, lags) the value that each lag expects.
         agrees: (N, lags) bool, whether it expected the fields drawn so far.
         bar: (N,) grid steps of the bar in which as much is to come back as in the training part,
-            0 where nothing is to be added to copying.
+            0 where there are none, -1 where nothing is to be added.
         exact: it is to be drawn by these probabilities, whatever the sampler makes of others.
     """
 

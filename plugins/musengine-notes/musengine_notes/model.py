@@ -263,7 +263,7 @@ class NoteModel(Model[NotesModelConfig]):
         asked = context.asked or Asked()
         # Among given notes a passage keeps to them, and how much comes back is left as it is.
         length = context.bars.length
-        bar = torch.zeros_like(length) if asked.given is not None else length
+        bar = torch.full_like(length, -1) if asked.given is not None else length
         # Fields not drawn yet are 0, and no field looks at those after it.
         drawn = torch.zeros_like(context.before)
         place = torch.zeros_like(context.time)

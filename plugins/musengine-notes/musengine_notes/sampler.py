@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from musengine.api import Array, History, Layout, LayoutSampler, Model, PieceRandom
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
-from musengine_notes.copies import CopyIndex, CopyWatch
-from musengine_notes.fields import NEVER, FieldLogits
-from musengine_notes.form.copying import PIECES, ROUNDS, STEPS, tried_copying
-from musengine_notes.form.found import FoundCopying, digest_of
-from musengine_notes.layout import BAR, DELAY, FIELDS, NoteEvents
+from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch
+from musengine_notes.fields import FieldLogits
+from musengine_notes.form.copying import PIECES, ROUNDS, STEPS, Aims, tried_additions
+from musengine_notes.form.found import FoundAdditions, digest_of
+from musengine_notes.layout import BAR, DELAY, FIELDS, PITCH, NoteEvents
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
+from musengine_notes.quoting import quoted
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +27,8 @@ logger = logging.getLogger(__name__)
 class NotesSampler(LayoutSampler[NotesSamplerConfig]):
     """Draws one field after another, of each its nucleus given those before.
 
-    A pitch that would make a run copied from the training music longer than the bound is not
-    drawn, unless no other can come.
+    A pitch that goes on with a run of the training music is made likelier or less likely, and is
+    not drawn where the run would be longer than the bound, unless no other can come.
     """
 
     heeds_padding = True
@@ -38,15 +37,15 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
 
     _index: CopyIndex | None = None
     _watch: CopyWatch | None = None
-    _most: int | None = None
+    _longest = ANY_LENGTH
     _drawn: Mapping[str, Tensor] = {}
     _more: Tensor | None = None
 
     def __init__(self, config: NotesSamplerConfig, layout: Layout) -> None:
         super().__init__(config, layout)
         self._chooser = Nucleus(config.temperature, config.top_p)
-        self._found = FoundCopying()
-        self.tuning_steps = ROUNDS * STEPS if config.copy == "auto" else 0
+        self._found = FoundAdditions()
+        self.tuning_steps = ROUNDS * STEPS if "auto" in (config.copy, config.quote) else 0
         self._by_bar: dict[int, Tensor] = {}
 
     def fit(self, training: Iterable[Array], held_out: Iterable[Array]) -> None:
@@ -55,28 +54,27 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         self._index = CopyIndex.of(training, held_out, self.layout)
 
     def state(self) -> Mapping[str, Array]:
-        """Return the index of runs, and what is added to copying."""
+        """Return the index of runs, and what is added to copying and quoting."""
         index = {} if self._index is None else self._index.as_arrays()
         return {**index, **self._found.as_arrays()}
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        """Take over the index of runs, and what was added to copying."""
+        """Take over the index of runs, and what was added to copying and quoting."""
         self._index = CopyIndex.from_arrays(state)
-        self._found = FoundCopying.from_arrays(state)
+        self._found = FoundAdditions.from_arrays(state)
 
     def tune(self, model: Model[Any], conditioning: Mapping[str, Tensor]) -> None:
-        """Find what is added to copying in bars as the pieces have them."""
-        if self.config.copy != "auto" or not isinstance(model, NoteModel) or not model.lags:
+        """Find what is added to copying and quoting in bars as the pieces have them."""
+        if not self.tuning_steps or not isinstance(model, NoteModel):
             return
-        way = (digest_of(model), self.config.temperature, self.config.top_p)
+        digest = digest_of(model, self.config)
+        found = self._found.entries
         for bar in torch.unique(conditioning["metre"][:, BAR]).tolist():
-            key = (*way, bar)
-            if key not in self._found.entries and bar > 0:
+            if (digest, bar) not in found:
                 logger.info("trying how much has to be copied for as much to come back as does")
-                self._found.entries[key] = tried_copying(model, self._chooser, bar).cpu()
-        self._by_bar = {
-            key[-1]: more for key, more in self._found.entries.items() if key[:-1] == way
-        }
+                aims = Aims(self.config.copy, self.config.quote, self._index)
+                found[digest, bar] = tried_additions(model, self._chooser, bar, aims).cpu()
+        self._by_bar = {bar: more for (weights, bar), more in found.items() if weights == digest}
 
     @property
     def bound(self) -> int | None:
@@ -90,10 +88,10 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
     def begin(self, history: History, random: PieceRandom) -> None:
         """Look at the prompts."""
         self._watch, self._drawn, self._more = None, {}, None
-        # Asked once: it is a percentile of the pieces held out, and draws are many.
-        self._most = self.bound
-        if self._index is None or self._most is None:
+        bound = self.bound
+        if self._index is None or (bound is None and self.config.quote == 0):
             return
+        self._longest = ANY_LENGTH if bound is None else bound
         assert isinstance(self.layout, NoteEvents)
         steps = history.steps.cpu().numpy()
         skipped = [0] * len(steps) if history.padding is None else history.padding.tolist()
@@ -105,12 +103,13 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         if logits.exact:
             more = torch.zeros(logits.expected.shape[1], device=logits.logits.device)
             return Nucleus(1.0, 1.0)(logits, more, random.uniform(()))
-        if logits.field == "pitch":
-            logits = self._without_copies(logits)
         if self._more is None or logits.field == FIELDS[DELAY]:
             # The same for all fields of a note.
-            self._more = self._copying(logits.bar, logits.expected.shape[1])
-        values = self._chooser(logits, self._more, random.uniform(()))
+            self._more = self._additions(logits.bar, logits.expected.shape[1])
+        copying, quoting = self._more[..., :-1], self._more[..., -1]
+        if logits.field == FIELDS[PITCH] and self._watch is not None:
+            logits = quoted(logits, quoting, self._watch, self._longest, self._drawn)
+        values = self._chooser(logits, copying, random.uniform(()))
         self._drawn = {**self._drawn, logits.field: values}
         return values
 
@@ -128,9 +127,9 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         return NotesAhead(
             chooser=self._chooser,
             numbers=numbers,
-            more=self._copying,
+            more=self._additions,
             watch=self._watch,
-            longest=self._most or 0,
+            longest=self._longest,
         )
 
     def observe(self, choice: Tensor) -> None:
@@ -149,31 +148,17 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             {} if bound is None else {"longest_copy_allowed": bound}
         )
 
-    def _without_copies(self, pitch: FieldLogits) -> FieldLogits:
-        """Forbid the pitches with which a run would be too long, where others are left."""
-        if self._watch is None or self._most is None:
-            return pitch
-        rows = np.flatnonzero(self._watch.run_N >= self._most)
-        if not len(rows):
-            return pitch
-        delay, part = (self._drawn[name].cpu().numpy()[rows] for name in ("delay", "part"))
-        copied = self._watch.going_on(rows, delay, part, pitch.logits.shape[1])
-        logits = pitch.logits.clone()
-        places = torch.from_numpy(rows).to(logits.device)
-        forbidden = torch.from_numpy(copied).to(logits.device)
-        others = logits[places].masked_fill(forbidden, NEVER)
-        # Half of it, as something may have been added to a logit at NEVER.
-        left = others.amax(dim=-1, keepdim=True) > NEVER / 2
-        logits[places] = torch.where(left, others, logits[places])
-        return replace(pitch, logits=logits)
-
-    def _copying(self, bar: Tensor, lags: int) -> Tensor:
-        """Return (..., lags): what is added to copying in bars of (...) grid steps."""
-        shape = (*bar.shape, lags)
-        if self.config.copy != "auto":
-            return torch.full(shape, float(self.config.copy), device=bar.device)
-        more = torch.zeros(shape, device=bar.device)
-        for length in torch.unique(bar).tolist():
-            if length in self._by_bar:
-                more[bar == length] = self._by_bar[length].to(bar.device)
+    def _additions(self, bar: Tensor, lags: int) -> Tensor:
+        """Return (..., lags + 1): what is added to copying and quoting in bars of (...) steps."""
+        set_by_hand = self.config.copy, self.config.quote
+        more = torch.zeros((*bar.shape, lags + 1), device=bar.device)
+        if "auto" in set_by_hand:
+            for length in torch.unique(bar).tolist():
+                if length in self._by_bar:
+                    more[bar == length] = self._by_bar[length].to(bar.device)
+        copy, quote = set_by_hand
+        if copy != "auto":
+            more[..., :-1] = copy
+        if quote != "auto":
+            more[..., -1] = quote
         return more

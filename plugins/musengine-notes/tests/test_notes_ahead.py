@@ -17,8 +17,10 @@ from musengine.testing import compiled_way, compiled_ways, generate_steps
 from musengine_notes import stepping
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
+from musengine_notes.copies import CopyIndex
 from musengine_notes.encoder import Notes
 from musengine_notes.form import copying
+from musengine_notes.form.copying import Aims
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.sampler import NotesSampler
@@ -111,6 +113,32 @@ def test_runs_are_copied_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch
     same(ours, pieces(network, bounded, made, prompts))
 
 
+@pytest.mark.parametrize("longest", [0, 30], ids=["any length", "bounded"])
+def test_what_is_added_lets_runs_go_on_or_end(
+    longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = encoder()
+    network = model(made.layout)
+    prompts = [made.empty()] * 3
+    free = NotesSampler(NotesSamplerConfig(copy=0.0, quote=0.0), made.layout)
+    music = pieces(network, free, made, prompts)
+    copied = {}
+    for quote in (-9.0, 0.0, 9.0):
+        # With the same numbers a little warmer: another note than the training part's now and then.
+        way = NotesSamplerConfig(copy=0.0, quote=quote, longest_copy=longest, temperature=1.01)
+        drawn = NotesSampler(way, made.layout)
+        drawn.fit(music, [])
+        ours = pieces(network, drawn, made, prompts)
+        assert drawn._index is not None
+        runs = [drawn._index.runs(piece, made.layout)[0] for piece in ours]
+        copied[quote] = sum(int((each > 0).sum()) for each in runs)
+        assert not longest or max(each.max() for each in runs) <= longest
+        with monkeypatch.context() as patched:
+            one_by_one(patched)
+            same(ours, pieces(network, drawn, made, prompts))
+    assert copied[-9.0] < copied[0.0] < copied[9.0]
+
+
 def test_past_changes_of_meter() -> None:
     made = encoder(lags=(1, 2))
     network = model(made.layout)
@@ -126,7 +154,8 @@ def test_past_changes_of_meter() -> None:
     chooser = Nucleus(1.0, 1.0)
     more = torch.tensor([0.5, -0.5])
     with torch.inference_mode():
-        draw = NotesAhead(chooser, lambda: numbers, lambda bar, _: more.expand(*bar.shape, 2))
+        added = torch.tensor([*more.tolist(), 0.0])
+        draw = NotesAhead(chooser, lambda: numbers, lambda bar, _: added.expand(*bar.shape, 3))
         chosen = network.choose_ahead(None, network.start(rows), here, draw)
         assert chosen is not None
         last, state = None, network.start(rows)
@@ -146,10 +175,13 @@ def test_tuning_finds_what_it_finds_step_by_step(monkeypatch: pytest.MonkeyPatch
     made = encoder(lags=(1, 2))
     made.returns = (0.5, 0.4)
     network = model(made.layout)
-    ours = copying.tried_copying(network, Nucleus(1.0, 0.9), 16)
+    own = copying._tried(network, Nucleus(1.0, 1.0), 16, torch.zeros(3), 99, None)
+    aims = Aims("auto", "auto", CopyIndex.of(own, [own[0]], made.layout))
+    ours = copying.tried_additions(network, Nucleus(1.0, 0.9), 16, aims)
     assert ours.abs().min() > 0.01
     one_by_one(monkeypatch)
-    assert torch.allclose(ours, copying.tried_copying(network, Nucleus(1.0, 0.9), 16), atol=1e-6)
+    other = copying.tried_additions(network, Nucleus(1.0, 0.9), 16, aims)
+    assert torch.allclose(ours, other, atol=1e-6)
 
 
 def test_pieces_are_the_same_however_they_are_shared_out() -> None:
@@ -215,7 +247,7 @@ def test_what_does_not_fit_is_refused() -> None:
     network = model(made.layout)
     chooser, bar = Nucleus(1.0, 1.0), torch.full((2, 4, 4), 16)
     wrong_numbers = NotesAhead(
-        chooser, lambda: torch.rand(2, 3, 5), lambda bar, lags: torch.zeros(*bar.shape, lags)
+        chooser, lambda: torch.rand(2, 3, 5), lambda bar, lags: torch.zeros(*bar.shape, lags + 1)
     )
     right = replace(wrong_numbers, numbers=lambda: torch.rand(2, 4, 5))
     beyond = torch.tensor([[0, 99, 60, 0, 0]] * 2)

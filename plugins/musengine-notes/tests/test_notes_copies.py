@@ -79,7 +79,27 @@ def test_the_bound_is_what_pieces_held_out_have() -> None:
     index = CopyIndex.of([events(TUNE)], held_out, LAYOUT)
     assert index.held_out.tolist() == list(range(8, 28))
     assert index.bound() == 27
+    assert index.begun.tolist() == [[count, count] for count in range(8, 28)]
     assert INDEX.bound() is None
+
+
+def test_what_new_pieces_lack_is_told_of_as_many_notes() -> None:
+    # Held out are pieces of 10 notes, of which 8 are a run, as the way to its first is another than
+    # in the tune, and of 20 without any.
+    held_out = [events([*drawn(5, 1), *TUNE[:9]]), events(drawn(6, 20))]
+    index = CopyIndex.of([events(TUNE)], held_out, LAYOUT)
+    assert index.begun.tolist() == [[10, 8], [20, 0]]
+    # Of the first new piece 10 notes count, none of which is part of a run; of the second 20, which
+    # are one: log((1 + 8 / 2) / (1 + 20 / 2)).
+    new = np.stack([events([*drawn(7, 30), *TUNE[:30]]), events(TUNE)])
+    assert index.lacking(new, LAYOUT) == pytest.approx(np.log(5 / 11))
+    assert INDEX.lacking(new, LAYOUT) == 0
+
+
+def test_an_index_of_an_earlier_version_has_nothing_to_aim_at() -> None:
+    arrays = dict(INDEX.as_arrays())
+    del arrays["begun"]
+    assert CopyIndex.from_arrays(arrays).begun.shape == (0, 2)
 
 
 def test_two_bytes_for_each_gram() -> None:
@@ -163,6 +183,7 @@ threads = 1
 [[sampler]]
 type = "notes"
 copy = 0.0
+quote = 0.0
 top_p = 0.5
 longest_copy = 10
 

@@ -31,9 +31,11 @@ from musengine.api import (
 from musengine.testing import create, generate_steps
 from musengine_notes import sampler as sampler_module
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
+from musengine_notes.copies import CopyIndex
 from musengine_notes.encoder import Notes
 from musengine_notes.form import copying
-from musengine_notes.form.found import FoundCopying
+from musengine_notes.form.copying import Aims
+from musengine_notes.form.found import FoundAdditions
 from musengine_notes.form.lookback import Bars, channels
 from musengine_notes.form.similarity import mean_of_unstuck
 from musengine_notes.layout import NoteEvents, Part
@@ -357,11 +359,33 @@ class TestCopying:
             made = encoder(lags=(1, 2))
             made.returns = (wanted, wanted)
             network = model(made.layout)
-            found[wanted] = copying.tried_copying(network, Nucleus(1.0, 1.0), 16)
+            aims = Aims("auto", 0.0)
+            found[wanted] = copying.tried_additions(network, Nucleus(1.0, 1.0), 16, aims)
             # Another process finds the same.
-            again = copying.tried_copying(model(made.layout), Nucleus(1.0, 1.0), 16)
+            again = copying.tried_additions(model(made.layout), Nucleus(1.0, 1.0), 16, aims)
             assert torch.equal(again, found[wanted])
-        assert (found[0.9] > found[0.0] + 0.3).all()
+        assert (found[0.9][:-1] > found[0.0][:-1] + 0.3).all()
+        assert found[0.9][-1] == 0
+
+    def test_more_is_quoted_until_runs_are_as_long_as_wanted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(copying, "STEPS", 96)
+        monkeypatch.setattr(copying, "PIECES", 4)
+        made = encoder(lags=(1,))
+        network = model(made.layout)
+        # Its own pieces are what it quotes; held out are others, and then one of them.
+        own = copying._tried(network, Nucleus(1.0, 1.0), 16, torch.zeros(2), 99, None)
+        other = made.encode(band(6)).steps
+        found = {}
+        for name, held_out in (("others", other), ("own", own[0])):
+            aims = Aims(0.5, "auto", CopyIndex.of(own, [held_out], made.layout))
+            found[name] = copying.tried_additions(network, Nucleus(1.0, 1.0), 16, aims)
+            assert found[name][0] == 0.5
+        assert found["own"][1] > 2
+        assert found["others"][1] <= 0
+        without = Aims("auto", "auto", CopyIndex.of(own, [], made.layout))
+        assert copying.tried_additions(network, Nucleus(1.0, 1.0), 16, without)[-1] == 0
 
     def test_pieces_that_got_stuck_do_not_count_unless_all_did(self) -> None:
         wanted = (0.2, 0.2)
@@ -375,11 +399,11 @@ class TestCopying:
     ) -> None:
         tries = []
 
-        def tried(network: NoteModel, chooser: Nucleus, bar: int) -> torch.Tensor:
+        def tried(network: NoteModel, chooser: Nucleus, bar: int, aims: Aims) -> torch.Tensor:
             tries.append((chooser, bar))
-            return torch.tensor([0.25, -0.5]) * len(tries)
+            return torch.tensor([0.25, -0.5, 1.0]) * len(tries)
 
-        monkeypatch.setattr(sampler_module, "tried_copying", tried)
+        monkeypatch.setattr(sampler_module, "tried_additions", tried)
         made = encoder(lags=(1, 2))
         network = model(made.layout)
         bars = {"metre": torch.tensor([[0, 0, 16, 0], [0, 0, 12, 0], [0, 0, 16, 0]])}
@@ -402,31 +426,34 @@ class TestCopying:
         )
         tuned(first.state(), top_p=0.9)
         assert len(tries) == 4
-        tuned(first.state(), copy=0.5)
+        tuned(first.state(), copy=0.5, quote=0.0)
         assert len(tries) == 4
+        # What is to be quoted depends on what is copied.
+        tuned(first.state(), copy=0.5)
+        assert len(tries) == 6
         with torch.no_grad():
             next(network.parameters()).add_(1e-3)
         tuned(first.state())
-        assert len(tries) == 6
+        assert len(tries) == 8
 
     @pytest.mark.parametrize(
         "damage",
         [
-            {"ways": np.zeros((1, 2))},
-            {"copying": np.zeros((2, 2), dtype=np.float32)},
-            {"copying": np.full((1, 2), np.nan, dtype=np.float32)},
-            {"weights": np.zeros((1, 1), dtype=np.uint64)},
+            {"added_in": np.zeros((1, 2), dtype=np.int64)},
+            {"added": np.zeros((2, 2), dtype=np.float32)},
+            {"added": np.full((1, 2), np.nan, dtype=np.float32)},
+            {"digests": np.zeros((1, 1), dtype=np.uint64)},
         ],
     )
     def test_a_state_of_another_shape_is_refused(self, damage: Mapping[str, Array]) -> None:
         whole = {
-            "weights": np.zeros(1, dtype=np.uint64),
-            "ways": np.ones((1, 3)),
-            "copying": np.zeros((1, 2), dtype=np.float32),
+            "digests": np.zeros(1, dtype=np.uint64),
+            "added_in": np.zeros(1, dtype=np.int64),
+            "added": np.zeros((1, 2), dtype=np.float32),
         }
-        assert len(FoundCopying.from_arrays(whole).entries) == 1
+        assert len(FoundAdditions.from_arrays(whole).entries) == 1
         with pytest.raises(ValueError, match="copying"):
-            FoundCopying.from_arrays({**whole, **damage})
+            FoundAdditions.from_arrays({**whole, **damage})
 
     @pytest.mark.slow
     def test_by_hand(self) -> None:

@@ -108,11 +108,11 @@ def test_what_is_added_to_copying_is_tried_once_for_each_temperature(
 ) -> None:
     tried = []
 
-    def once(network: object, chooser: object, bar: int) -> torch.Tensor:
+    def once(network: object, chooser: object, bar: int, aims: object) -> torch.Tensor:
         tried.append(bar)
-        return torch.zeros(5)
+        return torch.zeros(6)
 
-    monkeypatch.setattr(sampler_module, "tried_copying", once)
+    monkeypatch.setattr(sampler_module, "tried_additions", once)
     (folder / "p.toml").write_text(PIPELINE)
     assert run_command("train", "p.toml", "--run-dir", "r").status == 0
     learned = (folder / "r" / "samplers.safetensors").read_bytes()
@@ -135,7 +135,7 @@ def test_what_is_added_to_copying_is_tried_once_for_each_temperature(
 def test_pieces_are_not_lost_where_what_was_found_cannot_be_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sampler_module, "tried_copying", lambda *_: torch.zeros(5))
+    monkeypatch.setattr(sampler_module, "tried_additions", lambda *_: torch.zeros(6))
     (folder / "p.toml").write_text(PIPELINE)
     assert run_command("train", "p.toml", "--run-dir", "r").status == 0
     (folder / "r" / "samplers.safetensors").unlink()

@@ -41,7 +41,7 @@ _NOT_TAKEN = (
     *("checkpoint_every", "keep_checkpoints", "frozen"),
 )
 """Keys of its `[training]` that are not."""
-_SLOWER = 0.5
+_SLOWER = 0.25
 """Of the rate that it was trained with, what goes on from it is trained with."""
 
 

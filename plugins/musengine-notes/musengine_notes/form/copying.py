@@ -1,4 +1,4 @@
-"""How much is added to copying so that as much comes back as in the training part.
+"""How much is added to copying and quoting so that as much comes back as in people's pieces.
 
 Likelihood does not settle form: drawn from their likeliest values, notes come back far more often
 than in the music that was learned from, and otherwise less. So, once a model is trained, pieces are
@@ -12,12 +12,21 @@ and so again, some rounds, the first two whole and the n-th with g_n = 2 / n of 
 is an estimate from a few pieces (Robbins and Monro 1951); their later values are averaged. M_kl is
 how far log s_k moves with x_l: what comes back after l bars comes back after each multiple of l,
 too, so that it is larger where k is a multiple of l.
+
+Turns of the training music come by in the pieces of the same kind that nobody trained on, too, and
+new pieces have fewer: what is likely is not what is usual. So a number y is added to the logits of
+pitches with which the last eight notes stand in the training part, and found in the same rounds,
+
+    y <- y + g_n log(r / s) / 0.25
+
+where r is the mean length of the longest such runs in beginnings of pieces held out, and s that in
+as many notes of new pieces.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +34,7 @@ from torch import Tensor
 
 from musengine.api import FloatArray, IntArray
 from musengine_notes.ahead import NotesAhead
+from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch
 from musengine_notes.fields import NEVER, FieldLogits
 from musengine_notes.form.lookback import keys_of
 from musengine_notes.form.similarity import BARS, likeness, mean_of_unstuck
@@ -39,6 +49,7 @@ from musengine_notes.layout import (
     NoteEvents,
 )
 from musengine_notes.nucleus import Nucleus
+from musengine_notes.quoting import quoted
 
 if TYPE_CHECKING:
     from musengine_notes.model import NoteModel
@@ -52,102 +63,172 @@ _MULTIPLE, _OTHER = 1.2, 0.4
 """M's entries. A model of pop songs, each number moved by 0.2 alone, had 1.5 to 2.0 on the
 diagonal, 0.4 to 2.3 at multiples, and 0 to 0.8 elsewhere, pieces that got stuck among them; without
 these it is less."""
+_QUOTED = 0.25
+"""How far the logarithm of the longest run moves with what is added to quoting: 0.1 to 0.3 with
+models of chorales and tunes."""
 _LARGEST = 0.4
+_LARGEST_QUOTE = 2.0
 """No round moves a number further."""
+_MOST_QUOTE = 8.0
+"""With it nearly all is quoted that can be."""
 _LITTLE = 0.01
 """Added to both, so that nothing coming back in a few pieces does not count for too much."""
 
 
-def tried_copying(model: NoteModel, chooser: Nucleus, bar: int) -> Tensor:
-    """Return (lags,) numbers; zeros where the model has no look-back or nothing was learned of it.
+@dataclass(frozen=True)
+class Aims:
+    """What is to be found.
+
+    Attributes:
+        copy: what is added to copying, `auto` where it is to be found.
+        quote: the same of quoting.
+        index: knows the runs of the training part and of pieces held out.
+    """
+
+    copy: float | Literal["auto"]
+    quote: float | Literal["auto"]
+    index: CopyIndex | None = None
+
+
+def tried_additions(model: NoteModel, chooser: Nucleus, bar: int, aims: Aims) -> Tensor:
+    """Return (lags + 1,) what is added to copying and to quoting.
+
+    0 where there is nothing to aim at: the model has no look-back, nothing was learned of it, or no
+    piece was held out.
 
     Args:
         model: the trained model, in evaluation mode.
         chooser: how fields are drawn.
-        bar: grid steps of a bar.
+        bar: grid steps of a bar, 0 where there are none.
+        aims: what is set by hand, and what is to be found.
     """
     device = model.delays.device
+    more = torch.zeros(model.lags + 1, device=device)
+    more[:-1] = 0.0 if aims.copy == "auto" else aims.copy
+    more[-1] = 0.0 if aims.quote == "auto" else aims.quote
     wanted = torch.tensor(model.notes.returns[: model.lags], device=device)
-    more = torch.zeros(model.lags, device=device)
-    if not model.lags or len(wanted) != model.lags or bar < 1:
+    copying = aims.copy == "auto" and 0 < model.lags == len(wanted) and bar > 0
+    quoting = aims.quote == "auto" and aims.index is not None and len(aims.index.begun) > 0
+    if not (copying or quoting):
         return more
-    lags = torch.tensor(model.notes.lags, device=device)
-    response = torch.where(lags[:, None] % lags == 0, _MULTIPLE, _OTHER)
-    damped = response.T @ response + torch.eye(len(lags), device=device)
     found = []
     # Fixed seeds: what is found depends on the weights alone.
     for seed in range(ROUNDS):
-        tried = alike(_tried(model, chooser, bar, more, seed), model.notes, bar)
-        heard = torch.tensor(mean_of_unstuck(tried, model.notes.returns)).to(more)
-        # NaN where no two bars were so far apart: then nothing is known to be lacking.
-        lacking = torch.log((wanted + _LITTLE) / (heard + _LITTLE)).nan_to_num(0.0)
-        step = torch.linalg.solve(damped, response.T @ lacking) * min(1.0, 2 / (seed + 1))
-        more = more + step.clamp(-_LARGEST, _LARGEST)
+        tried = _tried(model, chooser, bar, more, seed, aims.index)
+        step = torch.zeros_like(more)
+        if copying:
+            step[:-1] = _copying_step(tried, model.notes, bar, wanted)
+        if quoting and aims.index is not None:
+            step[-1] = aims.index.lacking(tried, model.notes) / _QUOTED
+        largest = torch.full_like(more, _LARGEST)
+        largest[-1] = _LARGEST_QUOTE
+        more = more + (step * min(1.0, 2 / (seed + 1))).clamp(-largest, largest)
+        more[-1] = more[-1].clamp(-_MOST_QUOTE, _MOST_QUOTE)
         found.append(more)
     # Each is off by what its few pieces happened to be; their mean is by less (Polyak and Juditsky
     # 1992).
     return torch.stack(found[ROUNDS // 3 :]).mean(dim=0)
 
 
-def _tried(model: NoteModel, chooser: Nucleus, bar: int, more: Tensor, seed: int) -> IntArray:
+def _copying_step(tried: IntArray, layout: NoteEvents, bar: int, wanted: Tensor) -> Tensor:
+    """Return (lags,) how far to move, before damping by rounds."""
+    lags = torch.tensor(layout.lags[: len(wanted)], device=wanted.device)
+    response = torch.where(lags[:, None] % lags == 0, _MULTIPLE, _OTHER)
+    damped = response.T @ response + torch.eye(len(lags), device=wanted.device)
+    heard = mean_of_unstuck(alike(tried, layout, bar), wanted.tolist())
+    lacking = torch.log((wanted + _LITTLE) / (torch.tensor(heard).to(wanted) + _LITTLE))
+    # NaN where no two bars were so far apart: then nothing is known to be lacking.
+    step: Tensor = torch.linalg.solve(damped, response.T @ lacking.nan_to_num(0.0))
+    return step
+
+
+def _tried(
+    model: NoteModel,
+    chooser: Nucleus,
+    bar: int,
+    more: Tensor,
+    seed: int,
+    index: CopyIndex | None,
+) -> IntArray:
     """Return the events (N, T, 5) of some pieces."""
     here = torch.zeros(PIECES, AT_ONCE, METRE, dtype=torch.int64, device=more.device)
     here[..., BAR] = bar
     random = torch.Generator().manual_seed(seed)
     delays = np.array(model.notes.delays, dtype=np.int64)
     state, last = model.start(PIECES), None
+    nothing = np.zeros((0, len(FIELDS)), dtype=np.int64)
+    watch = None if index is None else CopyWatch(index, model.notes, [nothing] * PIECES)
+    trial = _Trial(model, chooser, more, watch)
     made: list[IntArray] = []
     now = np.zeros(PIECES, dtype=np.int64)
     with torch.inference_mode():
         # Later bars, in which a piece may have got stuck, are not in the corpus's figure.
-        while len(made) * AT_ONCE < STEPS and (now // bar < BARS).any():
+        while len(made) * AT_ONCE < STEPS and (bar < 1 or (now // bar < BARS).any()):
             numbers = torch.rand((AT_ONCE, len(FIELDS), PIECES), generator=random)
-            events, state = _drawn(
-                model, last, state, here, chooser, more, numbers.permute(2, 0, 1).to(more.device)
-            )
+            events, state = trial.drawn(last, state, here, numbers.permute(2, 0, 1).to(more.device))
             last = events[:, -1]
             made.append(events.cpu().numpy())
             now += delays[made[-1][..., DELAY]].sum(axis=1)
     return np.concatenate(made, axis=1)
 
 
-def _drawn(
-    model: NoteModel,
-    last: Tensor | None,
-    state: Any,
-    metre: Tensor,
-    chooser: Nucleus,
-    more: Tensor,
-    numbers: Tensor,
-) -> tuple[Tensor, Any]:
-    """Return the next events (N, T, 5) of pieces that never end, and the state after them."""
-    ahead = NotesAhead(
-        chooser=chooser,
-        numbers=lambda: numbers,
-        more=lambda bars, _: more.expand(*bars.shape, -1),
-        endless=True,
-    )
-    chosen = model.choose_ahead(last, state, {"metre": metre}, ahead)
-    if chosen is not None:
-        return chosen[0].choice, chosen[1]
-    events = []
-    for t in range(metre.shape[1]):
-        context, state = model.step(last, state, {"metre": metre[:, t]})
-        last = model.propose(context, _drawing(chooser, more, numbers[:, t], model)).choice
-        events.append(last)
-    return torch.stack(events, dim=1), state
+@dataclass
+class _Trial:
+    """Draws pieces that never end.
 
+    Attributes:
+        model: of the pieces.
+        chooser: draws their fields.
+        more: (lags + 1,) added to copying and quoting.
+        watch: follows runs of the training part, where they are known.
+    """
 
-def _drawing(chooser: Nucleus, more: Tensor, numbers: Tensor, model: NoteModel) -> Any:
-    def draw(of: FieldLogits) -> Tensor:
-        if of.field == FIELDS[PART]:
-            # Pieces that have ended tell nothing.
-            logits = of.logits.clone()
-            logits[:, model.notes.end] = NEVER
-            of = replace(of, logits=logits)
-        return chooser(of, more, numbers[:, FIELDS.index(of.field)])
+    model: NoteModel
+    chooser: Nucleus
+    more: Tensor
+    watch: CopyWatch | None
 
-    return draw
+    def drawn(
+        self, last: Tensor | None, state: Any, metre: Tensor, numbers: Tensor
+    ) -> tuple[Tensor, Any]:
+        """Return the next events (N, T, 5), and the state after them."""
+        ahead = NotesAhead(
+            chooser=self.chooser,
+            numbers=lambda: numbers,
+            more=lambda bars, _: self.more.expand(*bars.shape, -1),
+            watch=self.watch,
+            endless=True,
+        )
+        chosen = self.model.choose_ahead(last, state, {"metre": metre}, ahead)
+        if chosen is not None:
+            return chosen[0].choice, chosen[1]
+        events = []
+        for t in range(metre.shape[1]):
+            context, state = self.model.step(last, state, {"metre": metre[:, t]})
+            last = self.model.propose(context, self._draw_of(numbers[:, t])).choice
+            events.append(last)
+            if self.watch is not None:
+                self.watch.observe(last.cpu().numpy())
+        return torch.stack(events, dim=1), state
+
+    def _draw_of(self, numbers: Tensor) -> Any:
+        """Return what draws the fields of one event."""
+        drawn: dict[str, Tensor] = {}
+
+        def draw(of: FieldLogits) -> Tensor:
+            if of.field == FIELDS[PART]:
+                # Pieces that have ended tell nothing.
+                logits = of.logits.clone()
+                logits[:, self.model.notes.end] = NEVER
+                of = replace(of, logits=logits)
+            if of.field == FIELDS[PITCH] and self.watch is not None:
+                quoting = self.more[-1].expand(len(of.logits))
+                of = quoted(of, quoting, self.watch, ANY_LENGTH, drawn)
+            number = numbers[:, FIELDS.index(of.field)]
+            drawn[of.field] = self.chooser(of, self.more[:-1], number)
+            return drawn[of.field]
+
+        return draw
 
 
 def alike(events_NTF: IntArray, layout: NoteEvents, bar: int) -> FloatArray:

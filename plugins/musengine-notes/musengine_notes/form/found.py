@@ -1,4 +1,4 @@
-"""What was found to be added to copying, kept with a run so that it is found once."""
+"""What was found to be added to copying and quoting, kept with a run so that it is found once."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ import torch
 from torch import Tensor
 
 from musengine.api import Array, Model
+from musengine_notes.config import NotesSamplerConfig
 
 
 @dataclass
-class FoundCopying:
-    """What was added to copying so that as much came back as in the training part.
+class FoundAdditions:
+    """What was added so that as much came back, and as much was quoted, as in people's pieces.
 
     Attributes:
-        entries: by the weights' digest, how is drawn (two numbers of a sampler's), and the grid
-            steps of a bar; (lags,) each.
+        entries: by a digest of the weights and of how is drawn, and the grid steps of a bar;
+            (lags + 1,) each.
     """
 
-    entries: dict[tuple[int, float, float, int], Tensor] = field(default_factory=dict)
+    entries: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> FoundCopying:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> FoundAdditions:
         """Return what arrays hold, nothing where they are not there.
 
         Raises:
             ValueError: they are not of it.
         """
-        if "copying" not in arrays:
+        if "added" not in arrays:
             return cls()
-        weights, ways, found = (arrays[name] for name in ("weights", "ways", "copying"))
+        digests, bars, added = (arrays[name] for name in ("digests", "added_in", "added"))
         # The file is a stranger's, perhaps: a wrong shape would end in the middle of a draw.
-        if weights.ndim != 1 or ways.shape != (len(weights), 3) or found.shape[:-1] != (len(ways),):
+        if bars.ndim != 1 or digests.shape != bars.shape or added.shape[:-1] != bars.shape:
             raise ValueError("no table of what is added to copying")
-        if not (np.isfinite(ways).all() and np.isfinite(found).all()):
+        if not np.isfinite(added).all():
             raise ValueError("what is added to copying is not finite")
         return cls(
             {
-                (int(digest), float(way[0]), float(way[1]), int(way[2])): torch.from_numpy(row)
-                for digest, way, row in zip(weights, ways, found.astype(np.float32), strict=True)
+                (int(digest), int(bar)): torch.from_numpy(row)
+                for digest, bar, row in zip(digests, bars, added.astype(np.float32), strict=True)
             }
         )
 
@@ -52,15 +53,16 @@ class FoundCopying:
         if not self.entries:
             return {}
         return {
-            "weights": np.array([key[0] for key in self.entries], dtype=np.uint64),
-            "ways": np.array([key[1:] for key in self.entries], dtype=np.float64),
-            "copying": np.stack([row.numpy() for row in self.entries.values()]),
+            "digests": np.array([digest for digest, _ in self.entries], dtype=np.uint64),
+            "added_in": np.array([bar for _, bar in self.entries], dtype=np.int64),
+            "added": np.stack([row.numpy() for row in self.entries.values()]),
         }
 
 
-def digest_of(model: Model[Any]) -> int:
-    """Return a number that tells weights apart."""
-    digest = hashlib.blake2b(digest_size=8)
+def digest_of(model: Model[Any], config: NotesSamplerConfig) -> int:
+    """Return a number that tells weights and ways of drawing apart."""
+    way = (config.temperature, config.top_p, config.copy, config.quote)
+    digest = hashlib.blake2b(repr(way).encode(), digest_size=8)
     for weights in model.state_dict().values():
         # As bytes, since NumPy knows no bfloat16.
         digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
