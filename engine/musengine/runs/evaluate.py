@@ -198,6 +198,8 @@ def generated_pieces(pipeline: Pipeline, run: RunFolder, registry: Registry) -> 
     """Return the scores among a run's samples, where a metric of the pipeline looks at them."""
     if all(metric.declared(MetricDeclaration).of != "pieces" for metric in pipeline.metrics):
         return []
+    if not pipeline.generate.count and not run.samples.exists():
+        return []
     try:
         found = read_scores(run.samples, registry=registry)
     except MachineError:

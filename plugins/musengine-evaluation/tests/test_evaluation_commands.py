@@ -133,6 +133,12 @@ def test_what_is_not_there_is_one_line(arguments: list[str], said: str) -> None:
     assert len(err.strip().splitlines()) == 1
 
 
+def test_a_run_without_pieces_misses_none() -> None:
+    done = run_command("run", "pipe.toml", "--run-dir", "r", "--quiet", "--set", "generate.count=0")
+    assert (done.status, done.err) == (0, "")
+    assert set(json.loads(Path("r/evaluation.json").read_text())) == {"valid"}
+
+
 @pytest.mark.slow
 def test_a_run_measures_its_pieces_and_runs_are_compared() -> None:
     assert (

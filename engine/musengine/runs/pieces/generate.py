@@ -339,7 +339,10 @@ def _tell_written(written: Sequence[outputs.WrittenPiece], seed: int, folder: Pa
     if len(unheard) > _TOLD:
         logger.warning(f"and of {counted(len(unheard) - _TOLD, 'more piece')} only the text")
     kinds = sorted({path.suffix for piece in written for path in piece.files})
-    logger.info(f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}")
+    if written:
+        logger.info(
+            f"{counted(len(written), 'piece')} ({', '.join(kinds)}) in {folder}, seed {seed}"
+        )
 
 
 def run_seed(pipeline: Pipeline) -> int:
