@@ -56,10 +56,10 @@ TOKENS = 600
 TURNS = 3
 
 
-def made(run: Path, bars: int, out: Path) -> Path:
+def made(run: Path, bars: int, out: Path, seed: int = 0) -> Path:
     """Return the folder of a hundred pieces of so many bars, made where that was not done."""
     if not (out / "generated.jsonl").is_file():
-        words = ["--count", str(PIECES), "--length", f"{bars} bars", "--seed", "0"]
+        words = ["--count", str(PIECES), "--length", f"{bars} bars", "--seed", str(seed)]
         musengine("generate", str(run), "--out", str(out), "--format", "midi", *words)
     return out
 
