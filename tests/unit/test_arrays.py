@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from musengine.testing.strategies import few
 from musengine.utils import arrays
-from musengine.utils.arrays import distinct
+from musengine.utils.arrays import distinct, occurrences
 
 
 @pytest.mark.parametrize("block", [1, 2, 4096])
@@ -26,3 +26,8 @@ def test_different_values_are_those_of_numpy(block, values):
 def test_the_first_of_equal_values_is_given():
     first, number = distinct(np.array([7, 3, 7, 3, 5]))
     assert (first.tolist(), number.tolist()) == ([1, 4, 0], [2, 0, 2, 0, 1])
+
+
+def test_equal_values_are_counted_in_their_order():
+    assert occurrences(np.array([7, 3, 7, 3, 7, 5])).tolist() == [1, 1, 2, 2, 3, 1]
+    assert occurrences(np.array([], dtype="S4")).tolist() == []

@@ -36,3 +36,17 @@ def distinct(values: Array) -> tuple[Int32Array, Int32Array]:
     number[order] = np.cumsum(new, dtype=np.int32)
     number -= 1
     return order[new].astype(np.int32), number
+
+
+def occurrences(values: Array) -> IntArray:
+    """Return (N,): how many of the values up to each one, itself included, are equal to it.
+
+    Args:
+        values: (N,) anything that can be sorted.
+    """
+    _, number = distinct(values)
+    order = np.argsort(number, kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(number))[:-1]])
+    result = np.empty(len(values), dtype=np.int64)
+    result[order] = np.arange(len(values)) - first[number[order]] + 1
+    return result

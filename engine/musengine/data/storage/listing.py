@@ -13,9 +13,9 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 import threading
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -32,10 +32,11 @@ from musengine.data.storage.tensor_file import (
     read_tensors,
     write_tensors,
 )
-from musengine.errors import UserError
+from musengine.errors import UserError, machine_apart
 from musengine.music.prevailing import Prevailing
-from musengine.utils.arrays import Array, Int32Array
+from musengine.utils.arrays import Array, Int32Array, occurrences
 from musengine.utils.files import whole_file
+from musengine.utils.lazy import LazySequence
 
 IDENTITY = 16
 """Bytes of what a file is recognised by."""
@@ -48,6 +49,13 @@ UNKNOWN = bytes(IDENTITY)
 
 _BLOCK = 2**12
 """Files that are looked up at once: what this takes does not grow with the corpus."""
+
+_TEXTS = 2**20
+"""Bytes of texts that are kept in memory while a listing is made; more go to a temporary file."""
+_TEXT_BLOCK = 2**16
+"""Bytes of them that are copied at once."""
+_NAME = 16
+"""Bytes of a hash of an id: no two of different ids are equal."""
 
 _SETTLED = 2 * 10**9
 """Nanoseconds after a file's last change during which it may change again unnoticed: file systems
@@ -186,11 +194,10 @@ class ListingBuilder:
     """Makes a listing, file by file."""
 
     def __init__(self) -> None:
-        self._identities, self._keys, self._texts = bytearray(), bytearray(), bytearray()
-        self._piece_ends, self._text_ends = array("q"), array("q")
-        self._numbers, self._warned = array("q"), array("q")
+        self._identities, self._keys, self._names = bytearray(), bytearray(), bytearray()
+        self._texts = tempfile.SpooledTemporaryFile(_TEXTS)  # noqa: SIM115 - `finish` closes it
+        self._piece_ends, self._text_ends, self._warned = array("q"), array("q"), array("q")
         self._skipped: dict[int, list[Skipped]] = {}
-        self._seen: Counter[str] = Counter()
 
     def add(self, identity: bytes, key: str, infos: Sequence[PieceInfo | Skipped]) -> None:
         """Add a file with what was found in it."""
@@ -213,17 +220,24 @@ class ListingBuilder:
         self._identities += identity
         self._keys += bytes.fromhex(key)
         for name, text, warned in pieces:
-            # Numbered in the order of files, not in the order in which workers finish.
-            self._seen[name] += 1
-            self._numbers.append(self._seen[name])
+            encoded = name.encode("utf-8", "surrogateescape")
+            self._names += hashlib.blake2b(encoded, digest_size=_NAME).digest()
             if warned:
                 self._warned.append(len(self._text_ends))
-            self._texts += text
-            self._text_ends.append(len(self._texts))
+            with machine_apart():
+                self._texts.write(text)
+            self._text_ends.append(self._size + len(text))
         self._piece_ends.append(len(self._text_ends))
 
     def finish(self, cache: Cache, key: str | None) -> Listing:
-        """Return the listing, kept in the cache if it is to have a key and can be written."""
+        """Return the listing, kept in the cache if it is to have a key and can be written.
+
+        No file can be added after that.
+        """
+        with self._texts:
+            return self._finished(cache, key)
+
+    def _finished(self, cache: Cache, key: str | None) -> Listing:
         # Where every file changed a moment ago there is nothing to recognise one by.
         if key is not None and self._identities.strip(b"\0"):
             path = _path(cache, key)
@@ -238,21 +252,35 @@ class ListingBuilder:
         memory.seek(0)
         return Listing(memory)
 
+    @property
+    def _size(self) -> int:
+        """Bytes of all texts."""
+        return self._text_ends[-1] if self._text_ends else 0
+
+    def _text_block(self, start: int) -> Array:
+        with machine_apart():
+            self._texts.seek(start)
+            return np.frombuffer(self._texts.read(_TEXT_BLOCK), np.uint8)
+
     def _write(self, file: BinaryIO) -> None:
         columns: dict[str, Array] = {
             "identities": np.frombuffer(self._identities, np.uint8).reshape(-1, IDENTITY),
             "keys": np.frombuffer(self._keys, np.uint8).reshape(-1, _KEY),
-            "texts": np.frombuffer(self._texts, np.uint8),
             "text_ends": np.array(self._text_ends, dtype=np.int64),
             "piece_ends": np.array(self._piece_ends, dtype=np.int64),
-            "numbers": np.array(self._numbers, dtype=np.int64),
+            # In the order of files, not in the order in which workers finish.
+            "numbers": occurrences(np.frombuffer(self._names, f"S{_NAME}")),
         }
+        # One at least, as an array of no parts has no kind.
+        starts = range(0, max(self._size, 1), _TEXT_BLOCK)
+        texts = LazySequence(self._text_block, starts)
         skipped = {
             row: [[each.path, each.reason] for each in those]
             for row, those in self._skipped.items()
         }
         record = {"skipped": skipped, "warned": self._warned.tolist()}
-        write_tensors(file, {name: [column] for name, column in columns.items()}, record)
+        parts = {name: [column] for name, column in columns.items()}
+        write_tensors(file, {**parts, "texts": texts}, record)
 
 
 def _path(cache: Cache, key: str) -> Path:
