@@ -40,7 +40,7 @@ def midi(*bodies: bytes, form: int = 1, division: int = 96, count: int | None = 
 def read_in(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let MIDI files be read in one way, and byte by byte where that leaves them to others."""
     if way == "compiled":
-        pytest.importorskip("musengine.builtin.midi.native_reader")
+        pytest.importorskip("musengine.builtin.midi.native_reader", exc_type=ImportError)
     else:
         monkeypatch.setattr(reader, "native_reader", None)
     if way != "vectorised":
@@ -65,7 +65,9 @@ def by_vectorised(data: bytes) -> Reading | None:
 
 def by_compiled(data: bytes) -> Reading | None:
     """What the compiled reader reads; None where the file is left to others."""
-    native_reader = pytest.importorskip("musengine.builtin.midi.native_reader")
+    native_reader = pytest.importorskip(
+        "musengine.builtin.midi.native_reader", exc_type=ImportError
+    )
     warnings = Warnings()
     chunks = split_chunks(data, warnings)
     song = native_reader.song_of(chunks)

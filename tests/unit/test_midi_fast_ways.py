@@ -249,7 +249,9 @@ def one_note(pitch: int) -> bytes:
 
 
 def test_songs_of_one_thread_and_of_several_share_no_memory():
-    native_reader = pytest.importorskip("musengine.builtin.midi.native_reader")
+    native_reader = pytest.importorskip(
+        "musengine.builtin.midi.native_reader", exc_type=ImportError
+    )
 
     def song_of(pitch: int) -> Song:
         found = native_reader.song_of(split_chunks(one_note(pitch), Warnings()))
