@@ -117,7 +117,7 @@ def test_it_has_the_model_and_the_encoder_and_begins_with_the_weights(folder: Pa
     assert taken.encoder == first.encoder
     assert taken.model == first.model
     assert taken.training.sequence_length == 8
-    assert taken.training.learning_rate == 0.01
+    assert taken.training.learning_rate == 0.005
     assert taken.training.init_from == Origin(base.path.resolve())
     assert [each.name for each in taken.callbacks] == ["console", "early-stopping"]
     weights = load_checkpoint(base.path).model

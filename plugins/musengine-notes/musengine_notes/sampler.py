@@ -16,10 +16,10 @@ from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch
 from musengine_notes.fields import FieldLogits
 from musengine_notes.form.copying import PIECES, ROUNDS, STEPS, Aims, tried_additions
 from musengine_notes.form.found import FoundAdditions, digest_of
+from musengine_notes.form.quoting import quoted
 from musengine_notes.layout import BAR, DELAY, FIELDS, PITCH, NoteEvents
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
-from musengine_notes.quoting import quoted
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""What comes back: bars that are alike, look-back, and how much is copied."""
+"""What comes back: alike bars, look-back, how much is copied and how much is quoted."""

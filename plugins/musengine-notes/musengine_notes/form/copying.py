@@ -37,6 +37,7 @@ from musengine_notes.ahead import NotesAhead
 from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch
 from musengine_notes.fields import NEVER, FieldLogits
 from musengine_notes.form.lookback import keys_of
+from musengine_notes.form.quoting import quoted
 from musengine_notes.form.similarity import BARS, likeness, mean_of_unstuck
 from musengine_notes.layout import (
     BAR,
@@ -49,7 +50,6 @@ from musengine_notes.layout import (
     NoteEvents,
 )
 from musengine_notes.nucleus import Nucleus
-from musengine_notes.quoting import quoted
 
 if TYPE_CHECKING:
     from musengine_notes.model import NoteModel
