@@ -14,12 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from common import stored_figures, write_result
-from notes_pieces import copy_figures, form_figures, made
+from notes_pieces import copy_figures, form_figures, made, records_of
 
 from musengine.api import Run, Score, find_run, load_registry, read_scores
 from musengine_evaluation.features.form import first_bars
@@ -63,12 +62,6 @@ def measured(run: Path, bars: int) -> dict[str, str]:
             if f"{name}, human interval" in beside
         },
     }
-
-
-def records_of(folder: Path) -> list[dict[str, Any]]:
-    """Return what was noted of a folder's pieces."""
-    lines = (folder / "generated.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def shown(value: float, low: float, high: float) -> str:

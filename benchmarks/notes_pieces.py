@@ -64,6 +64,12 @@ def made(run: Path, bars: int, out: Path, seed: int = 0) -> Path:
     return out
 
 
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    """Return what was noted of a folder's pieces."""
+    lines = (folder / "generated.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def beside_human(name: str, generated: Sequence[float], human: Sequence[float]) -> dict[str, Any]:
     """Return a mean, that of human pieces with its interval, and whether it lies in that."""
     low, high = bootstrap(human, PIECES)
@@ -174,8 +180,7 @@ def measured(collection: str, model: str, minutes: float, seed: int, work: Path)
     """Return the figures of one run's pieces."""
     run = folder_of(cell_of(collection, model, minutes, seed), work)
     folder = made(run, BARS, run.parent / f"{run.name}-pieces")
-    lines = (folder / "generated.jsonl").read_text("utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
+    records = records_of(folder)
     files = sorted(folder.glob("*.mid"))
     pieces = [first_bars(score, BARS) for score in read_scores(*files).values()]
     split = json.loads(split_of(collection, work).read_text("utf-8"))

@@ -74,7 +74,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
                 logger.info("trying how much has to be copied for as much to come back as does")
                 aims = Aims(self.config.copy, self.config.quote, self._index)
                 found[digest, bar] = tried_additions(model, self._chooser, bar, aims).cpu()
-        self._by_bar = {bar: more for (weights, bar), more in found.items() if weights == digest}
+        self._by_bar = {bar: more for (key, bar), more in found.items() if key == digest}
 
     @property
     def bound(self) -> int | None:
