@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from musengine.cli.main import main
+from musengine.cli.terminal import Terminal
 from musengine.training import checkpoint
 from musengine.utils.files import is_aside
 from warm import Warm
@@ -128,3 +131,30 @@ def test_the_end_of_a_shutdown_or_a_terminal_is_tidy(
     assert not [path for path in folder.rglob("*") if is_aside(path.name)]
     assert len(list(folder.glob("runs/pipe/checkpoints/*"))) >= saved
     assert warm(folder, *command, **request).status == 0
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_signal_does_not_cut_off_the_last_words(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    number: str,
+    interrupted: bool,
+) -> None:
+    def shown(terminal: Terminal, *line: Any) -> None:
+        os.kill(os.getpid(), getattr(signal, number))
+        whole(terminal, *line)
+
+    whole = Terminal.line
+    before = signal.getsignal(getattr(signal, number))
+    monkeypatch.setattr(Terminal, "line", shown)
+    if interrupted:
+        monkeypatch.setattr("musengine.cli.commands.check.check", interrupt)
+    assert main(["check", "nowhere.toml"]) == (130 if interrupted else 1)
+    assert ("interrupted" if interrupted else "nowhere.toml") in capfd.readouterr().err
+    assert signal.getsignal(getattr(signal, number)) == before
+
+
+def interrupt(*_: Any) -> int:
+    raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -83,8 +83,8 @@ def _main(words: Sequence[str]) -> int:
 
     terminal = Terminal(_level(parsed))
     try:
-        with shown_on(terminal, parsed.log_file), ended_by_signals():
-            return _carried_out(parsed, CommandContext(terminal))
+        with shown_on(terminal, parsed.log_file), ended_by_signals() as last_words:
+            return _carried_out(parsed, CommandContext(terminal), last_words)
     except UserError as error:  # the log file cannot be written
         return _told_plainly(error)
 
@@ -119,7 +119,10 @@ def _told_plainly(error: UserError) -> int:
     return ExitStatus.FAULT
 
 
-def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
+def _carried_out(
+    parsed: argparse.Namespace, context: CommandContext, last_words: Callable[[], None]
+) -> int:
+    """Run a command; its errors become messages, before which `last_words` is called."""
     # PyTorch's threads wait for each other by spinning, unless told before it is imported: where
     # other programs run too, two threads were seen to train ten times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -134,12 +137,14 @@ def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
         # Here, where a full disk or a closed pipe still becomes a message and an exit status.
         sys.stdout.flush()
     except UserError as error:
+        last_words()
         for line in error.lines:
             logger.error(line)
         if getattr(parsed, "json", False):
             print(json.dumps({"problems": [vars(problem) for problem in error.problems]}, indent=1))
         return ExitStatus.FAULT
     except KeyboardInterrupt:
+        last_words()
         logger.error("interrupted")
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
@@ -147,6 +152,7 @@ def _carried_out(parsed: argparse.Namespace, context: CommandContext) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.DONE
     except Exception as error:
+        last_words()
         from musengine.plugins import blame, manager
 
         blamed = None

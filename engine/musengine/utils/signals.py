@@ -52,20 +52,28 @@ def stop_on_interrupt(say: Callable[[str], None], *, once: bool = True) -> Itera
 
 
 @contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[Callable[[], None]]:
     """Have a signal that ends the process end the block as Ctrl-C does, so that it is tidied up.
 
-    The KeyboardInterrupt has the signal's number.
+    The KeyboardInterrupt has the signal's number. Yields a function after whose call such signals
+    do nothing inside the block any more: the last words of a process are not cut off, as they
+    would be where `torchrun` ends it while it says why.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    words = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(number)
+        if not words:
+            raise KeyboardInterrupt(number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with _handled(_ENDING, handle):
-        yield
+    def last_words() -> None:
+        nonlocal words
+        words = True
+
+    with _handled((signal.SIGINT, *_ENDING), handle):
+        yield last_words
 
 
 @contextlib.contextmanager
