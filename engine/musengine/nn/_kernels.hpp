@@ -98,6 +98,8 @@ struct NoteRun {
     float temperature, top_p;
     extent bits;              // of the filter of copied runs, 0 for none
     extent longest;           // run that may be copied
+    extent longest_loop;      // notes in a row that may go round
+    extent periods;           // after which they do, at the most
     int64_t *last;            // (rows, FIELDS) the event before
     uint8_t *begins;          // (rows) nothing is before
     int64_t *key;             // (rows, kept)
@@ -119,6 +121,7 @@ struct NoteRun {
     const uint8_t *filter;    // (bits / 8)
     uint64_t *grams;          // (rows, GRAM) the last notes
     int64_t *waited, *pitch, *known, *run;  // (rows)
+    int64_t *recent, *again;  // (rows, periods) the last notes, and how many were as so many before
     int64_t *drawn;           // (rows, steps, FIELDS)
     float *logits;            // (rows, steps, all sizes)
 };

@@ -1,8 +1,8 @@
 // The loop over notes, whose fields are drawn one after another, each given those before it.
 //
 // Included once for each kind of processor, after `_lanes.hpp`. It does what the plugin
-// musengine-notes does step by step; the equations, the grammar of events, look-back and the bound on
-// copied runs are described there.
+// musengine-notes does step by step; the equations, the grammar of events, look-back and the bounds on
+// copied runs and loops are described there.
 
 enum { DELAY, PART, PITCH, DURATION, VELOCITY };
 enum { REST, PEDAL, FIRST_PART };     // values of a part
@@ -10,6 +10,7 @@ enum { OF_REST, OF_PEDAL, PITCHED, DRUMS, OF_END };  // kinds of parts
 const int64_t DRUM_PITCHES = 128, PITCHES = 256, KEY = PITCHES * 1024, LATE = (int64_t)1 << 62;
 const int64_t LONGEST_RUN = 15, MOST_AT_ONCE = 15;
 const extent EXPECTED = FIELDS, LOOKBACK = FIELDS + 1, GRAM = 8, PROBES = 8;
+const int64_t FALL = 8;
 const float NEVER = -1e9f;
 const uint64_t FACTOR = 0x9E3779B97F4A7C15u;
 
@@ -168,11 +169,19 @@ static inline uint64_t mixed(uint64_t x) {
     return x ^ (x >> 31);
 }
 
+static inline int64_t waits_of(const NoteNet &net, const NoteRun &run, extent row, int64_t waited) {
+    return net.in_beats && run.known[row] > 0 ? waited : 0;
+}
+
+static inline int64_t note_key(int64_t waits, int64_t part, int64_t pitch) {
+    return waits * (1 << 20) + part * (1 << 9) + pitch;
+}
+
 static inline uint64_t note_hash(const NoteNet &net, const NoteRun &run, extent row, int64_t part,
                                  int64_t pitch, int64_t waited) {
     int64_t previous = run.pitch[row] < 0 ? pitch : run.pitch[row];
     int64_t moved = pitch >= DRUM_PITCHES ? pitch + 256 : pitch - previous + 128;
-    int64_t waits = net.in_beats && run.known[row] > 0 ? waited : 0;
+    int64_t waits = waits_of(net, run, row, waited);
     uint64_t joined = (uint64_t)waits * (1u << 24) + (uint64_t)part * (1u << 12) + (uint64_t)moved;
     return mixed(joined * FACTOR + FACTOR);
 }
@@ -193,31 +202,60 @@ static inline uint64_t polynomial(const NoteRun &run, extent row, extent from) {
     return sum;
 }
 
-// Adds to the pitches that go on with a copied run. Where it would be too long they are forbidden, if
-// others are left.
+// Which pitches go on with a loop that is too long; false where none of the loops is.
+static bool going_round(const NoteNet &net, const NoteRun &run, extent row, const int64_t *drawn,
+                        int64_t waited, bool *round) {
+    const int64_t *recent = run.recent + row * run.periods, *again = run.again + row * run.periods;
+    int64_t first = note_key(waits_of(net, run, row, waited), drawn[PART], 0);
+    bool found = false;
+    for (extent p = 0; p < run.periods; p++) {
+        if (2 * again[p] < 3 * (p + 1) || again[p] < run.longest_loop) continue;
+        int64_t pitch = recent[p] - first;
+        if (!found) memset(round, 0, PITCHES * sizeof(bool));
+        found = true;
+        if (pitch >= 0 && pitch < PITCHES) round[pitch] = true;
+    }
+    return found;
+}
+
+// Adds to the pitches that go on with a copied run. Where it, or a loop, would be too long they are
+// forbidden, if others are left.
 static void quote(const NoteNet &net, const NoteRun &run, extent row, const int64_t *drawn, float added,
                   float *logits) {
-    bool too_long = run.run[row] >= run.longest;
-    // Before the eighth note there is no run.
-    if (!too_long && (added == 0 || run.known[row] < GRAM - 1)) return;
-    uint64_t before = polynomial(run, row, 1) * FACTOR;
     int64_t waited = run.waited[row] + net.delays[drawn[DELAY]];
-    bool copied[PITCHES], others = false;
+    bool round[PITCHES], too_long = run.run[row] >= run.longest;
+    bool loops = going_round(net, run, row, drawn, waited, round);
+    // Before the eighth note there is no run.
+    bool adds = !too_long && added != 0 && run.known[row] >= GRAM - 1;
+    if (!too_long && !loops && !adds) return;
+    uint64_t before = polynomial(run, row, 1) * FACTOR;
+    bool barred[PITCHES], others = false;
     for (int64_t v = 0; v < PITCHES; v++) {
-        copied[v] = logits[v] > NEVER / 2 &&
-                    holds(run, before + note_hash(net, run, row, drawn[PART], v, waited));
-        others |= !copied[v] && logits[v] > NEVER / 2;
+        bool copied = (too_long || adds) && logits[v] > NEVER / 2 &&
+                      holds(run, before + note_hash(net, run, row, drawn[PART], v, waited));
+        barred[v] = (copied && too_long) || (loops && round[v]);
+        if (copied && adds) logits[v] += added;
+        others |= !barred[v] && logits[v] > NEVER / 2;
     }
-    for (int64_t v = 0; v < PITCHES; v++) {
-        if (!copied[v]) continue;
-        if (!too_long) logits[v] += added;
-        else if (others) logits[v] = NEVER;
+    for (int64_t v = 0; others && v < PITCHES; v++)
+        if (barred[v]) logits[v] = NEVER;
+}
+
+static void follow_loops(const NoteRun &run, extent row, int64_t key) {
+    int64_t *recent = run.recent + row * run.periods, *again = run.again + row * run.periods;
+    for (extent p = 0; p < run.periods; p++) {
+        int64_t fallen = again[p] > FALL ? again[p] - FALL : 0;
+        again[p] = recent[p] == key ? again[p] + 1 : fallen;
     }
+    memmove(recent + 1, recent, 8 * (run.periods - 1));
+    recent[0] = key;
 }
 
 static void follow_copies(const NoteNet &net, const NoteRun &run, extent row, const int64_t *event) {
     run.waited[row] += net.delays[event[DELAY]];
     if (event[PART] < FIRST_PART || event[PART] >= net.sizes[PART] - 1) return;
+    int64_t waits = waits_of(net, run, row, run.waited[row]);
+    follow_loops(run, row, note_key(waits, event[PART], event[PITCH]));
     uint64_t *grams = run.grams + row * GRAM;
     uint64_t hash = note_hash(net, run, row, event[PART], event[PITCH], run.waited[row]);
     memmove(grams, grams + 1, 8 * (GRAM - 1));

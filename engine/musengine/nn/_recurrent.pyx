@@ -93,7 +93,7 @@ cdef extern from "_kernels.hpp" nogil:
         extent steps, rows, kept, shared_width, widest_gates, widest
         int begun, endless
         float temperature, top_p
-        extent bits, longest
+        extent bits, longest, longest_loop, periods
         int64_t *last
         uint8_t *begins
         int64_t *key
@@ -120,6 +120,8 @@ cdef extern from "_kernels.hpp" nogil:
         int64_t *pitch
         int64_t *known
         int64_t *run
+        int64_t *recent
+        int64_t *again
         int64_t *drawn
         float *logits
 
@@ -412,7 +414,8 @@ cdef class NoteLoop:
         for number in range(self.net.layers):
             kept[number] = <float *><size_t>cells[number]
         (run.steps, run.rows, run.kept, run.shared_width, run.widest_gates, run.widest) = sizes[:6]
-        (run.begun, run.endless, run.bits, run.longest) = sizes[6:]
+        (run.begun, run.endless) = sizes[6:8]
+        (run.bits, run.longest, run.longest_loop, run.periods) = sizes[8:]
         (run.temperature, run.top_p) = numbers
         run.last = <int64_t *><size_t>tensors[0]
         run.begins = <uint8_t *><size_t>tensors[1]
@@ -440,7 +443,9 @@ cdef class NoteLoop:
         run.pitch = <int64_t *><size_t>tensors[22]
         run.known = <int64_t *><size_t>tensors[23]
         run.run = <int64_t *><size_t>tensors[24]
-        run.drawn = <int64_t *><size_t>tensors[25]
-        run.logits = <float *><size_t>tensors[26]
+        run.recent = <int64_t *><size_t>tensors[25]
+        run.again = <int64_t *><size_t>tensors[26]
+        run.drawn = <int64_t *><size_t>tensors[27]
+        run.logits = <float *><size_t>tensors[28]
         with nogil:
             self.kernels.draw_notes(self.net, run, first, last)

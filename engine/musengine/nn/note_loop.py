@@ -125,25 +125,32 @@ class NoteBars:
 
 @dataclass(frozen=True)
 class CopiedRuns:
-    """The runs of notes that N pieces have of some music; all but the filter is written to.
+    """The runs of notes that N pieces have of some music, and of their own; arrays are written to.
 
     Attributes:
-        filter: (bytes,) a Bloom filter of grams.
+        filter: (bytes,) a Bloom filter of grams; it is only read.
         longest: notes in a row that may be copied.
+        longest_loop: notes in a row that may go round.
         grams: (N, 8) the last notes.
         waited: (N,) grid steps since the last note.
         pitch: (N,) the last one, -1 for none.
         known: (N,) how many notes there were.
         run: (N,) how long the run is.
+        recent: (N, periods) the last notes, the latest first: grid steps waited, times 2**20, the
+            part, times 2**9, and the pitch; -1 where there was none.
+        again: (N, periods) how many in a row were so many notes before.
     """
 
     filter: npt.NDArray[np.uint8]
     longest: int
+    longest_loop: int
     grams: npt.NDArray[np.uint64]
     waited: npt.NDArray[np.int64]
     pitch: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
     run: npt.NDArray[np.int64]
+    recent: npt.NDArray[np.int64]
+    again: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -287,12 +294,15 @@ class _Packed:
         ]
         drawn = torch.zeros(rows, steps, FIELDS, dtype=torch.int64)
         logits = torch.empty(rows, steps, sum(rules.sizes))
-        copies, watched = draws.copies, [0] * 6
+        copies, watched = draws.copies, [0] * 8
         if copies is not None:
             watched = [each.ctypes.data for each in _copied(copies, rows)]
         sizes = (steps, rows, past.key.shape[1], shared.shape[1], widest_gates, widest)
         flags = (int(begun), int(draws.endless))
-        bound = (0, 0) if copies is None else (8 * copies.filter.size, copies.longest)
+        bound = (0, 0, 0, 0)
+        if copies is not None:
+            periods = copies.recent.shape[1]
+            bound = (8 * copies.filter.size, copies.longest, copies.longest_loop, periods)
         told: list[Tensor | None] = [
             *(past.last, past.begins, past.key, past.fields, past.count, past.time),
             *(past.expected, past.at_once, bars.length, bars.start, bars.ago),
@@ -433,10 +443,18 @@ def _copied(copies: CopiedRuns, rows: int) -> list[npt.NDArray[Any]]:
         and copies.grams.shape == (rows, _GRAM)
         and copies.grams.dtype == np.uint64
         and copies.grams.flags.c_contiguous
+        and copies.recent.ndim == 2
+        and copies.recent.shape[1] > 0
+        and all(
+            each.shape == (rows, copies.recent.shape[1])
+            and each.dtype == np.int64
+            and each.flags.c_contiguous
+            for each in (copies.recent, copies.again)
+        )
         and all(
             each.shape == (rows,) and each.dtype == np.int64 and each.flags.c_contiguous
             for each in told
         ),
         "copied runs",
     )
-    return [copies.filter, copies.grams, *told]
+    return [copies.filter, copies.grams, *told, copies.recent, copies.again]

@@ -21,7 +21,7 @@ from musengine.api import (
     NoteWeights,
     Proposal,
 )
-from musengine_notes.copies import ANY_LENGTH, CopyWatch
+from musengine_notes.copies import CopyWatch, Limits
 from musengine_notes.layout import BAR, FIELDS, PART
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.steering.slots import asked_in
@@ -41,8 +41,8 @@ class NotesAhead:
         numbers: returns (N, T, 5) in [0, 1), taken once the steps are drawn.
         more: returns (N, T, lags + 1) added in bars of (N, T) grid steps: to copying, for so many
             lags, and to quoting.
-        watch: what follows copied runs, if anything.
-        longest: of the runs that may be copied.
+        watch: what follows copied runs and loops, if anything.
+        limits: of those.
         endless: no piece ends.
     """
 
@@ -50,7 +50,7 @@ class NotesAhead:
     numbers: Callable[[], Tensor]
     more: Callable[[Tensor, int], Tensor]
     watch: CopyWatch | None = None
-    longest: int = ANY_LENGTH
+    limits: Limits = Limits()
     endless: bool = False
 
 
@@ -126,7 +126,7 @@ class NotesLoop:
                 more=draw.more(bars.length, model.lags).contiguous(),
                 temperature=draw.chooser.temperature,
                 top_p=draw.chooser.top_p,
-                copies=None if watch is None else watch.runs(draw.longest),
+                copies=None if watch is None else watch.runs(draw.limits),
                 endless=draw.endless,
             ),
             begun=begun,

@@ -243,3 +243,11 @@ class NotesSamplerConfig(Config):
         low=0,
         high=100_000,
     )
+    longest_loop: int | Literal["auto"] = setting(
+        "auto",
+        doc="Notes that go round and round do so for so many notes at the most, then others come; "
+        "0 lets them go on. `auto` is what 95 of 100 training pieces have at the most, 32 at "
+        "least.",
+        low=0,
+        high=100_000,
+    )

@@ -13,7 +13,7 @@ gram that was never there is taken for one in 0.06 % of cases: (1 - exp(-8 / 16)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from musengine.api import Array, CopiedRuns, IntArray
 from musengine_notes.layout import DELAY, DRUM_PITCHES, FIRST_PART, PART, PITCH, NoteEvents
+from musengine_notes.loops import LoopWatch, keys_of_notes, longest_loop, loop_bound
 
 GRAM = 8
 """Notes that are looked up together."""
@@ -33,7 +34,7 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _PERCENTILE = 95
 """Of the longest runs in pieces held out, beyond which none is drawn."""
 ANY_LENGTH = 2**62
-"""Of runs that may be copied as long as they come."""
+"""Of runs and loops that may be as long as they come."""
 BEGINNING = 720
 """Notes of each piece that are compared with new pieces: some thirty bars of most music."""
 
@@ -73,20 +74,29 @@ def note_hashes(waits: IntArray, parts: IntArray, pitches: IntArray, previous: I
     return mixed(joined.astype(np.uint64) * _FACTOR + _FACTOR)
 
 
-def hashes_of(events: Array, layout: NoteEvents) -> tuple[Hashes, IntArray]:
-    """Return (M,) what tells the notes among events (T, 5) apart, and their places there."""
+def notes_among(events: Array, layout: NoteEvents) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Return (M,) the waits, parts and pitches of the notes among events (T, 5), and their places.
+
+    A wait is the grid steps since the note before, of any part; 0 where time is not counted in
+    beats.
+    """
     part = events[:, PART].astype(np.int64)
     place = np.nonzero((part >= FIRST_PART) & (part < layout.end))[0]
     delay = np.asarray(layout.delays, dtype=np.int64)[events[:, DELAY].astype(np.int64)]
     onset = np.cumsum(delay)[place] if layout.in_beats else np.zeros(len(place), dtype=np.int64)
-    pitch = events[place, PITCH].astype(np.int64)
     waits = np.diff(onset, prepend=onset[:1])
+    return waits, part[place], events[place, PITCH].astype(np.int64), place
+
+
+def hashes_of(events: Array, layout: NoteEvents) -> tuple[Hashes, IntArray]:
+    """Return (M,) what tells the notes among events (T, 5) apart, and their places there."""
+    waits, part, pitch, place = notes_among(events, layout)
     # (M,) for each note the place of the last pitched one before it, by a running maximum of
     # places.
     sounding = np.where(pitch < DRUM_PITCHES, np.arange(len(pitch)), -1)
     latest = np.maximum.accumulate(np.concatenate([[-1], sounding]))[:-1]
     previous = np.where(latest < 0, pitch, pitch[latest])
-    return note_hashes(waits, part[place], pitch, previous), place
+    return note_hashes(waits, part, pitch, previous), place
 
 
 def grams_of(hashes: Hashes) -> Hashes:
@@ -108,19 +118,27 @@ class CopyIndex:
         bits: (bytes,) the filter.
         held_out: (pieces,) notes.
         begun: (pieces, 2) of their beginnings: how many notes, and the longest run in those.
+        loop: notes that go round, as long as the longest loops of the training music; None where
+            that was not looked at.
     """
 
     bits: npt.NDArray[np.uint8]
     held_out: IntArray
     begun: IntArray
+    loop: int | None = None
 
     @classmethod
     def of(
         cls, training: Iterable[Array], held_out: Iterable[Array], layout: NoteEvents
     ) -> CopyIndex:
         """Return the index of encoded pieces (T, 5)."""
-        # Unique within each piece first: loops would else fill memory before they are thrown out.
-        each = [np.unique(grams_of(hashes_of(piece, layout)[0])) for piece in training]
+        each, loops = [], []
+        for piece in training:
+            # Unique within each piece first: loops would else fill memory before they are thrown
+            # out.
+            each.append(np.unique(grams_of(hashes_of(piece, layout)[0])))
+            waits, parts, pitches, _ = notes_among(piece, layout)
+            loops.append(longest_loop(keys_of_notes(waits, parts, pitches)))
         grams = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *each]))
         bits = np.zeros(max(1, len(grams) * _BITS // 8), dtype=np.uint8)
         # Some at a time: the places of a gram take sixteen times its memory.
@@ -135,6 +153,7 @@ class CopyIndex:
             bits,
             np.array([runs.max(initial=0) for runs in found], dtype=np.int64),
             np.array([(len(runs), runs.max()) for runs in begun], dtype=np.int64).reshape(-1, 2),
+            loop_bound(loops),
         )
 
     @classmethod
@@ -145,19 +164,23 @@ class CopyIndex:
             ValueError: they are not of one.
         """
         bits, held_out = arrays["bits"], arrays["held_out"]
-        # Runs of earlier versions have none.
+        # Runs of earlier versions have neither.
         begun = arrays.get("begun", np.zeros((0, 2), dtype=np.int64))
+        loop = arrays.get("loop", np.zeros(0, dtype=np.int64))
         if (
             (bits.dtype != np.uint8 or bits.ndim != 1 or not bits.size)
             or held_out.ndim != 1
             or (begun.ndim != 2 or begun.shape[1] != 2)
+            or (loop.ndim != 1 or loop.size > 1)
         ):
             raise ValueError("no index of runs of notes")
-        return cls(bits, held_out.astype(np.int64), begun.astype(np.int64))
+        longest = int(loop[0]) if loop.size else None
+        return cls(bits, held_out.astype(np.int64), begun.astype(np.int64), longest)
 
     def as_arrays(self) -> dict[str, Array]:
         """Return the arrays that `from_arrays` makes the index of."""
-        return {"bits": self.bits, "held_out": self.held_out, "begun": self.begun}
+        loop = np.array([] if self.loop is None else [self.loop], dtype=np.int64)
+        return {"bits": self.bits, "held_out": self.held_out, "begun": self.begun, "loop": loop}
 
     def holds(self, grams: Hashes) -> npt.NDArray[np.bool_]:
         """Return whether each gram is one of the training music's."""
@@ -221,12 +244,33 @@ def _places(grams: Hashes, size: int, probes: slice = slice(0, _PROBES)) -> IntA
     return result
 
 
-class CopyWatch:
-    """Follows the notes of N pieces while they are made, and knows what would go on with a run."""
+@dataclass(frozen=True)
+class Limits:
+    """Of notes in a row.
 
-    def __init__(self, index: CopyIndex, layout: NoteEvents, prompts: Iterable[Array]) -> None:
+    Attributes:
+        copied: that may stand in the training music.
+        loop: that may go round.
+    """
+
+    copied: int = ANY_LENGTH
+    loop: int = ANY_LENGTH
+
+
+class CopyWatch:
+    """Follows the notes of N pieces while they are made, and knows what would go on with a run.
+
+    Attributes:
+        loops: follows what goes round.
+    """
+
+    def __init__(self, index: CopyIndex, layout: NoteEvents, prompts: Sequence[Array]) -> None:
         self.index, self.layout = index, layout
+        self.loops = LoopWatch(len(prompts))
         self._delays = np.asarray(layout.delays, dtype=np.int64)
+        for number, prompt in enumerate(prompts):
+            waits, parts, pitches, _ = notes_among(prompt, layout)
+            self.loops.begin(number, keys_of_notes(waits, parts, pitches))
         begun = [self._begun(prompt) for prompt in prompts]
         self._last_NG = np.stack([each[0] for each in begun])
         self._waited_N = np.array([each[1] for each in begun], dtype=np.int64)
@@ -256,6 +300,7 @@ class CopyWatch:
         self._waited_N += self._delays[events_N5[:, DELAY].astype(np.int64)]
         note = (part >= FIRST_PART) & (part < self.layout.end)
         pitch = events_N5[:, PITCH].astype(np.int64)
+        self.loops.observe(keys_of_notes(self._waits(self._waited_N), part, pitch), note)
         new = self._hashes(part[:, None], pitch[:, None], self._waited_N[:, None])[:, 0]
         moved = np.concatenate([self._last_NG[:, 1:], new[:, None]], axis=1)
         self._last_NG = np.where(note[:, None], moved, self._last_NG)
@@ -267,20 +312,19 @@ class CopyWatch:
         self._pitch_N = np.where(note & (pitch < DRUM_PITCHES), pitch, self._pitch_N)
         self._waited_N[note] = 0
 
-    def runs(self, longest: int) -> CopiedRuns:
-        """Return what the compiled loop follows the notes by, in the place of `observe`.
-
-        Args:
-            longest: of the runs that may be copied.
-        """
+    def runs(self, limits: Limits) -> CopiedRuns:
+        """Return what the compiled loop follows the notes by, in the place of `observe`."""
         return CopiedRuns(
             self.index.bits,
-            longest,
+            limits.copied,
+            limits.loop,
             self._last_NG,
             self._waited_N,
             self._pitch_N,
             self.known_N,
             self.run_N,
+            self.loops.recent_NP,
+            self.loops.again_NP,
         )
 
     def going_on(
@@ -294,10 +338,28 @@ class CopyWatch:
         before = (self._last_NG[rows_K, 1:] * _POWERS[:-1]).sum(axis=1, dtype=np.uint64)
         return self.index.holds(before[:, None] + new)
 
+    def going_round(
+        self, rows_K: IntArray, delay_K: IntArray, part_K: IntArray, limit: int, pitches: int
+    ) -> npt.NDArray[np.bool_]:
+        """Return (K, pitches) which pitch would go on with a loop that is too long."""
+        waits = self._waits(self._waited_N[rows_K] + self._delays[delay_K], rows_K)
+        next_KP = self.loops.recent_NP[rows_K]
+        # (K, periods) the pitch that goes on, where wait and part are the loop's; else no pitch.
+        pitch = next_KP - keys_of_notes(waits, part_K, np.zeros_like(part_K))[:, None]
+        around = self.loops.too_long(limit)[rows_K] & (pitch >= 0) & (pitch < pitches)
+        found = np.zeros((len(rows_K), pitches), dtype=bool)
+        row, period = np.nonzero(around)
+        found[row, pitch[row, period]] = True
+        return found
+
     def _hashes(
         self, part: IntArray, pitch: IntArray, waited: IntArray, rows: IntArray | None = None
     ) -> Hashes:
         previous = self._pitch_N[:, None] if rows is None else self._pitch_N[rows, None]
-        known = self.known_N[:, None] if rows is None else self.known_N[rows, None]
-        waits = np.where(self.layout.in_beats & (known > 0), waited, 0)
+        waits = self._waits(waited[:, 0], rows)[:, None]
         return note_hashes(waits, part, pitch, np.where(previous < 0, pitch, previous))
+
+    def _waits(self, waited: IntArray, rows: IntArray | None = None) -> IntArray:
+        """Return (K,) the waits by which notes are compared; the first note has none."""
+        known = self.known_N if rows is None else self.known_N[rows]
+        return np.where(self.layout.in_beats & (known > 0), waited, 0)

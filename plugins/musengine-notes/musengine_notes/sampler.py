@@ -12,7 +12,7 @@ from torch import Tensor
 from musengine.api import Array, History, Layout, LayoutSampler, Model, PieceRandom
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
-from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch
+from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch, Limits
 from musengine_notes.fields import FieldLogits
 from musengine_notes.form.copying import PIECES, ROUNDS, STEPS, Aims, tried_additions
 from musengine_notes.form.found import FoundAdditions, digest_of
@@ -28,7 +28,8 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
     """Draws one field after another, of each its nucleus given those before.
 
     A pitch that goes on with a run of the training music is made likelier or less likely, and is
-    not drawn where the run would be longer than the bound, unless no other can come.
+    not drawn where the run would be longer than the bound, unless no other can come; nor is one
+    that goes on with a loop that is too long.
     """
 
     heeds_padding = True
@@ -37,7 +38,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
 
     _index: CopyIndex | None = None
     _watch: CopyWatch | None = None
-    _longest = ANY_LENGTH
+    _limits = Limits()
     _drawn: Mapping[str, Tensor] = {}
     _more: Tensor | None = None
 
@@ -67,12 +68,13 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         """Find what is added to copying and quoting in bars as the pieces have them."""
         if not self.tuning_steps or not isinstance(model, NoteModel):
             return
-        digest = digest_of(model, self.config)
+        longest_loop = self._limits_now().loop
+        digest = digest_of(model, self.config, longest_loop)
         found = self._found.entries
         for bar in torch.unique(conditioning["metre"][:, BAR]).tolist():
             if (digest, bar) not in found:
                 logger.info("trying how much has to be copied for as much to come back as does")
-                aims = Aims(self.config.copy, self.config.quote, self._index)
+                aims = Aims(self.config.copy, self.config.quote, self._index, longest_loop)
                 found[digest, bar] = tried_additions(model, self._chooser, bar, aims).cpu()
         self._by_bar = {bar: more for (key, bar), more in found.items() if key == digest}
 
@@ -85,13 +87,20 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             return self._index.bound()
         return self.config.longest_copy
 
+    def _limits_now(self) -> Limits:
+        """Return the limits of runs and loops, as long as they come where nothing is known."""
+        bound, loop = self.bound, self.config.longest_loop
+        if loop == "auto":
+            known = None if self._index is None else self._index.loop
+            loop = known or 0
+        return Limits(ANY_LENGTH if bound is None else bound, loop or ANY_LENGTH)
+
     def begin(self, history: History, random: PieceRandom) -> None:
         """Look at the prompts."""
         self._watch, self._drawn, self._more = None, {}, None
-        bound = self.bound
-        if self._index is None or (bound is None and self.config.quote == 0):
+        self._limits = self._limits_now()
+        if self._index is None or (self._limits == Limits() and self.config.quote == 0):
             return
-        self._longest = ANY_LENGTH if bound is None else bound
         assert isinstance(self.layout, NoteEvents)
         steps = history.steps.cpu().numpy()
         skipped = [0] * len(steps) if history.padding is None else history.padding.tolist()
@@ -108,7 +117,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             self._more = self._additions(logits.bar, logits.expected.shape[1])
         copying, quoting = self._more[..., :-1], self._more[..., -1]
         if logits.field == FIELDS[PITCH] and self._watch is not None:
-            logits = quoted(logits, quoting, self._watch, self._longest, self._drawn)
+            logits = quoted(logits, quoting, self._watch, self._limits, self._drawn)
         values = self._chooser(logits, copying, random.uniform(()))
         self._drawn = {**self._drawn, logits.field: values}
         return values
@@ -129,7 +138,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             numbers=numbers,
             more=self._additions,
             watch=self._watch,
-            longest=self._longest,
+            limits=self._limits,
         )
 
     def observe(self, choice: Tensor) -> None:

@@ -17,10 +17,11 @@ from musengine.testing import compiled_way, compiled_ways, generate_steps
 from musengine_notes import stepping
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
-from musengine_notes.copies import CopyIndex
+from musengine_notes.copies import CopyIndex, notes_among
 from musengine_notes.encoder import Notes
 from musengine_notes.form import copying
 from musengine_notes.form.copying import Aims
+from musengine_notes.loops import keys_of_notes, longest_loop
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.sampler import NotesSampler
@@ -113,6 +114,25 @@ def test_runs_are_copied_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch
     same(ours, pieces(network, bounded, made, prompts))
 
 
+def test_loops_go_on_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = encoder(lags=(1, 2))
+    network = model(made.layout)
+    prompts = [made.empty(), made.encode(band(6)).steps[:30], made.empty()]
+    found = {}
+    for bound in (0, 40):
+        way = NotesSamplerConfig(copy=8.0, quote=0.5, longest_copy=20, longest_loop=bound)
+        drawn = NotesSampler(way, made.layout)
+        drawn.fit([made.encode(band(7)).steps], [])
+        ours = pieces(network, drawn, made, prompts)
+        notes = [notes_among(piece, made.layout)[:3] for piece in ours]
+        found[bound] = [longest_loop(keys_of_notes(*each)) for each in notes]
+        with monkeypatch.context() as patched:
+            one_by_one(patched)
+            same(ours, pieces(network, drawn, made, prompts))
+    assert min(found[0]) > 40
+    assert max(found[40]) == 40
+
+
 @pytest.mark.parametrize("longest", [0, 30], ids=["any length", "bounded"])
 def test_what_is_added_lets_runs_go_on_or_end(
     longest: int, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +195,7 @@ def test_tuning_finds_what_it_finds_step_by_step(monkeypatch: pytest.MonkeyPatch
     made = encoder(lags=(1, 2))
     made.returns = (0.5, 0.4)
     network = model(made.layout)
-    own = copying._tried(network, Nucleus(1.0, 1.0), 16, torch.zeros(3), 99, None)
+    own = copying._tried(network, Nucleus(1.0, 1.0), 16, torch.zeros(3), 99, Aims(0.0, 0.0))
     aims = Aims("auto", "auto", CopyIndex.of(own, [own[0]], made.layout))
     ours = copying.tried_additions(network, Nucleus(1.0, 0.9), 16, aims)
     assert ours.abs().min() > 0.01

@@ -375,7 +375,7 @@ class TestCopying:
         made = encoder(lags=(1,))
         network = model(made.layout)
         # Its own pieces are what it quotes; held out are others, and then one of them.
-        own = copying._tried(network, Nucleus(1.0, 1.0), 16, torch.zeros(2), 99, None)
+        own = copying._tried(network, Nucleus(1.0, 1.0), 16, torch.zeros(2), 99, Aims(0.0, 0.0))
         other = made.encode(band(6)).steps
         found = {}
         for name, held_out in (("others", other), ("own", own[0])):

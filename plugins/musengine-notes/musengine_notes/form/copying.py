@@ -34,7 +34,7 @@ from torch import Tensor
 
 from musengine.api import FloatArray, IntArray
 from musengine_notes.ahead import NotesAhead
-from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch
+from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch, Limits
 from musengine_notes.fields import NEVER, FieldLogits
 from musengine_notes.form.lookback import keys_of
 from musengine_notes.form.quoting import quoted
@@ -83,11 +83,13 @@ class Aims:
         copy: what is added to copying, `auto` where it is to be found.
         quote: the same of quoting.
         index: knows the runs of the training part and of pieces held out.
+        longest_loop: notes that may go round.
     """
 
     copy: float | Literal["auto"]
     quote: float | Literal["auto"]
     index: CopyIndex | None = None
+    longest_loop: int = ANY_LENGTH
 
 
 def tried_additions(model: NoteModel, chooser: Nucleus, bar: int, aims: Aims) -> Tensor:
@@ -114,7 +116,7 @@ def tried_additions(model: NoteModel, chooser: Nucleus, bar: int, aims: Aims) ->
     found = []
     # Fixed seeds: what is found depends on the weights alone.
     for seed in range(ROUNDS):
-        tried = _tried(model, chooser, bar, more, seed, aims.index)
+        tried = _tried(model, chooser, bar, more, seed, aims)
         step = torch.zeros_like(more)
         if copying:
             step[:-1] = _copying_step(tried, model.notes, bar, wanted)
@@ -148,7 +150,7 @@ def _tried(
     bar: int,
     more: Tensor,
     seed: int,
-    index: CopyIndex | None,
+    aims: Aims,
 ) -> IntArray:
     """Return the events (N, T, 5) of some pieces."""
     here = torch.zeros(PIECES, AT_ONCE, METRE, dtype=torch.int64, device=more.device)
@@ -157,8 +159,9 @@ def _tried(
     delays = np.array(model.notes.delays, dtype=np.int64)
     state, last = model.start(PIECES), None
     nothing = np.zeros((0, len(FIELDS)), dtype=np.int64)
+    index = aims.index
     watch = None if index is None else CopyWatch(index, model.notes, [nothing] * PIECES)
-    trial = _Trial(model, chooser, more, watch)
+    trial = _Trial(model, chooser, more, watch, Limits(loop=aims.longest_loop))
     made: list[IntArray] = []
     now = np.zeros(PIECES, dtype=np.int64)
     with torch.inference_mode():
@@ -181,12 +184,14 @@ class _Trial:
         chooser: draws their fields.
         more: (lags + 1,) added to copying and quoting.
         watch: follows runs of the training part, where they are known.
+        limits: of runs and loops.
     """
 
     model: NoteModel
     chooser: Nucleus
     more: Tensor
     watch: CopyWatch | None
+    limits: Limits
 
     def drawn(
         self, last: Tensor | None, state: Any, metre: Tensor, numbers: Tensor
@@ -197,6 +202,7 @@ class _Trial:
             numbers=lambda: numbers,
             more=lambda bars, _: self.more.expand(*bars.shape, -1),
             watch=self.watch,
+            limits=self.limits,
             endless=True,
         )
         chosen = self.model.choose_ahead(last, state, {"metre": metre}, ahead)
@@ -223,7 +229,7 @@ class _Trial:
                 of = replace(of, logits=logits)
             if of.field == FIELDS[PITCH] and self.watch is not None:
                 quoting = self.more[-1].expand(len(of.logits))
-                of = quoted(of, quoting, self.watch, ANY_LENGTH, drawn)
+                of = quoted(of, quoting, self.watch, self.limits, drawn)
             number = numbers[:, FIELDS.index(of.field)]
             drawn[of.field] = self.chooser(of, self.more[:-1], number)
             return drawn[of.field]

@@ -59,9 +59,9 @@ class FoundAdditions:
         }
 
 
-def digest_of(model: Model[Any], config: NotesSamplerConfig) -> int:
+def digest_of(model: Model[Any], config: NotesSamplerConfig, longest_loop: int) -> int:
     """Return a number that tells weights and ways of drawing apart."""
-    way = (config.temperature, config.top_p, config.copy, config.quote)
+    way = (config.temperature, config.top_p, config.copy, config.quote, longest_loop)
     digest = hashlib.blake2b(repr(way).encode(), digest_size=8)
     for weights in model.state_dict().values():
         # As bytes, since NumPy knows no bfloat16.

@@ -9,43 +9,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musengine_notes.copies import GRAM, CopyWatch
+from musengine_notes.copies import GRAM, CopyWatch, Limits
 from musengine_notes.fields import NEVER, FieldLogits
 from musengine_notes.layout import DELAY, FIELDS, PART
 
 
 def quoted(
-    pitch: FieldLogits, quoting: Tensor, watch: CopyWatch, longest: int, drawn: Mapping[str, Tensor]
+    pitch: FieldLogits,
+    quoting: Tensor,
+    watch: CopyWatch,
+    limits: Limits,
+    drawn: Mapping[str, Tensor],
 ) -> FieldLogits:
     """Return the logits with something added to the pitches that go on with a run.
 
-    Where a run would be too long these are forbidden, if others are left.
+    Where a run or a loop would be too long these are forbidden, if others are left.
 
     Args:
         pitch: of N pieces.
         quoting: (N,) what is added.
         watch: follows the runs.
-        longest: of those that may be copied.
+        limits: of runs and loops.
         drawn: (N,) the delays and parts of the notes.
     """
-    long_N = watch.run_N >= longest
+    long_N = watch.run_N >= limits.copied
     # Before the eighth note there is no run.
     added_N = np.where(watch.known_N >= GRAM - 1, quoting.cpu().numpy(), np.float32(0))
-    rows = np.flatnonzero(long_N | (added_N != 0))
+    round_N = watch.loops.too_long(limits.loop).any(axis=1)
+    rows = np.flatnonzero(long_N | round_N | (added_N != 0))
     if not len(rows):
         return pitch
     delay, part = (drawn[FIELDS[field]].cpu().numpy()[rows] for field in (DELAY, PART))
-    runs = watch.going_on(rows, delay, part, pitch.logits.shape[1])
+    size = pitch.logits.shape[1]
+    runs = watch.going_on(rows, delay, part, size)
+    barred = runs & long_N[rows, None]
+    barred |= watch.going_round(rows, delay, part, limits.loop, size)
+    # Nothing is added where a run has come to its end.
+    added = runs * np.where(long_N, np.float32(0), added_N)[rows, None]
     logits = pitch.logits.clone()
-    places, known, long, added = (
-        torch.from_numpy(each).to(logits.device)
-        for each in (rows, runs, long_N[rows], added_N[rows])
+    places, more, never = (
+        torch.from_numpy(each).to(logits.device) for each in (rows, added, barred)
     )
-    some = logits[places]
-    others = some.masked_fill(known, NEVER)
+    changed = logits[places] + more.to(logits.dtype)
+    others = changed.masked_fill(never, NEVER)
     # Half of it, as something may have been added to a logit at NEVER.
     left = others.amax(dim=-1, keepdim=True) > NEVER / 2
-    bounded = torch.where(left, others, some)
-    changed = some + added[:, None].to(some.dtype) * known
-    logits[places] = torch.where(long[:, None], bounded, changed)
+    logits[places] = torch.where(left, others, changed)
     return replace(pitch, logits=logits)
