@@ -10,7 +10,7 @@ enum { OF_REST, OF_PEDAL, PITCHED, DRUMS, OF_END };  // kinds of parts
 const int64_t DRUM_PITCHES = 128, PITCHES = 256, KEY = PITCHES * 1024, LATE = (int64_t)1 << 62;
 const int64_t LONGEST_RUN = 15, MOST_AT_ONCE = 15;
 const extent EXPECTED = FIELDS, LOOKBACK = FIELDS + 1, GRAM = 8, PROBES = 8;
-const int64_t FALL = 8;
+const int64_t FALL = 8, LEAST_ELSE = 8;
 const float NEVER = -1e9f;
 const uint64_t FACTOR = 0x9E3779B97F4A7C15u;
 
@@ -202,14 +202,19 @@ static inline uint64_t polynomial(const NoteRun &run, extent row, extent from) {
     return sum;
 }
 
-// Which pitches go on with a loop that is too long; false where none of the loops is.
+// Whether a loop is as long as it may be.
+static inline bool loop_ends(const NoteRun &run, int64_t again, extent period) {
+    return again >= run.longest_loop && 2 * again >= 3 * period;
+}
+
+// Which pitches go on with a loop that is barred; false where none of the loops is.
 static bool going_round(const NoteNet &net, const NoteRun &run, extent row, const int64_t *drawn,
                         int64_t waited, bool *round) {
     const int64_t *recent = run.recent + row * run.periods, *again = run.again + row * run.periods;
     int64_t first = note_key(waits_of(net, run, row, waited), drawn[PART], 0);
     bool found = false;
     for (extent p = 0; p < run.periods; p++) {
-        if (2 * again[p] < 3 * (p + 1) || again[p] < run.longest_loop) continue;
+        if (again[p] >= 0 && !loop_ends(run, again[p], p + 1)) continue;
         int64_t pitch = recent[p] - first;
         if (!found) memset(round, 0, PITCHES * sizeof(bool));
         found = true;
@@ -218,8 +223,8 @@ static bool going_round(const NoteNet &net, const NoteRun &run, extent row, cons
     return found;
 }
 
-// Adds to the pitches that go on with a copied run. Where it, or a loop, would be too long they are
-// forbidden, if others are left.
+// Adds to the pitches that go on with a copied run. Where it would be too long they are forbidden, if
+// others are left; so are those that go on with a loop that is barred.
 static void quote(const NoteNet &net, const NoteRun &run, extent row, const int64_t *drawn, float added,
                   float *logits) {
     int64_t waited = run.waited[row] + net.delays[drawn[DELAY]];
@@ -244,8 +249,10 @@ static void quote(const NoteNet &net, const NoteRun &run, extent row, const int6
 static void follow_loops(const NoteRun &run, extent row, int64_t key) {
     int64_t *recent = run.recent + row * run.periods, *again = run.again + row * run.periods;
     for (extent p = 0; p < run.periods; p++) {
-        int64_t fallen = again[p] > FALL ? again[p] - FALL : 0;
-        again[p] = recent[p] == key ? again[p] + 1 : fallen;
+        int64_t now = again[p], other = (p + 1) / 2;
+        if (recent[p] == key || now < 0) again[p] = now + 1;
+        else if (loop_ends(run, now, p + 1)) again[p] = -(other > LEAST_ELSE ? other : LEAST_ELSE);
+        else again[p] = now > FALL ? now - FALL : 0;
     }
     memmove(recent + 1, recent, 8 * (run.periods - 1));
     recent[0] = key;

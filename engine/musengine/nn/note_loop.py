@@ -138,7 +138,7 @@ class CopiedRuns:
         run: (N,) how long the run is.
         recent: (N, periods) the last notes, the latest first: grid steps waited, times 2**20, the
             part, times 2**9, and the pitch; -1 where there was none.
-        again: (N, periods) how many in a row were so many notes before.
+        again: (N, periods) how many in a row were so many notes before; below 0 none may be.
     """
 
     filter: npt.NDArray[np.uint8]

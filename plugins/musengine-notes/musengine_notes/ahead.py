@@ -21,7 +21,7 @@ from musengine.api import (
     NoteWeights,
     Proposal,
 )
-from musengine_notes.copies import CopyWatch, Limits
+from musengine_notes.copies import CopyWatch
 from musengine_notes.layout import BAR, FIELDS, PART
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.steering.slots import asked_in
@@ -42,7 +42,6 @@ class NotesAhead:
         more: returns (N, T, lags + 1) added in bars of (N, T) grid steps: to copying, for so many
             lags, and to quoting.
         watch: what follows copied runs and loops, if anything.
-        limits: of those.
         endless: no piece ends.
     """
 
@@ -50,7 +49,6 @@ class NotesAhead:
     numbers: Callable[[], Tensor]
     more: Callable[[Tensor, int], Tensor]
     watch: CopyWatch | None = None
-    limits: Limits = Limits()
     endless: bool = False
 
 
@@ -126,7 +124,7 @@ class NotesLoop:
                 more=draw.more(bars.length, model.lags).contiguous(),
                 temperature=draw.chooser.temperature,
                 top_p=draw.chooser.top_p,
-                copies=None if watch is None else watch.runs(draw.limits),
+                copies=None if watch is None else watch.runs(),
                 endless=draw.endless,
             ),
             begun=begun,

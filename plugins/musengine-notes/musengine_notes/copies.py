@@ -260,13 +260,25 @@ class Limits:
 class CopyWatch:
     """Follows the notes of N pieces while they are made, and knows what would go on with a run.
 
+    Args:
+        index: of the training music.
+        layout: of the events.
+        prompts: the pieces' beginnings.
+        limits: of runs and loops.
+
     Attributes:
         loops: follows what goes round.
     """
 
-    def __init__(self, index: CopyIndex, layout: NoteEvents, prompts: Sequence[Array]) -> None:
-        self.index, self.layout = index, layout
-        self.loops = LoopWatch(len(prompts))
+    def __init__(
+        self,
+        index: CopyIndex,
+        layout: NoteEvents,
+        prompts: Sequence[Array],
+        limits: Limits = Limits(),
+    ) -> None:
+        self.index, self.layout, self.limits = index, layout, limits
+        self.loops = LoopWatch(len(prompts), limits.loop)
         self._delays = np.asarray(layout.delays, dtype=np.int64)
         for number, prompt in enumerate(prompts):
             waits, parts, pitches, _ = notes_among(prompt, layout)
@@ -312,12 +324,12 @@ class CopyWatch:
         self._pitch_N = np.where(note & (pitch < DRUM_PITCHES), pitch, self._pitch_N)
         self._waited_N[note] = 0
 
-    def runs(self, limits: Limits) -> CopiedRuns:
+    def runs(self) -> CopiedRuns:
         """Return what the compiled loop follows the notes by, in the place of `observe`."""
         return CopiedRuns(
             self.index.bits,
-            limits.copied,
-            limits.loop,
+            self.limits.copied,
+            self.limits.loop,
             self._last_NG,
             self._waited_N,
             self._pitch_N,
@@ -339,14 +351,14 @@ class CopyWatch:
         return self.index.holds(before[:, None] + new)
 
     def going_round(
-        self, rows_K: IntArray, delay_K: IntArray, part_K: IntArray, limit: int, pitches: int
+        self, rows_K: IntArray, delay_K: IntArray, part_K: IntArray, pitches: int
     ) -> npt.NDArray[np.bool_]:
-        """Return (K, pitches) which pitch would go on with a loop that is too long."""
+        """Return (K, pitches) which pitch would go on with a loop that is barred."""
         waits = self._waits(self._waited_N[rows_K] + self._delays[delay_K], rows_K)
         next_KP = self.loops.recent_NP[rows_K]
         # (K, periods) the pitch that goes on, where wait and part are the loop's; else no pitch.
         pitch = next_KP - keys_of_notes(waits, part_K, np.zeros_like(part_K))[:, None]
-        around = self.loops.too_long(limit)[rows_K] & (pitch >= 0) & (pitch < pitches)
+        around = self.loops.barred()[rows_K] & (pitch >= 0) & (pitch < pitches)
         found = np.zeros((len(rows_K), pitches), dtype=bool)
         row, period = np.nonzero(around)
         found[row, pitch[row, period]] = True

@@ -6,6 +6,10 @@ and its pitch, with the one p notes before, for each period p: a_p, 0 at first, 
 they are the same, and falls by 8 to no less than 0 where they are not, so that one other note among
 many ends no loop. a_p >= 3 p / 2 says that some notes are heard for the third time, half of them at
 least: a loop of a_p notes.
+
+From a bound on, no note that would go on with a loop is drawn. The first other one sets a_p to
+-p / 2, from where it rises to 0 with each note, whatever it is; as long as it is below, none goes
+on with the loop, either: one other note is soon forgotten, half a round of them is something else.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from musengine.api import IntArray
 PERIODS = 384
 """Notes after which a loop begins again, at most: ten to twenty bars of most music."""
 _FALL = 8
+_LEAST_ELSE = 8
+"""Other notes after a loop at the least, where half its period is less."""
 _SHORTEST_BOUND = 32
 """Notes of a loop that may always be drawn: a corpus without any does not forbid to say a thing
 three times."""
@@ -57,14 +63,21 @@ def loop_bound(longest: list[int]) -> int:
 class LoopWatch:
     """Follows whether the notes of N pieces go round while they are made; prompts do not count.
 
+    Args:
+        pieces: how many.
+        longest: notes of a loop that may be drawn.
+
     Attributes:
         recent_NP: the last notes, the latest first; -1 where there was none.
         again_NP: a_p of each period.
     """
 
-    def __init__(self, pieces: int) -> None:
+    def __init__(self, pieces: int, longest: int) -> None:
         self.recent_NP = np.full((pieces, PERIODS), -1, dtype=np.int64)
         self.again_NP = np.zeros((pieces, PERIODS), dtype=np.int64)
+        periods = np.arange(1, PERIODS + 1)
+        self._least_P = np.maximum((3 * periods + 1) // 2, longest)
+        self._else_P = np.maximum(periods // 2, _LEAST_ELSE)
 
     def begin(self, piece: int, keys_M: IntArray) -> None:
         """Take in the notes of a piece's prompt."""
@@ -73,15 +86,15 @@ class LoopWatch:
 
     def observe(self, keys_N: IntArray, note_N: npt.NDArray[np.bool_]) -> None:
         """Take in the next note of those pieces that have one."""
-        same = self.recent_NP == keys_N[:, None]
-        again = np.where(same, self.again_NP + 1, np.maximum(self.again_NP - _FALL, 0))
+        again_NP, ended_NP = self.again_NP, self.again_NP >= self._least_P
+        fallen = np.where(ended_NP, -self._else_P, np.maximum(again_NP - _FALL, 0))
+        rises = (self.recent_NP == keys_N[:, None]) | (again_NP < 0)
         moved = np.concatenate([keys_N[:, None], self.recent_NP[:, :-1]], axis=1)
-        self.again_NP = np.where(note_N[:, None], again, self.again_NP)
-        self.recent_NP = np.where(note_N[:, None], moved, self.recent_NP)
+        here = note_N[:, None]
+        self.again_NP = np.where(here, np.where(rises, again_NP + 1, fallen), again_NP)
+        self.recent_NP = np.where(here, moved, self.recent_NP)
 
-    def too_long(self, longest: int) -> npt.NDArray[np.bool_]:
-        """Return (N, periods): which loops are as long as they may be, or longer."""
-        periods = np.arange(1, PERIODS + 1)
-        result: npt.NDArray[np.bool_] = 2 * self.again_NP >= 3 * periods
-        result &= self.again_NP >= longest
+    def barred(self) -> npt.NDArray[np.bool_]:
+        """Return (N, periods): whether no note may be the one so many before."""
+        result: npt.NDArray[np.bool_] = (self.again_NP >= self._least_P) | (self.again_NP < 0)
         return result

@@ -38,7 +38,6 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
 
     _index: CopyIndex | None = None
     _watch: CopyWatch | None = None
-    _limits = Limits()
     _drawn: Mapping[str, Tensor] = {}
     _more: Tensor | None = None
 
@@ -68,7 +67,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         """Find what is added to copying and quoting in bars as the pieces have them."""
         if not self.tuning_steps or not isinstance(model, NoteModel):
             return
-        longest_loop = self._limits_now().loop
+        longest_loop = self._limits().loop
         digest = digest_of(model, self.config, longest_loop)
         found = self._found.entries
         for bar in torch.unique(conditioning["metre"][:, BAR]).tolist():
@@ -87,7 +86,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             return self._index.bound()
         return self.config.longest_copy
 
-    def _limits_now(self) -> Limits:
+    def _limits(self) -> Limits:
         """Return the limits of runs and loops, as long as they come where nothing is known."""
         bound, loop = self.bound, self.config.longest_loop
         if loop == "auto":
@@ -98,14 +97,14 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
     def begin(self, history: History, random: PieceRandom) -> None:
         """Look at the prompts."""
         self._watch, self._drawn, self._more = None, {}, None
-        self._limits = self._limits_now()
-        if self._index is None or (self._limits == Limits() and self.config.quote == 0):
+        limits = self._limits()
+        if self._index is None or (limits == Limits() and self.config.quote == 0):
             return
         assert isinstance(self.layout, NoteEvents)
         steps = history.steps.cpu().numpy()
         skipped = [0] * len(steps) if history.padding is None else history.padding.tolist()
         prompts = [row[n:] for row, n in zip(steps, skipped, strict=True)]
-        self._watch = CopyWatch(self._index, self.layout, prompts)
+        self._watch = CopyWatch(self._index, self.layout, prompts, limits)
 
     def draw(self, logits: FieldLogits, history: History, random: PieceRandom) -> Tensor:
         """Return (N,) values of a field."""
@@ -117,7 +116,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             self._more = self._additions(logits.bar, logits.expected.shape[1])
         copying, quoting = self._more[..., :-1], self._more[..., -1]
         if logits.field == FIELDS[PITCH] and self._watch is not None:
-            logits = quoted(logits, quoting, self._watch, self._limits, self._drawn)
+            logits = quoted(logits, quoting, self._watch, self._drawn)
         values = self._chooser(logits, copying, random.uniform(()))
         self._drawn = {**self._drawn, logits.field: values}
         return values
@@ -138,7 +137,6 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             numbers=numbers,
             more=self._additions,
             watch=self._watch,
-            limits=self._limits,
         )
 
     def observe(self, choice: Tensor) -> None:

@@ -29,26 +29,41 @@ def test_loops_by_hand(notes: list[int], longest: int) -> None:
 
 @given(st.lists(st.integers(0, 2), max_size=80))
 def test_following_a_piece_says_what_looking_back_does(notes: list[int]) -> None:
-    watch, found = LoopWatch(1), 0
+    watch, found = LoopWatch(1, 2**62), 0
     for note in notes:
         watch.observe(np.array([note]), np.array([True]))
-        long = watch.too_long(0)[0]
+        long = 2 * watch.again_NP[0] >= 3 * np.arange(1, 385)
         found = max(found, int(watch.again_NP[0][long].max(initial=0)))
     assert longest_loop(np.array(notes)) == found
+    assert not watch.barred().any()
 
 
 def test_what_is_no_note_changes_nothing() -> None:
-    watch = LoopWatch(2)
+    watch = LoopWatch(2, 4)
     for note in (5, 6, 5, 6, 5, 6):
         watch.observe(np.array([note, note]), np.array([True, note == 5]))
     assert watch.recent_NP[:, :7].tolist() == [[6, 5, 6, 5, 6, 5, -1], [5, 5, 5, -1, -1, -1, -1]]
     assert watch.again_NP[:, :3].tolist() == [[0, 4, 0], [2, 1, 0]]
-    assert watch.too_long(4)[:, :3].tolist() == [[False, True, False], [False, False, False]]
-    assert watch.too_long(2)[:, :3].tolist() == [[False, True, False], [True, False, False]]
+    assert watch.barred()[:, :3].tolist() == [[False, True, False], [False, False, False]]
+
+
+def test_after_a_loop_comes_something_else_for_half_a_round() -> None:
+    watch = LoopWatch(1, 30)
+    period = 20
+    for note in [*range(period)] * 2 + [*range(9)]:
+        watch.observe(np.array([note]), np.array([True]))
+        assert not watch.barred().any()
+    watch.observe(np.array([9]), np.array([True]))
+    assert np.flatnonzero(watch.barred()[0]).tolist() == [period - 1]
+    # Whatever comes, ten notes later all may come again.
+    for number, note in enumerate([99, 11, 12, 99, 14, 15, 16, 17, 18, 19, 0]):
+        watch.observe(np.array([note]), np.array([True]))
+        assert watch.again_NP[0, period - 1] == number - 10
+        assert bool(watch.barred()[0, period - 1]) == (number < 10)
 
 
 def test_a_prompt_is_remembered_and_not_counted() -> None:
-    watch = LoopWatch(1)
+    watch = LoopWatch(1, 32)
     watch.begin(0, np.array([1, 2] * 300))
     assert watch.recent_NP[0, :3].tolist() == [2, 1, 2]
     assert not watch.again_NP.any()

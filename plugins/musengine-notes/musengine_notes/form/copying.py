@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from musengine_notes.model import NoteModel
 
 PIECES = 64
-STEPS = 720
+STEPS = 1200
 ROUNDS = 6
 AT_ONCE = 16
 """Steps that are drawn in one call."""
@@ -160,8 +160,9 @@ def _tried(
     state, last = model.start(PIECES), None
     nothing = np.zeros((0, len(FIELDS)), dtype=np.int64)
     index = aims.index
-    watch = None if index is None else CopyWatch(index, model.notes, [nothing] * PIECES)
-    trial = _Trial(model, chooser, more, watch, Limits(loop=aims.longest_loop))
+    limits = Limits(loop=aims.longest_loop)
+    watch = None if index is None else CopyWatch(index, model.notes, [nothing] * PIECES, limits)
+    trial = _Trial(model, chooser, more, watch)
     made: list[IntArray] = []
     now = np.zeros(PIECES, dtype=np.int64)
     with torch.inference_mode():
@@ -183,15 +184,13 @@ class _Trial:
         model: of the pieces.
         chooser: draws their fields.
         more: (lags + 1,) added to copying and quoting.
-        watch: follows runs of the training part, where they are known.
-        limits: of runs and loops.
+        watch: follows runs of the training part, where they are known, and loops.
     """
 
     model: NoteModel
     chooser: Nucleus
     more: Tensor
     watch: CopyWatch | None
-    limits: Limits
 
     def drawn(
         self, last: Tensor | None, state: Any, metre: Tensor, numbers: Tensor
@@ -202,7 +201,6 @@ class _Trial:
             numbers=lambda: numbers,
             more=lambda bars, _: self.more.expand(*bars.shape, -1),
             watch=self.watch,
-            limits=self.limits,
             endless=True,
         )
         chosen = self.model.choose_ahead(last, state, {"metre": metre}, ahead)
@@ -229,7 +227,7 @@ class _Trial:
                 of = replace(of, logits=logits)
             if of.field == FIELDS[PITCH] and self.watch is not None:
                 quoting = self.more[-1].expand(len(of.logits))
-                of = quoted(of, quoting, self.watch, self.limits, drawn)
+                of = quoted(of, quoting, self.watch, drawn)
             number = numbers[:, FIELDS.index(of.field)]
             drawn[of.field] = self.chooser(of, self.more[:-1], number)
             return drawn[of.field]
