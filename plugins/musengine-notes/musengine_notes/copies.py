@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from musengine.api import Array, CopiedRuns, IntArray
+from musengine_notes.form.loops import LoopWatch, keys_of_notes, longest_loop, loop_bound
 from musengine_notes.layout import DELAY, DRUM_PITCHES, FIRST_PART, PART, PITCH, NoteEvents
-from musengine_notes.loops import LoopWatch, keys_of_notes, longest_loop, loop_bound
 
 GRAM = 8
 """Notes that are looked up together."""

@@ -21,7 +21,7 @@ from musengine_notes.copies import CopyIndex, notes_among
 from musengine_notes.encoder import Notes
 from musengine_notes.form import copying
 from musengine_notes.form.copying import Aims
-from musengine_notes.loops import keys_of_notes, longest_loop
+from musengine_notes.form.loops import keys_of_notes, longest_loop
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.sampler import NotesSampler

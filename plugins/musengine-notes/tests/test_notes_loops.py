@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_notes_copies import LAYOUT, events
 
 from musengine_notes.copies import CopyIndex
-from musengine_notes.loops import LoopWatch, keys_of_notes, longest_loop, loop_bound
+from musengine_notes.form.loops import LoopWatch, keys_of_notes, longest_loop, loop_bound
 
 
 @pytest.mark.parametrize(
