@@ -3,13 +3,15 @@
 Run as a script it reads one JSON request a line: `arguments`, `folder`, and what shall go wrong:
 `kill_at`, the number of the file operation before which the process gets a signal, which is
 `SIGKILL` or that of the number `signal`; `list_to`, a file
-that receives every operation; `largest`, bytes past which no file can grow, as on a full disk. It
-answers each with one JSON line: `status`, as `Popen.returncode` has it, `out` and `err`.
+that receives every operation; `largest`, bytes past which no file can grow, as on a full disk;
+`constants`, numbers by the names of what is to be them, such as `package.module.STEPS`. It answers
+each with one JSON line: `status`, as `Popen.returncode` has it, `out` and `err`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -132,6 +134,9 @@ def _child(request: dict[str, Any]) -> None:
         if "list_to" in request or "kill_at" in request:
             number = request.get("signal", signal.SIGKILL)
             watch(Path.cwd(), request.get("list_to"), request.get("kill_at"), number)
+        for name, value in request.get("constants", {}).items():
+            module, _, constant = name.rpartition(".")
+            setattr(importlib.import_module(module), constant, value)
         from musengine.cli.main import main
 
         status = main(request["arguments"])

@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from musengine.music.score import Score
 from musengine.testing import write_midi
 from musengine.training import checkpoint
 from musengine.training.checkpoint import map_tensors
-from warm import Warm
+from warm import Ended, Warm
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a fork")
 ALL = os.environ.get("MUSENGINE_ALL_OPS") == "1"
@@ -72,6 +73,8 @@ BY_THE_CLOCK = 21
 seconds, seven operations each time."""
 
 LENGTHS = {"notes": "4 beats", "remi": "16 tokens"}
+CONSTANTS = {"notes": {"musengine_notes.form.copying.STEPS": 64}}
+"""What would take most of the time, and no file operation."""
 
 
 def workplace(folder: Path, family: str) -> Path:
@@ -141,16 +144,16 @@ def different(operations: list[str], numbers: Iterable[int]) -> list[int]:
 
 
 def gone_on(
-    warm: Warm, folder: Path, operation: int, sure: int, expected: dict[str, object]
+    run: Callable[..., Ended], folder: Path, operation: int, sure: int, expected: dict[str, object]
 ) -> str:
     """Kill a run before an operation and give its command again; returns what is wrong then.
 
     Every run has `sure` operations.
     """
-    killed = warm(folder, "run", "pipe.toml", "-q", kill_at=operation)
+    killed = run(folder, kill_at=operation)
     # Only that the run was over before the last few: see BY_THE_CLOCK.
     assert killed.status == -9 or (killed.status == 0 and operation >= sure), killed
-    again = warm(folder, "run", "pipe.toml", "-q")
+    again = run(folder)
     if again.status != 0:
         return f"ends with status {again.status}: {again.err}"
     left = outcome(folder)
@@ -179,7 +182,12 @@ def note(family: str, operations: int, killed: int, wrong: Iterable[str]) -> Non
 def test_the_same_command_ends_in_the_same_files(warm: Warm, tmp_path: Path, family: str) -> None:
     pytest.importorskip(f"musengine_{family}")
     alone = workplace(tmp_path / "alone", family)
-    done = warm(alone, "run", "pipe.toml", "-q", list_to=str(tmp_path / "operations"))
+
+    def run(folder: Path, **request: Any) -> Ended:
+        constants = CONSTANTS.get(family, {})
+        return warm(folder, "run", "pipe.toml", "-q", constants=constants, **request)
+
+    done = run(alone, list_to=str(tmp_path / "operations"))
     assert done.status == 0, done.err
     expected = outcome(alone)
     operations = (tmp_path / "operations").read_text().splitlines()
@@ -188,7 +196,7 @@ def test_the_same_command_ends_in_the_same_files(warm: Warm, tmp_path: Path, fam
     wrong = {}
     for number in wanted:
         folder = workplace(tmp_path / "killed", family)
-        if problem := gone_on(warm, folder, number, len(operations) - BY_THE_CLOCK, expected):
+        if problem := gone_on(run, folder, number, len(operations) - BY_THE_CLOCK, expected):
             wrong[f"{number}: {operations[number]}"] = problem
         shutil.rmtree(folder)
     if "MUSENGINE_ALL_OPS_TABLE" in os.environ:

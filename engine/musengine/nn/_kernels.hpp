@@ -94,7 +94,6 @@ struct NoteNet {
 struct NoteRun {
     extent steps, rows, kept, shared_width, widest_gates, widest;
     int begun;                // an event stands before the first step
-    int endless;              // no piece ends
     float temperature, top_p;
     extent bits;              // of the filter of copied runs, 0 for none
     extent longest;           // run that may be copied

@@ -150,8 +150,7 @@ static void forbid(const NoteNet &net, const NoteRun &run, extent row, extent fi
         if (full || (!begins && before[PART] == REST)) logits[0] = NEVER;
     } else if (field == PART) {
         for (int64_t part = 0; part <= end; part++)
-            if (part_forbidden(net, drawn, before, begins, part) || (run.endless && part == end))
-                logits[part] = NEVER;
+            if (part_forbidden(net, drawn, before, begins, part)) logits[part] = NEVER;
     } else {
         const uint8_t *table =
             net.forbidden[field - PITCH] + net.kinds[drawn[PART]] * net.sizes[field];

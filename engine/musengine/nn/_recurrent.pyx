@@ -91,7 +91,7 @@ cdef extern from "_kernels.hpp" nogil:
 
     struct NoteRun:
         extent steps, rows, kept, shared_width, widest_gates, widest
-        int begun, endless
+        int begun
         float temperature, top_p
         extent bits, longest, longest_loop, periods
         int64_t *last
@@ -414,8 +414,7 @@ cdef class NoteLoop:
         for number in range(self.net.layers):
             kept[number] = <float *><size_t>cells[number]
         (run.steps, run.rows, run.kept, run.shared_width, run.widest_gates, run.widest) = sizes[:6]
-        (run.begun, run.endless) = sizes[6:8]
-        (run.bits, run.longest, run.longest_loop, run.periods) = sizes[8:]
+        (run.begun, run.bits, run.longest, run.longest_loop, run.periods) = sizes[6:]
         (run.temperature, run.top_p) = numbers
         run.last = <int64_t *><size_t>tensors[0]
         run.begins = <uint8_t *><size_t>tensors[1]

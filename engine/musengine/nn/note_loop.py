@@ -163,7 +163,6 @@ class NoteDraws:
         temperature: what logits are divided by.
         top_p: the share of the likeliest values that are drawn from.
         copies: what follows and bounds copied runs, if anything.
-        endless: no piece ends.
     """
 
     numbers: Tensor
@@ -171,7 +170,6 @@ class NoteDraws:
     temperature: float
     top_p: float
     copies: CopiedRuns | None = None
-    endless: bool = False
 
 
 class NoteLoop:
@@ -298,7 +296,6 @@ class _Packed:
         if copies is not None:
             watched = [each.ctypes.data for each in _copied(copies, rows)]
         sizes = (steps, rows, past.key.shape[1], shared.shape[1], widest_gates, widest)
-        flags = (int(begun), int(draws.endless))
         bound = (0, 0, 0, 0)
         if copies is not None:
             periods = copies.recent.shape[1]
@@ -318,7 +315,7 @@ class _Packed:
         numbers = (draws.temperature, draws.top_p)
         compiled.by_rows(
             lambda first, last: self.loop.draw(
-                sizes + flags + bound, numbers, kept, addresses, first, last
+                (*sizes, int(begun), *bound), numbers, kept, addresses, first, last
             ),
             rows,
             steps * rows * self.multiplications,

@@ -42,14 +42,12 @@ class NotesAhead:
         more: returns (N, T, lags + 1) added in bars of (N, T) grid steps: to copying, for so many
             lags, and to quoting.
         watch: what follows copied runs and loops, if anything.
-        endless: no piece ends.
     """
 
     chooser: Nucleus
     numbers: Callable[[], Tensor]
     more: Callable[[Tensor, int], Tensor]
     watch: CopyWatch | None = None
-    endless: bool = False
 
 
 class NotesLoop:
@@ -125,7 +123,6 @@ class NotesLoop:
                 temperature=draw.chooser.temperature,
                 top_p=draw.chooser.top_p,
                 copies=None if watch is None else watch.runs(),
-                endless=draw.endless,
             ),
             begun=begun,
         )

@@ -387,6 +387,20 @@ class TestCopying:
         without = Aims("auto", "auto", CopyIndex.of(own, [], made.layout))
         assert copying.tried_additions(network, Nucleus(1.0, 1.0), 16, without)[-1] == 0
 
+    def test_what_comes_after_the_end_of_a_piece_is_none_of_it(self) -> None:
+        made = encoder(lags=(1,))
+        end = made.layout.end
+        # Bars of one note each, all alike, then others; a grid step of 16 is the longest delay.
+        delay = made.layout.delays.index(16)
+        rows = [[delay if k else 0, 2, 60, 1, 0] for k in range(4)]
+        rows += [[delay, 2, 40 + 2 * k, 1, 0] for k in range(4)]
+        whole = np.array([rows], dtype=np.int64)
+        # Of eight bars the last is not counted: three of six pairs are alike.
+        assert copying.alike(whole, made.layout, 16).tolist() == [[0.5]]
+        ended = whole.copy()
+        ended[0, 4:] = [0, end, 0, 0, 0]
+        assert copying.alike(ended, made.layout, 16).tolist() == [[1.0]]
+
     def test_pieces_that_got_stuck_do_not_count_unless_all_did(self) -> None:
         wanted = (0.2, 0.2)
         tried = np.array([[0.1, 0.3], [0.95, 0.93], [0.3, np.nan], [0.95, 0.79]])

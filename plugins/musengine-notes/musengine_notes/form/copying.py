@@ -2,9 +2,10 @@
 
 Likelihood does not settle form: drawn from their likeliest values, notes come back far more often
 than in the music that was learned from, and otherwise less. So, once a model is trained, pieces are
-drawn side by side, with a number x_l, 0 at first, added for each lag l to the logits of what the
-lag expects. With s_l how alike their bars are that lie l apart, by the mean Jaccard index of their
-notes, and r_l that of the training part, a damped Gauss-Newton step (Levenberg 1944) follows,
+drawn side by side, each to its end, with a number x_l, 0 at first, added for each lag l to the
+logits of what the lag expects. With s_l how alike their bars are that lie l apart, by the mean
+Jaccard index of their notes, and r_l that of the training part, a damped Gauss-Newton step
+(Levenberg 1944) follows,
 
     x <- x + g_n (M'M + I)^-1 M' d,    d_l = log(r_l / s_l)
 
@@ -25,7 +26,7 @@ as many notes of new pieces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ from torch import Tensor
 from musengine.api import FloatArray, IntArray
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch, Limits
-from musengine_notes.fields import NEVER, FieldLogits
+from musengine_notes.fields import FieldLogits
 from musengine_notes.form.lookback import keys_of
 from musengine_notes.form.quoting import quoted
 from musengine_notes.form.similarity import BARS, likeness, mean_of_unstuck
@@ -152,7 +153,7 @@ def _tried(
     seed: int,
     aims: Aims,
 ) -> IntArray:
-    """Return the events (N, T, 5) of some pieces."""
+    """Return the events (N, T, 5) of some pieces, after their ends nothing but ends."""
     here = torch.zeros(PIECES, AT_ONCE, METRE, dtype=torch.int64, device=more.device)
     here[..., BAR] = bar
     random = torch.Generator().manual_seed(seed)
@@ -164,21 +165,23 @@ def _tried(
     watch = None if index is None else CopyWatch(index, model.notes, [nothing] * PIECES, limits)
     trial = _Trial(model, chooser, more, watch)
     made: list[IntArray] = []
-    now = np.zeros(PIECES, dtype=np.int64)
+    now, left = np.zeros(PIECES, dtype=np.int64), np.ones(PIECES, dtype=bool)
     with torch.inference_mode():
-        # Later bars, in which a piece may have got stuck, are not in the corpus's figure.
-        while len(made) * AT_ONCE < STEPS and (bar < 1 or (now // bar < BARS).any()):
+        while len(made) * AT_ONCE < STEPS and left.any():
             numbers = torch.rand((AT_ONCE, len(FIELDS), PIECES), generator=random)
             events, state = trial.drawn(last, state, here, numbers.permute(2, 0, 1).to(more.device))
             last = events[:, -1]
             made.append(events.cpu().numpy())
             now += delays[made[-1][..., DELAY]].sum(axis=1)
+            left &= (made[-1][..., PART] != model.notes.end).all(axis=1)
+            # Later bars are not in the corpus's figure.
+            left &= bar < 1 or now // bar < BARS
     return np.concatenate(made, axis=1)
 
 
 @dataclass
 class _Trial:
-    """Draws pieces that never end.
+    """Draws pieces; after one's end come ends.
 
     Attributes:
         model: of the pieces.
@@ -201,7 +204,6 @@ class _Trial:
             numbers=lambda: numbers,
             more=lambda bars, _: self.more.expand(*bars.shape, -1),
             watch=self.watch,
-            endless=True,
         )
         chosen = self.model.choose_ahead(last, state, {"metre": metre}, ahead)
         if chosen is not None:
@@ -220,11 +222,6 @@ class _Trial:
         drawn: dict[str, Tensor] = {}
 
         def draw(of: FieldLogits) -> Tensor:
-            if of.field == FIELDS[PART]:
-                # Pieces that have ended tell nothing.
-                logits = of.logits.clone()
-                logits[:, self.model.notes.end] = NEVER
-                of = replace(of, logits=logits)
             if of.field == FIELDS[PITCH] and self.watch is not None:
                 quoting = self.more[-1].expand(len(of.logits))
                 of = quoted(of, quoting, self.watch, drawn)
@@ -239,13 +236,15 @@ def alike(events_NTF: IntArray, layout: NoteEvents, bar: int) -> FloatArray:
     """Return (N, lags): the mean Jaccard index of bars that lie so far apart; NaN where none do.
 
     Args:
-        events_NTF: of pieces; what lies in the bar of a piece's last event does not count.
+        events_NTF: of pieces up to their ends; what lies in the bar of a piece's last event does
+            not count.
         layout: of the events.
         bar: grid steps of a bar.
     """
     delays = np.array(layout.delays, dtype=np.int64)
     found = np.full((len(events_NTF), len(layout.lags)), np.nan)
-    for events, means in zip(events_NTF, found, strict=True):
+    for whole, means in zip(events_NTF, found, strict=True):
+        events = whole[: (whole[:, PART] != layout.end).cumprod().sum()]
         time = np.cumsum(delays[events[:, DELAY]])
         # Bars in which anything begins, a rest too.
         begun = np.unique(time // bar)[:-1]
