@@ -69,7 +69,10 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             return
         longest_loop = self._limits().loop
         digest = digest_of(model, self.config, longest_loop)
-        found = self._found.entries
+        # A stranger's file may have rows for another number of lags, under a digest that is right.
+        rows = self._found.entries.items()
+        found = {key: row for key, row in rows if len(row) == model.lags + 1}
+        self._found = FoundAdditions(found)
         for bar in torch.unique(conditioning["metre"][:, BAR]).tolist():
             if (digest, bar) not in found:
                 logger.info("trying how much has to be copied for as much to come back as does")

@@ -438,6 +438,11 @@ class TestCopying:
         assert all(
             np.array_equal(again.state()[name], first.state()[name]) for name in first.state()
         )
+        # What a stranger's file has for another number of lags is not taken.
+        state = {**first.state(), "added": first.state()["added"][:, 1:]}
+        assert tuned(state).state()["added"].shape == (2, 3)
+        assert len(tries) == 4
+        del tries[2:]
         tuned(first.state(), top_p=0.9)
         assert len(tries) == 4
         tuned(first.state(), copy=0.5, quote=0.0)
