@@ -99,6 +99,12 @@ def hashes_of(events: Array, layout: NoteEvents) -> tuple[Hashes, IntArray]:
     return note_hashes(waits, part, pitch, previous), place
 
 
+def loop_keys(events: Array, layout: NoteEvents) -> IntArray:
+    """Return (M,) what is the same for those notes among events (T, 5) that a loop repeats."""
+    waits, part, pitch, _ = notes_among(events, layout)
+    return keys_of_notes(waits, part, pitch)
+
+
 def grams_of(hashes: Hashes) -> Hashes:
     """Return (M - 7,) the grams that end at each note from the eighth on."""
     if len(hashes) < GRAM:
@@ -137,8 +143,7 @@ class CopyIndex:
             # Unique within each piece first: loops would else fill memory before they are thrown
             # out.
             each.append(np.unique(grams_of(hashes_of(piece, layout)[0])))
-            waits, parts, pitches, _ = notes_among(piece, layout)
-            loops.append(longest_loop(keys_of_notes(waits, parts, pitches)))
+            loops.append(longest_loop(loop_keys(piece, layout)))
         grams = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *each]))
         bits = np.zeros(max(1, len(grams) * _BITS // 8), dtype=np.uint8)
         # Some at a time: the places of a gram take sixteen times its memory.
@@ -281,8 +286,7 @@ class CopyWatch:
         self.loops = LoopWatch(len(prompts), limits.loop)
         self._delays = np.asarray(layout.delays, dtype=np.int64)
         for number, prompt in enumerate(prompts):
-            waits, parts, pitches, _ = notes_among(prompt, layout)
-            self.loops.begin(number, keys_of_notes(waits, parts, pitches))
+            self.loops.begin(number, loop_keys(prompt, layout))
         begun = [self._begun(prompt) for prompt in prompts]
         self._last_NG = np.stack([each[0] for each in begun])
         self._waited_N = np.array([each[1] for each in begun], dtype=np.int64)

@@ -93,8 +93,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
         """Return the limits of runs and loops, as long as they come where nothing is known."""
         bound, loop = self.bound, self.config.longest_loop
         if loop == "auto":
-            known = None if self._index is None else self._index.loop
-            loop = known or 0
+            loop = (self._index and self._index.loop) or 0
         return Limits(ANY_LENGTH if bound is None else bound, loop or ANY_LENGTH)
 
     def begin(self, history: History, random: PieceRandom) -> None:

@@ -17,11 +17,11 @@ from musengine.testing import compiled_way, compiled_ways, generate_steps
 from musengine_notes import stepping
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
-from musengine_notes.copies import CopyIndex, notes_among
+from musengine_notes.copies import CopyIndex, loop_keys
 from musengine_notes.encoder import Notes
 from musengine_notes.form import copying
 from musengine_notes.form.copying import Aims
-from musengine_notes.form.loops import keys_of_notes, longest_loop
+from musengine_notes.form.loops import longest_loop
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.sampler import NotesSampler
@@ -124,8 +124,7 @@ def test_loops_go_on_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) ->
         drawn = NotesSampler(way, made.layout)
         drawn.fit([made.encode(band(7)).steps], [])
         ours = pieces(network, drawn, made, prompts)
-        notes = [notes_among(piece, made.layout)[:3] for piece in ours]
-        found[bound] = [longest_loop(keys_of_notes(*each)) for each in notes]
+        found[bound] = [longest_loop(loop_keys(piece, made.layout)) for piece in ours]
         with monkeypatch.context() as patched:
             one_by_one(patched)
             same(ours, pieces(network, drawn, made, prompts))
