@@ -95,6 +95,7 @@ struct NoteRun {
     extent steps, rows, kept, shared_width, widest_gates, widest;
     int begun;                // an event stands before the first step
     float temperature, top_p;
+    double pull;              // how strongly as much comes back as is to
     extent bits;              // of the filter of copied runs, 0 for none
     extent longest;           // run that may be copied
     extent longest_loop;      // notes in a row that may go round
@@ -105,11 +106,13 @@ struct NoteRun {
     int64_t *fields;          // (rows, kept, FIELDS)
     int64_t *count, *time, *at_once;  // (rows)
     int64_t *expected;        // (rows, lags, FIELDS + 1)
+    int64_t *heard;           // (rows, lags, 2) notes so many bars after others, and those there then too
     const int64_t *bar;       // (rows, steps)
     const int64_t *start;     // (rows, steps), or null for 0
     const int64_t *ago;       // (rows, steps, lags), or null where bars are alike
     const float *numbers;     // (rows, steps, FIELDS) in [0, 1)
     const float *more;        // (rows, steps, lags + 1), the last for copied runs
+    const double *returns;    // (lags) how much is to come back, or null for any
     float *shared;            // (rows, shared_width)
     float *gates;             // (rows, widest_gates)
     float *const *cells;      // of each layer (rows, units)

@@ -11,6 +11,7 @@ const int64_t DRUM_PITCHES = 128, PITCHES = 256, KEY = PITCHES * 1024, LATE = (i
 const int64_t LONGEST_RUN = 15, MOST_AT_ONCE = 15;
 const extent EXPECTED = FIELDS, LOOKBACK = FIELDS + 1, GRAM = 8, PROBES = 8;
 const int64_t FALL = 8, LEAST_ELSE = 8;
+const double PRIOR_NOTES = 16, LITTLE = 0.01;
 const float NEVER = -1e9f;
 const uint64_t FACTOR = 0x9E3779B97F4A7C15u;
 
@@ -61,14 +62,20 @@ static void append(const NoteRun &run, extent row, const int64_t *event) {
     count++;
 }
 
-// What a lag expects after an event, with `right` events in a row that it expected up to that.
+// What a lag expects after an event, with `right` events in a row that it expected up to that. Of a
+// note it is counted in `heard` whether it was there then, too; null for other events.
 static void expect(const NoteNet &net, const NoteRun &run, extent row, const int64_t *event,
-                   int64_t then, int64_t right, int64_t *expected) {
+                   int64_t then, int64_t right, int64_t *expected, int64_t *heard) {
     const int64_t *key = run.key + row * run.kept;
     int64_t count = run.count[row], wanted = then * KEY + event[PART] * PITCHES + event[PITCH];
     extent found = place_among(key, count, wanted, true);
     memset(expected, 0, 8 * LOOKBACK);
-    if (then < 0 || found >= count || (!found && quotient_of(key[0], KEY) > then)) return;
+    if (then < 0 || (!found && quotient_of(key[0], KEY) > then)) return;
+    if (heard) {
+        heard[0]++;
+        heard[1] += found && key[found - 1] == wanted;
+    }
+    if (found >= count) return;
     int64_t delay = quotient_of(key[found], KEY) - then;
     extent index = place_among(net.delays, net.sizes[DELAY], delay, false);
     if (index >= net.sizes[DELAY] || net.delays[index] != delay) return;
@@ -87,13 +94,16 @@ static void read_event(const NoteNet &net, const NoteRun &run, extent row, exten
         return;
     }
     append(run, row, event);
+    bool note = event[PART] >= FIRST_PART && event[PART] < net.sizes[PART] - 1;
+    bool counts = note && (run.ago || run.bar[at] > 0);
     for (extent l = 0; l < net.lags; l++) {
         int64_t *expected = run.expected + (row * net.lags + l) * LOOKBACK, right = 0;
         if (expected[EXPECTED] > 0 && !memcmp(expected, event, 8 * (PITCH + 1)))
             right = bounded(expected[EXPECTED], 0, LONGEST_RUN);
         int64_t then = run.ago ? run.ago[at * net.lags + l]
                                : run.time[row] - net.bars_back[l] * run.bar[at];
-        expect(net, run, row, event, then, right, expected);
+        int64_t *heard = run.heard + (row * net.lags + l) * 2;
+        expect(net, run, row, event, then, right, expected, counts ? heard : nullptr);
     }
 }
 
@@ -310,6 +320,15 @@ static int64_t nucleus(const float *logits, extent size, float temperature, floa
     return left ? (int64_t)value[left - 1] : 0;
 }
 
+// What is added for a lag to what `more` has: the more, the less has come back of what is to.
+static float pull_of(const NoteNet &net, const NoteRun &run, extent row, extent lag) {
+    if (!run.returns || !(run.returns[lag] > 0)) return 0.0f;
+    const int64_t *heard = run.heard + (row * net.lags + lag) * 2;
+    double wanted = run.returns[lag], prior = PRIOR_NOTES * (2 * wanted / (1 + wanted));
+    double share = (prior + (double)heard[1]) / (PRIOR_NOTES + (double)heard[0]);
+    return (float)(run.pull * log((wanted + LITTLE) / (share / (2 - share) + LITTLE)));
+}
+
 static void draw_field(const NoteNet &net, const NoteRun &run, extent row, extent t, extent field,
                        float *scores, float *work) {
     extent at = row * run.steps + t, size = net.sizes[field], all = 0, offset = 0;
@@ -331,7 +350,7 @@ static void draw_field(const NoteNet &net, const NoteRun &run, extent row, exten
     const float *more = run.more + at * (net.lags + 1);
     if (run.bits && field == PITCH) quote(net, run, row, drawn, more[net.lags], scores);
     for (extent l = 0; l < net.lags; l++)
-        if (agrees[l]) scores[expected[l * LOOKBACK + field]] += more[l];
+        if (agrees[l]) scores[expected[l * LOOKBACK + field]] += more[l] + pull_of(net, run, row, l);
     drawn[field] = nucleus(scores, size, run.temperature, run.top_p, run.numbers[at * FIELDS + field],
                            work);
 }

@@ -82,7 +82,7 @@ class NoteLoop:
     def draw(
         self,
         sizes: tuple[int, ...],
-        numbers: tuple[float, float],
+        numbers: tuple[float, float, float],
         cells: list[int],
         tensors: tuple[int, ...],
         first: int,

@@ -93,6 +93,7 @@ cdef extern from "_kernels.hpp" nogil:
         extent steps, rows, kept, shared_width, widest_gates, widest
         int begun
         float temperature, top_p
+        double pull
         extent bits, longest, longest_loop, periods
         int64_t *last
         uint8_t *begins
@@ -102,11 +103,13 @@ cdef extern from "_kernels.hpp" nogil:
         int64_t *time
         int64_t *at_once
         int64_t *expected
+        int64_t *heard
         const int64_t *bar
         const int64_t *start
         const int64_t *ago
         const float *numbers
         const float *more
+        const double *returns
         float *shared
         float *gates
         float **cells
@@ -401,7 +404,7 @@ cdef class NoteLoop:
 
         Args:
             sizes: of the struct `NoteRun`, in its order.
-            numbers: temperature and share.
+            numbers: temperature, share and pull.
             cells: addresses of the layers' cells.
             tensors: the addresses of what it holds, in its order, 0 for null.
             first: of some rows.
@@ -415,7 +418,7 @@ cdef class NoteLoop:
             kept[number] = <float *><size_t>cells[number]
         (run.steps, run.rows, run.kept, run.shared_width, run.widest_gates, run.widest) = sizes[:6]
         (run.begun, run.bits, run.longest, run.longest_loop, run.periods) = sizes[6:]
-        (run.temperature, run.top_p) = numbers
+        (run.temperature, run.top_p, run.pull) = numbers
         run.last = <int64_t *><size_t>tensors[0]
         run.begins = <uint8_t *><size_t>tensors[1]
         run.key = <int64_t *><size_t>tensors[2]
@@ -424,27 +427,29 @@ cdef class NoteLoop:
         run.time = <int64_t *><size_t>tensors[5]
         run.expected = <int64_t *><size_t>tensors[6]
         run.at_once = <int64_t *><size_t>tensors[7]
-        run.bar = <const int64_t *><size_t>tensors[8]
-        run.start = <const int64_t *><size_t>tensors[9]
-        run.ago = <const int64_t *><size_t>tensors[10]
-        run.numbers = <const float *><size_t>tensors[11]
-        run.more = <const float *><size_t>tensors[12]
-        run.shared = <float *><size_t>tensors[13]
-        run.gates = <float *><size_t>tensors[14]
+        run.heard = <int64_t *><size_t>tensors[8]
+        run.bar = <const int64_t *><size_t>tensors[9]
+        run.start = <const int64_t *><size_t>tensors[10]
+        run.ago = <const int64_t *><size_t>tensors[11]
+        run.numbers = <const float *><size_t>tensors[12]
+        run.more = <const float *><size_t>tensors[13]
+        run.returns = <const double *><size_t>tensors[14]
+        run.shared = <float *><size_t>tensors[15]
+        run.gates = <float *><size_t>tensors[16]
         run.cells = kept
-        run.out = <float *><size_t>tensors[15]
-        run.hidden = <float *><size_t>tensors[16]
-        run.scores = <float *><size_t>tensors[17]
-        run.sorted = <float *><size_t>tensors[18]
-        run.filter = <const uint8_t *><size_t>tensors[19]
-        run.grams = <uint64_t *><size_t>tensors[20]
-        run.waited = <int64_t *><size_t>tensors[21]
-        run.pitch = <int64_t *><size_t>tensors[22]
-        run.known = <int64_t *><size_t>tensors[23]
-        run.run = <int64_t *><size_t>tensors[24]
-        run.recent = <int64_t *><size_t>tensors[25]
-        run.again = <int64_t *><size_t>tensors[26]
-        run.drawn = <int64_t *><size_t>tensors[27]
-        run.logits = <float *><size_t>tensors[28]
+        run.out = <float *><size_t>tensors[17]
+        run.hidden = <float *><size_t>tensors[18]
+        run.scores = <float *><size_t>tensors[19]
+        run.sorted = <float *><size_t>tensors[20]
+        run.filter = <const uint8_t *><size_t>tensors[21]
+        run.grams = <uint64_t *><size_t>tensors[22]
+        run.waited = <int64_t *><size_t>tensors[23]
+        run.pitch = <int64_t *><size_t>tensors[24]
+        run.known = <int64_t *><size_t>tensors[25]
+        run.run = <int64_t *><size_t>tensors[26]
+        run.recent = <int64_t *><size_t>tensors[27]
+        run.again = <int64_t *><size_t>tensors[28]
+        run.drawn = <int64_t *><size_t>tensors[29]
+        run.logits = <float *><size_t>tensors[30]
         with nogil:
             self.kernels.draw_notes(self.net, run, first, last)

@@ -96,6 +96,8 @@ class NotePast:
         time: (N,) grid steps at which the last one begins.
         expected: (N, lags, 6).
         at_once: (N,) how many began when the last one did.
+        heard: (N, lags, 2) how many notes came so many bars after the piece's first, and how many
+            of them had been there so many bars before, too.
     """
 
     last: Tensor
@@ -106,6 +108,7 @@ class NotePast:
     time: Tensor
     expected: Tensor
     at_once: Tensor
+    heard: Tensor
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,10 @@ class NoteDraws:
         temperature: what logits are divided by.
         top_p: the share of the likeliest values that are drawn from.
         copies: what follows and bounds copied runs, if anything.
+        returns: (lags,) float64, how much of a piece is to come back after so many bars, None for
+            any share.
+        pull: how much is added to copying where less has come back, by the logarithm of how much
+            less.
     """
 
     numbers: Tensor
@@ -170,6 +177,8 @@ class NoteDraws:
     temperature: float
     top_p: float
     copies: CopiedRuns | None = None
+    returns: Tensor | None = None
+    pull: float = 0.0
 
 
 class NoteLoop:
@@ -302,8 +311,8 @@ class _Packed:
             bound = (8 * copies.filter.size, copies.longest, copies.longest_loop, periods)
         told: list[Tensor | None] = [
             *(past.last, past.begins, past.key, past.fields, past.count, past.time),
-            *(past.expected, past.at_once, bars.length, bars.start, bars.ago),
-            *(draws.numbers, draws.more, shared, *work),
+            *(past.expected, past.at_once, past.heard, bars.length, bars.start, bars.ago),
+            *(draws.numbers, draws.more, draws.returns, shared, *work),
         ]
         addresses = (
             *(0 if tensor is None else tensor.data_ptr() for tensor in told),
@@ -312,7 +321,7 @@ class _Packed:
             logits.data_ptr(),
         )
         kept = [cell.data_ptr() for cell in cells]
-        numbers = (draws.temperature, draws.top_p)
+        numbers = (draws.temperature, draws.top_p, draws.pull)
         compiled.by_rows(
             lambda first, last: self.loop.draw(
                 (*sizes, int(begun), *bound), numbers, kept, addresses, first, last
@@ -390,6 +399,7 @@ def _check_past(rules: NoteRules, past: NotePast, rows: int) -> None:
         "time": (rows,),
         "expected": (rows, lags, FIELDS + 1),
         "at_once": (rows,),
+        "heard": (rows, lags, 2),
     }
     for name, shape in shapes.items():
         tensor = getattr(past, name)
@@ -418,6 +428,7 @@ def _check_draws(rules: NoteRules, bars: NoteBars, draws: NoteDraws) -> None:
         (bars.ago, (rows, steps, lags), torch.int64),
         (draws.numbers, (rows, steps, FIELDS), torch.float32),
         (draws.more, (rows, steps, lags + 1), torch.float32),
+        (draws.returns, (lags,), torch.float64),
     ]
     _require(
         all(

@@ -22,6 +22,7 @@ from musengine.api import (
     Proposal,
 )
 from musengine_notes.copies import CopyWatch
+from musengine_notes.form.balance import PULL
 from musengine_notes.layout import BAR, FIELDS, PART
 from musengine_notes.nucleus import Nucleus
 from musengine_notes.steering.slots import asked_in
@@ -42,12 +43,14 @@ class NotesAhead:
         more: returns (N, T, lags + 1) added in bars of (N, T) grid steps: to copying, for so many
             lags, and to quoting.
         watch: what follows copied runs and loops, if anything.
+        returns: (lags,) how much of a piece is to come back, None for any share.
     """
 
     chooser: Nucleus
     numbers: Callable[[], Tensor]
     more: Callable[[Tensor, int], Tensor]
     watch: CopyWatch | None = None
+    returns: tuple[float, ...] | None = None
 
 
 class NotesLoop:
@@ -108,10 +111,13 @@ class NotesLoop:
             begins,
             past.key,
             past.fields,
-            *(each.clone() for each in (past.count, past.time, past.expected, past.at_once)),
+            *(each.clone() for each in (past.count, past.time, past.expected)),
+            *(each.clone() for each in (past.at_once, past.heard)),
         )
         bars = _bars(conditioning)
-        watch = draw.watch
+        watch, wanted = draw.watch, None
+        if draw.returns is not None and model.lags == len(draw.returns):
+            wanted = torch.tensor(draw.returns, dtype=torch.float64)
         notes, logits, stack_state = self.loop.draw(
             parameters,
             stack_state,
@@ -123,10 +129,12 @@ class NotesLoop:
                 temperature=draw.chooser.temperature,
                 top_p=draw.chooser.top_p,
                 copies=None if watch is None else watch.runs(),
+                returns=wanted,
+                pull=PULL,
             ),
             begun=begun,
         )
-        told = (after.key, after.fields, after.count, after.time, after.expected, after.at_once)
+        told = tuple(getattr(after, name) for name in vars(past))
         return Proposal(notes, logits), (stack_state, told, torch.zeros_like(fresh), pace)
 
 

@@ -333,5 +333,7 @@ class Notes(Encoder[NotesEncoderConfig]):
         self.kind = state["kind"]
         self.instruments = [Instrument(**each) for each in state["instruments"]]
         self.pedal_part = int(state["pedal_part"])
-        self.returns = tuple(map(float, state["returns"]))
+        # A share; whatever else a stranger's file holds asks for nothing.
+        shares = map(float, state["returns"])
+        self.returns = tuple(share if 0 <= share <= 1 else 0.0 for share in shares)
         self.at_once = int(state["at_once"])

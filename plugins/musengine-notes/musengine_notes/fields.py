@@ -28,6 +28,21 @@ NEVER = -1e9
 
 
 @dataclass(frozen=True)
+class Returned:
+    """How much is to come back of N pieces, and how much has.
+
+    Attributes:
+        bar: (N,) grid steps of the bar in which as much is to come back as in the training part,
+            0 where there are none, -1 where nothing is to be added.
+        heard: (N, lags, 2) notes that came so many bars after the first, and those of them that had
+            been there so many bars before.
+    """
+
+    bar: Tensor
+    heard: Tensor
+
+
+@dataclass(frozen=True)
 class FieldLogits:
     """What a field of N notes is drawn from.
 
@@ -36,8 +51,7 @@ class FieldLogits:
         logits: (N, size), what is forbidden at `NEVER`.
         expected: (N, lags) the value that each lag expects.
         agrees: (N, lags) bool, whether it expected the fields drawn so far.
-        bar: (N,) grid steps of the bar in which as much is to come back as in the training part,
-            0 where there are none, -1 where nothing is to be added.
+        returned: how much is to come back, and has.
         exact: it is to be drawn by these probabilities, whatever the sampler makes of others.
     """
 
@@ -45,7 +59,7 @@ class FieldLogits:
     logits: Tensor
     expected: Tensor
     agrees: Tensor
-    bar: Tensor
+    returned: Returned
     exact: bool = False
 
     def with_copying(self, more: Tensor) -> Tensor:
@@ -121,13 +135,13 @@ class NoteFields(nn.Module):
         begins: Tensor,
         place: Tensor,
         lookback: Tensor,
-        bar: Tensor,
+        returned: Returned,
     ) -> FieldLogits:
         """Return what one field is drawn from, given the fields drawn before; as in `nll`."""
         logits = self._logits(field, hidden, drawn, place, lookback)
         logits = self._masked(logits, field, drawn, before, begins)
         expected, agrees = self._expected(field, drawn, lookback)
-        return FieldLogits(FIELDS[field], logits, expected, agrees, bar)
+        return FieldLogits(FIELDS[field], logits, expected, agrees, returned)
 
     def _masked(
         self, logits: Tensor, field: int, drawn: Tensor, before: Tensor, begins: Tensor

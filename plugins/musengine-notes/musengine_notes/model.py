@@ -14,7 +14,7 @@ from torch.nn import functional
 from musengine.api import Batch, Draw, Layout, Model, Output, Proposal
 from musengine_notes.ahead import NotesAhead, NotesLoop
 from musengine_notes.config import NotesModelConfig
-from musengine_notes.fields import NEVER, NoteFields
+from musengine_notes.fields import NEVER, NoteFields, Returned
 from musengine_notes.form.lookback import Bars, channels, onsets_of
 from musengine_notes.layout import (
     AT_ONCE,
@@ -248,7 +248,16 @@ class NoteModel(Model[NotesModelConfig]):
         full = past.at_once >= (self.notes.at_once or torch.iinfo(torch.int64).max)
         full &= last[:, PART] != self.notes.end
         context = Context(
-            hidden, last, begins, past.time, bars, past.expected, full, asked, Pace(*pace)
+            hidden,
+            last,
+            begins,
+            past.time,
+            bars,
+            past.expected,
+            past.heard,
+            full,
+            asked,
+            Pace(*pace),
         )
         return context, (trunk, past.as_tuple(), torch.zeros_like(fresh), pace)
 
@@ -264,6 +273,7 @@ class NoteModel(Model[NotesModelConfig]):
         # Among given notes a passage keeps to them, and how much comes back is left as it is.
         length = context.bars.length
         bar = torch.full_like(length, -1) if asked.given is not None else length
+        returned = Returned(bar, context.heard)
         # Fields not drawn yet are 0, and no field looks at those after it.
         drawn = torch.zeros_like(context.before)
         place = torch.zeros_like(context.time)
@@ -279,7 +289,7 @@ class NoteModel(Model[NotesModelConfig]):
                 context.begins,
                 place,
                 context.expected,
-                bar,
+                returned,
             )
             # Where as many events have begun together as hardly ever do, time must move on: such
             # piles could grow without end.
@@ -328,7 +338,7 @@ class NoteModel(Model[NotesModelConfig]):
             context.begins[rows],
             place,
             context.expected[rows],
-            torch.zeros_like(place),
+            Returned(torch.zeros_like(place), context.heard[rows]),
         ).logits
         shares: Tensor = delays_ND[..., None] * logits.softmax(dim=-1).view(pieces, count, -1)
         return shares

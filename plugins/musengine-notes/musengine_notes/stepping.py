@@ -14,6 +14,7 @@ from musengine_notes.layout import (
     DELAY,
     EXPECTED,
     FIELDS,
+    FIRST_PART,
     LONGEST_RUN,
     LOOKBACK,
     PART,
@@ -38,6 +39,8 @@ class Past:
         time: (N,) grid steps at which the last one begins.
         expected: (N, lags, 6) what look-back said of the event to come.
         at_once: (N,) how many events began when the last one did, up to it.
+        heard: (N, lags, 2) how many notes lay so many bars after others could, and how many of them
+            had been there so many bars before, too.
     """
 
     key: Tensor
@@ -46,6 +49,7 @@ class Past:
     time: Tensor
     expected: Tensor
     at_once: Tensor
+    heard: Tensor
 
     @classmethod
     def empty(cls, pieces: int, lags: int, device: torch.device) -> Past:
@@ -59,11 +63,12 @@ class Past:
             torch.zeros(pieces, dtype=torch.int64, device=device),
             torch.zeros(pieces, lags, LOOKBACK, dtype=torch.int64, device=device),
             torch.zeros(pieces, dtype=torch.int64, device=device),
+            torch.zeros(pieces, lags, 2, dtype=torch.int64, device=device),
         )
 
     def as_tuple(self) -> tuple[Tensor, ...]:
         """Return the tensors, as a model's state has them."""
-        return (self.key, self.fields, self.count, self.time, self.expected, self.at_once)
+        return tuple(vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ def read(past: Past, event: Tensor, bars: BarsNow, layout: NoteEvents, delays: T
     right &= past.expected[..., EXPECTED] > 0
     run = torch.where(right, past.expected[..., EXPECTED].clamp(max=LONGEST_RUN), 0)
     past = _appended(past, event, time)
-    return replace(past, expected=_expected(past, event, bars, run, layout, delays))
+    expected, heard = _looked_back(past, event, bars, run, layout, delays)
+    return replace(past, expected=expected, heard=heard)
 
 
 def _appended(past: Past, event: Tensor, time: Tensor) -> Past:
@@ -146,9 +152,10 @@ def keys_of_part(event: Tensor) -> Tensor:
     return result
 
 
-def _expected(
+def _looked_back(
     past: Past, event: Tensor, bars: BarsNow, run: Tensor, layout: NoteEvents, delays: Tensor
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """Return what is expected, and how much of the piece was there before, the event counted."""
     then = bars.ago
     if then is None:
         lags = torch.tensor(layout.lags, device=event.device)
@@ -156,9 +163,14 @@ def _expected(
     wanted = then * KEY + keys_of_part(event)[:, None]
     # Places that are not filled have the key _LATE, so that each row stays sorted.
     found = torch.searchsorted(past.key, wanted, right=True)
-    there = (then >= 0) & (found < past.count[:, None])
     # Nothing before the piece, or what is still known of it, begins.
-    there &= (found > 0) | (torch.div(past.key[:, :1], KEY, rounding_mode="floor") <= then)
+    known = (found > 0) | (torch.div(past.key[:, :1], KEY, rounding_mode="floor") <= then)
+    known &= then >= 0
+    again = past.key.gather(1, (found - 1).clamp(min=0)) == wanted
+    heard = past.heard + torch.stack([known, known & again & (found > 0)], dim=-1) * _counts(
+        event, bars, layout
+    )
+    there = known & (found < past.count[:, None])
     found = torch.where(there, found, 0)
     key = past.key.gather(1, found)
     delay = torch.where(there, key // KEY - then, 0)
@@ -167,4 +179,12 @@ def _expected(
     fields = past.fields.gather(1, found[..., None].expand(-1, -1, len(FIELDS))).clone()
     fields[..., DELAY] = index
     expected = torch.cat([fields, (run + 1)[..., None]], dim=-1)
-    return torch.where(there[..., None], expected, 0)
+    return torch.where(there[..., None], expected, 0), heard
+
+
+def _counts(event: Tensor, bars: BarsNow, layout: NoteEvents) -> Tensor:
+    """Return (N, 1, 1) 1 for notes in bars, 0 for other events."""
+    note = (event[:, PART] >= FIRST_PART) & (event[:, PART] < layout.end)
+    if bars.ago is None:
+        note &= bars.length > 0
+    return note.long()[:, None, None]

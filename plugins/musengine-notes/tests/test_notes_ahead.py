@@ -86,6 +86,23 @@ def test_the_same_notes_as_step_by_step(
     same(ours, pieces(network, drawn, made, prompts))
 
 
+def test_as_much_is_held_to_come_back_as_step_by_step(
+    processor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = encoder(lags=(1, 2, 3))
+    made.returns = (0.4, 0.6, 0.0)
+    network = model(made.layout)
+    drawn = NotesSampler(NotesSamplerConfig(quote=0.0), made.layout)
+    free = NotesSampler(NotesSamplerConfig(copy=0.0, quote=0.0), made.layout)
+    for sampler in (drawn, free):
+        sampler.tuning_steps = 0  # what would be found beside the pull
+    prompts = [made.empty(), made.encode(band(6)).steps[:30], made.empty()]
+    ours = pieces(network, drawn, made, prompts)
+    assert not np.array_equal(ours[0], pieces(network, free, made, prompts)[0])
+    one_by_one(monkeypatch)
+    same(ours, pieces(network, drawn, made, prompts))
+
+
 def test_what_is_forgotten_is_forgotten_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stepping, "KEPT", 24)
     made = encoder(lags=(1, 2))

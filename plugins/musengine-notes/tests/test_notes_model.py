@@ -37,7 +37,7 @@ from musengine_notes.form import copying
 from musengine_notes.form.copying import Aims
 from musengine_notes.form.found import FoundAdditions
 from musengine_notes.form.lookback import Bars, channels
-from musengine_notes.form.similarity import mean_of_unstuck
+from musengine_notes.form.similarity import means_of
 from musengine_notes.layout import NoteEvents, Part
 from musengine_notes.model import NoteModel
 from musengine_notes.nucleus import Nucleus
@@ -401,12 +401,9 @@ class TestCopying:
         ended[0, 4:] = [0, end, 0, 0, 0]
         assert copying.alike(ended, made.layout, 16).tolist() == [[1.0]]
 
-    def test_pieces_that_got_stuck_do_not_count_unless_all_did(self) -> None:
-        wanted = (0.2, 0.2)
-        tried = np.array([[0.1, 0.3], [0.95, 0.93], [0.3, np.nan], [0.95, 0.79]])
-        # The second is beyond 0.8 at both lags, the last at one of two.
-        assert np.allclose(mean_of_unstuck(tried, wanted), [1.35 / 3, 1.09 / 2])
-        assert np.allclose(mean_of_unstuck(tried[1:2], wanted), [0.95, 0.93])
+    def test_pieces_too_short_for_a_lag_are_not_in_its_mean(self) -> None:
+        tried = np.array([[0.1, 0.3, np.nan], [0.5, np.nan, np.nan]])
+        assert np.allclose(means_of(tried), [0.3, 0.3, np.nan], equal_nan=True)
 
     def test_it_is_found_once_for_weights_and_a_way_of_drawing(
         self, monkeypatch: pytest.MonkeyPatch

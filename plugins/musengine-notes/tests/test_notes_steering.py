@@ -15,7 +15,7 @@ from musengine.errors import UserError
 from musengine.testing import generate_steps
 from musengine_notes.config import NotesEncoderConfig, NotesModelConfig, NotesSamplerConfig
 from musengine_notes.encoder import Notes
-from musengine_notes.fields import NEVER, FieldLogits
+from musengine_notes.fields import NEVER, FieldLogits, Returned
 from musengine_notes.form.lookback import channels
 from musengine_notes.layout import FIRST_PART, PART, PITCH, REST
 from musengine_notes.model import NoteModel
@@ -236,7 +236,8 @@ def test_notes_are_of_the_scale_but_drums_are_what_they_are(key: str, scale: set
 def test_where_no_pitch_of_the_scale_is_left_another_is_drawn() -> None:
     nothing = torch.zeros(2, 1, dtype=torch.int64)
     logits = torch.tensor([[NEVER, NEVER, 1.0], [NEVER, 2.0, 1.0]])
-    field = FieldLogits("pitch", logits, nothing, nothing > 0, lambda chooser: torch.zeros(1))
+    returned = Returned(nothing[:, 0], nothing[..., None].expand(-1, -1, 2))
+    field = FieldLogits("pitch", logits, nothing, nothing > 0, returned)
     scale = torch.tensor([[True, True, False]] * 2)
     found = of_scale(field, scale, torch.tensor([True, True])).logits
     assert (found > NEVER).tolist() == [[False, False, True], [False, True, False]]

@@ -7,12 +7,13 @@ logits of what the lag expects. With s_l how alike their bars are that lie l apa
 Jaccard index of their notes, and r_l that of the training part, a damped Gauss-Newton step
 (Levenberg 1944) follows,
 
-    x <- x + g_n (M'M + I)^-1 M' d,    d_l = log(r_l / s_l)
+    x <- x + g_n (N'N + I / 10)^-1 N' d,    d_l = log(r_l / s_l)
 
 and so again, some rounds, the first two whole and the n-th with g_n = 2 / n of it, since each s_l
 is an estimate from a few pieces (Robbins and Monro 1951); their later values are averaged. M_kl is
-how far log s_k moves with x_l: what comes back after l bars comes back after each multiple of l,
-too, so that it is larger where k is a multiple of l.
+how far log s_k moves with what is added for the lag l: what comes back after l bars comes back
+after each multiple of l, too, so that it is larger where k is a multiple of l. Since every piece is
+pulled towards r meanwhile (`balance`), log s moves with x by N = (I + G M)^-1 M.
 
 Turns of the training music come by in the pieces of the same kind that nobody trained on, too, and
 new pieces have fewer: what is likely is not what is usual. So a number y is added to the logits of
@@ -37,9 +38,10 @@ from musengine.api import FloatArray, IntArray
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch, Limits
 from musengine_notes.fields import FieldLogits
+from musengine_notes.form.balance import PULL, pull_of
 from musengine_notes.form.lookback import keys_of
 from musengine_notes.form.quoting import quoted
-from musengine_notes.form.similarity import BARS, likeness, mean_of_unstuck
+from musengine_notes.form.similarity import BARS, likeness, means_of
 from musengine_notes.layout import (
     BAR,
     DELAY,
@@ -67,7 +69,8 @@ these it is less."""
 _QUOTED = 0.25
 """How far the logarithm of the longest run moves with what is added to quoting: 0.1 to 0.3 with
 models of chorales and tunes."""
-_LARGEST = 0.4
+_DAMPING = 0.1
+_LARGEST = 0.8
 _LARGEST_QUOTE = 2.0
 """No round moves a number further."""
 _MOST_QUOTE = 8.0
@@ -137,9 +140,12 @@ def _copying_step(tried: IntArray, layout: NoteEvents, bar: int, wanted: Tensor)
     """Return (lags,) how far to move, before damping by rounds."""
     lags = torch.tensor(layout.lags[: len(wanted)], device=wanted.device)
     response = torch.where(lags[:, None] % lags == 0, _MULTIPLE, _OTHER)
-    damped = response.T @ response + torch.eye(len(lags), device=wanted.device)
-    heard = mean_of_unstuck(alike(tried, layout, bar), wanted.tolist())
-    lacking = torch.log((wanted + _LITTLE) / (torch.tensor(heard).to(wanted) + _LITTLE))
+    # What a piece has less of, the pull adds to: s moves by M (x - G s), not by M x.
+    every = torch.eye(len(lags), device=wanted.device)
+    response = torch.linalg.solve(every + PULL * response, response)
+    damped = response.T @ response + _DAMPING * every
+    found = torch.tensor(means_of(alike(tried, layout, bar))).to(wanted)
+    lacking = torch.log((wanted + _LITTLE) / (found + _LITTLE))
     # NaN where no two bars were so far apart: then nothing is known to be lacking.
     step: Tensor = torch.linalg.solve(damped, response.T @ lacking.nan_to_num(0.0))
     return step
@@ -163,7 +169,8 @@ def _tried(
     index = aims.index
     limits = Limits(loop=aims.longest_loop)
     watch = None if index is None else CopyWatch(index, model.notes, [nothing] * PIECES, limits)
-    trial = _Trial(model, chooser, more, watch)
+    returns = model.notes.returns[: model.lags] if aims.copy == "auto" else ()
+    trial = _Trial(model, chooser, more, watch, returns if len(returns) == model.lags > 0 else None)
     made: list[IntArray] = []
     now, left = np.zeros(PIECES, dtype=np.int64), np.ones(PIECES, dtype=bool)
     with torch.inference_mode():
@@ -188,12 +195,14 @@ class _Trial:
         chooser: draws their fields.
         more: (lags + 1,) added to copying and quoting.
         watch: follows runs of the training part, where they are known, and loops.
+        returns: how much of a piece is to come back after each lag, None for any share.
     """
 
     model: NoteModel
     chooser: Nucleus
     more: Tensor
     watch: CopyWatch | None
+    returns: tuple[float, ...] | None
 
     def drawn(
         self, last: Tensor | None, state: Any, metre: Tensor, numbers: Tensor
@@ -204,6 +213,7 @@ class _Trial:
             numbers=lambda: numbers,
             more=lambda bars, _: self.more.expand(*bars.shape, -1),
             watch=self.watch,
+            returns=self.returns,
         )
         chosen = self.model.choose_ahead(last, state, {"metre": metre}, ahead)
         if chosen is not None:
@@ -222,11 +232,14 @@ class _Trial:
         drawn: dict[str, Tensor] = {}
 
         def draw(of: FieldLogits) -> Tensor:
+            copying = self.more[:-1]
+            if self.returns is not None:
+                copying = copying + pull_of(of.returned.heard, self.returns)
             if of.field == FIELDS[PITCH] and self.watch is not None:
                 quoting = self.more[-1].expand(len(of.logits))
                 of = quoted(of, quoting, self.watch, drawn)
             number = numbers[:, FIELDS.index(of.field)]
-            drawn[of.field] = self.chooser(of, self.more[:-1], number)
+            drawn[of.field] = self.chooser(of, copying, number)
             return drawn[of.field]
 
         return draw

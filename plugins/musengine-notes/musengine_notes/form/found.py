@@ -13,6 +13,7 @@ from torch import Tensor
 
 from musengine.api import Array, Model
 from musengine_notes.config import NotesSamplerConfig
+from musengine_notes.form.balance import PULL
 
 
 @dataclass
@@ -61,7 +62,7 @@ class FoundAdditions:
 
 def digest_of(model: Model[Any], config: NotesSamplerConfig, longest_loop: int) -> int:
     """Return a number that tells weights and ways of drawing apart."""
-    way = (config.temperature, config.top_p, config.copy, config.quote, longest_loop)
+    way = (config.temperature, config.top_p, config.copy, config.quote, longest_loop, PULL)
     digest = hashlib.blake2b(repr(way).encode(), digest_size=8)
     for weights in model.state_dict().values():
         # As bytes, since NumPy knows no bfloat16.

@@ -61,8 +61,7 @@ class Returns:
     def means(self) -> tuple[float, ...]:
         """Return the mean of the pieces for each lag, 0 where no piece is long enough."""
         rows = np.array(self.shares).reshape(len(self.shares), len(self.layout.lags))
-        means = mean_of_unstuck(rows, _means(rows))
-        return tuple(0.0 if math.isnan(mean) else mean for mean in means)
+        return tuple(0.0 if math.isnan(mean) else mean for mean in means_of(rows))
 
 
 def likeness(content: IntArray, bars: IntArray, length: int, lags: Sequence[int]) -> list[float]:
@@ -92,27 +91,13 @@ def likeness(content: IntArray, bars: IntArray, length: int, lags: Sequence[int]
     return means
 
 
-def mean_of_unstuck(alike_NL: FloatArray, typical: Sequence[float]) -> tuple[float, ...]:
-    """Return for each lag the mean of pieces, without those that repeat some bars to their end.
-
-    A new piece that got stuck so is drawn again later, and a few of them would be most of a mean.
-    Its bars are nearly the same at most of the lags, by three quarters of the way from what is
-    typical: of a model of pop songs, that left out about those that were drawn again.
+def means_of(alike_NL: FloatArray) -> tuple[float, ...]:
+    """Return for each lag the mean of pieces, NaN where no bars lie so far apart.
 
     Args:
         alike_NL: (N, lags) for each piece how alike bars are that lie so far apart, NaN where none
             do.
-        typical: for each lag how alike they are in music.
-
-    Returns:
-        Of all pieces where all got stuck; NaN where no bars lie so far apart.
     """
-    beyond = alike_NL > 0.75 + 0.25 * np.array(typical)
-    stuck = 2 * beyond.sum(axis=1) > len(typical)
-    return _means(alike_NL if stuck.all() else alike_NL[~stuck])
-
-
-def _means(alike_NL: FloatArray) -> tuple[float, ...]:
     # Added up exactly, so that the order of the pieces does not matter.
     columns = [column[np.isfinite(column)] for column in alike_NL.T]
     return tuple(math.fsum(each) / len(each) if len(each) else math.nan for each in columns)

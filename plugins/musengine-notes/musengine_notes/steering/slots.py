@@ -106,6 +106,7 @@ class Context:
         time: (N,) grid steps at which the event before begins.
         bars: those about it.
         expected: (N, lags, 6).
+        heard: (N, lags, 2) as in `Past`.
         full: (N,) bool, True where as many events have begun at once as hardly ever do.
         asked: what is asked for, if anything.
         pace: what was drawn so far, where a density is asked for.
@@ -117,6 +118,7 @@ class Context:
     time: Tensor
     bars: BarsNow
     expected: Tensor
+    heard: Tensor
     full: Tensor
     asked: Asked | None
     pace: Pace
@@ -166,7 +168,7 @@ class Slots:
                 _logits(pair),
                 torch.zeros_like(delay.expected),
                 torch.zeros_like(delay.agrees),
-                delay.bar,
+                delay.returned,
                 exact=True,
             )
             new = drawn_from(draw, whether)
