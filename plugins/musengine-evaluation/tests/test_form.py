@@ -79,11 +79,13 @@ def test_the_beginning_of_a_piece() -> None:
 
 
 def test_the_interval_of_a_mean_is_narrower_of_more() -> None:
-    values = [0.0, 1.0, math.nan] * 20
+    values = [0.0, 1.0, math.nan] * 50
     few, many = bootstrap(values, 4), bootstrap(values, 100)
     assert few[0] < many[0] < 0.5 < many[1] < few[1]
     # Of 100 draws of 0 or 1 the mean has a standard deviation of 0.05.
     assert many == pytest.approx((0.4, 0.6), abs=0.03)
+    # No more are drawn than there are.
+    assert bootstrap(values, 1000) == many
     assert all(map(math.isnan, bootstrap([0.3], 5)))
 
 

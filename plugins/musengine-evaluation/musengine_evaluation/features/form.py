@@ -89,13 +89,14 @@ def bootstrap(values: Sequence[float], count: int) -> tuple[float, float]:
     """Return the 95 % interval of the mean of so many values, drawn from these with replacement.
 
     By the percentile method (Efron 1979), with always the same draws; NaN of fewer than two. What
-    is undefined is left out.
+    is undefined is left out. No more are drawn than there are: a mean of a hundred draws of twenty
+    values looks more certain than twenty values make it.
     """
     known = np.array(values)[~np.isnan(values)]
     if len(known) < 2 or count < 1:
         return math.nan, math.nan
     random = np.random.default_rng(0)
-    means = known[random.integers(0, len(known), (RESAMPLES, count))].mean(axis=1)
+    means = known[random.integers(0, len(known), (RESAMPLES, min(count, len(known))))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 
