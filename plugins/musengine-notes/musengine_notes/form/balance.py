@@ -34,8 +34,10 @@ def pull_of(heard: Tensor, returns: Sequence[float]) -> Tensor:
             been there so many bars before.
         returns: for each lag how alike bars are to be.
     """
-    wanted = torch.tensor(returns, dtype=torch.float64, device=heard.device)
+    # On the processor, as the compiled loop does it: not every device has float64.
+    wanted = torch.tensor(returns, dtype=torch.float64)
+    notes, again = heard.cpu().double().unbind(dim=-1)
     prior = _PRIOR_NOTES * (2 * wanted / (1 + wanted))
-    share = (prior + heard[..., 1].double()) / (_PRIOR_NOTES + heard[..., 0].double())
+    share = (prior + again) / (_PRIOR_NOTES + notes)
     more = PULL * torch.log((wanted + _LITTLE) / (share / (2 - share) + _LITTLE))
-    return torch.where(wanted > 0, more, 0.0).float()
+    return torch.where(wanted > 0, more, 0.0).float().to(heard.device)
