@@ -25,6 +25,7 @@ from musengine_evaluation.features.form import first_bars
 
 BARS = {"pop": 32, "chorales": 12, "tunes": 32}
 """To which pieces are cut: what most of the collection's have."""
+PROMPTS = {"pop": "none", "chorales": "corpus", "tunes": "none"}
 SEEDS = 4
 """Hundreds of pieces among which empty and stuck ones are counted: few of one tell nothing."""
 
@@ -42,7 +43,8 @@ def measured(run: Path, bars: int) -> dict[str, str]:
     """Return the figures of a model's pieces, the human interval in brackets."""
     model = find_run(run.name, load_registry()).folder.path
     folders = [
-        made(model, bars, run.parent / f"{run.name}-pieces-{seed}", seed) for seed in range(SEEDS)
+        made(model, bars, run.parent / f"{run.name}-pieces-{seed}", seed, PROMPTS[run.name])
+        for seed in range(SEEDS)
     ]
     folder, drawn = folders[0], [record for each in folders for record in records_of(each)]
     records = records_of(folder)

@@ -2,13 +2,13 @@
 
     python benchmarks/notes_pieces.py [--minutes 20] [--collections pop909 ...] [--models notes ...]
 
-Of the runs that `notes.py` left in `--work`, each makes a hundred pieces of 32 bars with the
-sampler as it is by default. Told are how many are empty or stuck; how alike their bars are that lie
-some bars apart, and the longest run of notes copied from the training part, both beside held-out
-human pieces cut to as many bars, with the 95 % interval of the mean over a hundred of them, or all;
-what the bound on copied runs costs, in nats a note of the model's own pieces; how many files
-miditoolkit or symusic read otherwise than they were written; and notes, of one piece at a time,
-made in a second of one thread's processor time, beside a plain loop over the baseline of
+Of the runs that `notes.py` left in `--work`, each makes a hundred pieces of 32 bars from nothing
+with the sampler as it is by default. Told are how many are empty or stuck; how alike their bars are
+that lie some bars apart, and the longest run of notes copied from the training part, both beside
+held-out human pieces cut to as many bars, with the 95 % interval of the mean over a hundred of
+them, or all; what the bound on copied runs costs, in nats a note of the model's own pieces; how
+many files miditoolkit or symusic read otherwise than they were written; and notes, of one piece at
+a time, made in a second of one thread's processor time, beside a plain loop over the baseline of
 `notes.py`, which reads its context anew for each token.
 
 A cell that is there is not measured again (`--again` does).
@@ -58,10 +58,11 @@ TIMED = 8
 """Pieces made one after another in a turn: one alone may end after a few notes."""
 
 
-def made(run: Path, bars: int, out: Path, seed: int = 0) -> Path:
+def made(run: Path, bars: int, out: Path, seed: int = 0, prompt: str = "none") -> Path:
     """Return the folder of a hundred pieces of so many bars, made where that was not done."""
     if not (out / "generated.jsonl").is_file():
         words = ["--count", str(PIECES), "--length", f"{bars} bars", "--seed", str(seed)]
+        words += ["--prompt", prompt]
         musengine("generate", str(run), "--out", str(out), "--format", "midi", *words)
     return out
 
@@ -111,7 +112,9 @@ def bound_figures(run: Path) -> dict[str, Any]:
     loaded = trained.load()
     nats: dict[str, float] = {}
     for name, settings in (("bounded", []), ("free", ["sampler.0.longest_copy=0"])):
-        scores = trained.generate(settings, count=SCORED, length=f"{BARS} bars", seed=0)
+        scores = trained.generate(
+            settings, count=SCORED, length=f"{BARS} bars", seed=0, prompt="none"
+        )
         encoded = [
             EncodedPiece(str(number), loaded.encoder.encode(score), "")
             for number, score in enumerate(scores)
@@ -169,7 +172,7 @@ def speed(run: Path, baseline: Path) -> dict[str, Any]:
         began = time.process_time()
         notes = 0
         for seed in range(TIMED):
-            (score,) = trained.generate(count=1, length=f"{BARS} bars", seed=seed)
+            (score,) = trained.generate(count=1, length=f"{BARS} bars", seed=seed, prompt="none")
             notes += len(score)
         rates.setdefault("ours", []).append(notes / (time.process_time() - began))
         began = time.process_time()
