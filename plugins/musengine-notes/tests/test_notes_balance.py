@@ -20,10 +20,10 @@ def test_less_is_copied_where_more_has_come_back() -> None:
     # bars would be alike by .7 / (2 - .7).
     heard = torch.tensor([[[0, 0], [16, 16], [16, 16]], [[48, 0], [0, 0], [9, 3]]])
     found = pull_of(heard, (0.25, 0.25, 0.0))
-    none = 0.25 / 2.5 * 16 / 64 * 4  # .1: 6.4 of 64 notes
+    little = 6.4 / 64  # of the second piece nothing has come back
     wanted = [
         [0.0, PULL * math.log(0.26 / (0.7 / 1.3 + 0.01)), 0.0],
-        [PULL * math.log(0.26 / (none / (2 - none) + 0.01)), 0.0, 0.0],
+        [PULL * math.log(0.26 / (little / (2 - little) + 0.01)), 0.0, 0.0],
     ]
     assert found.dtype == torch.float32
     assert np.allclose(found, wanted, atol=1e-6)
