@@ -43,14 +43,14 @@ class NotesAhead:
         more: returns (N, T, lags + 1) added in bars of (N, T) grid steps: to copying, for so many
             lags, and to quoting.
         watch: what follows copied runs and loops, if anything.
-        returns: (lags,) how much of a piece is to come back, None for any share.
+        returns: returns (lags,) how much of a piece is to come back, None for any share.
     """
 
     chooser: Nucleus
     numbers: Callable[[], Tensor]
     more: Callable[[Tensor, int], Tensor]
     watch: CopyWatch | None = None
-    returns: tuple[float, ...] | None = None
+    returns: Callable[[int], tuple[float, ...] | None] = lambda lags: None
 
 
 class NotesLoop:
@@ -115,9 +115,7 @@ class NotesLoop:
             *(each.clone() for each in (past.at_once, past.heard)),
         )
         bars = _bars(conditioning)
-        watch, wanted = draw.watch, None
-        if draw.returns is not None and model.lags == len(draw.returns):
-            wanted = torch.tensor(draw.returns, dtype=torch.float64)
+        watch, returns = draw.watch, draw.returns(model.lags)
         notes, logits, stack_state = self.loop.draw(
             parameters,
             stack_state,
@@ -129,7 +127,7 @@ class NotesLoop:
                 temperature=draw.chooser.temperature,
                 top_p=draw.chooser.top_p,
                 copies=None if watch is None else watch.runs(),
-                returns=wanted,
+                returns=None if returns is None else torch.tensor(returns, dtype=torch.float64),
                 pull=PULL,
             ),
             begun=begun,

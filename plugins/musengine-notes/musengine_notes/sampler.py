@@ -14,7 +14,7 @@ from musengine_notes.ahead import NotesAhead
 from musengine_notes.config import NotesSamplerConfig
 from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch, Limits
 from musengine_notes.fields import FieldLogits
-from musengine_notes.form.balance import pull_of
+from musengine_notes.form.balance import pull_of, returns_of
 from musengine_notes.form.copying import PIECES, ROUNDS, STEPS, Aims, tried_additions
 from musengine_notes.form.found import FoundAdditions, digest_of
 from musengine_notes.form.quoting import quoted
@@ -118,8 +118,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             # The same for all fields of a note.
             lags = logits.expected.shape[1]
             self._more = self._additions(logits.returned.bar, lags)
-            returns = self._returns()
-            if returns is not None and lags == len(returns):
+            if (returns := self._returns(lags)) is not None:
                 pull = pull_of(logits.returned.heard, returns)
                 # Among given notes a passage keeps to them.
                 self._more[..., :-1] += pull * (logits.returned.bar >= 0)[:, None]
@@ -146,7 +145,7 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             numbers=numbers,
             more=self._additions,
             watch=self._watch,
-            returns=self._returns(),
+            returns=self._returns,
         )
 
     def observe(self, choice: Tensor) -> None:
@@ -165,11 +164,9 @@ class NotesSampler(LayoutSampler[NotesSamplerConfig]):
             {} if bound is None else {"longest_copy_allowed": bound}
         )
 
-    def _returns(self) -> tuple[float, ...] | None:
-        """Return how much of a piece is to come back, None where that is not asked."""
+    def _returns(self, lags: int) -> tuple[float, ...] | None:
         assert isinstance(self.layout, NoteEvents)
-        returns = self.layout.returns
-        return returns if self.config.copy == "auto" and any(returns) else None
+        return returns_of(self.layout, lags, self.config.copy)
 
     def _additions(self, bar: Tensor, lags: int) -> Tensor:
         """Return (..., lags + 1): what is added to copying and quoting in bars of (...) steps."""

@@ -15,15 +15,32 @@ index. Before many notes are there, h_l is held at what it is in music by some n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from musengine_notes.layout import NoteEvents
 
 PULL = 0.7
 """G: with it songs and tunes differ from each other by about as much as human ones."""
 _PRIOR_NOTES = 16
 _LITTLE = 0.01
 """e: where nothing has come back the logarithm ends."""
+
+
+def returns_of(
+    layout: NoteEvents, lags: int, copy: float | Literal["auto"]
+) -> tuple[float, ...] | None:
+    """Return how much is to come back after each of a model's lags, None for any share.
+
+    Args:
+        layout: knows how much does in the training part.
+        lags: that the model looks back by, 0 where it does not.
+        copy: the sampler's key; set by hand it asks for no share.
+    """
+    known = copy == "auto" and 0 < lags == len(layout.returns)
+    return layout.returns if known else None
 
 
 def pull_of(heard: Tensor, returns: Sequence[float]) -> Tensor:

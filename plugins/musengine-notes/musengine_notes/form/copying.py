@@ -38,7 +38,7 @@ from musengine.api import FloatArray, IntArray
 from musengine_notes.ahead import NotesAhead
 from musengine_notes.copies import ANY_LENGTH, CopyIndex, CopyWatch, Limits
 from musengine_notes.fields import FieldLogits
-from musengine_notes.form.balance import PULL, pull_of
+from musengine_notes.form.balance import PULL, pull_of, returns_of
 from musengine_notes.form.lookback import keys_of
 from musengine_notes.form.quoting import quoted
 from musengine_notes.form.similarity import BARS, likeness, means_of
@@ -169,8 +169,8 @@ def _tried(
     index = aims.index
     limits = Limits(loop=aims.longest_loop)
     watch = None if index is None else CopyWatch(index, model.notes, [nothing] * PIECES, limits)
-    returns = model.notes.returns[: model.lags] if aims.copy == "auto" else ()
-    trial = _Trial(model, chooser, more, watch, returns if len(returns) == model.lags > 0 else None)
+    returns = returns_of(model.notes, model.lags, aims.copy)
+    trial = _Trial(model, chooser, more, watch, returns)
     made: list[IntArray] = []
     now, left = np.zeros(PIECES, dtype=np.int64), np.ones(PIECES, dtype=bool)
     with torch.inference_mode():
@@ -213,7 +213,7 @@ class _Trial:
             numbers=lambda: numbers,
             more=lambda bars, _: self.more.expand(*bars.shape, -1),
             watch=self.watch,
-            returns=self.returns,
+            returns=lambda lags: self.returns,
         )
         chosen = self.model.choose_ahead(last, state, {"metre": metre}, ahead)
         if chosen is not None:
